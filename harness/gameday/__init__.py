@@ -1,0 +1,1 @@
+"""Chaos experiments as tests, with a verdict that can be trusted."""

@@ -1,0 +1,96 @@
+"""What a run came to: everything that result.json and every report show."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from gameday.model.event import Scalar
+from gameday.model.finding import Finding
+from gameday.model.verdict import Judgement, Verdict
+
+__all__ = ["SCHEMA_VERSION", "FaultRecord", "Marks", "Result", "TimeSeries", "Window"]
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """A span of time, in nanoseconds from the start of the run."""
+
+    start_ns: int
+    end_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FaultRecord:
+    """One fault as it was asked for, measured and undone."""
+
+    fault: str
+    target: str
+    asked: Mapping[str, Scalar]
+    measured: Mapping[str, Scalar]
+    proven: bool
+    undone: bool
+    window: Window | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Marks:
+    """The moments that recovery is split at, in nanoseconds from the start; None: did not happen.
+
+    t0 inject requested, t1 effect proven, t2 first user-visible failure, t3 undo requested,
+    t4 undo proven, t5 first success after the last failure, t6 start of the span in which the
+    steady state held again.
+    """
+
+    t0: int | None = None
+    t1: int | None = None
+    t2: int | None = None
+    t3: int | None = None
+    t4: int | None = None
+    t5: int | None = None
+    t6: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimeSeries:
+    """The load in slots of equal width, for pictures: all times are from the start of the run."""
+
+    start_ns: int
+    slot_ns: int
+    ok: tuple[int, ...]
+    failed: tuple[int, ...]
+    unknown: tuple[int, ...]
+    p50_ns: tuple[int | None, ...]
+    """The median response latency of what was served in a slot; None where nothing was."""
+    p99_ns: tuple[int | None, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """The whole outcome of one run. `result.json` has these names; they change with the version."""
+
+    scenario: str
+    title: str
+    verdict: Verdict
+    reason: str
+    runtime: str
+    seed: int
+    parameters: Mapping[str, str]
+    started_at: str
+    """UTC, ISO 8601."""
+    host: Mapping[str, Scalar]
+    faults: tuple[FaultRecord, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    expectations: tuple[Judgement, ...] = ()
+    guards: tuple[str, ...] = ()
+    """The validity guards that did not hold; any makes the run INCONCLUSIVE."""
+    marks: Marks = field(default_factory=Marks)
+    phases: Mapping[str, Window] = field(default_factory=dict)
+    series: TimeSeries | None = None
+    proxy_share: Finding | None = None
+    clean: tuple[str, ...] = ()
+    """What the last check found left behind: empty is clean."""
+    folder: str = ""
+    sabotage: str = ""
+    """The name of the sabotage that this run carried, if any."""
+    schema_version: int = SCHEMA_VERSION

@@ -1,0 +1,196 @@
+"""What a scenario, a target and an SLA file say, once they are known to be right."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar, Protocol
+
+from gameday.model.clock import MINUTE, SECOND
+from gameday.model.units import DurationNs, Limit, LimitField
+from gameday.model.verdict import Verdict
+
+__all__ = [
+    "Edge",
+    "Expectation",
+    "FaultSpec",
+    "FaultStep",
+    "Sabotage",
+    "Scenario",
+    "ServiceSpec",
+    "Sla",
+    "Steady",
+    "Switch",
+    "Target",
+    "Timeline",
+    "Vocabulary",
+    "WorkloadSpec",
+]
+
+
+class FaultSpec(Protocol):
+    """A verb of the `faults:` list with its parameters: a frozen dataclass."""
+
+    verb: ClassVar[str]
+
+    @property
+    def target(self) -> str:
+        """The service, or the edge "a -> b", that the fault hits."""
+        ...
+
+
+class WorkloadSpec(Protocol):
+    """A verb of the `workload:` list with its parameters: a frozen dataclass."""
+
+    verb: ClassVar[str]
+
+    @property
+    def to(self) -> str:
+        """The service that receives the load."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vocabulary:
+    """The words that a scenario may use: each verb with the dataclass of its parameters."""
+
+    faults: Mapping[str, type]
+    workloads: Mapping[str, type]
+    services: frozenset[str]
+    findings: Mapping[str, str]
+    """The unit (`Unit`) of each finding that an expectation or an SLA may name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Steady:
+    """The steady state: what counts as the system doing its work."""
+
+    success: LimitField
+    p99: LimitField
+    for_ns: DurationNs = 5 * SECOND
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeline:
+    """How long each part of a run may take."""
+
+    baseline_ns: DurationNs = 5 * SECOND
+    recovery_ns: DurationNs = 2 * MINUTE
+    quiet_ns: DurationNs = 2 * SECOND
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FaultStep:
+    """One fault of the scenario and when it happens, counted from the end of the baseline."""
+
+    fault: FaultSpec
+    at_ns: DurationNs = 0
+    for_ns: DurationNs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sla:
+    """A promise that somebody wrote down, with where they wrote it."""
+
+    name: str
+    title: str
+    finding: str
+    limit: LimitField
+    document: str
+    section: str
+    quote: str
+    severity: str = "normal"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expectation:
+    """A finding and the limit it has to keep; `sla` is set when a document promises it."""
+
+    name: str
+    finding: str
+    limit: Limit
+    sla: Sla | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sabotage:
+    """A deliberate defect and how the run must then come out; proves that the scenario can fail."""
+
+    disable: tuple[str, ...]
+    breaks: tuple[str, ...] = ()
+    gives: Verdict = Verdict.FAIL
+
+    @property
+    def name(self) -> str:
+        """The name of the test item, such as "no-reconnect"."""
+        return "no-" + "+".join(self.disable)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scenario:
+    """One chaos experiment, with its parameters already put in."""
+
+    name: str
+    title: str
+    path: Path
+    target: str
+    tags: frozenset[str] = frozenset()
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    workload: tuple[WorkloadSpec, ...]
+    steady: Steady
+    timeline: Timeline
+    faults: tuple[FaultStep, ...]
+    expect: tuple[Expectation, ...]
+    sabotage: tuple[Sabotage, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edge:
+    """A connection that the target declares: `client` opens it, `service` answers."""
+
+    client: str
+    service: str
+
+    def __str__(self) -> str:
+        return f"{self.client} -> {self.service}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Switch:
+    """A protection of the target that a sabotage may turn off, and how that is done."""
+
+    service: str
+    env: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceSpec:
+    """One service of a target, in words that hold in every environment."""
+
+    name: str
+    kind: str
+    needs: tuple[str, ...] = ()
+    image: str | None = None
+    """The container image, where the kind's default is not wanted."""
+    program: str | None = None
+    """For an app: the Python module that is run, such as "apps.relay"."""
+    options: Mapping[str, str] = field(default_factory=dict)
+    """Settings of the server itself, such as `appendonly: "yes"`."""
+    env: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """A system under test: its services, the edges between them and what can be switched off."""
+
+    name: str
+    title: str
+    path: Path
+    services: tuple[ServiceSpec, ...]
+    switches: Mapping[str, Switch] = field(default_factory=dict)
+
+    @property
+    def edges(self) -> tuple[Edge, ...]:
+        """Every connection between services, plus one from the harness's client to each."""
+        inner = [Edge(client=s.name, service=need) for s in self.services for need in s.needs]
+        return (*inner, *(Edge(client="client", service=s.name) for s in self.services))
