@@ -1,0 +1,109 @@
+"""The rows of a run's history and everything else that analysis may look at, as arrays."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gameday.model.operation import ROW_FIELDS, StreamInfo
+from gameday.model.result import Window
+from gameday.model.scenario import Steady
+
+__all__ = [
+    "ROW_DTYPE",
+    "Connections",
+    "Deliveries",
+    "FaultTimes",
+    "History",
+    "HostNoise",
+    "Observation",
+    "Rows",
+]
+
+ROW_DTYPE = np.dtype(list(ROW_FIELDS))
+Rows = NDArray[np.void]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """Every operation that came due, in the order of its slot; unfinished ones are PENDING."""
+
+    rows: Rows
+    streams: tuple[StreamInfo, ...]
+    errors: tuple[str, ...]
+    """The texts that the rows' `error` numbers stand for; number 0 is the empty text."""
+
+    def stream(self, name: str) -> StreamInfo:
+        """Return the stream of that name; KeyError when the history has none."""
+        for stream in self.streams:
+            if stream.name == name:
+                return stream
+        raise KeyError(name)
+
+    def of(self, name: str) -> Rows:
+        """Return the rows of one stream."""
+        return self.rows[self.rows["stream"] == self.stream(name).index]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deliveries:
+    """The receiving service's own record, in the order in which it received: the final read."""
+
+    value: NDArray[np.uint32]
+    received_ns: NDArray[np.int64]
+    """On the host's monotonic clock, stamped by the receiver."""
+    intact: NDArray[np.bool_]
+    """Whether the checksum fits the value."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FaultTimes:
+    """When a fault was asked for, proven, undone and proven gone; absolute monotonic ns."""
+
+    injected: Window
+    """The bracket [call start, call return]."""
+    proven_ns: int | None
+    undone: Window | None
+    undo_proven_ns: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connections:
+    """What the services themselves counted of their connections during the run."""
+
+    lost: Mapping[str, int]
+    """Connections lost, by service."""
+    restored: Mapping[str, int]
+    """Of those, the ones that were established again, by service."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostNoise:
+    """How still the host was while it measured."""
+
+    hiccup_at_ns: NDArray[np.int64]
+    hiccup_ns: NDArray[np.int64]
+    """How late a sleeper of 1 ms woke, in a process of its own; only wake-ups over 1 ms late."""
+    steal: float
+    """The share of processor time that the hypervisor took, 0 to 1."""
+    driver_cpu: float
+    """The share of one core that the load driver used, 0 to 1."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observation:
+    """Everything that was seen of one run; analysis is a function of this and nothing else."""
+
+    history: History
+    deliveries: Deliveries | None
+    """None when the final read could not be made."""
+    faults: tuple[FaultTimes, ...]
+    start_ns: int
+    """The zero of every time that a report shows."""
+    load: Window
+    """When load was offered, absolute."""
+    steady: Steady
+    connections: Connections | None = None
+    noise: HostNoise | None = None
+    extra: Mapping[str, str] = field(default_factory=dict)
