@@ -1,0 +1,77 @@
+#!/bin/bash
+# Builds the stand-ins of the official images that this machine lacks. README.md says when and why.
+#
+# usage: build.sh [FOLDER...]      default: every folder beside this file that has a Dockerfile
+set -euo pipefail
+
+here=$(cd -- "$(dirname -- "$0")" && pwd)
+suite=bookworm
+label=gameday.stand-in
+
+# header KEY DOCKERFILE: the value of a "# KEY: value" line at the top of a Dockerfile.
+header() {
+  sed -n "s/^# $1: //p" "$2" | head -n 1
+}
+
+# The hash of everything that decides what is in the image.
+fingerprint() {
+  (
+    cd -- "$here/$1"
+    find . -type f -print0 | sort -z | xargs -0 sha256sum
+    sha256sum < "$here/build.sh"
+    if [ -n "${SSL_CERT_FILE:-}" ]; then sha256sum < "$SSL_CERT_FILE"; fi
+  ) | sha256sum | cut -c 1-16
+}
+
+# rootfs PACKAGES: the name of an image of Debian with these packages, made when it is not there.
+rootfs() {
+  local name
+  name=gameday-stand-in/$suite:$(printf '%s' "$1" | sha256sum | cut -c 1-16)
+  if ! docker image inspect "$name" > /dev/null 2>&1; then
+    mmdebstrap --quiet --variant=minbase --include="${1// /,}" \
+      --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
+      "$suite" - | docker import - "$name" > /dev/null
+  fi
+  printf '%s' "$name"
+}
+
+build() {
+  local folder=$1 dockerfile=$here/$1/Dockerfile name packages wanted found context
+  name=$(header image "$dockerfile")
+  packages=$(header packages "$dockerfile")
+  wanted=$(fingerprint "$folder")
+
+  # An image of this name without our label is the real one, and better than a stand-in.
+  if found=$(docker image inspect -f "{{index .Config.Labels \"$label\"}}" "$name" 2> /dev/null); then
+    if [ -z "$found" ] || [ "$found" = "$wanted" ]; then
+      echo "$name: there (${found:-not a stand-in})"
+      return
+    fi
+  fi
+
+  context=$(mktemp -d)
+  # shellcheck disable=SC2064  # the name is fixed now
+  trap "rm -rf -- '$context'" RETURN
+  cp -r -- "$here/$folder/." "$context"
+  if [ -x "$context/prepare" ]; then
+    "$context/prepare" "$context"
+  fi
+  if [ "$(header ca-bundle "$dockerfile")" = yes ] && [ -n "${SSL_CERT_FILE:-}" ]; then
+    cp -L -- "$SSL_CERT_FILE" "$context/host-ca.crt"
+    cat >> "$context/Dockerfile" << 'TRUST'
+COPY host-ca.crt /etc/ssl/host-ca.crt
+ENV SSL_CERT_FILE=/etc/ssl/host-ca.crt PIP_CERT=/etc/ssl/host-ca.crt REQUESTS_CA_BUNDLE=/etc/ssl/host-ca.crt
+TRUST
+  fi
+  DOCKER_BUILDKIT=0 docker build --quiet --label "$label=$wanted" --tag "$name" \
+    ${packages:+--build-arg "ROOTFS=$(rootfs "$packages")"} "$context" > /dev/null
+  echo "$name: built ($wanted)"
+}
+
+if [ $# -eq 0 ]; then
+  cd -- "$here"
+  set -- */Dockerfile
+fi
+for folder in "$@"; do
+  build "${folder%/Dockerfile}"
+done
