@@ -36,7 +36,7 @@ rootfs() {
 }
 
 build() {
-  local folder=$1 dockerfile=$here/$1/Dockerfile name packages wanted found context
+  local folder=$1 dockerfile=$here/$1/Dockerfile name packages wanted found context log
   name=$(header image "$dockerfile")
   packages=$(header packages "$dockerfile")
   wanted=$(fingerprint "$folder")
@@ -63,8 +63,11 @@ COPY host-ca.crt /etc/ssl/host-ca.crt
 ENV SSL_CERT_FILE=/etc/ssl/host-ca.crt PIP_CERT=/etc/ssl/host-ca.crt REQUESTS_CA_BUNDLE=/etc/ssl/host-ca.crt
 TRUST
   fi
-  DOCKER_BUILDKIT=0 docker build --quiet --label "$label=$wanted" --tag "$name" \
-    ${packages:+--build-arg "ROOTFS=$(rootfs "$packages")"} "$context" > /dev/null
+  if ! log=$(docker build --label "$label=$wanted" --tag "$name" \
+    ${packages:+--build-arg "ROOTFS=$(rootfs "$packages")"} "$context" 2>&1); then
+    printf '%s\n' "$log" >&2
+    return 1
+  fi
   echo "$name: built ($wanted)"
 }
 
