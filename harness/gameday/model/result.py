@@ -87,6 +87,8 @@ class Result:
     marks: Marks = field(default_factory=Marks)
     phases: Mapping[str, Window] = field(default_factory=dict)
     series: TimeSeries | None = None
+    steady: Mapping[str, str] = field(default_factory=dict)
+    """The limits of the steady state by name ("success", "p99"), as the scenario wrote them."""
     proxy_share: Finding | None = None
     clean: tuple[str, ...] = ()
     """What the last check found left behind: empty is clean."""

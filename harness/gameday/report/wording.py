@@ -1,0 +1,132 @@
+"""The words that every report uses for the same thing."""
+
+import math
+import shlex
+from collections.abc import Iterable, Mapping
+
+from gameday.model.event import Scalar
+from gameday.model.finding import Finding
+from gameday.model.result import FaultRecord, Result, Window
+from gameday.model.units import format_duration, parse_duration
+
+__all__ = [
+    "DATA",
+    "MARKS",
+    "RECOVERY",
+    "details",
+    "duration_of",
+    "fault_name",
+    "findings_named",
+    "one_line",
+    "parameters_of",
+    "replay_command",
+    "seconds",
+    "window_of",
+]
+
+RECOVERY: Mapping[str, str] = {
+    "detect": "from the proven effect to the first failure that a user saw",
+    "outage": "from the first failure to the first success after the last one",
+    "failover": "the longest gap between successes that overlaps the fault",
+    "recovery": "from the injection to the steady state",
+    "recovery_after_heal": "from the proven undoing to the steady state",
+    "stabilise": "from the first success to the steady state",
+    "recovery_front": "recovery on the path that users take",
+    "recovery_direct": "recovery past the harness's proxy",
+}
+"""The findings that split a recovery, in the order of time, and what each spans."""
+
+DATA = ("lost", "phantom", "duplicate", "reordered", "corrupt", "unknown", "rpo")
+"""The findings about data, the worst first."""
+
+MARKS: Mapping[str, str] = {
+    "t0": "inject requested",
+    "t1": "effect proven",
+    "t2": "first failure",
+    "t3": "undo requested",
+    "t4": "undo proven",
+    "t5": "first success",
+    "t6": "steady again",
+}
+
+
+def one_line(text: str) -> str:
+    """Return `text` on one line, each run of blanks and control characters as one space."""
+    visible = (character if character.isprintable() else " " for character in text)
+    return " ".join("".join(visible).split())
+
+
+def seconds(time_ns: int, digits: int = 2) -> str:
+    """Return a moment or a span in seconds with fixed digits, so that columns line up."""
+    return f"{time_ns / 1e9:.{digits}f} s"
+
+
+def fault_name(fault: FaultRecord) -> str:
+    """Return the fault as the scenario writes it: "kill redis"."""
+    return one_line(f"{fault.fault} {fault.target}")
+
+
+def details(values: Mapping[str, Scalar]) -> str:
+    """Return what was asked or measured as prose: "signal SIGKILL, exit code 137"."""
+    return ", ".join(_detail(name, value) for name, value in values.items())
+
+
+def duration_of(asked: Mapping[str, Scalar]) -> int | None:
+    """Return how long a fault was declared to last, or None when that was not said."""
+    for name in ("for_ns", "for"):
+        value = asked.get(name)
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return round(value)
+        if isinstance(value, str):
+            try:
+                return parse_duration(value)
+            except ValueError:
+                continue
+    return None
+
+
+def window_of(fault: FaultRecord) -> str:
+    """Return when the fault was in, and its actual and declared length."""
+    if fault.window is None:
+        return "it was never in"
+    window = _span(fault.window)
+    declared = duration_of(fault.asked)
+    return window if declared is None else f"{window}, declared {format_duration(declared)}"
+
+
+def findings_named(result: Result, names: Iterable[str]) -> list[Finding]:
+    """Return the findings of those names that the result has, in the order of the names."""
+    known = {finding.name: finding for finding in result.findings}
+    return [known[name] for name in names if name in known]
+
+
+def parameters_of(result: Result) -> str:
+    """Return the scenario's parameters as a command line or a file name has them."""
+    return ", ".join(f"{name}={value}" for name, value in result.parameters.items())
+
+
+def replay_command(result: Result) -> str:
+    """Return the command line that draws the same random numbers again."""
+    words = ["pytest", f"--scenario={result.scenario}", f"--gameday-runtime={result.runtime}"]
+    words.append(f"--gameday-seed={result.seed}")
+    if result.sabotage:
+        words.append("--gameday-sabotage")
+    return shlex.join(words)
+
+
+def _span(window: Window) -> str:
+    lasted = format_duration(window.end_ns - window.start_ns)
+    return f"from {seconds(window.start_ns)} to {seconds(window.end_ns)}, which is {lasted}"
+
+
+def _detail(name: str, value: Scalar) -> str:
+    words = one_line(name.removesuffix("_ns").replace("_", " "))
+    if value is None:
+        return f"{words} none"
+    if isinstance(value, bool):
+        return f"{words} {'yes' if value else 'no'}"
+    if name.endswith("_ns") and isinstance(value, int | float):
+        return f"{words} {format_duration(value)}"
+    if isinstance(value, float) and math.isfinite(value):
+        return f"{words} {value:.4g}"
+    return f"{words} {one_line(str(value))}"
