@@ -1,0 +1,93 @@
+"""Live tests run only when asked for, and in CI nothing that they need may be missing."""
+
+import os
+import shutil
+from collections.abc import Callable, Generator, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+import docker
+import pytest
+from docker.errors import DockerException, ImageNotFound
+
+_HERE = Path(__file__).parent
+_MISSING = "missing: "
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave live tests out unless `-m` or a path inside this folder asks for them."""
+    if config.option.markexpr or _names_this_folder(config.invocation_params.dir, config.args):
+        return
+    live = [item for item in items if _HERE in item.path.parents]
+    if live:
+        config.hook.pytest_deselected(items=live)
+        items[:] = [item for item in items if _HERE not in item.path.parents]
+
+
+def _names_this_folder(start: Path, args: Sequence[str]) -> bool:
+    paths = ((start / arg.split("::")[0]).resolve() for arg in args)
+    return any(path.is_relative_to(_HERE) for path in paths)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Turn a skip for something missing into a failure in CI."""
+    report = yield
+    if report.skipped and isinstance(report.longrepr, tuple) and os.environ.get("CI"):
+        reason = report.longrepr[2].removeprefix("Skipped: ")
+        if reason.startswith(_MISSING):
+            report.outcome = "failed"
+            report.longrepr = f"{item.nodeid}: in CI nothing may be missing; {reason}"
+    return report
+
+
+@pytest.fixture(scope="session")
+def missing() -> Callable[[str], NoReturn]:
+    """Skip for want of what is named; in CI, fail."""
+
+    def skip(what: str) -> NoReturn:
+        pytest.skip(_MISSING + what)
+
+    return skip
+
+
+@pytest.fixture(scope="session")
+def docker_engine(missing: Callable[[str], NoReturn]) -> Generator[docker.DockerClient]:
+    """A client of the Docker engine that answers here."""
+    try:
+        client = docker.from_env(timeout=60)
+    except DockerException:
+        missing("docker engine")
+    try:
+        client.ping()
+        yield client
+    finally:
+        client.close()
+
+
+@pytest.fixture
+def docker_image(
+    docker_engine: docker.DockerClient, missing: Callable[[str], NoReturn]
+) -> Callable[[str], str]:
+    """Give back the name of an image that is on this host; tests pull nothing."""
+
+    def named(name: str) -> str:
+        try:
+            docker_engine.images.get(name)
+        except ImageNotFound:
+            missing(f"image {name} (tests/live/images/build.sh makes it)")
+        return name
+
+    return named
+
+
+@pytest.fixture(scope="session")
+def program(missing: Callable[[str], NoReturn]) -> Callable[[str], str]:
+    """Give back the path of a program that is on PATH."""
+
+    def path(name: str) -> str:
+        return shutil.which(name) or missing(f"{name} on PATH")
+
+    return path
