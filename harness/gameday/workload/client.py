@@ -1,0 +1,118 @@
+"""What every client of the load has: calls on their way, a log of them, and their deadlines."""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Protocol
+
+from gameday.model.clock import SECOND
+from gameday.model.operation import Outcome
+
+__all__ = ["NOT_SENT", "NO_ANSWER", "Call", "Client", "Log", "Sweeper"]
+
+NOT_SENT = "not sent before the deadline"
+NO_ANSWER = "no answer before the deadline"
+
+
+class Log(Protocol):
+    """Where a client says what became of each slot; `Recorder` is one."""
+
+    def sent(self, slot: int, sent_ns: int) -> None: ...
+
+    def done(self, slot: int, done_ns: int, outcome: Outcome, error: str = "") -> None: ...
+
+
+class Client(Protocol):
+    """Sends operations at once and never holds one back because another is unanswered."""
+
+    @property
+    def outstanding(self) -> int:
+        """How many operations were offered and have not ended."""
+        ...
+
+    def offer(self, slot: int, value: int, due_ns: int) -> None:
+        """Send the operation now, or as soon as there is a connection for it."""
+        ...
+
+    async def warm_up(self) -> None:
+        """Try to have a connection; none is no error, for then the operations will tell."""
+        ...
+
+    def close(self) -> None:
+        """Drop every connection."""
+        ...
+
+
+class Call:
+    """One operation from its due time to its end; it ends exactly once."""
+
+    __slots__ = ("deadline_ns", "done", "drop", "sent", "slot", "value")
+
+    def __init__(self, slot: int, value: int, deadline_ns: int) -> None:
+        self.slot = slot
+        self.value = value
+        self.deadline_ns = deadline_ns
+        self.sent = False
+        self.done = False
+        self.drop: Callable[[], None] | None = None
+        """What the client does with the connection when nobody waits for this answer any more."""
+
+
+class Sweeper:
+    """Ends every call of one stream at its deadline, with one timer for all of them.
+
+    All calls of a stream may take equally long, so the order of due is the order of deadlines.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, log: Log) -> None:
+        self.outstanding = 0
+        self._closed = False
+        self._loop = loop
+        self._log = log
+        self._calls: deque[Call] = deque()
+        self._handle: asyncio.TimerHandle | None = None
+
+    def watch(self, call: Call) -> None:
+        """See to it that `call` ends."""
+        self.outstanding += 1
+        self._calls.append(call)
+        if self._handle is None:
+            self._set(call.deadline_ns - time.monotonic_ns())
+
+    def end(self, call: Call, done_ns: int, outcome: Outcome, error: str = "") -> None:
+        """End `call`; nothing happens when it has ended already."""
+        if call.done or self._closed:
+            return
+        call.done = True
+        self.outstanding -= 1
+        self._log.done(call.slot, done_ns, outcome, error)
+
+    def close(self) -> None:
+        """End nothing any more."""
+        self._closed = True
+        if self._handle is not None:
+            self._handle.cancel()
+
+    def _set(self, wait_ns: int) -> None:
+        self._handle = self._loop.call_later(max(0, wait_ns) / SECOND, self._sweep)
+
+    def _sweep(self) -> None:
+        now_ns = time.monotonic_ns()
+        self._handle = None
+        while self._calls:
+            call = self._calls[0]
+            if not call.done:
+                if call.deadline_ns > now_ns:
+                    self._set(call.deadline_ns - now_ns)
+                    return
+                self._expire(call, now_ns)
+            self._calls.popleft()
+
+    def _expire(self, call: Call, now_ns: int) -> None:
+        if not call.sent:
+            self.end(call, now_ns, Outcome.FAILED, NOT_SENT)
+            return
+        self.end(call, now_ns, Outcome.UNKNOWN, NO_ANSWER)
+        if call.drop is not None:
+            call.drop()

@@ -1,0 +1,65 @@
+"""What a run and its load driver say to each other: one JSON object a line, either way."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+__all__ = ["DriverReport", "DriverSpec", "StreamPlan"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamPlan:
+    """One stream of operations: who is asked for what, how often, and how long it may take."""
+
+    name: str
+    """"publish", "probe-front" or "probe-direct"; the history calls the stream by it."""
+    client: str
+    """"publish" or "redis-write"."""
+    host: str
+    port: int
+    rate_per_s: float
+    deadline_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DriverSpec:
+    """Everything that a driver has to know before it can begin; the first line that it reads."""
+
+    run: str
+    folder: Path
+    capacity: int
+    """The operations after which the driver offers no more."""
+    streams: tuple[StreamPlan, ...]
+
+    def to_json(self) -> str:
+        """Return the one line that `from_json` reads back."""
+        return json.dumps({**asdict(self), "folder": str(self.folder)})
+
+    @classmethod
+    def from_json(cls, line: str | bytes) -> "DriverSpec":
+        """Return the spec that `to_json` wrote."""
+        fields = json.loads(line)
+        streams: Sequence[dict[str, str | int | float]] = fields["streams"]
+        return cls(
+            run=fields["run"],
+            folder=Path(fields["folder"]),
+            capacity=fields["capacity"],
+            streams=tuple(StreamPlan(**stream) for stream in streams),  # type: ignore[arg-type]
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DriverReport:
+    """How well the driver kept its schedule; the last line that it writes."""
+
+    offered: int
+    """The operations that came due."""
+    rows: int
+    """The operations that the history holds; less than `offered` only at its capacity."""
+    cpu_share: float
+    """The share of one core that the driver used from its beginning to its stop."""
+    lateness_p50_ns: int
+    """From the moment when an operation was due to the moment when it was taken up."""
+    lateness_p99_ns: int
+    lateness_max_ns: int
