@@ -43,7 +43,8 @@ class History:
 
     def of(self, name: str) -> Rows:
         """Return the rows of one stream."""
-        return self.rows[self.rows["stream"] == self.stream(name).index]
+        rows: Rows = self.rows[self.rows["stream"] == self.stream(name).index]
+        return rows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
