@@ -17,7 +17,7 @@ _REGISTRY = re.compile(
     rb"https?://[^/\s]*(?:pypi|pythonhosted|npm|goproxy|proxy\.golang|registry|mirror)",
     re.IGNORECASE,
 )
-_HOME = re.compile(rb"(?<![\w.])/(?:home|Users)/[A-Za-z][\w-]*/|(?<![\w.])/root/")
+_HOME = re.compile(rb"(?<![\w.])/(?:root|home/[a-z][\w-]*|Users/[A-Za-z][\w-]*)/")
 
 _NOT_SOURCE = shutil.ignore_patterns("__pycache__")
 _STRAY = (
