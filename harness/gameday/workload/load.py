@@ -10,7 +10,7 @@ from gameday.workload.child import Child
 from gameday.workload.messages import DriverReport, DriverSpec, StreamPlan
 from gameday.workload.pacer import Schedule
 
-__all__ = ["LoadDriver"]
+__all__ = ["DriverReport", "LoadDriver", "StreamPlan"]
 
 _READY_LIMIT_NS = 15 * SECOND
 _EXIT_LIMIT_NS = 2 * SECOND
