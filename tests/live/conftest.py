@@ -1,14 +1,18 @@
 """Live tests run only when asked for, and in CI nothing that they need may be missing."""
 
+from __future__ import annotations
+
 import os
 import shutil
-from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
-import docker
 import pytest
-from docker.errors import DockerException, ImageNotFound
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Sequence
+
+    import docker
 
 _HERE = Path(__file__).parent
 _MISSING = "missing: "
@@ -56,9 +60,11 @@ def missing() -> Callable[[str], NoReturn]:
 @pytest.fixture(scope="session")
 def docker_engine(missing: Callable[[str], NoReturn]) -> Generator[docker.DockerClient]:
     """A client of the Docker engine that answers here."""
+    import docker
+
     try:
         client = docker.from_env(timeout=60)
-    except DockerException:
+    except docker.errors.DockerException:
         missing("docker engine")
     try:
         client.ping()
@@ -72,6 +78,8 @@ def docker_image(
     docker_engine: docker.DockerClient, missing: Callable[[str], NoReturn]
 ) -> Callable[[str], str]:
     """Give back the name of an image that is on this host; tests pull nothing."""
+
+    from docker.errors import ImageNotFound
 
     def named(name: str) -> str:
         try:

@@ -1,0 +1,87 @@
+"""The two commands at the top of README.md work as written where there is nothing but Python."""
+
+import io
+import re
+import shutil
+import subprocess
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+import docker
+import pytest
+
+pytestmark = pytest.mark.live
+
+_ROOT = Path(__file__).parents[2]
+_IMAGE = "python:3.11-slim-bookworm"
+_CHECKOUT = "/checkout-of-gameday"
+_BLOCK = re.compile(r"^```sh\n(.+)\n```$", re.MULTILINE)
+_ABSENT = ("redis-server", "toxiproxy-server", "docker")
+_VERDICT_LINES = 40
+_RUN_LIMIT_S = 15 * 60
+_TESTS_LIMIT_S = 45 * 60
+
+Shell = Callable[[str, int], tuple[int, str]]
+"""Runs a line with a limit in seconds; gives back its exit status and what it printed."""
+
+
+@pytest.fixture
+def pristine(
+    docker_engine: docker.DockerClient,
+    docker_image: Callable[[str], str],
+    missing: Callable[[str], NoReturn],
+) -> Shell:
+    """A shell in a container that has Python, a clone of the project, and nothing else."""
+    image = docker_image(_IMAGE)
+    clone = _clone(missing)
+
+    def run(line: str, limit_s: int) -> tuple[int, str]:
+        container = docker_engine.containers.create(
+            image, ["sh", "-c", line], working_dir=_CHECKOUT, environment={"TERM": "dumb"}
+        )
+        try:
+            container.put_archive(_CHECKOUT, clone)
+            container.start()
+            status = container.wait(timeout=limit_s)["StatusCode"]
+            return status, container.logs().decode(errors="replace")
+        finally:
+            container.remove(force=True, v=True)
+
+    for program in _ABSENT:
+        status, _ = run(f"command -v {program}", 60)
+        assert status != 0, f"{program} is in {image}, which is meant to lack it"
+    return run
+
+
+def test_the_first_command_ends_with_a_verdict(pristine: Shell) -> None:
+    status, output = pristine(_command(1), _RUN_LIMIT_S)
+    assert status == 0, output
+    assert re.search(r"\bPASS\b", "\n".join(output.splitlines()[-_VERDICT_LINES:])), output
+
+
+def test_the_second_command_runs_every_test(pristine: Shell) -> None:
+    status, output = pristine(_command(2), _TESTS_LIMIT_S)
+    assert status == 0, output
+
+
+def _command(number: int) -> str:
+    """Return the only line of a block of README.md, counted from 1."""
+    lines: list[str] = _BLOCK.findall((_ROOT / "README.md").read_text())
+    assert len(lines) >= number, f"README.md has {len(lines)} sh blocks of one line"
+    return lines[number - 1]
+
+
+def _clone(missing: Callable[[str], NoReturn]) -> bytes:
+    """Return an archive of the files that git tracks, as they are now."""
+    if shutil.which("git") is None or not (_ROOT / ".git").exists():
+        missing("git checkout")
+    list_files = ["git", "-c", "safe.directory=*", "ls-files", "-z"]
+    listed = subprocess.run(list_files, cwd=_ROOT, check=True, capture_output=True, timeout=60)
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for name in listed.stdout.decode().rstrip("\0").split("\0"):
+            if (_ROOT / name).exists():
+                archive.add(_ROOT / name, arcname=name)
+    return buffer.getvalue()

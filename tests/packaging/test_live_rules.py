@@ -1,0 +1,59 @@
+"""When live tests run, and what a missing engine or server means for them."""
+
+from pathlib import Path
+
+import pytest
+
+_LIVE = """
+import pytest
+
+pytestmark = pytest.mark.live
+
+def test_runs(): pass
+
+def test_lacks_something(missing): missing("a toaster")
+
+@pytest.mark.skipif(True, reason="missing: a kettle")
+def test_lacks_something_by_mark(): pass
+
+def test_does_not_apply(): pytest.skip("not on this kernel")
+"""
+
+
+@pytest.fixture
+def suite(pytester: pytest.Pytester, root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A suite with one ordinary test, and the live tests above under the rules of ours."""
+    monkeypatch.delenv("CI", raising=False)
+    pytester.makeini("[pytest]\nmarkers = live\naddopts = -ra --import-mode=importlib")
+    live = pytester.mkdir("tests") / "live"
+    live.mkdir()
+    (live / "conftest.py").write_text((root / "tests/live/conftest.py").read_text())
+    (live / "test_live.py").write_text(_LIVE)
+    (live.parent / "test_ordinary.py").write_text("def test_ordinary(): pass\n")
+    return live
+
+
+@pytest.mark.parametrize("args", [[], ["tests"], ["-k", "test"]])
+@pytest.mark.usefixtures("suite")
+def test_nobody_runs_live_tests_by_accident(pytester: pytest.Pytester, args: list[str]) -> None:
+    pytester.runpytest(*args).assert_outcomes(passed=1, deselected=4)
+
+
+@pytest.mark.parametrize("args", [["tests/live"], ["tests/live/test_live.py"], ["-m", "live"]])
+@pytest.mark.usefixtures("suite")
+def test_a_path_or_the_marker_asks_for_live_tests(
+    pytester: pytest.Pytester, args: list[str]
+) -> None:
+    result = pytester.runpytest(*args)
+    result.assert_outcomes(passed=1, skipped=3, deselected=int("-m" in args))
+    result.stdout.fnmatch_lines(["SKIPPED*missing: a toaster", "SKIPPED*missing: a kettle"])
+
+
+@pytest.mark.usefixtures("suite")
+def test_in_ci_what_is_missing_fails_and_what_does_not_apply_is_skipped(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CI", "true")
+    result = pytester.runpytest("tests/live")
+    result.assert_outcomes(passed=1, skipped=1, failed=1, errors=1)
+    result.stdout.fnmatch_lines(["*in CI nothing may be missing; missing: a toaster*"])
