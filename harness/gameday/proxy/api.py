@@ -1,0 +1,253 @@
+"""The calls of the control API: which there are, and what each does."""
+
+import errno
+import logging
+import os
+from collections.abc import Awaitable, Callable, Iterable
+from http import HTTPStatus
+
+from gameday.proxy.address import Address, BadAddress, format_address, resolve_listen
+from gameday.proxy.http import Request, Response
+from gameday.proxy.proxy import Proxy, Surroundings
+from gameday.proxy.refusal import Refusal
+from gameday.proxy.shapes import (
+    ProxyChange,
+    proxy_shape,
+    read_proxies,
+    read_proxy,
+    read_toxic_change,
+    read_toxic_new,
+    toxic_shape,
+)
+from gameday.proxy.toxic_chain import Stream
+from gameday.proxy.url import route_words
+
+__all__ = ["VERSION", "Api"]
+
+VERSION = "2.12.0+gameday"
+"""The version of Toxiproxy whose API this is, and who speaks it."""
+
+_log = logging.getLogger(__name__)
+_Call = Callable[[Request, str, str], Awaitable[Response]]
+
+
+class Api:
+    """The proxies of one process, and the calls that make, change and show them.
+
+    A call is answered when its effect is there: no later connection meets the state before it.
+    Nothing but the resolving of a listen address is waited for, and that has a limit.
+    """
+
+    def __init__(self, around: Surroundings) -> None:
+        self._around = around
+        self._proxies: dict[str, Proxy] = {}
+        # The words of a path; "*" is the name of a proxy, the second one that of a toxic.
+        self._routes: dict[tuple[str, ...], dict[str, _Call]] = {
+            ("version",): {"GET": self._version},
+            ("reset",): {"POST": self._reset},
+            ("populate",): {"POST": self._populate},
+            ("proxies",): {"GET": self._list, "POST": self._create},
+            ("proxies", "*"): {
+                "GET": self._show,
+                "POST": self._update,
+                "PATCH": self._update,
+                "DELETE": self._delete,
+            },
+            ("proxies", "*", "toxics"): {"GET": self._list_toxics, "POST": self._add_toxic},
+            ("proxies", "*", "toxics", "*"): {
+                "GET": self._show_toxic,
+                "POST": self._update_toxic,
+                "PATCH": self._update_toxic,
+                "DELETE": self._remove_toxic,
+            },
+            ("gameday", "counters"): {"GET": self._counters},
+        }
+
+    async def handle(self, request: Request) -> Response:
+        """Answer `request`; a refusal is an answer too."""
+        # A page in a browser must not be able to reach through to the proxies.
+        if request.headers.get("user-agent", "").startswith("Mozilla/"):
+            return Response.text("User agent not allowed", 403)
+        pattern, names = route_words(request.path)
+        calls = self._routes.get(pattern)
+        if calls is None:
+            return Response.text("404 page not found", 404)
+        call = calls.get(request.method)
+        if call is None:
+            return Response(status=HTTPStatus.METHOD_NOT_ALLOWED)
+        proxy_name, toxic_name = (*names, "", "")[:2]
+        try:
+            return await call(request, proxy_name, toxic_name)
+        except Refusal as error:
+            shape = Response.json({"error": error.message, "status": error.status}).body.decode()
+            return Response.text(shape, error.status)
+        except Exception as error:
+            _log.exception("%s %s", request.method, request.path)
+            shape = Response.json({"error": repr(error), "status": 500}).body.decode()
+            return Response.text(shape, 500)
+
+    def close(self) -> None:
+        """Delete every proxy."""
+        for proxy in self._proxies.values():
+            proxy.delete()
+        self._proxies.clear()
+
+    async def _version(self, request: Request, proxy_name: str, toxic_name: str) -> Response:
+        headers = {"Content-Type": "application/json;charset=utf-8"}
+        body = f'{{"version": "{VERSION}"}}\n'.encode()
+        return Response(status=200, body=body, headers=headers)
+
+    async def _reset(self, request: Request, proxy_name: str, toxic_name: str) -> Response:
+        for proxy in list(self._proxies.values()):
+            _enable(proxy)
+            proxy.toxics.clear()
+        return Response(status=HTTPStatus.NO_CONTENT)
+
+    async def _populate(self, request: Request, proxy_name: str, toxic_name: str) -> Response:
+        done: list[Proxy] = []
+        try:
+            for change in read_proxies(request.body):
+                done.append(await self._placed(change))  # noqa: PERF401  kept when one fails
+        except Refusal as error:
+            made = _shapes(done) or None
+            answer = {"error": error.message, "status": error.status, "proxies": made}
+            return Response.json(answer, error.status)
+        return Response.json({"proxies": _shapes(done) or None}, HTTPStatus.CREATED)
+
+    async def _placed(self, change: ProxyChange) -> Proxy:
+        """Give the proxy that `change` describes, made anew unless it is there already."""
+        name, upstream = change.name or "", change.upstream or ""
+        listen = change.listen or ""
+        address = await _resolved(listen)
+        known = self._proxies.get(name)
+        if known is not None:
+            if known.listen == format_address(address) and known.upstream == upstream:
+                return known
+            known.delete()
+        proxy = self._new(name, listen, address, upstream)
+        if change.enabled is not False:
+            _enable(proxy)
+        self._proxies[name] = proxy
+        return proxy
+
+    async def _list(self, request: Request, proxy_name: str, toxic_name: str) -> Response:
+        shapes = {name: proxy_shape(self._proxies[name]) for name in sorted(self._proxies)}
+        return Response.json(shapes)
+
+    async def _create(self, request: Request, proxy_name: str, toxic_name: str) -> Response:
+        change = read_proxy(request.body)
+        for name, given in (("name", change.name), ("upstream", change.upstream)):
+            if not given:
+                raise Refusal(f"missing required field: {name}", 400)
+        name, upstream = change.name or "", change.upstream or ""
+        listen = change.listen or ""
+        if name in self._proxies:
+            raise Refusal("proxy already exists", 409)
+        address = await _resolved(listen)
+        # Somebody else may have taken the name while the address was looked up.
+        if name in self._proxies:
+            raise Refusal("proxy already exists", 409)
+        proxy = self._new(name, listen, address, upstream)
+        if change.enabled is not False:
+            _enable(proxy)
+        self._proxies[name] = proxy
+        return Response.json(proxy_shape(proxy), HTTPStatus.CREATED)
+
+    def _new(self, name: str, listen: str, address: Address, upstream: str) -> Proxy:
+        return Proxy(
+            name=name, listen=listen, address=address, upstream=upstream, around=self._around
+        )
+
+    async def _show(self, request: Request, proxy_name: str, toxic_name: str) -> Response:
+        return Response.json(proxy_shape(self._proxy(proxy_name)))
+
+    async def _update(self, request: Request, proxy_name: str, toxic_name: str) -> Response:
+        proxy = self._proxy(proxy_name)
+        change = read_proxy(request.body)
+        if change.name is not None and change.name != proxy_name:
+            raise Refusal(f"bad request body: name is {proxy_name!r} and cannot change", 400)
+        # Only what the call names is compared: an address that was never bound stays as written.
+        address = await _resolved(change.listen) if change.listen else None
+        enabled = proxy.enabled if change.enabled is None else change.enabled
+        if address is not None and change.listen and format_address(address) != proxy.listen:
+            proxy.move(change.listen, address)
+        if change.upstream and change.upstream != proxy.upstream:
+            proxy.redirect(change.upstream)
+        if enabled:
+            _enable(proxy)
+        else:
+            proxy.disable()
+        return Response.json(proxy_shape(proxy))
+
+    async def _delete(self, request: Request, proxy_name: str, toxic_name: str) -> Response:
+        self._proxy(proxy_name).delete()
+        del self._proxies[proxy_name]
+        return Response(status=HTTPStatus.NO_CONTENT)
+
+    async def _list_toxics(self, request: Request, proxy_name: str, toxic_name: str) -> Response:
+        toxics = self._proxy(proxy_name).toxics.listed()
+        return Response.json([toxic_shape(toxic) for toxic in toxics])
+
+    async def _add_toxic(self, request: Request, proxy_name: str, toxic_name: str) -> Response:
+        proxy = self._proxy(proxy_name)
+        toxic = read_toxic_new(request.body)
+        proxy.toxics.add(toxic)
+        return Response.json(toxic_shape(toxic))
+
+    async def _show_toxic(self, request: Request, proxy_name: str, toxic_name: str) -> Response:
+        return Response.json(toxic_shape(self._proxy(proxy_name).toxics.get(toxic_name)))
+
+    async def _update_toxic(self, request: Request, proxy_name: str, toxic_name: str) -> Response:
+        toxics = self._proxy(proxy_name).toxics
+        toxic = toxics.get(toxic_name)
+        change = read_toxic_change(request.body, toxic)
+        toxic.toxicity = change.toxicity
+        toxic.attributes.follow(change.attributes)
+        toxics.changed(toxic)
+        return Response.json(toxic_shape(toxic))
+
+    async def _remove_toxic(self, request: Request, proxy_name: str, toxic_name: str) -> Response:
+        toxics = self._proxy(proxy_name).toxics
+        toxics.remove(toxics.get(toxic_name))
+        return Response(status=HTTPStatus.NO_CONTENT)
+
+    async def _counters(self, request: Request, proxy_name: str, toxic_name: str) -> Response:
+        counters = {
+            name: {
+                "connections_open": proxy.connections_open,
+                "connections_total": proxy.connections_total,
+                "bytes_upstream": proxy.meters[Stream.UPSTREAM].total,
+                "bytes_downstream": proxy.meters[Stream.DOWNSTREAM].total,
+                "refused_upstream": proxy.refused_upstream,
+            }
+            for name, proxy in self._proxies.items()
+        }
+        return Response.json(counters)
+
+    def _proxy(self, name: str) -> Proxy:
+        proxy = self._proxies.get(name)
+        if proxy is None:
+            raise Refusal("proxy not found", 404)
+        return proxy
+
+
+def _shapes(proxies: Iterable[Proxy]) -> list[dict[str, object]]:
+    return [proxy_shape(proxy) for proxy in proxies]
+
+
+def _enable(proxy: Proxy) -> None:
+    """Enable `proxy`, or say in Go's words why not."""
+    try:
+        proxy.enable()
+    except OSError as error:
+        reason = os.strerror(error.errno).lower() if error.errno else str(error)
+        if error.errno == errno.EADDRNOTAVAIL:
+            reason = "cannot assign requested address"
+        raise Refusal(f"listen tcp {proxy.listen}: bind: {reason}", 500) from error
+
+
+async def _resolved(listen: str) -> Address:
+    try:
+        return await resolve_listen(listen)
+    except BadAddress as error:
+        raise Refusal(f"listen tcp: {error}", 500) from error

@@ -1,0 +1,167 @@
+"""A client's connection and the one to the upstream that belongs to it."""
+
+import asyncio
+import contextlib
+import socket
+import struct
+from collections.abc import Callable
+from random import Random
+from typing import Protocol, cast
+
+from gameday.proxy.link import Link
+from gameday.proxy.timer import DeadlineTimer
+from gameday.proxy.toxic_chain import NamedToxic, Stream, ToxicChain
+from gameday.proxy.toxics import End
+
+__all__ = ["Connection", "Meter", "reset_socket"]
+
+_NO_LINGER = struct.pack("ii", 1, 0)
+
+
+class _Socket(Protocol):
+    def setsockopt(self, level: int, option: int, value: bytes, /) -> None: ...
+
+
+def reset_socket(sock: _Socket) -> None:
+    """Let the close of `sock` be a RST: what is unsent is lost, and the peer sees an error."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+
+
+class Meter:
+    """Counts the bytes that came from one side, over all connections of a proxy."""
+
+    __slots__ = ("total",)
+
+    def __init__(self) -> None:
+        self.total = 0
+
+
+class Side(asyncio.Protocol):
+    """One socket: what it reads goes into its link, and the other link writes to it."""
+
+    def __init__(self, connection: "Connection", meter: Meter) -> None:
+        self.transport: asyncio.Transport | None = None
+        self.lost = False
+        self.reads: Link | None = None
+        self.written_by: Link | None = None
+        self._connection = connection
+        self._meter = meter
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
+        # Nothing is read before both sockets are there: it stays with the sender.
+        self.transport.pause_reading()
+
+    def data_received(self, data: bytes) -> None:
+        self._meter.total += len(data)
+        link = self.reads
+        if link is not None:
+            link.feed(data)
+
+    def eof_received(self) -> bool:
+        if self.reads is not None:
+            self.reads.end(End.EOF)
+        # The other half of the connection stays open.
+        return True
+
+    def pause_writing(self) -> None:
+        if self.written_by is not None:
+            self.written_by.sink_full(True)
+
+    def resume_writing(self) -> None:
+        if self.written_by is not None:
+            self.written_by.sink_full(False)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.lost = True
+        self._connection.side_lost(self, exc)
+
+
+class Connection:
+    """Bytes, half-closes and resets of one side arrive at the other, through the toxics.
+
+    It is over when both sockets are closed; then `over` is called, once.
+    """
+
+    def __init__(
+        self,
+        *,
+        toxics: ToxicChain,
+        timer: DeadlineTimer,
+        meters: dict[Stream, Meter],
+        draws: Callable[[NamedToxic], Random],
+        over: Callable[["Connection"], None],
+    ) -> None:
+        self.client = Side(self, meters[Stream.UPSTREAM])
+        self.upstream = Side(self, meters[Stream.DOWNSTREAM])
+        self._toxics = toxics
+        self._timer = timer
+        self._draws = draws
+        self._over = over
+        self._links: dict[Stream, Link] = {}
+        self._links_ended = 0
+        self._ending = False
+
+    def join(self) -> None:
+        """Let data pass; both sockets are there."""
+        client, upstream = self.client.transport, self.upstream.transport
+        if client is None or upstream is None or self.client.lost or self.upstream.lost:
+            self.reset()
+            return
+        there = Link(client, upstream, self, self._timer, self._draws)
+        back = Link(upstream, client, self, self._timer, self._draws)
+        self._links = {Stream.UPSTREAM: there, Stream.DOWNSTREAM: back}
+        self.client.reads = self.upstream.written_by = there
+        self.upstream.reads = self.client.written_by = back
+        client.resume_reading()
+        upstream.resume_reading()
+        for stream, link in self._links.items():
+            if not self._ending:
+                self._toxics.join(link, stream)
+
+    def link_ended(self) -> None:
+        """Close both sockets when neither side has more to say."""
+        self._links_ended += 1
+        if self._links_ended == len(self._links):
+            self.close()
+
+    def close(self) -> None:
+        """Close both sockets in order, after what is already written to them."""
+        self._end()
+        for side in (self.client, self.upstream):
+            if side.transport is not None:
+                side.transport.close()
+
+    def reset(self) -> None:
+        """Reset both sockets now."""
+        self._end()
+        for side in (self.client, self.upstream):
+            if side.transport is not None and not side.lost:
+                with contextlib.suppress(OSError):
+                    reset_socket(side.transport.get_extra_info("socket"))
+                side.transport.abort()
+
+    def cut(self) -> None:
+        """Close both sockets now; what is not sent yet is lost, what is sent ends in order."""
+        self._end()
+        for side in (self.client, self.upstream):
+            if side.transport is not None:
+                side.transport.abort()
+
+    def side_lost(self, side: Side, error: Exception | None) -> None:
+        """Tell the other side that `side` broke; forget the connection when both are gone."""
+        if error is not None and not self._ending and side.reads is not None:
+            if side.written_by is not None:
+                side.written_by.drop()
+            side.reads.end(End.RESET)
+        if all(one.lost or one.transport is None for one in (self.client, self.upstream)):
+            self._end()
+            self._over(self)
+
+    def _end(self) -> None:
+        if self._ending:
+            return
+        self._ending = True
+        for stream, link in self._links.items():
+            self._toxics.part(link, stream)
+            link.drop()

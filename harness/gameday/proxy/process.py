@@ -1,0 +1,116 @@
+"""The process of the proxy: started by a parent, and gone when the parent is."""
+
+import argparse
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import resource
+import signal
+import sys
+from collections.abc import Callable, Sequence
+
+from gameday.proxy.api import Api
+from gameday.proxy.http import HttpSession
+from gameday.proxy.proxy import Surroundings
+from gameday.proxy.timer import DeadlineTimer
+
+__all__ = ["main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve until stdin ends or SIGTERM comes; print one JSON line when listening."""
+    options = _options(arguments)
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=logging.WARNING,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
+    _raise_descriptor_limit()
+    # Ctrl-C reaches the whole foreground group; the parent decides what it means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    loop = asyncio.new_event_loop()
+    serve = _serve(options.host, options.port, options.seed, options.dial_timeout)
+    code = loop.run_until_complete(serve)
+    # The loop is not closed and the threads are not joined: a resolver that hangs in one must not
+    # keep the process alive.
+    os._exit(code)
+
+
+class _Options(argparse.Namespace):
+    host: str
+    port: int
+    seed: int
+    dial_timeout: float
+
+
+def _options(arguments: Sequence[str] | None) -> _Options:
+    parser = argparse.ArgumentParser(
+        prog="python -m gameday.proxy",
+        description="A TCP fault proxy with Toxiproxy's HTTP API. It ends when its stdin does.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="address of the API (%(default)s)")
+    parser.add_argument("--port", type=int, default=8474, help="its port, 0 for any (%(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="replays every draw (%(default)s)")
+    parser.add_argument(
+        "--dial-timeout",
+        type=float,
+        default=1.0,
+        metavar="SECONDS",
+        help="how long an upstream may take to accept (%(default)s)",
+    )
+    return parser.parse_args(arguments, namespace=_Options())
+
+
+async def _serve(host: str, port: int, seed: int, dial_timeout_s: float) -> int:
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    timer = DeadlineTimer(loop)
+    api = Api(Surroundings(timer=timer, seed=seed, dial_timeout_s=dial_timeout_s))
+    try:
+        server = await loop.create_server(lambda: HttpSession(api.handle), host, port)
+    except OSError as error:
+        print(f"cannot listen on {host}:{port}: {error}", file=sys.stderr)  # noqa: T201
+        return 1
+    real_port: int = server.sockets[0].getsockname()[1]
+    sys.stdout.write(json.dumps({"port": real_port, "pid": os.getpid()}) + "\n")
+    sys.stdout.flush()
+    _watch_stdin(loop, stop.set)
+    await stop.wait()
+    server.close()
+    api.close()
+    # One turn for the sockets to close in order, rather than by the end of the process.
+    await asyncio.sleep(0)
+    timer.close()
+    return 0
+
+
+def _watch_stdin(loop: asyncio.AbstractEventLoop, ended: Callable[[], None]) -> None:
+    stdin = 0
+
+    def readable() -> None:
+        try:
+            rest = os.read(stdin, 65536)
+        except BlockingIOError:
+            return
+        except OSError:
+            rest = b""
+        if not rest:
+            loop.remove_reader(stdin)
+            ended()
+
+    try:
+        loop.add_reader(stdin, readable)
+    except OSError:
+        # Neither a pipe nor a terminal: a file, /dev/null or nothing, which are at their end.
+        ended()
+
+
+def _raise_descriptor_limit() -> None:
+    """Allow as many sockets as the system does: each connection takes two."""
+    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

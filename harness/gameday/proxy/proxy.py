@@ -1,0 +1,156 @@
+"""One proxy: a port in front of an upstream."""
+
+import asyncio
+import contextlib
+import logging
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from random import Random
+
+from gameday.proxy.address import Address, format_address, parse_address
+from gameday.proxy.connection import Connection, Meter, reset_socket
+from gameday.proxy.listener import Listener
+from gameday.proxy.timer import DeadlineTimer
+from gameday.proxy.toxic_chain import NamedToxic, Stream, ToxicChain
+
+__all__ = ["Proxy", "Surroundings"]
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What all proxies of a process share."""
+
+    timer: DeadlineTimer
+    seed: int = 0
+    dial_timeout_s: float = 1.0
+
+
+class Proxy:
+    """Passes connections to `listen` on to `upstream` while it is enabled.
+
+    Disabled, the port refuses connections and every open one is closed. An upstream that refuses,
+    or does not answer within the dial timeout, resets the client at once.
+    """
+
+    def __init__(
+        self, *, name: str, listen: str, address: Address, upstream: str, around: Surroundings
+    ) -> None:
+        self.name = name
+        self.listen = listen
+        self.upstream = upstream
+        self.enabled = False
+        self.toxics = ToxicChain()
+        self.meters = {stream: Meter() for stream in Stream}
+        self.connections_total = 0
+        self.refused_upstream = 0
+        self._around = around
+        self._listener = Listener(address, self._accepted)
+        self._dialling: dict[asyncio.Task[None], socket.socket] = {}
+        self._connections: set[Connection] = set()
+
+    @property
+    def connections_open(self) -> int:
+        """Clients that are connected, also those whose upstream is still being dialled."""
+        return len(self._connections)
+
+    def enable(self) -> None:
+        """Listen. Raises OSError, and stays disabled, if the port cannot be had."""
+        if self.enabled:
+            return
+        self._listener.open()
+        self.listen = format_address(self._listener.address)
+        self.enabled = True
+
+    def disable(self) -> None:
+        """Stop listening and close every connection."""
+        if self.enabled:
+            self.enabled = False
+            self._listener.close()
+            self._cut()
+
+    def delete(self) -> None:
+        """Disable for good: the port is free afterwards."""
+        self.disable()
+        self._listener.release()
+
+    def redirect(self, upstream: str) -> None:
+        """Pass new connections to another upstream, and close those to the old one."""
+        self.upstream = upstream
+        self._cut()
+
+    def move(self, listen: str, address: Address) -> None:
+        """Take another port, disabled; the old one is free afterwards."""
+        self.delete()
+        self.listen = listen
+        self._listener = Listener(address, self._accepted)
+
+    def _cut(self) -> None:
+        for task, sock in self._dialling.items():
+            task.cancel()
+            # The task closes the socket in a later turn; the client is to see the end in this one.
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+        for connection in list(self._connections):
+            connection.cut()
+
+    def _accepted(self, client: socket.socket) -> None:
+        self.connections_total += 1
+        connection = Connection(
+            toxics=self.toxics,
+            timer=self._around.timer,
+            meters=self.meters,
+            draws=self._draws(self.connections_total),
+            over=self._connections.discard,
+        )
+        self._connections.add(connection)
+        task = asyncio.get_running_loop().create_task(self._serve(connection, client))
+        self._dialling[task] = client
+        task.add_done_callback(self._served)
+
+    def _served(self, task: asyncio.Task[None]) -> None:
+        self._dialling.pop(task, None)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("%s: a connection could not be served", self.name, exc_info=error)
+
+    async def _serve(self, connection: Connection, client: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            address = parse_address(self.upstream)
+            # Without a limit of its own the dial would follow the system's back-off, and a client
+            # would wait up to many seconds for an upstream that has long been back.
+            async with asyncio.timeout(self._around.dial_timeout_s):
+                await loop.create_connection(
+                    lambda: connection.upstream, address.host, address.port
+                )
+        except (OSError, ValueError) as error:
+            self.refused_upstream += 1
+            _log.info("%s: %s refused: %r", self.name, self.upstream, error)
+            reset_socket(client)
+            self._give_up(connection, client)
+            return
+        except BaseException:
+            self._give_up(connection, client)
+            raise
+        try:
+            await loop.connect_accepted_socket(lambda: connection.client, client)
+        except BaseException:
+            self._give_up(connection, client)
+            raise
+        connection.join()
+
+    def _give_up(self, connection: Connection, client: socket.socket) -> None:
+        connection.cut()
+        self._connections.discard(connection)
+        if connection.client.transport is None:
+            client.close()
+
+    def _draws(self, number: int) -> Callable[[NamedToxic], Random]:
+        """Give each toxic its own draws in connection `number`: the seed replays them."""
+
+        def draws(toxic: NamedToxic) -> Random:
+            return Random(f"{self._around.seed}/{self.name}/{number}/{toxic.stream}/{toxic.name}")
+
+        return draws

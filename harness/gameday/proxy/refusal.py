@@ -1,0 +1,12 @@
+"""What the API says when it does not do what it was asked."""
+
+__all__ = ["Refusal"]
+
+
+class Refusal(Exception):
+    """The call changed nothing. The text says what was wrong; the status is that of HTTP."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.message = message
+        self.status = status
