@@ -97,7 +97,7 @@ def _marks(result: Result) -> Iterator[str]:
 
 def _recovery(result: Result) -> Iterator[str]:
     for finding in findings_named(result, RECOVERY):
-        yield f"  {finding.name:<20}  {str(finding):<30}  {RECOVERY[finding.name]}"
+        yield f"  {finding.name:<20}  {finding!s:<30}  {RECOVERY[finding.name]}"
         if finding.value is None:
             yield f"{'':24}{one_line(finding.evidence)}"
     if result.proxy_share is not None:
@@ -107,7 +107,7 @@ def _recovery(result: Result) -> Iterator[str]:
 
 def _findings(findings: Iterable[Finding]) -> Iterator[str]:
     for finding in findings:
-        yield f"  {finding.name:<20}  {str(finding):<30}  {one_line(finding.evidence)}"
+        yield f"  {finding.name:<20}  {finding!s:<30}  {one_line(finding.evidence)}"
 
 
 def _other_findings(result: Result) -> list[Finding]:

@@ -1,0 +1,96 @@
+from dataclasses import replace
+
+from gameday.model.result import Marks, Result
+from gameday.model.verdict import Verdict
+from gameday.report.terminal import failure_text
+
+
+def _line(text: str, *words: str) -> str:
+    """Return the one line that has all of `words`."""
+    (line,) = [line for line in text.splitlines() if all(word in line for word in words)]
+    return line
+
+
+def test_the_first_line_is_the_verdict_and_why(result: Result) -> None:
+    first, second, *_ = failure_text(result).splitlines()
+    assert first == f"FAIL  {result.reason}"
+    assert "the system under test broke a promise" in second
+
+
+def test_what_broke_is_told_before_what_held(result: Result) -> None:
+    text = failure_text(result)
+    assert text.index("arbees/no-message-loss: wanted") < text.index("arbees/mttr: wanted")
+    assert _line(text, "arbees/no-message-loss:", "wanted == 0", "seen 3", "margin -3")
+    assert _line(text, "promised in 002_576c939d27691360.txt, Success Criteria")
+
+
+def test_a_fault_is_told_as_asked_measured_proven_and_undone(result: Result) -> None:
+    text = failure_text(result)
+    assert _line(text, "kill redis", "from 6.20 s to 8.22 s", "2.02 s", "declared 2 s")
+    assert _line(text, "asked", "signal SIGKILL")
+    assert _line(text, "measured", "exit signal 9", "gone after 2 ms")
+    assert "NOT PROVEN" not in text
+
+
+def test_a_missing_proof_stands_out(result: Result) -> None:
+    dud = replace(result.faults[0], proven=False, undone=False, window=None)
+    text = failure_text(replace(result, faults=(dud,), verdict=Verdict.INVALID))
+    assert _line(text, "kill redis", "never in")
+    assert _line(text, "ITS EFFECT WAS NOT PROVEN", "ITS UNDOING WAS NOT PROVEN")
+    assert "says nothing about the system" in text
+
+
+def test_recovery_is_split_and_each_part_has_its_interval(result: Result) -> None:
+    text = failure_text(result)
+    assert _line(text, "outage", "3.1 s (3.1 s to 3.11 s)", "first failure to the first success")
+    assert _line(text, "recovery_after_heal", "2.21 s (2.2 s to 2.22 s)")
+    assert _line(text, "failover", "never within 30 s")
+    assert _line(text, "the harness’s own", "0.2 ms (0.1 ms to 0.3 ms)")
+
+
+def test_losses_are_told_with_their_evidence(result: Result) -> None:
+    text = failure_text(result)
+    assert _line(text, "lost", " 3 ", "ids 1003, 1004, 1005 were acknowledged")
+    assert _line(text, "rpo", "not measured", "the final read has no times")
+
+
+def test_moments_that_did_not_happen_are_told_so(result: Result) -> None:
+    text = failure_text(replace(result, marks=Marks(t0=1_000_000_000)))
+    assert _line(text, "t0", "1.000 s")
+    assert _line(text, "t6", "steady again", "did not happen")
+
+
+def test_guards_and_leftovers_are_told(result: Result) -> None:
+    text = failure_text(replace(result, guards=("generator late",), clean=("process 4711",)))
+    assert "Validity guards that did not hold\n  generator late" in text
+    assert "Left behind\n  process 4711" in text
+    assert "Left behind\n  nothing" in failure_text(result)
+
+
+def test_the_run_can_be_replayed_and_looked_into(result: Result) -> None:
+    text = failure_text(replace(result, sabotage="no-reconnect"))
+    command = _line(text, "replay")
+    assert "pytest --scenario=redis-restart" in command
+    assert "--gameday-seed=424242" in command
+    assert "--gameday-runtime=process" in command
+    assert "--gameday-sabotage" in command
+    assert _line(text, "evidence", result.folder)
+    assert "sabotaged on purpose: no-reconnect" in text
+
+
+def test_a_run_that_ended_early_is_still_explained(result: Result) -> None:
+    early = replace(
+        result,
+        verdict=Verdict.ERROR,
+        reason="redis did not\ncome up",
+        faults=(),
+        findings=(),
+        expectations=(),
+        marks=Marks(),
+        series=None,
+        proxy_share=None,
+    )
+    text = failure_text(early)
+    assert text.startswith("ERROR  redis did not come up\n")
+    assert "Faults" not in text
+    assert "Recovery" not in text
