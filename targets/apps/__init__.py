@@ -1,0 +1,1 @@
+"""The services of the targets, built on the components of `resilience`."""

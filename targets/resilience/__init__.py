@@ -1,0 +1,1 @@
+"""The reference components: what a service does to outlive the failure of what it needs."""
