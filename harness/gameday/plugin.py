@@ -1,1 +1,166 @@
-"""The pytest plugin."""
+"""What pytest sees of gameday: options, collection and the fixture.
+
+Every pytest run in an environment that has gameday installed imports this module, so everything
+else is imported on first use, and nothing is used unless a scenario is asked for.
+"""
+
+from collections.abc import Generator
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import pytest
+
+if TYPE_CHECKING:
+    from gameday.items import ScenarioFile
+    from gameday.model.result import Result
+
+_HEAD_CHARS = 4096
+
+
+class RunScenario(Protocol):
+    """What the fixture `gameday` is: takes a scenario's name and its parameters."""
+
+    def __call__(self, selector: str, **settings: str) -> "Result": ...
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add `--scenario`, and the options that choose how it runs."""
+    group = parser.getgroup("gameday", "chaos scenarios (gameday)")
+    group.addoption(
+        "--scenario",
+        action="append",
+        metavar="NAME",
+        help="run chaos scenarios: a name, a glob, tag:NAME, a path, or a comma list of these",
+    )
+    group.addoption(
+        "--gameday-runtime",
+        choices=("auto", "docker", "process"),
+        default="auto",
+        help="where the services run; auto: docker where an engine answers, else process",
+    )
+    group.addoption(
+        "--gameday-proxy",
+        choices=("auto", "own", "toxiproxy"),
+        default="auto",
+        help="the proxy before every edge; auto: toxiproxy in docker, gameday's own in process",
+    )
+    group.addoption(
+        "--gameday-seed", type=int, metavar="N", help="the seed of every draw, to replay a run"
+    )
+    group.addoption(
+        "--gameday-set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="set a scenario's parameter",
+    )
+    group.addoption(
+        "--gameday-sweep", action="store_true", help="one test for each value that a sweep lists"
+    )
+    group.addoption(
+        "--gameday-sabotage",
+        action="store_true",
+        help="run each scenario's sabotage entries instead: a test passes when the run fails as "
+        "the entry says",
+    )
+    group.addoption(
+        "--gameday-plan",
+        action="store_true",
+        help="print what would be done and stop; nothing is started",
+    )
+    group.addoption(
+        "--gameday-reports",
+        metavar="FOLDER",
+        help="where each run's folder is made (default: reports, or the ini key gameday_reports)",
+    )
+    group.addoption(
+        "--gameday-ports",
+        type=int,
+        default=0,
+        metavar="N",
+        help="use fixed front ports from N upward (default: free ones)",
+    )
+    parser.addini("gameday_reports", "the folder that runs are reported into", default="reports")
+    parser.addini("gameday_scenarios", "folders with scenarios of your own", type="paths")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Declare the marker, and put the chosen scenarios' files among what is collected."""
+    config.addinivalue_line("markers", "gameday: a chaos scenario; every scenario's test has it")
+    selectors: list[str] | None = config.getoption("scenario")
+    if selectors:
+        from gameday.items import select_scenarios
+
+        select_scenarios(config, selectors)
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> "ScenarioFile | None":
+    """Collect a scenario file that was asked for by name or path, and no other YAML."""
+    if file_path.suffix not in (".yaml", ".yml") or not parent.session.isinitpath(file_path):
+        return None
+    if not _looks_like_a_scenario(file_path):
+        return None
+    from gameday.items import ScenarioFile
+
+    return ScenarioFile.make(parent, file_path)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> bool | None:
+    """Print the plans instead of running them when that was asked for."""
+    if not session.config.getoption("gameday_plan"):
+        return None
+    from gameday.items import print_plans
+
+    print_plans(session)
+    return True
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Let a broken harness count as an error, not as a failed test."""
+    report = yield
+    if item.get_closest_marker("gameday") is not None:
+        from gameday.items import ScenarioItem, complete_report
+
+        if isinstance(item, ScenarioItem):
+            complete_report(item, call, report)
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show the verdicts of scenarios that ran in other processes, where nobody saw them."""
+    config = terminalreporter.config
+    if not getattr(config.option, "dist", "no") or config.option.dist == "no":
+        return
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            table = getattr(report, "gameday_table", None)
+            if table:
+                terminalreporter.write_line(table)
+
+
+@pytest.fixture
+def gameday(request: pytest.FixtureRequest) -> RunScenario:
+    """Run a scenario inside a test, such as `gameday("redis-restart", outage="500ms")`.
+
+    Returns the Result, whatever its verdict; raises what loading or the environment refuses.
+    """
+    from gameday.items import run_by_name
+
+    def run(selector: str, **settings: str) -> "Result":
+        return run_by_name(request.config, selector, settings)
+
+    return run
+
+
+def _looks_like_a_scenario(path: Path) -> bool:
+    """Whether the file has a top-level key `scenario`; other plugins have YAML of their own."""
+    try:
+        with path.open(encoding="utf-8", errors="replace") as file:
+            head = file.read(_HEAD_CHARS)
+    except OSError:
+        return False
+    return any(line.startswith("scenario:") for line in head.splitlines())

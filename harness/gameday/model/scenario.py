@@ -194,3 +194,17 @@ class Target:
         """Every connection between services, plus one from the harness's client to each."""
         inner = [Edge(client=s.name, service=need) for s in self.services for need in s.needs]
         return (*inner, *(Edge(client="client", service=s.name) for s in self.services))
+
+    @property
+    def waves(self) -> tuple[tuple[ServiceSpec, ...], ...]:
+        """The services in the order of their starts: each needs only services before its wave."""
+        waves: list[tuple[ServiceSpec, ...]] = []
+        placed: set[str] = set()
+        while len(placed) < len(self.services):
+            wave = tuple(
+                s for s in self.services if s.name not in placed and placed.issuperset(s.needs)
+            )
+            assert wave, "loading refuses a circle of needs"
+            placed.update(s.name for s in wave)
+            waves.append(wave)
+        return tuple(waves)

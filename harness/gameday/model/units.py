@@ -1,15 +1,17 @@
 """Text with units at the edge, plain numbers inside: durations, rates, ratios and limits.
 
-The marker classes (`Duration`, `Rate`, `Ratio`, `LimitText`) go into `Annotated[...]`; validation
-by pydantic then parses the text. pydantic itself is imported only when a schema is asked for.
+`DurationNs`, `RatePerS`, `RatioField` and `LimitField` are field types whose YAML is text with a
+unit and whose value is the plain number. A refusal says what is valid and the nearest valid text.
+pydantic itself is imported only when a schema is asked for.
 """
 
+import difflib
 import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from gameday.model.clock import MICROSECOND, MILLISECOND, MINUTE, SECOND
 
@@ -38,11 +40,34 @@ _DURATION_UNITS = {
     "min": MINUTE,
     "h": 60 * MINUTE,
 }
-_NUMBER = r"(\d+(?:\.\d+)?)"
+_UNIT_WORDS = {
+    "": "s",
+    "µs": "us",
+    "usec": "us",
+    "msec": "ms",
+    "millis": "ms",
+    "sec": "s",
+    "second": "s",
+    "seconds": "s",
+    "m": "min",
+    "minute": "min",
+    "minutes": "min",
+    "hr": "h",
+    "hour": "h",
+    "hours": "h",
+} | {unit: unit for unit in _DURATION_UNITS}
+_OP_WORDS = {"=": "==", "=<": "<=", "=>": ">=", "≤": "<=", "≥": ">="}
+_DEFAULT_OPS = {"ns": "<=", "ratio": ">=", "count": "=="}
+# Bounded, so that no text can ask for a number that cannot be computed with.
+_NUMBER = r"([0-9]{1,15}(?:\.[0-9]{1,15})?)"
 _DURATION = re.compile(rf"{_NUMBER}\s*(us|ms|s|min|h)")
+_NEARLY_DURATION = re.compile(rf"{_NUMBER}\s*([^\W\d_]{{0,20}})\.?")
 _RATE = re.compile(rf"{_NUMBER}\s*/\s*(s|min)")
 _RATIO = re.compile(rf"{_NUMBER}\s*%")
+_COUNT = re.compile(r"[0-9]{1,15}")
 _LIMIT = re.compile(r"(<=|>=|==|<|>)\s*(.+)")
+_NEARLY_LIMIT = re.compile(r"(<=|>=|==|=<|=>|<|>|=|≤|≥|)\s*(.+)")
+_LONGEST_NS = 2**63 - 1
 
 
 class Unit(StrEnum):
@@ -85,18 +110,18 @@ def parse_duration(text: str) -> int:
     """
     match = _DURATION.fullmatch(text.strip())
     if match is None:
-        raise ValueError(
-            f"{text!r} is not a duration; "
-            f"write a number and one of {', '.join(_DURATION_UNITS)}, such as '2s'"
-        )
-    return round(float(match[1]) * _DURATION_UNITS[match[2]])
+        raise _DURATION_TEXT.refusal(text)
+    duration_ns = round(float(match[1]) * _DURATION_UNITS[match[2]])
+    if duration_ns > _LONGEST_NS:
+        raise ValueError(f"{text!r} is longer than 292 years")
+    return duration_ns
 
 
 def parse_rate(text: str) -> float:
-    """Return the operations per second of a text such as "200/s" or "30/min"."""
+    """Return the operations per second of a text such as "200/s" or "30/min"; never zero."""
     match = _RATE.fullmatch(text.strip())
-    if match is None:
-        raise ValueError(f"{text!r} is not a rate; write a number and '/s' or '/min': '200/s'")
+    if match is None or float(match[1]) == 0:
+        raise _RATE_TEXT.refusal(text)
     return float(match[1]) / (1 if match[2] == "s" else 60)
 
 
@@ -104,28 +129,67 @@ def parse_ratio(text: str) -> float:
     """Return the ratio, from 0 to 1, of a text such as "99.5%"."""
     match = _RATIO.fullmatch(text.strip())
     if match is None or float(match[1]) > 100:
-        raise ValueError(f"{text!r} is not a share; write a percentage from 0% to 100%")
+        raise _RATIO_TEXT.refusal(text)
     return float(match[1]) / 100
 
 
 def parse_limit(text: str) -> Limit:
     """Return the limit of a text such as "<= 2s", "> 99%" or "== 0"."""
     match = _LIMIT.fullmatch(text.strip())
-    if match is None:
-        raise ValueError(f"{text!r} is not a limit; write <, <=, >, >= or == and a value: '<= 2s'")
-    op, amount = match[1], match[2].strip()
-    for unit, parse in ((Unit.NS, parse_duration), (Unit.RATIO, parse_ratio)):
-        try:
-            return Limit(op=op, value=parse(amount), unit=unit, text=text.strip())
-        except ValueError:
-            continue
+    amount = None if match is None else _amount(match[2].strip())
+    if match is None or amount is None:
+        raise _LIMIT_TEXT.refusal(text)
+    value, unit = amount
+    return Limit(op=match[1], value=value, unit=unit, text=text.strip())
+
+
+def _amount(text: str) -> tuple[float, Unit] | None:
     try:
-        return Limit(op=op, value=float(int(amount)), unit=Unit.COUNT, text=text.strip())
+        if text.endswith("%"):
+            return parse_ratio(text), Unit.RATIO
+        if _COUNT.fullmatch(text):
+            return float(text), Unit.COUNT
+        return parse_duration(text), Unit.NS
     except ValueError:
-        raise ValueError(
-            f"{text!r} is not a limit; its value is a duration ('2s'), a percentage ('99%') "
-            "or a whole number"
-        ) from None
+        return None
+
+
+def _nearest_duration(text: str) -> str | None:
+    match = _NEARLY_DURATION.fullmatch(text.strip())
+    if match is None:
+        return None
+    word = match[2].lower()
+    near = [word] if word in _UNIT_WORDS else difflib.get_close_matches(word, _UNIT_WORDS, n=1)
+    return f"{match[1]}{_UNIT_WORDS[near[0]]}" if near else None
+
+
+def _nearest_rate(text: str) -> str | None:
+    amount, slash, per = text.strip().partition("/")
+    if re.fullmatch(_NUMBER, amount.strip()) is None or float(amount) == 0:
+        return None
+    return f"{amount.strip()}/{'min' if slash and per.strip().startswith('m') else 's'}"
+
+
+def _nearest_ratio(text: str) -> str | None:
+    match = re.fullmatch(_NUMBER, text.strip().removesuffix("%"))
+    if match is None or float(match[1]) > 100:
+        return None
+    # 0.99 is meant as 99%: nobody asks for less than one percent.
+    return f"{float(match[1]) * 100:g}%" if float(match[1]) <= 1 else f"{match[1]}%"
+
+
+def _nearest_limit(text: str) -> str | None:
+    match = _NEARLY_LIMIT.fullmatch(text.strip())
+    if match is None:
+        return None
+    amount: str | None = match[2].strip()
+    if amount is not None and _amount(amount) is None:
+        amount = _nearest_duration(amount)
+    known = None if amount is None else _amount(amount)
+    if known is None:
+        return None
+    op = _OP_WORDS.get(match[1], match[1]) or _DEFAULT_OPS[known[1]]
+    return f"{op} {amount}"
 
 
 def format_duration(duration_ns: float) -> str:
@@ -159,20 +223,38 @@ def format_value(value: float, unit: Unit) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Text:
-    """Marks a field whose YAML is text with a unit; `parse` turns the text into the number."""
+    """Marks a field whose YAML is text with a unit; `parse` turns the text into the value."""
 
-    parse: Callable[[str], Any]  # type: ignore[explicit-any]
+    what: str
+    valid: str
     example: str
+    parse: Callable[[str], object]
+    nearest: Callable[[str], str | None]
 
-    def __get_pydantic_core_schema__(  # type: ignore[explicit-any]
-        self, source: Any, handler: Any
-    ) -> "CoreSchema":
-        from pydantic_core import core_schema  # only when a scenario is asked for: 50 ms
+    def advice(self, seen: str) -> str:
+        """Return what would be valid in place of the text `seen`."""
+        near = self.nearest(seen)
+        bare = re.fullmatch(_NUMBER, seen.strip()) is not None and self.parse is not parse_limit
+        wrong = "has no unit" if bare and near else f"is not {self.what}"
+        return f"{wrong}; write {self.valid}" + (f"; nearest: {near!r}" if near else "")
+
+    def refusal(self, text: str) -> ValueError:
+        shown = text if len(text) <= 60 else text[:57] + "..."
+        return ValueError(f"{shown!r} {self.advice(text)}")
+
+    def __get_pydantic_core_schema__(self, source: object, handler: object) -> "CoreSchema":
+        # Only when a scenario is asked for: 50 ms.
+        from pydantic_core import PydanticCustomError, core_schema
 
         def validate(value: object) -> object:
-            if not isinstance(value, str):
-                raise ValueError(f"{value!r} has no unit; write text such as '{self.example}'")
-            return self.parse(value)
+            if isinstance(value, str):
+                return self.parse(value)
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            advice = self.advice(str(value) if number else "")
+            # A type of its own, so that loading can say what stands in the file in place of `seen`.
+            raise PydanticCustomError(
+                "not_unit_text", "{seen} {advice}", {"seen": str(value)[:60], "advice": advice}
+            )
 
         return core_schema.no_info_plain_validator_function(
             validate,
@@ -180,6 +262,7 @@ class _Text:
                 "pydantic_js_functions": [
                     lambda _schema, _handler: {
                         "type": "string",
+                        "description": self.what,
                         "examples": [self.example],
                     }
                 ]
@@ -187,7 +270,26 @@ class _Text:
         )
 
 
-DurationNs = Annotated[int, _Text(parse_duration, "2s")]
-RatePerS = Annotated[float, _Text(parse_rate, "200/s")]
-RatioField = Annotated[float, _Text(parse_ratio, "99%")]
-LimitField = Annotated[Limit, _Text(parse_limit, "<= 2s")]
+_DURATION_TEXT = _Text(
+    "a duration",
+    f"a number and one of {', '.join(_DURATION_UNITS)}",
+    "2s",
+    parse_duration,
+    _nearest_duration,
+)
+_RATE_TEXT = _Text(
+    "a rate", "a number above 0 and '/s' or '/min'", "200/s", parse_rate, _nearest_rate
+)
+_RATIO_TEXT = _Text("a share", "a percentage from 0% to 100%", "99%", parse_ratio, _nearest_ratio)
+_LIMIT_TEXT = _Text(
+    "a limit",
+    "<, <=, >, >= or == and a duration, a percentage or a whole number, such as '<= 2s'",
+    "<= 2s",
+    parse_limit,
+    _nearest_limit,
+)
+
+DurationNs = Annotated[int, _DURATION_TEXT]
+RatePerS = Annotated[float, _RATE_TEXT]
+RatioField = Annotated[float, _RATIO_TEXT]
+LimitField = Annotated[Limit, _LIMIT_TEXT]

@@ -27,7 +27,8 @@ def _lines(plan: Plan) -> Iterator[str]:
     yield f"  seed {plan.seed}{_parameters(plan)}"
     yield f"  start     {' | '.join(', '.join(wave) for wave in plan.waves)}"
     for stream in plan.streams:
-        yield f"  load      {stream.name}: {stream.edge}, {stream.rate_per_s:g}/s, " + (
+        yield (
+            f"  load      {stream.name}: {stream.edge}, {stream.rate_per_s:g}/s, "
             f"answered within {format_duration(stream.deadline_ns)}"
         )
     yield _step(0, f"baseline: the steady state holds for {format_duration(plan.baseline_ns)}")

@@ -1,12 +1,12 @@
 """The receiving service's record, read over HTTP while the run lasts and once more at its end."""
 
-import zlib
 from dataclasses import dataclass
 
 import httpx
 import numpy as np
 
 from gameday.model.history import Deliveries
+from gameday.workload.publish import checksum
 
 __all__ = ["Ledger", "ServiceStatus", "read_status"]
 
@@ -76,7 +76,7 @@ class Ledger:
         for value, check, received_ns in body["entries"]:
             self._values.append(int(value))
             self._received.append(int(received_ns))
-            self._intact.append(check == f"{zlib.crc32(f'{self._run}:{value}'.encode()):08x}")
+            self._intact.append(check == checksum(self._run, int(value)))
         return len(self._values) < int(body["total"])
 
 

@@ -1,0 +1,59 @@
+"""What has happened so far: the phase, its windows, and every listener told of each event."""
+
+from collections.abc import Callable, Sequence
+
+from gameday.model.clock import Clock
+from gameday.model.event import Event, Note, Phase, PhaseEntered
+from gameday.model.listener import Listener
+from gameday.model.result import Result, Window
+
+__all__ = ["Chronicle"]
+
+
+class Chronicle:
+    """The event stream of one run; all its times count from `start_ns`."""
+
+    def __init__(self, listeners: Sequence[Listener], clock: Clock) -> None:
+        self._listeners = listeners
+        self._clock = clock
+        self.start_ns = clock.now_ns()
+        self.phase = Phase.LOAD
+        self.phases: dict[str, Window] = {}
+
+    def now_ns(self) -> int:
+        """Return the time since the start of the run."""
+        return self._clock.now_ns() - self.start_ns
+
+    def since_start(self, bracket: Window) -> Window:
+        """Return an absolute bracket as one that counts from the start of the run."""
+        return Window(
+            start_ns=bracket.start_ns - self.start_ns, end_ns=bracket.end_ns - self.start_ns
+        )
+
+    def enter(self, phase: Phase) -> None:
+        """Go on to `phase`; the one before ends here."""
+        self.close()
+        self.phase = phase
+        self.phases[phase] = Window(start_ns=self.now_ns(), end_ns=self.now_ns())
+        self.tell(PhaseEntered)
+
+    def close(self) -> None:
+        """End the present phase."""
+        if self.phase in self.phases:
+            start_ns = self.phases[self.phase].start_ns
+            self.phases[self.phase] = Window(start_ns=start_ns, end_ns=self.now_ns())
+
+    def note(self, text: str) -> None:
+        """Tell anything worth a line."""
+        self.tell(Note, text=text)
+
+    def tell(self, kind: Callable[..., Event], **facts: object) -> None:  # type: ignore[explicit-any]
+        """Tell every listener of an event of that kind, stamped with the time and the phase."""
+        event = kind(at_ns=self.now_ns(), phase=self.phase, **facts)
+        for listener in self._listeners:
+            listener.on_event(event)
+
+    def finish(self, result: Result) -> None:
+        """Tell every listener what the run came to."""
+        for listener in self._listeners:
+            listener.on_result(result)

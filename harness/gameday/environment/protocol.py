@@ -1,0 +1,158 @@
+"""What a run may ask of its environment, wherever the services live."""
+
+import signal
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+from gameday.model.event import Scalar
+from gameday.model.result import Window
+from gameday.model.scenario import Edge, ServiceSpec, Target
+
+__all__ = [
+    "Checkpoint",
+    "Emit",
+    "Endpoint",
+    "Environment",
+    "Killable",
+    "NotReadyError",
+    "Service",
+    "Surroundings",
+    "Vitals",
+]
+
+Checkpoint = Callable[[], None]
+"""Called between the steps of everything that takes long; raises when the run shall stop."""
+
+Emit = Callable[[str, int, str], None]
+"""Told of every service that is up: its name, how long that took in ns, and the evidence."""
+
+
+class NotReadyError(Exception):
+    """A service does not answer by its own protocol, yet; the text says what was seen."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """An address on this host."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What an environment is given: whose run it is and where it may write."""
+
+    run: str
+    """The run's id, which marks everything that the run creates."""
+    target: Target
+    logs: Path
+    """The folder for one log a service."""
+    seed: int
+    proxy: str
+    """"own" or "toxiproxy"."""
+    port_base: int = 0
+    """The first of the fixed front ports; 0 lets the host choose."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vitals:
+    """Whether a service's main process lives, and which one it is."""
+
+    alive: bool
+    pid: int
+    started: str
+    """When this start of the service was, in the words of its environment; differs every start."""
+    exit_code: int | None
+    """As a shell would say it: 128 + signal for a death by signal. None while it lives."""
+
+    def as_evidence(self) -> Mapping[str, Scalar]:
+        """Return these facts as the journal keeps them."""
+        return {
+            "alive": self.alive,
+            "pid": self.pid,
+            "started": self.started,
+            "exit_code": self.exit_code,
+        }
+
+
+class Service(Protocol):
+    """One running service of the target."""
+
+    @property
+    def spec(self) -> ServiceSpec: ...
+
+    @property
+    def direct(self) -> Endpoint:
+        """The address without a proxy, from this host; it survives a restart."""
+        ...
+
+    def check(self) -> str:
+        """Return evidence that the service answers on its direct path, with a write if it can.
+
+        Raises NotReadyError.
+        """
+        ...
+
+    def wait_until_ready(self, limit_ns: int, checkpoint: Checkpoint) -> str:
+        """Return the evidence of `check` once it holds; EnvironmentRefused after `limit_ns`."""
+        ...
+
+
+@runtime_checkable
+class Killable(Protocol):
+    """A service whose main process can be killed, and started again with its data."""
+
+    def vitals(self) -> Vitals: ...
+
+    def kill(self, number: signal.Signals) -> Window:
+        """Send the signal to the main process and return the bracket of the call."""
+        ...
+
+    def start_again(self) -> Window:
+        """Start the service with the data that it left; does nothing while it lives."""
+        ...
+
+
+class Environment(Protocol):
+    """A place where the services of one target run, each edge with a proxy of its own."""
+
+    @property
+    def runtime(self) -> str:
+        """The word "docker" or "process"."""
+        ...
+
+    @property
+    def proxy(self) -> str:
+        """Name and version of the proxy before every edge."""
+        ...
+
+    def missing(self) -> tuple[str, ...]:
+        """Return what the host lacks for this target, each with how to get it; starts nothing."""
+        ...
+
+    def start(self, emit: Emit, checkpoint: Checkpoint) -> None:
+        """Start every service in waves of their dependencies, each ready by protocol."""
+        ...
+
+    def service(self, name: str) -> Service: ...
+
+    def front(self, edge: Edge) -> Endpoint:
+        """Return the address of an edge's proxy; it holds for the life of the environment."""
+        ...
+
+    def stop(self) -> None:
+        """End and remove everything that was started, as far as it goes; keeps the logs.
+
+        Raises NotHealed, listing all that could not be removed.
+        """
+        ...
+
+    def leftovers(self) -> tuple[str, ...]:
+        """Look for anything of this run that is still there; empty is clean."""
+        ...

@@ -1,0 +1,11 @@
+"""The kinds of service that a target may name."""
+
+from collections.abc import Mapping
+
+from gameday.environment.services.app import App
+from gameday.environment.services.protocol import ServiceKind
+from gameday.environment.services.redis import Redis
+
+__all__ = ["KINDS", "ServiceKind"]
+
+KINDS: Mapping[str, ServiceKind] = {kind.name: kind for kind in (Redis(), App())}

@@ -1,0 +1,85 @@
+"""A service of the target's own: a Python program that answers on /ready."""
+
+import hashlib
+import http.client
+import importlib.util
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from gameday.environment.protocol import Endpoint, NotReadyError
+from gameday.model.scenario import ServiceSpec
+from gameday.resources import bundled
+
+__all__ = ["App", "app_image"]
+
+_ANSWER_LIMIT_S = 2.0
+_IMAGE_PARTS = ("images/apps/Dockerfile", "requirements.txt", "apps/*.py", "resilience/*.py")
+_REQUIRED = ("starlette", "uvicorn", "redis")
+
+
+def app_image() -> str:
+    """Return the tag of the image of the bundled services: it changes with any of their files."""
+    folder = bundled("targets")
+    digest = hashlib.sha256()
+    for pattern in _IMAGE_PARTS:
+        for path in sorted(folder.glob(pattern)):
+            digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes())
+    return f"gameday-apps:{digest.hexdigest()[:16]}"
+
+
+class App:
+    """A program that reads HOST, PORT, DATA_DIR and the addresses of what it needs."""
+
+    name = "app"
+    port = 8000
+
+    def image(self, spec: ServiceSpec) -> str:
+        return spec.image or app_image()
+
+    def container_command(self, spec: ServiceSpec) -> list[str]:
+        return ["python", "-m", _program(spec)]
+
+    def missing(self, spec: ServiceSpec) -> str | None:
+        absent = [name for name in _REQUIRED if importlib.util.find_spec(name) is None]
+        if not absent:
+            return None
+        return f"{spec.name}: Python has no {', '.join(absent)}; pip install {' '.join(absent)}"
+
+    def process_command(self, spec: ServiceSpec, *, port: int, home: Path) -> list[str]:
+        return [sys.executable, "-m", _program(spec)]
+
+    def environment(
+        self, spec: ServiceSpec, *, host: str, port: int, home: str
+    ) -> Mapping[str, str]:
+        return {"HOST": host, "PORT": str(port), "DATA_DIR": home, "PYTHONUNBUFFERED": "1"}
+
+    def check(self, endpoint: Endpoint) -> str:
+        """GET /ready: 200 only once the service has itself written to what it needs."""
+        connection = http.client.HTTPConnection(
+            endpoint.host, endpoint.port, timeout=_ANSWER_LIMIT_S
+        )
+        try:
+            connection.request("GET", "/ready")
+            response = connection.getresponse()
+            body = response.read(2000).decode(errors="replace")
+        except (OSError, http.client.HTTPException) as error:
+            raise NotReadyError(f"GET {endpoint}/ready: {error}") from error
+        finally:
+            connection.close()
+        if response.status != http.client.OK:
+            raise NotReadyError(f"GET {endpoint}/ready: {response.status} {_reason(body)}")
+        return "GET /ready answered 200"
+
+
+def _program(spec: ServiceSpec) -> str:
+    assert spec.program is not None, "loading refuses an app without a program"
+    return spec.program
+
+
+def _reason(body: str) -> str:
+    try:
+        return str(json.loads(body))
+    except ValueError:
+        return body

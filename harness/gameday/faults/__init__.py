@@ -1,0 +1,1 @@
+"""Faults: each proves that it bit, how hard, and that it is gone."""

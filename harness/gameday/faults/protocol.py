@@ -1,0 +1,58 @@
+"""What a fault is to the conductor: five calls, each of which leaves evidence."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from gameday.environment.protocol import Checkpoint, Environment
+from gameday.model.event import Scalar
+from gameday.model.result import Window
+from gameday.model.scenario import FaultSpec
+
+__all__ = ["Fault", "Injection", "Proof"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proof:
+    """What was measured, and whether it shows what it was to show."""
+
+    proven: bool
+    measured: Mapping[str, Scalar] = field(default_factory=dict)
+
+
+class Injection(Protocol):
+    """One fault on its target, from before it is in until it is proven gone."""
+
+    @property
+    def undo_text(self) -> str:
+        """What would heal it, for the record that is written before the fault is in."""
+        ...
+
+    @property
+    def asked(self) -> Mapping[str, Scalar]:
+        """The parameters that were asked for."""
+        ...
+
+    def inject(self) -> Window:
+        """Put the fault in and return the bracket of the call."""
+        ...
+
+    def prove(self, checkpoint: Checkpoint) -> Proof:
+        """Measure the effect; bounded in time."""
+        ...
+
+    def undo(self) -> Window:
+        """Heal, whatever state the fault is in; calling it twice is harmless."""
+        ...
+
+    def prove_undone(self, checkpoint: Checkpoint) -> Proof:
+        """Re-read the state; what cannot be read counts as not undone. Bounded in time."""
+        ...
+
+
+class Fault(FaultSpec, Protocol):
+    """A verb of a scenario: a frozen dataclass of parameters that can be put on an environment."""
+
+    def on(self, environment: Environment) -> Injection:
+        """Return the fault ready for injection; EnvironmentRefused if the target cannot bear it."""
+        ...

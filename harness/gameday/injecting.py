@@ -1,0 +1,191 @@
+"""Step 5 of a run: every fault recorded, injected, proven, undone and proven gone."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from gameday.chronicle import Chronicle
+from gameday.environment.protocol import Checkpoint, Environment
+from gameday.faults.protocol import Fault, Injection
+from gameday.faults.undo import UndoRecord
+from gameday.model.event import (
+    EffectProven,
+    FaultInjected,
+    FaultUndone,
+    Scalar,
+    UndoProven,
+    UndoRecorded,
+)
+from gameday.model.history import FaultTimes
+from gameday.model.plan import PlannedFault
+from gameday.model.result import FaultRecord, Window
+
+__all__ = ["Injector"]
+
+
+@dataclass(slots=True, kw_only=True)
+class _Active:
+    """One fault from the moment its undo is recorded, and what is known of it afterwards."""
+
+    planned: PlannedFault
+    injection: Injection
+    injected: Window | None = None
+    proven_ns: int | None = None
+    undone: Window | None = None
+    undo_proven_ns: int | None = None
+    measured: dict[str, Scalar] = field(default_factory=dict)
+
+    @property
+    def facts(self) -> dict[str, str | int]:
+        """What every event and record of this fault starts with."""
+        planned = self.planned
+        return {"step": planned.step, "fault": planned.fault, "target": planned.target}
+
+    @property
+    def asked(self) -> Mapping[str, Scalar]:
+        return {
+            **self.injection.asked,
+            "for_ns": self.planned.until_ns - self.planned.at_ns,
+        }
+
+
+class Injector:
+    """The faults of one plan on one environment. What was begun is healed by `heal`, once."""
+
+    def __init__(
+        self,
+        faults: Sequence[Fault],
+        planned: Sequence[PlannedFault],
+        environment: Environment,
+        chronicle: Chronicle,
+        undo_record: UndoRecord,
+    ) -> None:
+        self._faults = faults
+        self._planned = planned
+        self._environment = environment
+        self._chronicle = chronicle
+        self._record = undo_record
+        self._active: list[_Active] = []
+
+    def play(self, wait_until: Callable[[int], None], now_ns: int, checkpoint: Checkpoint) -> bool:
+        """Inject and undo every fault at its time, counted from `now_ns`.
+
+        Returns False as soon as a fault is not proven; it is then still to be healed.
+        """
+        moments = [(f.at_ns, True, f) for f in self._planned]
+        moments += [(f.until_ns, False, f) for f in self._planned]
+        for at_ns, begins, planned in sorted(moments, key=lambda m: (m[0], m[1], m[2].step)):
+            if begins:
+                wait_until(now_ns + at_ns)
+                if not self._inject(planned, checkpoint):
+                    return False
+                continue
+            active = next(a for a in self._active if a.planned is planned)
+            assert active.injected is not None
+            # A fault lasts as long as was asked for from when it was in, however late that was.
+            wait_until(active.injected.end_ns + planned.until_ns - planned.at_ns)
+            self._undo(active)
+        return True
+
+    def heal(self) -> None:
+        """Undo whatever is still in, last in first out; a failure does not stop the others.
+
+        Raises ExceptionGroup of what could not be undone.
+        """
+        problems: list[Exception] = []
+        for active in reversed(self._active):
+            if active.undone is not None:
+                continue
+            try:
+                self._undo(active)
+            except Exception as error:
+                problems.append(error)
+        if problems:
+            raise ExceptionGroup("faults could not be undone", problems)
+
+    @property
+    def targets(self) -> frozenset[str]:
+        """The services and edges that were hit."""
+        return frozenset(active.planned.target for active in self._active)
+
+    def times(self) -> tuple[FaultTimes, ...]:
+        """Return when each fault was in, absolute."""
+        return tuple(
+            FaultTimes(
+                injected=active.injected,
+                proven_ns=active.proven_ns,
+                undone=active.undone,
+                undo_proven_ns=active.undo_proven_ns,
+            )
+            for active in self._active
+            if active.injected is not None
+        )
+
+    def records(self, exposed: Callable[[Window], int | None]) -> tuple[FaultRecord, ...]:
+        """Return each fault as asked, measured and undone.
+
+        `exposed` tells how many operations came due in a window; a fault that met none is not
+        proven, whatever it did.
+        """
+        return tuple(self._as_record(active, exposed) for active in self._active)
+
+    def _inject(self, planned: PlannedFault, checkpoint: Checkpoint) -> bool:
+        active = _Active(
+            planned=planned, injection=self._faults[planned.step].on(self._environment)
+        )
+        undo = active.injection.undo_text
+        self._record.write(state="will inject", undo=undo, **active.facts)
+        self._chronicle.tell(UndoRecorded, **active.facts, undo=undo)
+        self._active.append(active)
+        active.injected = active.injection.inject()
+        bracket = self._chronicle.since_start(active.injected)
+        self._chronicle.tell(
+            FaultInjected,
+            **active.facts,
+            called_ns=bracket.start_ns,
+            returned_ns=bracket.end_ns,
+            asked=active.asked,
+        )
+        proof = active.injection.prove(checkpoint)
+        active.measured |= proof.measured
+        if proof.proven:
+            active.proven_ns = self._chronicle.start_ns + self._chronicle.now_ns()
+        self._chronicle.tell(
+            EffectProven, **active.facts, proven=proof.proven, measured=proof.measured
+        )
+        return proof.proven
+
+    def _undo(self, active: _Active) -> None:
+        active.undone = active.injection.undo()
+        bracket = self._chronicle.since_start(active.undone)
+        self._chronicle.tell(
+            FaultUndone,
+            **active.facts,
+            called_ns=bracket.start_ns,
+            returned_ns=bracket.end_ns,
+        )
+        # A signal does not cut the re-reading short: it is bounded, and what it says is owed.
+        proof = active.injection.prove_undone(lambda: None)
+        active.measured |= proof.measured
+        if proof.proven:
+            active.undo_proven_ns = self._chronicle.start_ns + self._chronicle.now_ns()
+            self._record.write(state="undone", **active.facts)
+        self._chronicle.tell(
+            UndoProven, **active.facts, proven=proof.proven, measured=proof.measured
+        )
+
+    def _as_record(self, active: _Active, exposed: Callable[[Window], int | None]) -> FaultRecord:
+        window = None
+        met: int | None = None
+        if active.injected is not None and active.undone is not None:
+            absolute = Window(start_ns=active.injected.start_ns, end_ns=active.undone.end_ns)
+            window = self._chronicle.since_start(absolute)
+            met = exposed(absolute)
+        return FaultRecord(
+            fault=active.planned.fault,
+            target=active.planned.target,
+            asked=active.asked,
+            measured={**active.measured, "operations_exposed": met},
+            proven=active.proven_ns is not None and met != 0,
+            undone=active.undo_proven_ns is not None,
+            window=window,
+        )

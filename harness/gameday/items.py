@@ -1,0 +1,322 @@
+"""Scenarios as pytest items. Imported only once a scenario is asked for."""
+
+import shutil
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, nullcontext
+from datetime import UTC, datetime
+from pathlib import Path
+from secrets import token_hex
+from typing import Self, TextIO
+
+import pytest
+
+from gameday.errors import EnvironmentRefused, GamedayError, ScenarioError
+from gameday.model.listener import Listener
+from gameday.model.result import Result
+from gameday.model.verdict import Verdict
+from gameday.planning import (
+    Experiment,
+    Options,
+    find,
+    load,
+    make_environment,
+    make_plan,
+    sabotaged,
+    sweeps,
+)
+from gameday.report.explanation import failure_text
+from gameday.report.journal import Journal
+from gameday.report.json import ResultWriter
+from gameday.report.junit import junit_properties
+from gameday.report.plan import plan_text, plan_to_json
+from gameday.report.table import verdict_table
+from gameday.report.terminal import TerminalReporter
+from gameday.report.timeline import TimelineWriter
+from gameday.resources import bundled
+from gameday.run import Conductor
+
+__all__ = [
+    "BrokenPromise",
+    "CouldNotTell",
+    "HarnessFailed",
+    "ScenarioFile",
+    "ScenarioItem",
+    "complete_report",
+    "print_plans",
+    "run_by_name",
+    "select_scenarios",
+]
+
+
+class BrokenPromise(AssertionError):
+    """The system under test broke a promise: pytest's failed, Allure's failed."""
+
+
+class CouldNotTell(Exception):
+    """The run is INVALID or INCONCLUSIVE: pytest's failed, Allure's broken."""
+
+
+class HarnessFailed(Exception):
+    """The verdict is ERROR: pytest's error, Allure's broken."""
+
+
+def select_scenarios(config: pytest.Config, selectors: Iterable[str]) -> None:
+    """Put the files of the chosen scenarios in the place of the folders pytest would search.
+
+    Paths that the user gave beside `--scenario` stay. Raises pytest.UsageError.
+    """
+    try:
+        options_of(config)
+        files = [str(path) for s in selectors for path in find(s, _folders(config))]
+    except (ScenarioError, ValueError) as error:
+        raise pytest.UsageError(str(error)) from error
+    given = config.args if config.args_source is pytest.Config.ArgsSource.ARGS else []
+    config.args = list(dict.fromkeys([*given, *files]))
+
+
+def options_of(config: pytest.Config) -> Options:
+    """Return what the command line says; ValueError for a setting that is none."""
+    settings: dict[str, str] = {}
+    for text in config.getoption("gameday_set"):
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise ValueError(f"--gameday-set {text!r}: write NAME=VALUE, such as outage=500ms")
+        settings[name] = value
+    port_base: int = config.getoption("gameday_ports")
+    if port_base and not 1024 <= port_base <= 65000:
+        raise ValueError(f"--gameday-ports {port_base}: choose a port from 1024 to 65000")
+    return Options(
+        runtime=config.getoption("gameday_runtime"),
+        proxy=config.getoption("gameday_proxy"),
+        seed=config.getoption("gameday_seed"),
+        port_base=port_base,
+        settings=settings,
+        folders=_folders(config),
+    )
+
+
+class ScenarioFile(pytest.File):
+    """One scenario file: a test, or one for each value of its sweeps or for each sabotage."""
+
+    @classmethod
+    def make(cls, parent: pytest.Collector, path: Path) -> Self:
+        """Return the collector; a bundled file has a short name wherever it is installed."""
+        rootpath = parent.config.rootpath
+        nodeid = None if path.is_relative_to(rootpath) else f"gameday/{path.name}"
+        return cls.from_parent(parent, path=path, nodeid=nodeid)
+
+    def collect(self) -> Iterator["ScenarioItem"]:
+        options = options_of(self.config)
+        try:
+            if self.config.getoption("gameday_sabotage"):
+                experiment = load(self.path, options)
+                for sabotage in experiment.scenario.sabotage:
+                    yield self._item(sabotaged(experiment, sabotage), sabotage.name)
+            elif self.config.getoption("gameday_sweep"):
+                for settings in sweeps(self.path):
+                    label = ",".join(f"{name}={value}" for name, value in settings.items())
+                    yield self._item(load(self.path, options, settings), label)
+            else:
+                yield self._item(load(self.path, options), "")
+        except ScenarioError as error:
+            raise self.CollectError(str(error)) from error
+
+    def _item(self, experiment: Experiment, label: str) -> "ScenarioItem":
+        name = f"{experiment.scenario.name}[{label}]" if label else experiment.scenario.name
+        return ScenarioItem.from_parent(self, name=name, experiment=experiment)
+
+
+class ScenarioItem(pytest.Item):
+    """One run of one scenario."""
+
+    def __init__(self, *, experiment: Experiment, **kwargs: object) -> None:
+        super().__init__(**kwargs)  # type: ignore[arg-type]
+        self.experiment = experiment
+        self.result: Result | None = None
+        self.add_marker(pytest.mark.gameday)
+        self.extra_keyword_matches.update(experiment.scenario.tags)
+
+    def runtest(self) -> None:
+        """Run, report, and raise what the verdict means to pytest."""
+        self.result = _run(self.config, self.experiment)
+        self.user_properties.extend(junit_properties(self.result))
+        problem = _sabotage_problem(self.experiment, self.result)
+        if problem is not None:
+            raise CouldNotTell(f"{problem}\n\n{failure_text(self.result)}")
+        if self.experiment.sabotage is None:
+            _raise_verdict(self.result)
+
+    def repr_failure(  # type: ignore[override]
+        self, excinfo: pytest.ExceptionInfo[BaseException]
+    ) -> object:
+        """Return the text that lets a reader understand; a stack only for what is our own bug."""
+        if isinstance(excinfo.value, (BrokenPromise, CouldNotTell, HarnessFailed, GamedayError)):
+            return str(excinfo.value)
+        return super().repr_failure(excinfo)
+
+    def reportinfo(self) -> tuple[Path, None, str]:
+        return self.path, None, self.name
+
+
+def complete_report(
+    item: ScenarioItem, call: pytest.CallInfo[None], report: pytest.TestReport
+) -> None:
+    """Give the report the verdict's table, and make a failure of the harness an error."""
+    if item.result is not None and call.when == "call":
+        report.gameday_table = verdict_table(item.result)
+    if call.excinfo is not None and call.excinfo.errisinstance((HarnessFailed, GamedayError)):
+        # pytest counts a failure outside of the call as an error, which is what this is.
+        report.when = "setup"
+
+
+def print_plans(session: pytest.Session) -> None:
+    """Print the plan of every collected scenario; UsageError when the host lacks something."""
+    terminal = session.config.pluginmanager.getplugin("terminalreporter")
+    options = options_of(session.config)
+    lacking: list[str] = []
+    for item in session.items:
+        if not isinstance(item, ScenarioItem):
+            continue
+        plan = make_plan(item.experiment, options)
+        try:
+            make_environment(
+                plan, item.experiment.target, run="plan", logs=Path(), port_base=options.port_base
+            )
+        except EnvironmentRefused as error:
+            lacking.append(f"{item.name}: {error}")
+        if terminal is not None:
+            terminal.ensure_newline()
+            terminal.write_line(plan_text(plan))
+    if lacking:
+        raise pytest.UsageError("\n".join(lacking))
+
+
+def run_by_name(config: pytest.Config, selector: str, settings: Mapping[str, str]) -> Result:
+    """Run the one scenario that `selector` names, with these parameters, and return its result."""
+    files = find(selector, _folders(config))
+    if len(files) != 1:
+        names = ", ".join(path.stem for path in files)
+        raise ScenarioError(f"{selector!r} names {len(files)} scenarios, wanted one: {names}")
+    return _run(config, load(files[0], options_of(config), settings))
+
+
+def _run(config: pytest.Config, experiment: Experiment) -> Result:
+    """Plan, make the run's folder, conduct, and tell the reporters."""
+    options = options_of(config)
+    plan = make_plan(experiment, options)
+    run = token_hex(4)
+    folder = _make_folder(_reports(config), experiment)
+    try:
+        environment = make_environment(
+            plan, experiment.target, run=run, logs=folder / "logs", port_base=options.port_base
+        )
+    except EnvironmentRefused:
+        shutil.rmtree(folder)  # nothing was run, so there is nothing to report
+        raise
+    (folder / "plan.json").write_text(plan_to_json(plan), encoding="utf-8")
+    with _listeners(config, experiment, folder) as listeners:
+        return Conductor(
+            experiment, plan, environment, run=run, folder=folder, listeners=listeners
+        ).execute()
+
+
+@contextmanager
+def _listeners(
+    config: pytest.Config, experiment: Experiment, folder: Path
+) -> Iterator[list[Listener]]:
+    """Yield those who want to know of a run; the files are written before Allure attaches them."""
+    journal = Journal(folder / "journal.jsonl")
+    listeners: list[Listener] = [journal, ResultWriter(folder), TimelineWriter(folder)]
+    terminal = config.pluginmanager.getplugin("terminalreporter")
+    with ExitStack() as open_ones:
+        open_ones.callback(journal.close)
+        if config.getoption("allure_report_dir", None):
+            from gameday.report.allure import AllureReporter
+
+            # Events count from the start of the run, which is now.
+            allure = AllureReporter(
+                tags=experiment.scenario.tags, wall_minus_monotonic_ns=time.time_ns()
+            )
+            open_ones.callback(allure.close)
+            listeners.append(allure)
+        if terminal is not None:
+            out = open_ones.enter_context(_uncaptured(config))
+            terminal.ensure_newline()
+            live = TerminalReporter(out, is_tty=terminal.isatty)
+            open_ones.callback(live.close)
+            listeners.append(live)
+        yield listeners
+
+
+@contextmanager
+def _uncaptured(config: pytest.Config) -> Iterator[TextIO]:
+    """Yield the stream that the user sees, while pytest captures nothing."""
+    capture = config.pluginmanager.getplugin("capturemanager")
+    with nullcontext() if capture is None else capture.global_and_fixture_disabled():
+        yield sys.stdout
+
+
+def _raise_verdict(result: Result) -> None:
+    text = failure_text(result)
+    match result.verdict:
+        case Verdict.PASS:
+            return
+        case Verdict.FAIL:
+            raise BrokenPromise(text)
+        case Verdict.ERROR:
+            raise HarnessFailed(text)
+        case Verdict.INVALID | Verdict.INCONCLUSIVE:
+            raise CouldNotTell(text)
+
+
+def _sabotage_problem(experiment: Experiment, result: Result) -> str | None:
+    """Return in what the run did not come out as its sabotage entry says; None: it did."""
+    wanted = experiment.sabotage
+    if wanted is None:
+        return None
+    if result.verdict is not wanted.gives:
+        return f"sabotage {wanted.name} should give {wanted.gives}, it gave {result.verdict}"
+    failed = {j.name for j in result.expectations if j.verdict is Verdict.FAIL}
+    held = [name for name in wanted.breaks if name not in failed]
+    if held:
+        return f"sabotage {wanted.name} should break {', '.join(held)}, which did not fail"
+    return None
+
+
+def _folders(config: pytest.Config) -> tuple[Path, ...]:
+    """Return the folders of the user's own scenarios: of the ini key, else ./scenarios."""
+    named: list[Path] = config.getini("gameday_scenarios")
+    if not named:
+        named = [config.rootpath / "scenarios", config.invocation_params.dir / "scenarios"]
+    return tuple(
+        dict.fromkeys(p for p in named if p.is_dir() and p.resolve() != bundled("scenarios"))
+    )
+
+
+def _reports(config: pytest.Config) -> Path:
+    chosen: str | None = config.getoption("gameday_reports")
+    if chosen is not None:
+        return config.invocation_params.dir / chosen
+    return config.rootpath / str(config.getini("gameday_reports"))
+
+
+def _make_folder(reports: Path, experiment: Experiment) -> Path:
+    """Make the run's folder; never use, and never empty, one that is already there."""
+    scenario = experiment.scenario
+    parts = [datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ"), scenario.name]
+    parts += [f"{name}={value}" for name, value in scenario.parameters.items()]
+    if experiment.sabotage is not None:
+        parts.append(experiment.sabotage.name)
+    name = "-".join(part.replace("/", "_") for part in parts)
+    for attempt in range(100):
+        folder = reports / (f"{name}-{attempt + 1}" if attempt else name)
+        try:
+            (folder / "logs").mkdir(parents=True)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise EnvironmentRefused(f"reports folder {reports}: {error.strerror}") from error
+        return folder
+    raise EnvironmentRefused(f"reports folder {reports}: 100 runs named {name} are there")

@@ -1,0 +1,72 @@
+"""What a run is going to do, resolved to absolute steps before anything is started."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gameday.model.event import Scalar
+
+__all__ = ["Plan", "PlannedFault", "PlannedStream"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedFault:
+    """One fault of the timeline, in nanoseconds from the end of the baseline."""
+
+    step: int
+    fault: str
+    target: str
+    at_ns: int
+    until_ns: int
+    settings: Mapping[str, Scalar]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedStream:
+    """One stream of operations at a fixed rate."""
+
+    name: str
+    client: str
+    """The protocol that is spoken: "publish" or "redis-write"."""
+    edge: str
+    """The edge that is used, or a service's name for its direct path."""
+    rate_per_s: float
+    deadline_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Everything that was decided before the start: plan.json."""
+
+    scenario: str
+    title: str
+    path: str
+    target: str
+    runtime: str
+    proxy: str
+    seed: int
+    parameters: Mapping[str, str]
+    sabotage: str
+    waves: tuple[tuple[str, ...], ...]
+    edges: tuple[str, ...]
+    streams: tuple[PlannedStream, ...]
+    faults: tuple[PlannedFault, ...]
+    expectations: tuple[str, ...]
+    baseline_ns: int
+    steady_ns: int
+    recovery_limit_ns: int
+    quiet_ns: int
+
+    @property
+    def faults_end_ns(self) -> int:
+        """When the last fault is undone, from the end of the baseline."""
+        return max((fault.until_ns for fault in self.faults), default=0)
+
+    @property
+    def scripted_ns(self) -> int:
+        """The shortest time that the scenario itself takes: the system recovers at once."""
+        return self.baseline_ns + self.faults_end_ns + self.steady_ns + self.quiet_ns
+
+    @property
+    def longest_ns(self) -> int:
+        """The longest that load can run: the system never recovers."""
+        return self.baseline_ns + self.faults_end_ns + self.recovery_limit_ns + self.quiet_ns

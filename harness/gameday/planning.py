@@ -1,0 +1,249 @@
+"""Steps 1 and 2 of a run: files to an experiment, an experiment to a plan. Nothing is started."""
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import cast
+
+from gameday.analysis import FINDINGS
+from gameday.environment.protocol import Environment, Surroundings
+from gameday.environment.services import KINDS
+from gameday.errors import EnvironmentRefused, ScenarioError
+from gameday.faults.protocol import Fault
+from gameday.faults.registry import FAULTS
+from gameday.loading import find_scenarios, load_scenario, load_slas, load_target, sweep
+from gameday.model.clock import SECOND
+from gameday.model.plan import Plan, PlannedFault, PlannedStream
+from gameday.model.scenario import Edge, FaultStep, Sabotage, Scenario, Target, Vocabulary
+from gameday.resources import bundled
+from gameday.testing.dud import Dud
+from gameday.workload.publish import Publish
+
+__all__ = [
+    "Experiment",
+    "Options",
+    "choose_runtime",
+    "find",
+    "load",
+    "make_environment",
+    "make_plan",
+    "sabotaged",
+    "sweeps",
+    "vocabulary",
+]
+
+PROBE_RATE_PER_S = 50.0
+"""How often each path to the faulted service is probed, beside the workload."""
+PROBE_DEADLINE_NS = SECOND
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What the user chose on the command line."""
+
+    runtime: str = "auto"
+    proxy: str = "auto"
+    seed: int | None = None
+    port_base: int = 0
+    settings: Mapping[str, str]
+    folders: tuple[Path, ...] = ()
+    """Where the user's own scenarios and targets are looked for, before the bundled ones."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Experiment:
+    """A scenario with its target, and the sabotage that was applied to both, if any."""
+
+    scenario: Scenario
+    target: Target
+    sabotage: Sabotage | None = None
+
+
+def vocabulary() -> Vocabulary:
+    """Return every word that a scenario may use."""
+    return Vocabulary(
+        faults=FAULTS,
+        workloads={Publish.verb: Publish},
+        services=frozenset(KINDS),
+        findings={name: str(unit) for name, unit in FINDINGS.items()},
+    )
+
+
+def find(selector: str, folders: Sequence[Path]) -> list[Path]:
+    """Return the files of the scenarios that `selector` names; the user's come first."""
+    return find_scenarios(selector, [*folders, bundled("scenarios")])
+
+
+def load(path: Path, options: Options, settings: Mapping[str, str] | None = None) -> Experiment:
+    """Return the experiment that a scenario file describes; ScenarioError with all problems."""
+    words = vocabulary()
+    found: dict[str, Target] = {}
+
+    def target(name: str) -> Target:
+        found[name] = load_target(_target_file(name, path, options), words)
+        return found[name]
+
+    scenario = load_scenario(
+        path,
+        words,
+        slas=load_slas(_sla_folders(path)),
+        target=target,
+        settings={**options.settings, **(settings or {})},
+    )
+    return Experiment(scenario=scenario, target=found[scenario.target])
+
+
+def sweeps(path: Path) -> tuple[Mapping[str, str], ...]:
+    """Return the parameter values that each test of a sweep gets."""
+    return sweep(path)
+
+
+def sabotaged(experiment: Experiment, sabotage: Sabotage) -> Experiment:
+    """Return the experiment with what `sabotage` names switched off."""
+    scenario, target = experiment.scenario, experiment.target
+    services = {spec.name: spec for spec in target.services}
+    faults = list(scenario.faults)
+    for name in sabotage.disable:
+        switch = target.switches.get(name)
+        if switch is not None:
+            spec = services[switch.service]
+            services[switch.service] = replace(
+                spec,
+                env={**spec.env, **switch.env},
+                options={**spec.options, **switch.options},
+            )
+        else:
+            faults = [_dud(step) if step.fault.verb == name else step for step in faults]
+    return Experiment(
+        scenario=replace(scenario, faults=tuple(faults)),
+        target=replace(target, services=tuple(services.values())),
+        sabotage=sabotage,
+    )
+
+
+def choose_runtime(options: Options) -> str:
+    """Return "docker" where an engine answers and nothing else was asked for, else "process"."""
+    if options.runtime != "auto":
+        return options.runtime
+    if options.proxy == "own":
+        return "process"
+    from gameday.environment.containers import engine_problem  # 250 ms of imports
+
+    return "process" if engine_problem() else "docker"
+
+
+def make_plan(experiment: Experiment, options: Options) -> Plan:
+    """Resolve an experiment to absolute steps; one seed decides every draw."""
+    scenario, target = experiment.scenario, experiment.target
+    runtime = choose_runtime(options)
+    proxy = options.proxy
+    if proxy == "auto":
+        proxy = "toxiproxy" if runtime == "docker" else "own"
+    return Plan(
+        scenario=scenario.name,
+        title=scenario.title,
+        path=scenario.path.name,
+        target=target.name,
+        runtime=runtime,
+        proxy=proxy,
+        seed=random.SystemRandom().randrange(2**32) if options.seed is None else options.seed,
+        parameters=scenario.parameters,
+        sabotage=experiment.sabotage.name if experiment.sabotage else "",
+        waves=tuple(tuple(spec.name for spec in wave) for wave in target.waves),
+        edges=tuple(str(edge) for edge in target.edges),
+        streams=_streams(scenario),
+        faults=tuple(_planned(number, step) for number, step in enumerate(scenario.faults)),
+        expectations=tuple(f"{e.name}: {e.finding} {e.limit.text}" for e in scenario.expect),
+        baseline_ns=scenario.timeline.baseline_ns,
+        steady_ns=scenario.steady.for_ns,
+        recovery_limit_ns=scenario.timeline.recovery_ns,
+        quiet_ns=scenario.timeline.quiet_ns,
+    )
+
+
+def make_environment(
+    plan: Plan, target: Target, *, run: str, logs: Path, port_base: int
+) -> Environment:
+    """Return the environment that the plan chose, after asking it what the host lacks.
+
+    Raises EnvironmentRefused, naming everything that is missing and how to get it.
+    """
+    given = Surroundings(
+        run=run, target=target, logs=logs, seed=plan.seed, proxy=plan.proxy, port_base=port_base
+    )
+    environment: Environment
+    if plan.runtime == "docker":
+        from gameday.environment.containers import ContainerEnvironment  # only where it is used
+
+        environment = ContainerEnvironment(given)
+    else:
+        from gameday.environment.processes import ProcessEnvironment
+
+        environment = ProcessEnvironment(given)
+    missing = environment.missing()
+    if missing:
+        raise EnvironmentRefused("; ".join(missing))
+    return environment
+
+
+def _dud(step: FaultStep) -> FaultStep:
+    return replace(step, fault=Dud(fault=cast(Fault, step.fault)))
+
+
+def _planned(number: int, step: FaultStep) -> PlannedFault:
+    fault = step.fault.fault if isinstance(step.fault, Dud) else step.fault
+    settings = {key: value for key, value in asdict(fault).items() if key != "target"}  # type: ignore[call-overload]
+    return PlannedFault(
+        step=number,
+        fault=step.fault.verb,
+        target=step.fault.target,
+        at_ns=step.at_ns,
+        until_ns=step.at_ns + step.for_ns,
+        settings=settings,
+    )
+
+
+def _streams(scenario: Scenario) -> tuple[PlannedStream, ...]:
+    """Return the workload's streams, and two probes of what the first fault hits."""
+    load = cast(Publish, scenario.workload[0])
+    hit = scenario.faults[0].fault.target
+    return (
+        PlannedStream(
+            name="publish",
+            client="publish",
+            edge=str(Edge(client="client", service=load.to)),
+            rate_per_s=load.rate_per_s,
+            deadline_ns=load.deadline_ns,
+        ),
+        *(
+            PlannedStream(
+                name=name,
+                client="redis-write",
+                edge=edge,
+                rate_per_s=PROBE_RATE_PER_S,
+                deadline_ns=PROBE_DEADLINE_NS,
+            )
+            for name, edge in (
+                ("probe-front", str(Edge(client="client", service=hit))),
+                ("probe-direct", hit),
+            )
+        ),
+    )
+
+
+def _target_file(name: str, scenario: Path, options: Options) -> Path:
+    """Return the target's file: beside the scenario's folder, in the user's, or the bundled one."""
+    folders = [scenario.parent.parent / "targets", *(f.parent / "targets" for f in options.folders)]
+    folders.append(bundled("targets"))
+    for folder in folders:
+        file = folder / name / "target.yaml"
+        if file.is_file():
+            return file
+    known = sorted({p.parent.name for f in folders for p in f.glob("*/target.yaml")})
+    raise ScenarioError(f"{scenario.name}: target {name!r} is unknown; known: {', '.join(known)}")
+
+
+def _sla_folders(scenario: Path) -> list[Path]:
+    own = scenario.parent / "slas"
+    return [folder for folder in (bundled("scenarios") / "slas", own) if folder.is_dir()]

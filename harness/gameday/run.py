@@ -1,0 +1,352 @@
+"""The conductor: the only module that knows every part of a run."""
+
+import os
+import platform
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import cast
+
+import httpx
+import numpy as np
+
+from gameday.analysis import Analysis, analyse, failed_guards
+from gameday.chronicle import Chronicle
+from gameday.environment.protocol import Endpoint, Environment
+from gameday.errors import GamedayError
+from gameday.faults.protocol import Fault
+from gameday.faults.undo import UndoRecord
+from gameday.injecting import Injector
+from gameday.interrupts import Interrupts
+from gameday.judge import judge
+from gameday.model.clock import MILLISECOND, SECOND, Clock, MonotonicClock
+from gameday.model.event import Phase, Progress, Scalar, ServiceUp
+from gameday.model.history import Connections, Deliveries, History, HostNoise, Observation
+from gameday.model.listener import Listener
+from gameday.model.plan import Plan
+from gameday.model.result import Marks, Result, Window
+from gameday.model.scenario import Edge
+from gameday.planning import Experiment
+from gameday.watching import Watch
+from gameday.workload.hiccup import HiccupMeter
+from gameday.workload.ledger import Ledger, read_status
+from gameday.workload.load import LoadDriver, StreamPlan
+from gameday.workload.publish import Publish
+from gameday.workload.reader import read_history
+
+__all__ = ["Conductor"]
+
+_TICK_NS = 200 * MILLISECOND
+_FIRST_OPERATION_IN_NS = 50 * MILLISECOND
+_DRIVER_STOP_LIMIT_NS = 5 * SECOND
+
+
+class Conductor:
+    """One run: starts, loads, breaks, heals, measures and judges; it knows no listener's kind."""
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        plan: Plan,
+        environment: Environment,
+        *,
+        run: str,
+        folder: Path,
+        listeners: Sequence[Listener],
+        clock: Clock | None = None,
+    ) -> None:
+        """`folder` exists and is this run's own; `run` is the id that marks what it creates."""
+        self._experiment = experiment
+        self._scenario = experiment.scenario
+        self._workload = cast(Publish, experiment.scenario.workload[0])
+        self._plan = plan
+        self._environment = environment
+        self._run = run
+        self._folder = folder
+        self._clock = clock or MonotonicClock()
+        self._chronicle = Chronicle(listeners, self._clock)
+        self._interrupts = Interrupts()
+        self._undo_record = UndoRecord(folder / "undo.jsonl")
+        self._injector = Injector(
+            [cast(Fault, step.fault) for step in self._scenario.faults],
+            plan.faults,
+            environment,
+            self._chronicle,
+            self._undo_record,
+        )
+        self._driver: LoadDriver | None = None
+        self._hiccups = HiccupMeter(folder / "hiccups.bin", folder / "logs" / "hiccups.log")
+        self._ledger: Ledger | None = None
+        self._watch: Watch | None = None
+        self._load = Window(start_ns=0, end_ns=0)
+        self._noise: HostNoise | None = None
+        self._deliveries: Deliveries | None = None
+        self._connections: Connections | None = None
+        self._unsteady: str | None = None
+        self._problems: list[str] = []
+        self._clean: tuple[str, ...] = ()
+
+    def execute(self) -> Result:
+        """Conduct steps 3 to 9 and return what they came to; steps 1 and 2 made the plan.
+
+        The environment is taken down before the judgement, so that one verdict covers that too.
+        Raises Interrupted after a signal, once everything is healed and removed.
+        """
+        started_at = datetime.now(UTC).isoformat(timespec="milliseconds")
+        with self._interrupts, self._undo_record:
+            try:
+                self._announce()
+                self._start()
+                if self._baseline() and self._break():
+                    self._recover()
+                self._settle()
+            except Exception as error:
+                self._fail(error)
+            finally:
+                self._clean_up()
+            self._interrupts.checkpoint()
+            result = self._judge(self._analyse(), started_at)
+        self._chronicle.finish(result)
+        return result
+
+    def _announce(self) -> None:
+        """Steps 1 and 2 are done: say what was loaded and planned."""
+        self._chronicle.enter(Phase.LOAD)
+        self._chronicle.note(f"{self._plan.scenario} on {self._plan.target}, run {self._run}")
+        self._chronicle.enter(Phase.PLAN)
+        self._chronicle.note(
+            f"seed {self._plan.seed}, {self._plan.runtime}, zero of all times is "
+            f"{self._chronicle.start_ns} ns of CLOCK_MONOTONIC"
+        )
+
+    def _start(self) -> None:
+        """Step 3: the services, then what loads and watches them, which does nothing yet."""
+        self._chronicle.enter(Phase.START)
+        self._environment.start(self._service_up, self._interrupts.checkpoint)
+        log = self._folder / "logs" / "driver.log"
+        self._driver = LoadDriver(
+            self._streams(), self._folder, self._run, self._plan.longest_ns, log
+        )
+        self._driver.start()
+        self._hiccups.start()
+        self._ledger = Ledger(self._url(self._workload.ledger), self._run)
+        self._watch = Watch(self._folder, self._ledger, self._scenario.steady)
+
+    def _baseline(self) -> bool:
+        """Step 4: load starts; False when the steady state does not hold without any fault."""
+        assert self._driver is not None
+        assert self._watch is not None
+        self._chronicle.enter(Phase.BASELINE)
+        start_ns = self._clock.now_ns() + _FIRST_OPERATION_IN_NS
+        self._load = Window(start_ns=start_ns, end_ns=start_ns)
+        self._driver.begin(start_ns)
+        end_ns = start_ns + self._plan.baseline_ns
+        self._tick_until(end_ns)
+        self._unsteady = self._watch.unsteady(Window(start_ns=start_ns, end_ns=end_ns))
+        return self._unsteady is None
+
+    def _break(self) -> bool:
+        """Step 5: every fault at its time; False as soon as one is not proven."""
+        self._chronicle.enter(Phase.BREAK)
+        return self._injector.play(
+            self._tick_until, self._clock.now_ns(), self._interrupts.checkpoint
+        )
+
+    def _recover(self) -> None:
+        """Step 6: until the steady state has held for its span, or the recovery limit is over."""
+        assert self._watch is not None
+        self._chronicle.enter(Phase.RECOVER)
+        give_up_ns = self._clock.now_ns() + self._plan.recovery_limit_ns
+        while self._clock.now_ns() < give_up_ns:
+            self._tick_until(self._clock.now_ns() + _TICK_NS)
+            faults = self._injector.times()
+            if self._watch.has_recovered(faults, self._load.start_ns, self._clock.now_ns()):
+                return
+
+    def _settle(self) -> None:
+        """Step 7: the load ends, a quiet period, then the final reads of every ledger."""
+        assert self._driver is not None
+        assert self._ledger is not None
+        self._injector.heal()
+        self._chronicle.enter(Phase.SETTLE)
+        report = self._driver.stop(_DRIVER_STOP_LIMIT_NS)
+        self._load = Window(start_ns=self._load.start_ns, end_ns=self._clock.now_ns())
+        self._noise = self._hiccups.stop(driver_cpu=report.cpu_share)
+        quiet_until_ns = self._clock.now_ns() + self._plan.quiet_ns
+        while (left_ns := quiet_until_ns - self._clock.now_ns()) > 0:
+            self._interrupts.checkpoint()
+            self._clock.sleep_ns(min(_TICK_NS, left_ns))
+        try:
+            self._deliveries = self._ledger.final_read()
+        except (httpx.HTTPError, ValueError, KeyError) as error:
+            self._chronicle.note(f"the final read failed: {error}")
+        self._connections = self._read_connections()
+
+    def _analyse(self) -> Analysis | None:
+        """Step 8: pure functions from what was seen to findings; None without a whole history."""
+        self._chronicle.enter(Phase.ANALYSE)
+        if self._load.end_ns == self._load.start_ns:
+            return None
+        return analyse(
+            Observation(
+                history=read_history(self._folder),
+                deliveries=self._deliveries,
+                faults=self._injector.times(),
+                start_ns=self._chronicle.start_ns,
+                load=self._load,
+                steady=self._scenario.steady,
+                connections=self._connections,
+                noise=self._noise,
+            )
+        )
+
+    def _judge(self, analysis: Analysis | None, started_at: str) -> Result:
+        """Step 9: findings against expectations, proofs and guards: one verdict."""
+        self._chronicle.enter(Phase.JUDGE)
+        history = read_history(self._folder) if analysis else None
+        faults = self._injector.records(lambda window: _exposed(history, window))
+        findings = analysis.findings if analysis else ()
+        guards = failed_guards(analysis, self._scenario.expect) if analysis else ()
+        judged = judge(
+            self._scenario.expect,
+            findings,
+            faults=faults,
+            guards=guards,
+            unsteady=self._unsteady,
+            problems=(*self._problems, *(f"left behind: {left}" for left in self._clean)),
+        )
+        self._chronicle.close()
+        plan = self._plan
+        return Result(
+            scenario=plan.scenario,
+            title=plan.title,
+            verdict=judged.verdict,
+            reason=judged.reason,
+            runtime=plan.runtime,
+            seed=plan.seed,
+            parameters=plan.parameters,
+            started_at=started_at,
+            host=self._host(),
+            faults=faults,
+            findings=findings,
+            expectations=judged.judgements,
+            guards=guards,
+            marks=analysis.marks if analysis else Marks(),
+            phases=self._chronicle.phases,
+            series=analysis.series if analysis else None,
+            proxy_share=next((f for f in findings if f.name == "proxy_share"), None),
+            clean=self._clean,
+            folder=str(self._folder),
+            sabotage=plan.sabotage,
+        )
+
+    def _fail(self, error: Exception) -> None:
+        """Keep an error of the harness: it makes the verdict ERROR and discards no measurement."""
+        if isinstance(error, GamedayError):
+            self._problems.append(str(error))
+        else:
+            self._problems.append(f"{type(error).__name__}: {error}")
+            self._chronicle.note("".join(traceback.format_exception(error)))
+
+    def _clean_up(self) -> None:
+        """Heal, end the load and remove the environment, whatever went wrong before."""
+        with self._going_on():
+            self._injector.heal()
+        with self._going_on():
+            if self._driver is not None:
+                self._driver.kill()
+        with self._going_on():
+            self._hiccups.kill()
+        with self._going_on():
+            if self._watch is not None:
+                self._watch.close()
+        with self._going_on():
+            self._environment.stop()
+        with self._going_on():
+            self._clean = self._environment.leftovers()
+        if self._interrupts.received is not None:
+            left = ", ".join(self._clean) or "nothing is left"
+            self._chronicle.note(f"stopped by {self._interrupts.received.name}; {left}")
+
+    @contextmanager
+    def _going_on(self) -> Iterator[None]:
+        """Keep an error of one step of the clean-up and let the other steps go on."""
+        try:
+            yield
+        except Exception as error:
+            self._fail(error)
+
+    def _tick_until(self, until_ns: int) -> None:
+        """Let the time pass until `until_ns`, watching the load and minding signals."""
+        assert self._driver is not None
+        assert self._watch is not None
+        while True:
+            self._interrupts.checkpoint()
+            self._driver.poll()
+            left_ns = until_ns - self._clock.now_ns()
+            if left_ns <= 0:
+                return
+            if left_ns > _TICK_NS // 2:
+                self._chronicle.tell(Progress, **self._watch.look(self._clock.now_ns()))
+            self._clock.sleep_ns(min(_TICK_NS, until_ns - self._clock.now_ns()))
+
+    def _read_connections(self) -> Connections | None:
+        """Ask every service that needs a faulted one what became of its connection."""
+        lost: dict[str, int] = {}
+        restored: dict[str, int] = {}
+        for spec in self._experiment.target.services:
+            if self._injector.targets.isdisjoint(spec.needs):
+                continue
+            try:
+                status = read_status(self._url(spec.name))
+            except (httpx.HTTPError, ValueError, KeyError) as error:
+                self._chronicle.note(f"{spec.name} does not tell its connections: {error}")
+                return None
+            lost[spec.name], restored[spec.name] = status.lost, status.restored
+        return Connections(lost=lost, restored=restored)
+
+    def _streams(self) -> tuple[StreamPlan, ...]:
+        """Give each planned stream its address: an edge's front, or a service's direct one."""
+
+        def address(edge: str) -> Endpoint:
+            client, arrow, service = edge.partition(" -> ")
+            if arrow:
+                return self._environment.front(Edge(client=client, service=service))
+            return self._environment.service(edge).direct
+
+        return tuple(
+            StreamPlan(
+                name=stream.name,
+                client=stream.client,
+                host=address(stream.edge).host,
+                port=address(stream.edge).port,
+                rate_per_s=stream.rate_per_s,
+                deadline_ns=stream.deadline_ns,
+            )
+            for stream in self._plan.streams
+        )
+
+    def _url(self, service: str) -> str:
+        return f"http://{self._environment.front(Edge(client='client', service=service))}"
+
+    def _service_up(self, name: str, took_ns: int, evidence: str) -> None:
+        self._chronicle.tell(ServiceUp, service=name, took_ns=took_ns, evidence=evidence)
+
+    def _host(self) -> dict[str, Scalar]:
+        return {
+            "system": f"{platform.system()} {platform.release()}",
+            "python": platform.python_version(),
+            "processors": os.cpu_count(),
+            "proxy": self._environment.proxy,
+            "steal": None if self._noise is None else round(self._noise.steal, 4),
+        }
+
+
+def _exposed(history: History | None, window: Window) -> int | None:
+    """Return how many operations of the workload came due in `window`; None: cannot be told."""
+    if history is None:
+        return None
+    due_ns = history.of("publish")["due_ns"]
+    return int(np.count_nonzero((due_ns >= window.start_ns) & (due_ns < window.end_ns)))

@@ -1,0 +1,70 @@
+"""The load as it is seen while it runs: progress, steadiness and recovery."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from gameday.analysis.operations import Operations
+from gameday.analysis.recovery import estimate, unsteady
+from gameday.analysis.signals import PUBLISH, match, published_in
+from gameday.model.clock import MILLISECOND, SECOND
+from gameday.model.history import FaultTimes, History
+from gameday.model.result import Window
+from gameday.model.scenario import Steady
+from gameday.workload.ledger import Ledger
+from gameday.workload.reader import LiveView, read_history
+
+__all__ = ["Watch"]
+
+_ANSWER_TIME_NS = 100 * MILLISECOND
+"""Operations younger than this are not looked at yet: their answer may be on its way."""
+
+
+class Watch:
+    """Sees the workload from end to end with the estimators that the verdict will use."""
+
+    def __init__(self, folder: Path, ledger: Ledger, steady: Steady) -> None:
+        """`folder` holds a history whose driver is ready; the watch closes `ledger` at its end."""
+        self._view = LiveView(folder)
+        self._ledger = ledger
+        self._steady = steady
+        self._stream = read_history(folder).stream(PUBLISH)
+
+    def look(self, now_ns: int) -> dict[str, float | int | str]:
+        """Return the facts of a Progress event: the last second of what is old enough."""
+        until_ns = now_ns - _ANSWER_TIME_NS
+        seen = self._operations(Window(start_ns=until_ns - SECOND, end_ns=until_ns))
+        served = seen.latency_ns[seen.ok]
+        return {
+            "operations": self._view.operations,
+            "per_s": float(len(seen)),
+            "success": float(np.count_nonzero(seen.good)) / len(seen) if len(seen) else 0.0,
+            "p99_ns": int(np.percentile(served, 99)) if served.size else 0,
+        }
+
+    def unsteady(self, window: Window) -> str | None:
+        """Return why the steady state did not hold in `window`; None when it did."""
+        return unsteady(self._operations(window), self._steady)
+
+    def has_recovered(self, faults: Sequence[FaultTimes], load_start_ns: int, now_ns: int) -> bool:
+        """Tell whether the steady state has held again for its span after every fault."""
+        until_ns = now_ns - _ANSWER_TIME_NS
+        seen = self._operations(Window(start_ns=load_start_ns, end_ns=until_ns))
+        recovery = estimate(seen, faults, self._steady, until_ns)
+        if recovery is None or recovery.healed is None:
+            return False
+        healed_ns = max(fault.undone.end_ns for fault in faults if fault.undone is not None)
+        held = until_ns >= healed_ns + self._steady.for_ns
+        return held and recovery.steady.came and recovery.healed.came
+
+    def close(self) -> None:
+        self._view.close()
+        self._ledger.close()
+
+    def _operations(self, window: Window) -> Operations:
+        """Return the signals that came due in `window`, delivered as far as is known by now."""
+        self._ledger.poll()
+        rows = self._view.since(window.start_ns - 1, self._stream.name)
+        published = published_in(History(rows=rows, streams=(self._stream,), errors=("",)))
+        return match(published, self._ledger.seen()).operations().within(window)
