@@ -1,6 +1,7 @@
 """What every client of the load has: calls on their way, a log of them, and their deadlines."""
 
 import asyncio
+import os
 import time
 from collections import deque
 from collections.abc import Callable
@@ -9,10 +10,15 @@ from typing import Protocol
 from gameday.model.clock import SECOND
 from gameday.model.operation import Outcome
 
-__all__ = ["NOT_SENT", "NO_ANSWER", "Call", "Client", "Log", "Sweeper"]
+__all__ = ["NOT_SENT", "NO_ANSWER", "Call", "Client", "Log", "Sweeper", "connect_error"]
 
 NOT_SENT = "not sent before the deadline"
 NO_ANSWER = "no answer before the deadline"
+
+
+def connect_error(error: OSError) -> str:
+    """Return the text for a connection that could not be made; it names no port, which differs."""
+    return f"connect: {os.strerror(error.errno) if error.errno else type(error).__name__}"
 
 
 class Log(Protocol):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from gameday.model.clock import SECOND
 from gameday.model.operation import Outcome
-from gameday.workload.client import Call, Log, Sweeper
+from gameday.workload.client import Call, Log, Sweeper, connect_error
 from gameday.workload.messages import StreamPlan
 
 __all__ = ["Answer", "HttpClient", "parse_answer"]
@@ -174,8 +174,8 @@ class HttpClient:
         while self._waiting:
             call = self._waiting.popleft()
             if not call.done:
-                text = f"connect: {error.strerror or type(error).__name__}"
-                self.sweeper.end(call, time.monotonic_ns(), Outcome.FAILED, text)
+                now_ns = time.monotonic_ns()
+                self.sweeper.end(call, now_ns, Outcome.FAILED, connect_error(error))
                 return
 
     def _dialled(self, dial: asyncio.Task[None]) -> None:

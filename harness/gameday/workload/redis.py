@@ -6,7 +6,7 @@ from collections import deque
 
 from gameday.model.clock import SECOND
 from gameday.model.operation import Outcome
-from gameday.workload.client import Call, Log, Sweeper
+from gameday.workload.client import Call, Log, Sweeper, connect_error
 from gameday.workload.messages import StreamPlan
 
 __all__ = ["RedisClient"]
@@ -90,7 +90,7 @@ class RedisClient:
                     lambda: _Connection(self), self._plan.host, self._plan.port
                 )
         except OSError as error:
-            self._fail_waiting(f"connect: {error.strerror or type(error).__name__}")
+            self._fail_waiting(connect_error(error))
         finally:
             self._dialling = None
 
