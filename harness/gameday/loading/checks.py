@@ -1,0 +1,217 @@
+"""What the words of a scenario must mean together, once its form is right."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import cast
+
+from gameday.loading.forms import Item, Names, build
+from gameday.loading.source import Source, Where, one_of, quoted
+from gameday.loading.words import complain_of_unit
+from gameday.model.scenario import (
+    Expectation,
+    FaultSpec,
+    FaultStep,
+    Sabotage,
+    Sla,
+    Steady,
+    Target,
+    Timeline,
+    Vocabulary,
+    WorkloadSpec,
+)
+from gameday.model.units import Limit, Unit, format_duration
+from gameday.model.verdict import Verdict
+
+__all__ = ["Checks", "SabotageItem"]
+
+_EDGE = re.compile(r"\s*->\s*")
+_STEP = tuple(entry.name for entry in fields(FaultStep) if entry.name != "fault")
+_SERVICES_OF_A_WORKLOAD = ("to", "ledger")
+_WATCHED = ("recovery", "recovery_after_heal", "outage")
+"""The findings that are measured for as long as `timeline.recovery` says."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SabotageItem:
+    """What to turn off, and which expectation that breaks or which verdict it gives."""
+
+    disable: Names
+    breaks: Names | None = None
+    gives: Verdict | None = None
+
+
+class Checks:
+    """Each check turns a part of the file into the model and complains about what cannot be."""
+
+    def __init__(self, source: Source, vocabulary: Vocabulary) -> None:
+        self._source = source
+        self._vocabulary = vocabulary
+
+    def name(self, name: str) -> None:
+        stem = self._source.path.stem
+        if name != stem:
+            self._source.complain(
+                ("scenario",), f"{quoted(name)} is not the name of its file; write {stem!r}"
+            )
+
+    def workload(
+        self, items: Sequence[Item | None], target: Target | None
+    ) -> tuple[WorkloadSpec, ...]:
+        specs = []
+        for i, item in enumerate(items):
+            if item is None:
+                continue
+            spec = item.values["spec"]
+            for name in _SERVICES_OF_A_WORKLOAD:
+                service = getattr(spec, name, None)
+                if isinstance(service, str):
+                    self._service(("workload", i, item.word, name), service, target)
+            specs.append(cast("WorkloadSpec", spec))
+        return tuple(specs)
+
+    def faults(self, items: Sequence[Item | None], target: Target | None) -> tuple[FaultStep, ...]:
+        steps = []
+        for i, item in enumerate(items):
+            if item is None:
+                continue
+            where = ("faults", i, item.word)
+            values = item.values
+            hit = values.get("target")
+            if isinstance(hit, str):
+                values["target"] = self._hit(where, hit, target)
+            step = {name: values.pop(name) for name in _STEP}
+            try:
+                fault: FaultSpec = self._vocabulary.faults[item.word](**values)
+            except ValueError as error:
+                # A fault may refuse what pydantic cannot know, such as two of its own keys at odds.
+                self._source.complain(where, str(error))
+                continue
+            steps.append(build(FaultStep, {**step, "fault": fault}))
+        return tuple(steps)
+
+    def _hit(self, where: Where, hit: str, target: Target | None) -> str:
+        """Return what a fault hits, spelled as the target does: a service, or an edge of it."""
+        if "->" not in hit:
+            self._service(where, hit, target)
+            return hit
+        edge = " -> ".join(_EDGE.split(hit.strip()))
+        if target is not None:
+            edges = [str(known) for known in target.edges]
+            if edge not in edges:
+                text = f"{quoted(hit)} is not a connection of target {target.name!r}"
+                self._source.complain(where, text + one_of(edge, edges))
+        return edge
+
+    def _service(self, where: Where, service: str, target: Target | None) -> None:
+        if target is None:
+            return
+        names = [spec.name for spec in target.services]
+        if service not in names:
+            text = f"{quoted(service)} is not a service of target {target.name!r}"
+            self._source.complain(where, text + one_of(service, names))
+
+    def expect(
+        self, items: Sequence[Item | None], slas: Mapping[str, Sla]
+    ) -> tuple[Expectation | None, ...]:
+        """Return the expectations, with None in the place of what was complained about."""
+        expectations: list[Expectation | None] = []
+        names: set[str] = set()
+        for i, item in enumerate(items):
+            expectation = None if item is None else self._expectation(i, item, slas)
+            if item is not None and expectation is not None:
+                if expectation.name in names:
+                    text = f"{expectation.name} is expected twice"
+                    self._source.complain(("expect", i, item.word), text)
+                names.add(expectation.name)
+            expectations.append(expectation)
+        return tuple(expectations)
+
+    def _expectation(self, i: int, item: Item, slas: Mapping[str, Sla]) -> Expectation | None:
+        where = ("expect", i, item.word)
+        wanted = item.values["limit"]
+        if isinstance(wanted, Limit):
+            unit = self._vocabulary.findings[item.word]
+            complain_of_unit(self._source, where, wanted, unit, item.word)
+            return Expectation(name=item.word, finding=item.word, limit=wanted)
+        sla = slas.get(str(wanted))
+        if sla is None:
+            text = f"{quoted(str(wanted))} is not a known SLA"
+            self._source.complain(where, text + one_of(str(wanted), tuple(sorted(slas))))
+            return None
+        return Expectation(name=sla.name, finding=sla.finding, limit=sla.limit, sla=sla)
+
+    def steady(self, steady: Steady) -> None:
+        for key, limit, unit, ops, example in (
+            ("success", steady.success, Unit.RATIO, (">=", ">"), ">= 99%"),
+            ("p99", steady.p99, Unit.NS, ("<=", "<"), "<= 50ms"),
+        ):
+            if limit.unit != unit or limit.op not in ops:
+                text = f"{limit.text!r} cannot be a steady state; write it as in {example!r}"
+                self._source.complain(("steady", key), text)
+
+    def watched_long_enough(self, timeline: Timeline, expect: Sequence[Expectation | None]) -> None:
+        """A limit that is longer than the watch for it could not be found broken."""
+        where = ("timeline", "recovery")
+        spot = self._source.spots.get(where)
+        watched = (spot and spot.text) or format_duration(timeline.recovery_ns)
+        for expectation in expect:
+            if expectation is None:
+                continue
+            limit = expectation.limit
+            if (
+                expectation.finding in _WATCHED
+                and limit.unit == Unit.NS
+                and limit.wants_less
+                and timeline.recovery_ns <= limit.value
+            ):
+                self._source.complain(
+                    where,
+                    f"{expectation.name} wants {limit.text}, but recovery is watched for "
+                    f"{watched} only: it could never fail; "
+                    f"write more than {format_duration(limit.value)}",
+                )
+
+    def sabotage(
+        self,
+        items: Sequence[SabotageItem | None],
+        *,
+        switches: tuple[str, ...] | None,
+        verbs: tuple[str, ...] | None,
+        expectations: tuple[str, ...] | None,
+    ) -> tuple[Sabotage, ...]:
+        """Return the sabotages; names are judged only against what is known (not None)."""
+        known = None if switches is None or verbs is None else (*switches, *dict.fromkeys(verbs))
+        sabotages = []
+        for i, item in enumerate(items):
+            if item is None:
+                continue
+            where = ("sabotage", i)
+            what = "a switch of the target or a fault of the scenario"
+            self._names((*where, "disable"), item.disable, known, what)
+            if item.breaks is not None:
+                self._names((*where, "breaks"), item.breaks, expectations, "expected here")
+            if (item.breaks is None) == (item.gives is None):
+                also = "" if item.breaks is None else ", not both"
+                self._source.complain(where, f"write either breaks or gives{also}")
+            if item.gives is Verdict.PASS:
+                text = "PASS would not show that anything can fail"
+                self._source.complain((*where, "gives"), text)
+            sabotages.append(
+                Sabotage(
+                    disable=item.disable,
+                    breaks=item.breaks or (),
+                    gives=item.gives or Verdict.FAIL,
+                )
+            )
+        return tuple(sabotages)
+
+    def _names(
+        self, where: Where, names: tuple[str, ...], known: tuple[str, ...] | None, what: str
+    ) -> None:
+        if not names:
+            self._source.complain(where, "is empty; wanted at least one")
+        for i, name in enumerate(names):
+            if known is not None and name not in known:
+                place = (*where, i) if (*where, i) in self._source.spots else where
+                self._source.complain(place, f"{quoted(name)} is not {what}{one_of(name, known)}")

@@ -1,0 +1,112 @@
+"""`${name}` stands for a parameter's value: its default, or what the caller sets."""
+
+import itertools
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from pydantic import Field
+
+from gameday.loading.source import Source, one_of
+
+__all__ = ["Parameter", "Parameters", "Swept", "combinations"]
+
+_USE = re.compile(r"\$\{([^}]*)\}")
+_MOST_COMBINATIONS = 1_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parameter:
+    """A value that may be changed from outside, and the values that a sweep tries."""
+
+    default: str
+    sweep: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Swept:
+    """The only key of a scenario file that its sweeps depend on."""
+
+    parameters: Mapping[str, Parameter] = field(default_factory=dict)
+
+
+class Parameters:
+    """The values of a scenario's parameters, and which of them the file uses."""
+
+    def __init__(self, source: Source, settings: Mapping[str, str]) -> None:
+        """Take the raw `parameters:` of `source`; their shape is judged with the whole form."""
+        section = source.at(("parameters",))
+        entries = section if isinstance(section, dict) else {}
+        self._names = tuple(entries)
+        self._used: set[str] = set()
+        self.values: dict[str, str] = {}
+        for name, entry in entries.items():
+            default = entry.get("default") if isinstance(entry, dict) else None
+            value = settings.get(name, default)
+            if isinstance(value, str):
+                self.values[name] = value
+
+    def substitute(self, text: str) -> tuple[str, list[str]]:
+        """Return the text with its parameters put in, and what is wrong with them."""
+        wrong: list[str] = []
+
+        def value_of(match: re.Match[str]) -> str:
+            name = match[1].strip()
+            self._used.add(name)
+            if name not in self._names:
+                wrong.append(f"unknown parameter {match[0]!r:.60}{one_of(name, self._names)}")
+            elif name not in self.values:
+                wrong.append(f"the parameter {name!r:.60} has no default")
+            return self.values.get(name, match[0])
+
+        return _USE.sub(value_of, text), wrong
+
+    def complain_of_unused(self, source: Source, settings: Mapping[str, str]) -> None:
+        """Note the settings that set nothing, and the parameters that nothing uses."""
+        complain_of_unknown(source, settings)
+        for name in self._names:
+            if name not in self._used:
+                source.complain(
+                    ("parameters", name),
+                    f"is never used; write ${{{name}}} where it belongs",
+                    at_key=True,
+                )
+
+
+def complain_of_unknown(source: Source, settings: Mapping[str, str]) -> None:
+    """Note the settings that the file has no parameter for."""
+    section = source.at(("parameters",))
+    names = tuple(section) if isinstance(section, dict) else ()
+    for name in settings:
+        if name not in names:
+            source.complain(
+                ("parameters",),
+                f"there is no parameter {name!r} to set{one_of(name, names)}",
+                at_key=True,
+            )
+
+
+def combinations(
+    source: Source, swept: Swept, settings: Mapping[str, str]
+) -> tuple[Mapping[str, str], ...]:
+    """Return every combination of the swept values; what is set from outside is not swept."""
+    complain_of_unknown(source, settings)
+    sweeps = {
+        name: parameter.sweep
+        for name, parameter in swept.parameters.items()
+        if parameter.sweep is not None and name not in settings
+    }
+    count = 1
+    for values in sweeps.values():
+        count *= len(values)
+    if count > _MOST_COMBINATIONS:
+        source.complain(
+            ("parameters",),
+            f"the sweeps ask for {count} runs; at most {_MOST_COMBINATIONS} are made",
+            at_key=True,
+        )
+    source.refuse_if_wrong()
+    return tuple(
+        dict(zip(sweeps, values, strict=True)) for values in itertools.product(*sweeps.values())
+    )

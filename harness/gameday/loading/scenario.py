@@ -1,0 +1,201 @@
+"""Scenario files: what to do to a target, and what has to hold."""
+
+import functools
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+
+from pydantic import Field, TypeAdapter
+
+from gameday.errors import ScenarioError
+from gameday.loading.checks import Checks, SabotageItem
+from gameday.loading.document import expand, read_node
+from gameday.loading.filling import fill
+from gameday.loading.forms import Column, Item, annotated, choice, columns, shaped
+from gameday.loading.parameters import Parameter, Parameters, Swept, combinations
+from gameday.loading.source import Source
+from gameday.model.scenario import FaultStep, Scenario, Sla, Steady, Target, Timeline, Vocabulary
+from gameday.model.units import LimitField, format_duration
+
+__all__ = ["load_scenario", "schema", "sweep"]
+
+_LISTS = ("workload", "faults", "expect", "sabotage")
+_NO_SETTINGS: Mapping[str, str] = MappingProxyType({})
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScenarioFile:
+    """The keys of a scenario file; the vocabulary says what the items may be.
+
+    An item is None once it was complained about.
+    """
+
+    scenario: str
+    title: str
+    target: str
+    tags: frozenset[str] = frozenset()
+    parameters: Mapping[str, Parameter] = field(default_factory=dict)
+    workload: tuple[Item | None, ...]
+    steady: Steady
+    timeline: Timeline = field(default_factory=Timeline)
+    faults: tuple[Item | None, ...]
+    expect: tuple[Item | None, ...]
+    sabotage: tuple[SabotageItem | None, ...] = ()
+
+
+def load_scenario(
+    path: Path,
+    vocabulary: Vocabulary,
+    *,
+    slas: Mapping[str, Sla],
+    target: Callable[[str], Target],
+    settings: Mapping[str, str] = _NO_SETTINGS,
+) -> Scenario:
+    """Return the scenario of a file with its parameters put in.
+
+    `target` finds a target by name, `settings` are parameter values that replace the defaults.
+    Raises ScenarioError with all problems at once.
+    """
+    source, parameters = _read(path, settings)
+    file = fill(_form_of(vocabulary), source, ScenarioFile, apart=_LISTS)
+    checks = Checks(source, vocabulary)
+    if file.scenario is not None:
+        checks.name(file.scenario)
+    found = _target(source, file.target, target) if file.target is not None else None
+    workload = checks.workload(file.workload or (), found)
+    steps = checks.faults(file.faults or (), found)
+    expect = checks.expect(file.expect or (), slas)
+    if file.steady is not None:
+        checks.steady(file.steady)
+    if file.timeline is not None:
+        checks.watched_long_enough(file.timeline, expect)
+    sabotage = checks.sabotage(
+        file.sabotage or (),
+        switches=None if found is None else tuple(found.switches),
+        verbs=_all(None if item is None else item.word for item in file.faults or (None,)),
+        expectations=_all(None if e is None else e.name for e in expect or (None,)),
+    )
+    source.refuse_if_wrong()
+    return Scenario(
+        name=file.scenario,
+        title=file.title,
+        path=path,
+        target=file.target,
+        tags=file.tags,
+        parameters=parameters.values,
+        workload=workload,
+        steady=file.steady,
+        timeline=file.timeline,
+        faults=steps,
+        expect=tuple(e for e in expect if e is not None),
+        sabotage=sabotage,
+    )
+
+
+def sweep(
+    path: Path, *, settings: Mapping[str, str] = _NO_SETTINGS
+) -> tuple[Mapping[str, str], ...]:
+    """Return the combinations of values that a scenario's sweeps ask for; one empty if none do.
+
+    A parameter in `settings` keeps that value: it is not swept.
+    """
+    source = expand(path, read_node(path), only=("parameters",), as_text=True)
+    swept = fill(_swept(), source, Swept)
+    source.refuse_if_wrong()
+    return combinations(source, swept, settings)
+
+
+@functools.cache
+def _swept() -> type:
+    return shaped(Swept, {})
+
+
+def schema(vocabulary: Vocabulary) -> dict[str, object]:
+    """Return the JSON Schema of scenario files in these words."""
+    made: dict[str, object] = TypeAdapter(_form_of(vocabulary, strict=True)).json_schema()
+    _in_words(made)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **made}
+
+
+def _read(path: Path, settings: Mapping[str, str]) -> tuple[Source, Parameters]:
+    """Return the file with its parameters put in; their own section stays as written."""
+    node = read_node(path)
+    raw = expand(path, node, only=("parameters",), as_text=True)
+    parameters = Parameters(raw, settings)
+    source = expand(path, node, without=("parameters",), substitute=parameters.substitute)
+    assert isinstance(source.plain, dict)
+    assert isinstance(raw.plain, dict)
+    source.plain |= raw.plain
+    source.spots |= raw.spots
+    source.problems |= raw.problems
+    parameters.complain_of_unused(source, settings)
+    return source, parameters
+
+
+def _target(source: Source, name: str, target: Callable[[str], Target]) -> Target | None:
+    try:
+        return target(name)
+    except ScenarioError as error:
+        first, *others = str(error).splitlines()
+        source.complain(("target",), first if not others else f"{name!r} is wrong itself")
+        if others:
+            source.appendix.extend([first, *others])
+        return None
+
+
+def _all(names: Iterable[str | None]) -> tuple[str, ...] | None:
+    """Return the names, or None when not all of them are known."""
+    known = tuple(names)
+    return None if None in known else tuple(name for name in known if name is not None)
+
+
+def _form_of(vocabulary: Vocabulary, *, strict: bool = False) -> type:
+    """Return the form of scenario files in these words; `strict` is what a schema can say."""
+    return _form(
+        tuple(vocabulary.faults.items()),
+        tuple(vocabulary.workloads.items()),
+        tuple(vocabulary.findings),
+        strict,
+    )
+
+
+_Words = tuple[tuple[str, type], ...]
+
+
+@functools.lru_cache(maxsize=4)
+def _form(faults: _Words, workloads: _Words, findings: tuple[str, ...], strict: bool) -> type:
+    step = columns(FaultStep, without=("fault",))
+    to_hit = {
+        verb: [c.under(verb) if c.name == "target" else c for c in columns(kind)]
+        for verb, kind in faults
+    }
+    to_do = {verb: [Column("spec", kind).under(verb)] for verb, kind in workloads}
+    to_hold = {
+        "sla": [Column("limit", str).under("sla")],
+        **{name: [Column("limit", LimitField).under(name)] for name in findings},
+    }
+    return shaped(
+        ScenarioFile,
+        {
+            "workload": _some(choice("workload", to_do, [], strict=strict)),
+            "faults": _some(choice("fault", to_hit, step, strict=strict)),
+            "expect": _some(choice("finding", to_hold, [], strict=strict)),
+        },
+    )
+
+
+def _some(kind: object) -> object:
+    return annotated(tuple[kind, ...], Field(min_length=1))  # type: ignore[valid-type]
+
+
+def _in_words(made: object) -> None:
+    """Write the defaults of durations as people write them."""
+    if isinstance(made, dict):
+        if made.get("type") == "string" and isinstance(made.get("default"), int):
+            made["default"] = format_duration(made["default"]).replace(" ", "")
+        for value in made.values():
+            _in_words(value)
+    elif isinstance(made, list):
+        for value in made:
+            _in_words(value)

@@ -1,0 +1,162 @@
+"""A YAML file as plain data that knows the line and column of every key and value."""
+
+import difflib
+import re
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NoReturn
+
+from gameday.errors import ScenarioError
+
+__all__ = [
+    "Plain",
+    "Source",
+    "Spot",
+    "Where",
+    "is_text",
+    "nearest",
+    "one_of",
+    "quoted",
+    "refuse",
+    "spell",
+]
+
+Plain = dict[str, "Plain"] | list["Plain"] | str | int | float | bool | None
+Where = tuple[str | int, ...]
+"""The keys and indexes that lead from the top of a file to a value."""
+
+_LONGEST_SHOWN = 60
+_NOT_TEXT = re.compile("[\ud800-\udfff]")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spot:
+    """Where a value stands in the file, where its key stands, and how it is written there."""
+
+    value: tuple[int, int]
+    key: tuple[int, int] | None = None
+    text: str | None = None
+    """The scalar as written, with parameters put in; None for lists and mappings."""
+    spoilt: bool = False
+    """Whether the value was already complained about, so that it is not judged again."""
+
+
+@dataclass(slots=True)
+class Source:
+    """One file's content with its positions, and everything that is wrong with it so far."""
+
+    path: Path
+    plain: Plain = None
+    spots: dict[Where, Spot] = field(default_factory=dict)
+    problems: dict[tuple[int, int, str], None] = field(default_factory=dict)
+    """(line, column, text) in the order of discovery; one problem is told once."""
+    appendix: list[str] = field(default_factory=list)
+    """Whole lines about other files that this one rests on."""
+
+    def complain(self, where: Where, text: str, *, at_key: bool = False) -> None:
+        """Note a problem at `where`, at its key if wanted, else at the nearest thing around it."""
+        known = where
+        while known and known not in self.spots:
+            known = known[:-1]
+        spot = self.spots.get(known, Spot(value=(1, 1)))
+        wants_key = at_key or known != where
+        self.complain_at(spot.key if wants_key and spot.key else spot.value, where, text)
+
+    def complain_at(self, position: tuple[int, int], where: Where, text: str) -> None:
+        """Note a problem at a line and column."""
+        path = f"{spell(where)}: " if where else ""
+        self.problems[(*position, f"{path}{text}")] = None
+
+    def at(self, where: Where) -> Plain:
+        """Return the value at `where`; None when there is none."""
+        value = self.plain
+        for part in where:
+            if isinstance(value, dict) and isinstance(part, str):
+                value = value.get(part)
+            elif isinstance(value, list) and isinstance(part, int) and part < len(value):
+                value = value[part]
+            else:
+                return None
+        return value
+
+    def seen(self, where: Where, value: object) -> str:
+        """Return how people would name what stands at `where`."""
+        spot = self.spots.get(where)
+        text = spot.text if spot is not None else None
+        match value:
+            case None:
+                return "nothing"
+            case bool():
+                return text or str(value).lower()
+            case int() | float():
+                return text or str(value)
+            case str():
+                return quoted(value)
+            case list() | tuple():
+                return "a list"
+            case _:
+                return "a mapping"
+
+    @property
+    def lines(self) -> list[str]:
+        """The problems in the order of the file, each as `file:line:column: path: what`."""
+        in_order = sorted(self.problems, key=lambda problem: problem[:2])
+        own = [f"{self.path}:{line}:{column}: {text}" for line, column, text in in_order]
+        return own + self.appendix
+
+    def refuse_if_wrong(self) -> None:
+        """Raise ScenarioError with all problems, if there are any."""
+        if self.problems:
+            raise ScenarioError("\n".join(self.lines))
+
+
+def refuse(path: Path, text: str, position: tuple[int, int] = (1, 1)) -> NoReturn:
+    """Raise ScenarioError for what leaves nothing else to look at in `path`."""
+    line, column = position
+    raise ScenarioError(f"{path}:{line}:{column}: {text}")
+
+
+def spell(where: Where) -> str:
+    """Return a path as people write it: `faults[0].for`."""
+    text = ""
+    for part in where:
+        if isinstance(part, int):
+            text += f"[{part}]"
+        elif re.fullmatch(r"[\w./-]{1,60}", part):
+            text += f".{part}" if text else part
+        else:
+            text += f"[{quoted(part)}]"
+    return text
+
+
+def quoted(text: str) -> str:
+    """Return the text in quotes, on one line and never long."""
+    shown = text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 3] + "..."
+    return repr(shown)
+
+
+def nearest(word: str, known: Collection[str]) -> str | None:
+    """Return the known word that was most probably meant."""
+    if len(word) > _LONGEST_SHOWN:
+        return None
+    lower = {name.lower(): name for name in known}
+    near = difflib.get_close_matches(word.lower(), lower, n=1)
+    if near:
+        return lower[near[0]]
+    # The last part alone: "mttr" is meant as "arbees/mttr".
+    ends = [name for name in known if name.rpartition("/")[2] == word]
+    return ends[0] if ends else None
+
+
+def one_of(word: str, known: Collection[str]) -> str:
+    """Return the end of a message: what is valid and which of it is the nearest to `word`."""
+    if not known:
+        return "; there are none"
+    near = nearest(word, known)
+    return f"; valid: {', '.join(known)}" + (f"; nearest: {near!r}" if near else "")
+
+
+def is_text(text: str) -> bool:
+    """Tell whether the text can be written to a file."""
+    return text.isascii() or _NOT_TEXT.search(text) is None

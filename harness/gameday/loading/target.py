@@ -1,0 +1,119 @@
+"""Target files: the services of a system under test and what can be switched off in it."""
+
+import functools
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from gameday.errors import ScenarioError
+from gameday.loading.document import expand, read_node
+from gameday.loading.filling import fill
+from gameday.loading.forms import Item, build, columns, item, shaped
+from gameday.loading.source import Source, one_of
+from gameday.model.scenario import ServiceSpec, Switch, Target, Vocabulary
+
+__all__ = ["find_target", "load_target"]
+
+_CLIENT = "client"
+_Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,59}$")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _TargetFile:
+    """The keys of a target file."""
+
+    target: str
+    title: str
+    services: Mapping[str, Item]
+    switches: Mapping[_Name, Switch] = field(default_factory=dict)
+
+
+def find_target(name: str, folders: Iterable[Path]) -> Path:
+    """Return the file of a target; ScenarioError with the known names when there is none."""
+    known = {
+        path.parent.name: path
+        for folder in reversed(tuple(folders))
+        for path in sorted(folder.glob("*/target.yaml"))
+    }
+    if name not in known:
+        raise ScenarioError(f"no target {name!r}{one_of(name, tuple(sorted(known)))}")
+    return known[name]
+
+
+def load_target(path: Path, vocabulary: Vocabulary) -> Target:
+    """Return the target of a file; ScenarioError with all problems."""
+    source = expand(path, read_node(path))
+    file = fill(_form(), source, _TargetFile)
+    specs: list[ServiceSpec] = []
+    if file.services is not None:
+        specs = [
+            build(ServiceSpec, {**entry.values, "name": name})
+            for name, entry in file.services.items()
+        ]
+        _check_services(source, specs, vocabulary)
+        _check_switches(source, file.switches or {}, [spec.name for spec in specs])
+    if file.target is not None and file.target != path.resolve().parent.name:
+        folder = path.resolve().parent.name
+        source.complain(
+            ("target",), f"{file.target!r} is not the name of its folder; write {folder!r}"
+        )
+    source.refuse_if_wrong()
+    return Target(
+        name=file.target,
+        title=file.title,
+        path=path,
+        services=tuple(specs),
+        switches=file.switches,
+    )
+
+
+@functools.cache
+def _form() -> type:
+    service = item("service", columns(ServiceSpec, without=("name",)))
+    services = Annotated[Mapping[_Name, service], Field(min_length=1)]  # type: ignore[valid-type]
+    return shaped(_TargetFile, {"services": services})
+
+
+def _check_services(source: Source, specs: list[ServiceSpec], vocabulary: Vocabulary) -> None:
+    names = [spec.name for spec in specs]
+    kinds = tuple(sorted(vocabulary.services))
+    for spec in specs:
+        where = ("services", spec.name)
+        if spec.name == _CLIENT:
+            text = (
+                f"{_CLIENT!r} is what the harness's own connections are called; name it otherwise"
+            )
+            source.complain(where, text, at_key=True)
+        if spec.kind not in vocabulary.services:
+            text = f"{spec.kind!r} is not a kind of service{one_of(spec.kind, kinds)}"
+            source.complain((*where, "kind"), text)
+        for i, need in enumerate(spec.needs):
+            others = [name for name in names if name != spec.name]
+            if need not in others:
+                text = f"{need!r} is not another service{one_of(need, others)}"
+                source.complain((*where, "needs", i), text)
+            elif need in spec.needs[:i]:
+                source.complain((*where, "needs", i), f"{need!r} is needed twice")
+    graph = {spec.name: {need for need in spec.needs if need != spec.name} for spec in specs}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        circle = [str(name) for name in reversed(error.args[1])]
+        first = min(range(len(circle) - 1), key=lambda i: names.index(circle[i]))
+        circle = [*circle[first:-1], *circle[: first + 1]]
+        text = f"the services need each other in a circle: {' -> '.join(circle)}"
+        source.complain(("services", circle[0], "needs"), text, at_key=True)
+
+
+def _check_switches(source: Source, switches: Mapping[str, Switch], services: list[str]) -> None:
+    for name, switch in switches.items():
+        where = ("switches", name)
+        if switch.service not in services:
+            text = f"{switch.service!r} is not a service{one_of(switch.service, services)}"
+            source.complain((*where, "service"), text)
+        if not switch.env and not switch.options:
+            source.complain(where, "switches nothing; give it env or options", at_key=True)
