@@ -1,5 +1,6 @@
 """The panels of the timeline, which share one time axis: lanes, rate, latency and the marks."""
 
+import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -30,6 +31,9 @@ LANES_TOP, LANE = 232.0, 19.0
 _SHOWN_PHASES = (Phase.BASELINE, Phase.BREAK, Phase.RECOVER, Phase.SETTLE)
 _BAR_PX = 3.0
 """Slots narrower than this are drawn together: thinner bars cannot be told apart."""
+
+_GAP_PX = 2.0
+"""A shorter pause of service is narrower than the line that is drawn."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,17 +209,19 @@ class Panels:
     def _segments(
         self, series: TimeSeries, values: tuple[int | None, ...], y: LogScale
     ) -> Iterator[list[tuple[float, float]]]:
-        """Return the unbroken runs of points: nothing served leaves a gap, not a line."""
+        """Return the unbroken runs of points: where nothing was served is a gap, not a line."""
         points: list[tuple[float, float]] = []
         for index, value in enumerate(values):
-            if value:
-                middle = series.start_ns + (index + 0.5) * series.slot_ns
-                points.append((self.x(middle), y(value)))
-            elif points:
-                yield points
+            if not value:
+                continue
+            x = self.x(series.start_ns + (index + 0.5) * series.slot_ns)
+            gap_px = 0 if not points else x - points[-1][0]
+            if index and not values[index - 1] and gap_px > _GAP_PX:
+                yield _thinned(points)
                 points = []
+            points.append((x, y(value)))
         if points:
-            yield points
+            yield _thinned(points)
 
     def time_axis(self) -> Iterator[str]:
         if self.result.series is None and not self.result.phases:
@@ -248,6 +254,15 @@ class Panels:
             # Between the panels stand the labels, which no line may cross.
             for top, bottom in (self.rate, self.latency):
                 yield line(x, top, x, bottom, "mark-line")
+
+
+def _thinned(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Return the lowest and the highest point of each pixel: more cannot be seen."""
+    kept = []
+    for _, column in itertools.groupby(points, key=lambda point: int(point[0])):
+        by_height = sorted(column, key=lambda point: point[1])
+        kept += sorted({by_height[0], by_height[-1]})
+    return kept
 
 
 def _empty(top: float, bottom: float) -> Iterator[str]:

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -15,7 +17,7 @@ def test_labels_never_overlap_and_stay_inside(boxes: list[tuple[float, float]]) 
     centres = spread(wanted, widths, 0, 1200)
     edges = [(c - w / 2, c + w / 2) for c, w in zip(centres, widths, strict=True)]
     assert all(left >= -0.01 and right <= 1200.01 for left, right in edges)
-    assert all(a[1] <= b[0] + 0.01 for a, b in zip(edges, edges[1:], strict=False))
+    assert all(a[1] <= b[0] + 0.01 for a, b in pairwise(edges))
 
 
 def test_labels_that_have_room_stay_where_they_belong() -> None:

@@ -8,7 +8,7 @@ from gameday.report.table import rich_verdict_table, verdict_table
 
 
 def test_each_expectation_is_one_line_with_its_verdict(result: Result) -> None:
-    lines = verdict_table(result, 120).splitlines()
+    *lines, _ = verdict_table(result, 120).splitlines()
     for judgement in result.expectations:
         (line,) = [line for line in lines if judgement.name in line and judgement.seen in line]
         assert judgement.wanted in line

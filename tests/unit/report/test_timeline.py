@@ -1,5 +1,6 @@
 import xml.etree.ElementTree as ET
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -68,7 +69,7 @@ def test_every_mark_that_happened_has_a_label_and_none_overlap(result: Result) -
     for element in labels:
         half = text_width(element.text or "", 11, bold=True) / 2
         edges.append((float(element.attrib["x"]) - half, float(element.attrib["x"]) + half))
-    assert all(left[1] <= right[0] for left, right in zip(edges, edges[1:], strict=False))
+    assert all(left[1] <= right[0] for left, right in pairwise(edges))
 
 
 def test_marks_stand_in_the_order_in_which_they_happened(result: Result) -> None:
