@@ -1,0 +1,113 @@
+"""All findings of a run, from its observation and nothing else."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from gameday.analysis import guards
+from gameday.analysis.availability import availability
+from gameday.analysis.connections import reconnection_success
+from gameday.analysis.latency import latencies
+from gameday.analysis.loss import LEDGER_FINDINGS, losses, unknown_count, unmeasured_losses
+from gameday.analysis.phases import (
+    PHASES,
+    PROBES,
+    FaultSpan,
+    marks,
+    phases,
+    probes,
+    unmeasured_phases,
+)
+from gameday.analysis.series import time_series
+from gameday.analysis.signals import NO_FINAL_READ, match, published_in
+from gameday.model.finding import Finding
+from gameday.model.history import Observation
+from gameday.model.result import Marks, TimeSeries
+from gameday.model.scenario import Expectation
+from gameday.model.units import Unit
+
+__all__ = ["FINDINGS", "Analysis", "analyse", "failed_guards"]
+
+FINDINGS: Mapping[str, Unit] = {
+    **dict.fromkeys(PHASES, Unit.NS),
+    **dict.fromkeys(PROBES, Unit.NS),
+    "availability": Unit.RATIO,
+    "publish_availability": Unit.RATIO,
+    "p50": Unit.NS,
+    "p99": Unit.NS,
+    **LEDGER_FINDINGS,
+    "unknown": Unit.COUNT,
+    "reconnection_success": Unit.RATIO,
+    "schedule_lag": Unit.NS,
+    "achieved": Unit.RATIO,
+    "hiccup": Unit.NS,
+}
+"""Every finding that `analyse` returns, each in its unit."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Analysis:
+    """What an observation comes to, before anybody's expectations are looked at."""
+
+    findings: tuple[Finding, ...]
+    """One of each name of `FINDINGS`, in that order; the unmeasured say why."""
+    marks: Marks
+    series: TimeSeries
+    facts: guards.Facts
+
+    def finding(self, name: str) -> Finding:
+        """Return the finding of that name; KeyError when there is none."""
+        for finding in self.findings:
+            if finding.name == name:
+                return finding
+        raise KeyError(name)
+
+
+def analyse(observation: Observation) -> Analysis:
+    """Return everything that can be found in `observation`; KeyError without a publish stream.
+
+    Without a final read nothing is known from end to end: those findings are unmeasured, and the
+    series shows the publisher's view.
+    """
+    published = published_in(observation.history)
+    acknowledged = published.operations().within(observation.load)
+    facts = guards.facts_of(observation, published)
+    found: list[Finding] = [
+        availability("publish_availability", acknowledged, served="acknowledged"),
+        reconnection_success(observation.connections),
+        *probes(observation),
+        *guards.guard_findings(facts),
+    ]
+    if observation.deliveries is None:
+        ledger, shown = None, acknowledged
+        moments = marks(observation, FaultSpan.of(observation.faults), None)
+        found += unmeasured_phases(NO_FINAL_READ)
+        found += unmeasured_losses(NO_FINAL_READ)
+        found += [
+            Finding.unmeasured(name, FINDINGS[name], NO_FINAL_READ)
+            for name in ("availability", "p50", "p99")
+        ]
+    else:
+        ledger = match(published, observation.deliveries)
+        shown = ledger.operations().within(observation.load)
+        recovered, moments = phases(observation, shown)
+        injected = [fault.injected for fault in observation.faults]
+        first = min(injected, key=lambda window: window.start_ns, default=None)
+        found += [
+            *recovered,
+            availability("availability", shown, served="acknowledged and delivered"),
+            *latencies(shown),
+            *losses(ledger, first),
+        ]
+    found.append(unknown_count(published, ledger))
+    by_name = {finding.name: finding for finding in found}
+    return Analysis(
+        findings=tuple(by_name[name] for name in FINDINGS),
+        marks=moments,
+        series=time_series(shown, observation.load, observation.start_ns),
+        facts=facts,
+    )
+
+
+def failed_guards(analysis: Analysis, expectations: Sequence[Expectation]) -> tuple[str, ...]:
+    """Return one sentence for each validity guard that these expectations make fail."""
+    return guards.failed(analysis.facts, expectations)

@@ -1,0 +1,351 @@
+"""The recovery of a run as findings: each phase with the bounds that its two ends allow."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from gameday.analysis.latency import percentile
+from gameday.analysis.operations import Operations
+from gameday.analysis.recovery import Bracket, Recovery, estimate
+from gameday.model.finding import Finding
+from gameday.model.history import FaultTimes, Observation
+from gameday.model.result import Marks
+from gameday.model.units import Limit, Unit, format_duration
+
+__all__ = [
+    "PHASES",
+    "PROBES",
+    "FaultSpan",
+    "marks",
+    "phases",
+    "probes",
+    "unmeasured_phases",
+    "unmeasured_probes",
+]
+
+PHASES = ("detect", "outage", "recovery", "recovery_after_heal", "stabilise", "failover")
+PROBES = ("recovery_front", "recovery_direct", "proxy_share")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FaultSpan:
+    """The moments t0, t1, t3 and t4 of all faults of a run, as brackets; absolute ns.
+
+    t0 and t1 are the first fault's; t3 and t4 the last one's, and None when one was not undone.
+    """
+
+    injected: Bracket
+    proven_ns: int | None
+    undone: Bracket | None
+    undo_proven_ns: int | None
+
+    @classmethod
+    def of(cls, faults: Sequence[FaultTimes]) -> "FaultSpan | None":
+        """Return what the faults span together; None of none."""
+        if not faults:
+            return None
+        first = min(faults, key=lambda fault: fault.injected.start_ns)
+        undoings = [fault.undone for fault in faults if fault.undone is not None]
+        proofs = [fault.undo_proven_ns for fault in faults if fault.undo_proven_ns is not None]
+        undone = None
+        if len(undoings) == len(faults):
+            last = max(undoings, key=lambda window: window.start_ns)
+            undone = Bracket(at_ns=last.start_ns, low_ns=last.start_ns, high_ns=last.end_ns)
+        return cls(
+            injected=Bracket(
+                at_ns=first.injected.start_ns,
+                low_ns=first.injected.start_ns,
+                high_ns=first.injected.end_ns,
+            ),
+            proven_ns=first.proven_ns,
+            undone=undone,
+            undo_proven_ns=max(proofs) if len(proofs) == len(faults) else None,
+        )
+
+
+def phases(observation: Observation, operations: Operations) -> tuple[list[Finding], Marks]:
+    """Return detect, outage, recovery, recovery_after_heal, stabilise and failover, with marks."""
+    span = FaultSpan.of(observation.faults)
+    end_ns = observation.load.end_ns
+    found = estimate(operations, observation.faults, observation.steady, end_ns)
+    if span is None:
+        return unmeasured_phases("no fault was injected"), Marks()
+    if found is None:
+        why = "no operation came due after the fault was asked for"
+        return unmeasured_phases(why), marks(observation, span, None)
+    say = _Phase(operations=operations, found=found, watched_ns=end_ns - span.injected.low_ns)
+    findings = [
+        _detect(say, span),
+        _outage(say),
+        _recovery(say, span),
+        _recovery_after_heal(say, span),
+        _stabilise(say),
+        _failover(say, span),
+    ]
+    return findings, marks(observation, span, found)
+
+
+def unmeasured_phases(why: str) -> list[Finding]:
+    """Return every phase as not measured, for this reason."""
+    return [Finding.unmeasured(name, Unit.NS, why) for name in PHASES]
+
+
+def unmeasured_probes(why: str) -> list[Finding]:
+    """Return every finding of the probes as not measured, for this reason."""
+    return [Finding.unmeasured(name, Unit.NS, why) for name in PROBES]
+
+
+def marks(observation: Observation, span: FaultSpan | None, found: Recovery | None) -> Marks:
+    """Return the marks, from the start of the run."""
+    zero_ns = observation.start_ns
+
+    def mark(at: Bracket | float | None) -> int | None:
+        at_ns = at.at_ns if isinstance(at, Bracket) else at
+        return None if at_ns is None or math.isinf(at_ns) else round(at_ns) - zero_ns
+
+    return Marks(
+        t0=mark(span.injected) if span else None,
+        t1=mark(span.proven_ns) if span else None,
+        t2=mark(found.failing) if found else None,
+        t3=mark(span.undone) if span else None,
+        t4=mark(span.undo_proven_ns) if span else None,
+        t5=mark(found.served) if found else None,
+        t6=mark(found.steady) if found else None,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Phase:
+    """What every phase's finding says alike."""
+
+    operations: Operations
+    found: Recovery
+    watched_ns: float
+
+    def between(self, name: str, since: Bracket, until: Bracket, evidence: str) -> Finding:
+        """Return `until` − `since`, at least 0, with the bounds that both brackets allow."""
+        if not until.came:
+            evidence = f"{evidence}; not within the {format_duration(self.watched_ns)} watched"
+        return Finding(
+            name=name,
+            value=max(0.0, until.at_ns - since.at_ns),
+            low=max(0.0, until.low_ns - since.high_ns),
+            high=max(0.0, until.high_ns - since.low_ns),
+            unit=Unit.NS,
+            samples=self.found.samples,
+            resolution=self.operations.spacing_ns,
+            evidence=evidence,
+        )
+
+    def nothing_failed(self, name: str) -> Finding:
+        """Return a phase that took no time: what is shorter than the spacing goes unseen."""
+        spacing_ns = self.operations.spacing_ns
+        return Finding(
+            name=name,
+            value=0,
+            low=0,
+            high=spacing_ns,
+            unit=Unit.NS,
+            samples=self.found.samples,
+            resolution=spacing_ns,
+            evidence=(
+                f"none of the {self.found.samples} operations due after the fault failed by it; "
+                f"they came {format_duration(spacing_ns)} apart"
+            ),
+        )
+
+
+def _moment(at_ns: int) -> Bracket:
+    return Bracket(at_ns=at_ns, low_ns=at_ns, high_ns=at_ns)
+
+
+def _detect(say: _Phase, span: FaultSpan) -> Finding:
+    failing, visible_ns = say.found.failing, say.found.visible_ns
+    if span.proven_ns is None:
+        return Finding.unmeasured("detect", Unit.NS, "the fault's effect was not proven")
+    if failing is None or visible_ns is None:
+        return Finding.unmeasured("detect", Unit.NS, "no operation failed by the fault")
+    seen = replace(failing, high_ns=max(failing.high_ns, visible_ns))
+    return say.between(
+        "detect",
+        _moment(span.proven_ns),
+        seen,
+        "from the proof of the fault's effect until the first operation that failed came due; "
+        f"a client first knew {format_duration(visible_ns - failing.at_ns)} later",
+    )
+
+
+def _outage(say: _Phase) -> Finding:
+    failing, served = say.found.failing, say.found.served
+    if failing is None or served is None:
+        return say.nothing_failed("outage")
+    return say.between(
+        "outage",
+        failing,
+        served,
+        f"{say.found.bad} operations failed from the first failure until the first success after "
+        "the last",
+    )
+
+
+def _recovery(say: _Phase, span: FaultSpan) -> Finding:
+    if not say.found.broken and say.found.steady.came:
+        return replace(
+            say.nothing_failed("recovery"),
+            evidence=f"the steady state was never left: {say.found.samples} operations came due "
+            "after the fault",
+        )
+    return say.between(
+        "recovery",
+        span.injected,
+        say.found.steady,
+        f"{say.found.bad} of {say.found.samples} operations due after the fault failed before the "
+        "steady state held again",
+    )
+
+
+def _recovery_after_heal(say: _Phase, span: FaultSpan) -> Finding:
+    name, healed = "recovery_after_heal", say.found.healed
+    if span.undone is None or span.undo_proven_ns is None or healed is None:
+        return Finding.unmeasured(name, Unit.NS, "the fault's undoing was not proven")
+    # The fault was gone at some moment between the asking and the proof.
+    gone = Bracket(
+        at_ns=span.undo_proven_ns,
+        low_ns=min(span.undone.low_ns, span.undo_proven_ns),
+        high_ns=span.undo_proven_ns,
+    )
+    if healed.low_ns == gone.at_ns:
+        return replace(say.nothing_failed(name), evidence="steady when the undoing was proven")
+    took = format_duration(gone.high_ns - gone.low_ns)
+    return say.between(
+        name,
+        gone,
+        healed,
+        "from the proof of the undoing until the steady state held again; the undoing itself took "
+        f"up to {took}, which counts at the high end",
+    )
+
+
+def _stabilise(say: _Phase) -> Finding:
+    served, steady = say.found.served, say.found.steady
+    if not say.found.broken and steady.came:
+        return say.nothing_failed("stabilise")
+    if served is None:
+        return Finding.unmeasured(
+            "stabilise", Unit.NS, "nothing failed; the system was slow, which recovery includes"
+        )
+    if not served.came:
+        return Finding.unmeasured("stabilise", Unit.NS, "no operation succeeded any more")
+    return say.between(
+        "stabilise", served, steady, "from the first success until the steady state held again"
+    )
+
+
+def _failover(say: _Phase, span: FaultSpan) -> Finding:
+    """Return the longest gap between good completions that overlaps the faults, up to t6."""
+    operations, spacing_ns = say.operations, say.operations.spacing_ns
+    done_ns = np.sort(operations.done_ns[operations.good])
+    # What the fault did may begin after a short one is gone, and lasts until t6.
+    until_ns = max(span.undone.high_ns if span.undone else math.inf, say.found.steady.high_ns)
+    if not done_ns.size:
+        return Finding.unmeasured("failover", Unit.NS, "no operation succeeded at all")
+    first = max(0, int(np.searchsorted(done_ns, span.injected.low_ns)) - 1)
+    last = int(np.searchsorted(done_ns, until_ns)) + 1
+    around_ns = done_ns[first:last]
+    gaps_ns = np.diff(around_ns)
+    longest_ns = int(gaps_ns.max(initial=0))
+    before = operations.good & (operations.done_ns < span.injected.low_ns)
+    usual_ns = percentile(operations.latency_ns[before], 0.99)
+    # A success can be as late as one spacing after the service is back, and the last one before
+    # as early as one spacing before it left.
+    slack_ns = 2 * spacing_ns + usual_ns
+    tail_ns = span.injected.low_ns + say.watched_ns - int(done_ns[-1])
+    ended = done_ns.size >= last or tail_ns <= max(longest_ns, slack_ns)
+    seen_ns = longest_ns if ended else tail_ns
+    return Finding(
+        name="failover",
+        value=seen_ns if ended else math.inf,
+        low=max(0, seen_ns - slack_ns),
+        high=seen_ns if ended else math.inf,
+        unit=Unit.NS,
+        samples=int(around_ns.size),
+        resolution=spacing_ns,
+        evidence=(
+            f"the longest time without a success while the fault was in, {format_duration(seen_ns)}"
+            f"{'' if ended else ', had not ended when the load did'}"
+        ),
+    )
+
+
+def probes(observation: Observation) -> list[Finding]:
+    """Return how long after the undoing was asked for each path served again, and the difference.
+
+    The front path leads through the harness's proxy, the direct one does not: what the front is
+    later is the harness's own share.
+    """
+    span = FaultSpan.of(observation.faults)
+    if span is None or span.undone is None:
+        return unmeasured_probes("no fault was undone")
+    served: dict[str, Bracket] = {}
+    findings = []
+    for name, stream in (("recovery_front", "probe-front"), ("recovery_direct", "probe-direct")):
+        finding, back = _probe(observation, name, stream, span.undone)
+        findings.append(finding)
+        if back is not None:
+            served[name] = back
+    findings.append(_proxy_share(served, findings))
+    return findings
+
+
+def _probe(
+    observation: Observation, name: str, stream_name: str, undone: Bracket
+) -> tuple[Finding, Bracket | None]:
+    streams = [s for s in observation.history.streams if s.name == stream_name]
+    if not streams:
+        return Finding.unmeasured(name, Unit.NS, f"there was no stream {stream_name}"), None
+    operations = Operations.from_rows(observation.history.rows, streams[0])
+    operations = operations.within(observation.load)
+    # A probe tells whether a path serves, not how fast: its p99 is not promised to anybody.
+    any_p99 = Limit(op="<=", value=math.inf, unit=Unit.NS, text="any")
+    steady = replace(observation.steady, p99=any_p99)
+    end_ns = observation.load.end_ns
+    found = estimate(operations, observation.faults, steady, end_ns)
+    if found is None:
+        return Finding.unmeasured(name, Unit.NS, f"{stream_name} made no probe"), None
+    say = _Phase(operations=operations, found=found, watched_ns=end_ns - undone.low_ns)
+    if found.served is None or found.served.high_ns < undone.low_ns:
+        spacing_ns = operations.spacing_ns
+        back = Bracket(at_ns=undone.at_ns, low_ns=undone.at_ns, high_ns=undone.high_ns + spacing_ns)
+        return replace(
+            say.nothing_failed(name), evidence=f"{stream_name} served when the undoing began"
+        ), back
+    return say.between(
+        name,
+        undone,
+        found.served,
+        f"{found.bad} of {found.samples} probes of {stream_name} failed; from when the undoing was "
+        "asked for until the first success after the last failure",
+    ), found.served
+
+
+def _proxy_share(served: dict[str, Bracket], findings: Sequence[Finding]) -> Finding:
+    name = "proxy_share"
+    front, direct = served.get("recovery_front"), served.get("recovery_direct")
+    if front is None or direct is None:
+        return Finding.unmeasured(name, Unit.NS, "not both paths were probed")
+    if not (front.came and direct.came):
+        return Finding.unmeasured(name, Unit.NS, "not both paths served again")
+    return Finding(
+        name=name,
+        value=max(0.0, front.at_ns - direct.at_ns),
+        low=max(0.0, front.low_ns - direct.high_ns),
+        high=max(0.0, front.high_ns - direct.low_ns),
+        unit=Unit.NS,
+        samples=min(finding.samples for finding in findings),
+        resolution=max(finding.resolution for finding in findings),
+        evidence=(
+            "how much later the path through the harness's proxy served again than the direct one"
+        ),
+    )

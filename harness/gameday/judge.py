@@ -1,0 +1,206 @@
+"""Findings against expectations: one verdict, with the words that explain it."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from gameday.errors import InternalError
+from gameday.model.finding import Finding
+from gameday.model.result import FaultRecord
+from gameday.model.scenario import Expectation
+from gameday.model.units import Limit, Unit, format_value
+from gameday.model.verdict import Judgement, Verdict
+
+__all__ = ["Judged", "judge"]
+
+_REASON_FOR = {
+    Verdict.PASS: "held",
+    Verdict.FAIL: "was broken",
+    Verdict.INCONCLUSIVE: "could not be told",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """What a run came to. `reason` alone lets a reader understand the verdict."""
+
+    judgements: tuple[Judgement, ...]
+    """One of each expectation, in their order; they stand whatever the verdict of the run is."""
+    verdict: Verdict
+    reason: str
+
+
+def judge(
+    expectations: Sequence[Expectation],
+    findings: Iterable[Finding],
+    *,
+    faults: Sequence[FaultRecord] = (),
+    guards: Sequence[str] = (),
+    unsteady: str | None = None,
+    bypass: Sequence[str] = (),
+    problems: Sequence[str] = (),
+) -> Judged:
+    """Return the verdict on a run: the worst of what it and its expectations came to.
+
+    `guards`, `bypass` and `problems` are sentences: the validity guards that failed, the traffic
+    that went around a fault, and what the harness did wrong or left behind. `unsteady` says why
+    there was no steady state to break; None: there was. A broken promise stays one under a
+    failed guard, for FAIL is worse than INCONCLUSIVE.
+    """
+    by_name = {finding.name: finding for finding in findings}
+    judgements = tuple(_judgement(wanted, by_name.get(wanted.finding)) for wanted in expectations)
+    inconclusive = [*guards]
+    if unsteady is not None:
+        inconclusive.insert(0, f"there was no steady state before the fault: {unsteady}")
+    if not expectations:
+        inconclusive.append("the scenario expects nothing, so nothing was judged")
+    because = {
+        Verdict.ERROR: [*problems, *(_not_undone(fault) for fault in faults if not fault.undone)],
+        Verdict.INVALID: [*(_unproven(fault) for fault in faults if not fault.proven), *bypass],
+        Verdict.FAIL: _told(expectations, judgements, by_name, Verdict.FAIL),
+        Verdict.INCONCLUSIVE: [
+            *inconclusive,
+            *_told(expectations, judgements, by_name, Verdict.INCONCLUSIVE),
+        ],
+    }
+    verdict = Verdict.merge(kind for kind, texts in because.items() if texts)
+    reason = _in_short(because[verdict]) if verdict in because else _passed(expectations, by_name)
+    if verdict is Verdict.FAIL and inconclusive:
+        reason += f" Besides: {inconclusive[0]}."
+    return Judged(judgements=judgements, verdict=verdict, reason=reason)
+
+
+def _judgement(expectation: Expectation, finding: Finding | None) -> Judgement:
+    limit, sla = expectation.limit, expectation.sla
+    verdict, seen, margin = Verdict.INCONCLUSIVE, "not measured", "not measured"
+    if finding is not None and finding.value is None:
+        margin = finding.evidence
+    elif finding is not None:
+        if finding.unit is not limit.unit:
+            raise InternalError(
+                f"{expectation.name} wants {finding.name} {limit.text}, "
+                f"which is a {limit.unit}, and it is found as a {finding.unit}"
+            )
+        verdict, seen, margin = _compared(limit, finding), str(finding), _margin(limit, finding)
+    return Judgement(
+        name=expectation.name,
+        wanted=f"{expectation.finding} {limit.text}",
+        seen=seen,
+        margin=margin,
+        verdict=verdict,
+        sla=sla.name if sla else None,
+        source=f"{sla.document}, {sla.section}" if sla else None,
+        severity=sla.severity if sla else "normal",
+    )
+
+
+def _bounds(finding: Finding) -> tuple[float, float]:
+    low, high = finding.low, finding.high
+    if low is None or high is None or low > high:
+        raise InternalError(f"the finding {finding.name} has no bounds: {low} to {high}")
+    return low, high
+
+
+def _compared(limit: Limit, finding: Finding) -> Verdict:
+    """PASS when the whole interval keeps the limit, FAIL when no part of it does."""
+    low, high = _bounds(finding)
+    if limit.holds(low) and limit.holds(high):
+        return Verdict.PASS
+    if limit.op == "==":
+        return Verdict.INCONCLUSIVE if low <= limit.value <= high else Verdict.FAIL
+    return Verdict.INCONCLUSIVE if limit.holds(low) or limit.holds(high) else Verdict.FAIL
+
+
+def _inside(limit: Limit, value: float) -> float:
+    """Return how far inside the limit `value` is, and negative how far outside."""
+    if limit.op == "==":
+        return -abs(value - limit.value)
+    return limit.value - value if limit.wants_less else value - limit.value
+
+
+def _margin(limit: Limit, finding: Finding) -> str:
+    """Say how far from the limit the bound lies that decided, with its share of the limit."""
+    low, high = _bounds(finding)
+    near, far = sorted((_inside(limit, low), _inside(limit, high)))
+    match _compared(limit, finding):
+        case Verdict.PASS:
+            return "exact" if limit.op == "==" else f"{_amount(near, limit)} inside"
+        case Verdict.FAIL:
+            return f"{_amount(far, limit)} outside"
+    if math.isinf(near):
+        return (
+            f"watched for {format_value(low, finding.unit)} only, "
+            f"the limit is {format_value(limit.value, limit.unit)}"
+        )
+    ends = " to ".join(format_value(end, finding.unit) for end in (low, high))
+    return f"too close to tell: the limit lies within {ends}"
+
+
+def _amount(distance: float, limit: Limit) -> str:
+    size = abs(distance)
+    if limit.unit is Unit.RATIO:
+        return f"{size * 100:.4g} percentage points"
+    amount = format_value(size, limit.unit)
+    return f"{amount} ({size / abs(limit.value):.0%})" if limit.value else amount
+
+
+def _told(
+    expectations: Sequence[Expectation],
+    judgements: Sequence[Judgement],
+    by_name: dict[str, Finding],
+    verdict: Verdict,
+) -> list[str]:
+    """Return one sentence for each expectation that came to `verdict`."""
+    return [
+        _sentence(expectation, judgement, by_name.get(expectation.finding))
+        for expectation, judgement in zip(expectations, judgements, strict=True)
+        if judgement.verdict is verdict
+    ]
+
+
+def _sentence(expectation: Expectation, judgement: Judgement, finding: Finding | None) -> str:
+    head = f"{expectation.name} {_REASON_FOR[judgement.verdict]}: wanted {judgement.wanted}"
+    if finding is None or finding.value is None:
+        why = (
+            finding.evidence if finding else f"this run found nothing called {expectation.finding}"
+        )
+        return f"{head}; not measured: {why}"
+    return (
+        f"{head}, saw {judgement.seen}, {judgement.margin}; "
+        f"{finding.evidence} ({finding.samples} samples)"
+    )
+
+
+def _unproven(fault: FaultRecord) -> str:
+    measured = ", ".join(f"{name} {value}" for name, value in fault.measured.items())
+    return (
+        f"{fault.fault} of {fault.target} was not proven to bite"
+        f"{f' (measured: {measured})' if measured else ''}, so the run says nothing"
+    )
+
+
+def _not_undone(fault: FaultRecord) -> str:
+    return f"{fault.fault} of {fault.target} was not undone"
+
+
+def _in_short(texts: Sequence[str]) -> str:
+    more = f" And {len(texts) - 1} more." if len(texts) > 1 else ""
+    return f"{texts[0]}.{more}"
+
+
+def _passed(expectations: Sequence[Expectation], by_name: dict[str, Finding]) -> str:
+    """Name the expectation that held with the least room, relative to its limit."""
+
+    def room(expectation: Expectation) -> float:
+        limit = expectation.limit
+        inside = min(_inside(limit, end) for end in _bounds(by_name[expectation.finding]))
+        return inside / abs(limit.value) if limit.value else math.inf
+
+    closest = min(expectations, key=room)
+    finding = by_name[closest.finding]
+    kept = len(expectations)
+    return (
+        f"{'The one expectation' if kept == 1 else f'All {kept} expectations'} held; "
+        f"the closest was {closest.name}: wanted {closest.finding} {closest.limit.text}, "
+        f"saw {finding}, {_margin(closest.limit, finding)} ({finding.samples} samples)."
+    )

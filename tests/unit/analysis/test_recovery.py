@@ -1,0 +1,279 @@
+"""The truth about a synthetic service lies inside the bounds that are reported."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gameday.analysis import Analysis, analyse
+from gameday.analysis.operations import Operations, keeps
+from gameday.analysis.recovery import SLOT_NS, estimate
+from gameday.model.clock import MILLISECOND, SECOND
+from gameday.model.finding import Finding
+from gameday.model.history import FaultTimes
+from gameday.model.operation import Outcome, StreamInfo
+from gameday.model.result import Window
+from gameday.model.scenario import Steady
+from gameday.model.units import parse_limit
+from gameday.testing import HistoryBuilder
+
+FAULT_NS = 3 * SECOND
+
+
+def holds_in(finding: Finding, truth_ns: float) -> None:
+    assert finding.low is not None
+    assert finding.high is not None
+    assert finding.value is not None
+    assert finding.low <= finding.value <= finding.high, finding
+    assert finding.low <= truth_ns <= finding.high, (truth_ns, finding)
+
+
+services = st.fixed_dictionaries(
+    {
+        "rate_per_s": st.sampled_from([20, 97, 200, 1000]),
+        "phase": st.integers(0, 50 * MILLISECOND),
+        "latency": st.integers(MILLISECOND // 5, 20 * MILLISECOND),
+        "seed": st.integers(0, 1000),
+    }
+)
+outages_ns = st.integers(150 * MILLISECOND, 4 * SECOND)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    service=services,
+    outage_ns=outages_ns,
+    heal_share=st.floats(0, 1),
+    late_ns=st.integers(0, 50 * MILLISECOND),
+    kind=st.sampled_from(["outage", "timeouts"]),
+)
+def test_a_known_outage_lies_inside_the_bounds_of_every_phase(
+    service: dict[str, int], outage_ns: int, heal_share: float, late_ns: int, kind: str
+) -> None:
+    heal_ns = FAULT_NS + round(heal_share * outage_ns)
+    fails_ns, serves_ns = FAULT_NS + late_ns, FAULT_NS + late_ns + outage_ns
+    builder = HistoryBuilder(lasts="10s", hold="2s", **service)
+    builder = builder.fault(FAULT_NS, heal_ns)
+    builder = getattr(builder, kind)(fails_ns, serves_ns)
+    found = analyse(builder.build())
+    # The call that breaks lasts 1 ms: the fault took hold at some moment in it.
+    holds_in(found.finding("recovery"), serves_ns - FAULT_NS)
+    holds_in(found.finding("recovery"), serves_ns - FAULT_NS - MILLISECOND)
+    holds_in(found.finding("outage"), outage_ns)
+    holds_in(found.finding("recovery_after_heal"), max(0, serves_ns - heal_ns - 5 * MILLISECOND))
+    holds_in(found.finding("recovery_after_heal"), max(0, serves_ns - heal_ns))
+    holds_in(found.finding("stabilise"), 0)
+    holds_in(found.finding("detect"), max(0, late_ns - 5 * MILLISECOND))
+    if late_ns == 0:
+        holds_in(found.finding("failover"), outage_ns)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    service=services,
+    outage_ns=outages_ns,
+    slow_ns=st.integers(200 * MILLISECOND, 2 * SECOND),
+    latency_ns=st.integers(150 * MILLISECOND, 900 * MILLISECOND),
+)
+def test_a_slow_time_after_an_outage_is_stabilising_and_its_length_lies_in_the_bounds(
+    service: dict[str, int], outage_ns: int, slow_ns: int, latency_ns: int
+) -> None:
+    back_ns = FAULT_NS + outage_ns
+    builder = HistoryBuilder(lasts="12s", hold="2s", **service)
+    builder = builder.fault(FAULT_NS, back_ns).outage(FAULT_NS, back_ns)
+    found = analyse(builder.slow(back_ns, back_ns + slow_ns, latency_ns).build())
+    holds_in(found.finding("stabilise"), slow_ns)
+    holds_in(found.finding("recovery"), outage_ns + slow_ns)
+    holds_in(found.finding("outage"), outage_ns)
+
+
+@settings(max_examples=60, deadline=None)
+@given(service=services, pause_ns=st.integers(100 * MILLISECOND, 900 * MILLISECOND))
+def test_a_pause_that_nothing_fails_by_is_found_as_a_failover_gap(
+    service: dict[str, int], pause_ns: int
+) -> None:
+    builder = HistoryBuilder(lasts="8s", hold="2s", **service)
+    builder = builder.fault(FAULT_NS, FAULT_NS + pause_ns)
+    found = analyse(builder.stall(FAULT_NS, FAULT_NS + pause_ns).build())
+    holds_in(found.finding("failover"), pause_ns)
+    assert found.finding("outage").value == 0
+
+
+@settings(max_examples=60, deadline=None)
+@given(service=services, share_ns=st.integers(0, 140 * MILLISECOND), outage_ns=outages_ns)
+def test_the_share_of_the_proxy_lies_in_its_bounds(
+    service: dict[str, int], share_ns: int, outage_ns: int
+) -> None:
+    builder = HistoryBuilder(lasts="10s", hold="2s", **service)
+    builder = builder.fault(FAULT_NS, FAULT_NS + outage_ns - share_ns)
+    builder = builder.outage(FAULT_NS, FAULT_NS + outage_ns, proxy_adds=share_ns)
+    found = analyse(builder.build())
+    holds_in(found.finding("proxy_share"), share_ns)
+    holds_in(found.finding("recovery_front"), share_ns)
+    holds_in(found.finding("recovery_direct"), 0)
+
+
+def run(builder: HistoryBuilder) -> Analysis:
+    return analyse(builder.build())
+
+
+def test_a_fault_that_nobody_noticed_took_no_time_but_one_spacing_at_most() -> None:
+    found = run(HistoryBuilder(rate_per_s=200).fault("5s", "7s"))
+    for name in ("recovery", "outage", "stabilise", "recovery_after_heal"):
+        finding = found.finding(name)
+        assert (finding.value, finding.low, finding.high) == (0, 0, 5 * MILLISECOND), name
+    assert (found.marks.t2, found.marks.t5) == (None, None)
+    assert found.marks.t6 == found.marks.t0 == 5 * SECOND
+    assert found.finding("detect").value is None
+
+
+def test_what_never_recovered_is_infinite_and_has_been_watched_until_the_last_failure() -> None:
+    recovery = run(HistoryBuilder(lasts="35s").fault("5s", "7s").outage("5s", "35s"))
+    for name in ("recovery", "outage", "failover"):
+        finding = recovery.finding(name)
+        assert finding.value == finding.high == math.inf
+        assert finding.low == pytest.approx(30 * SECOND, abs=20 * MILLISECOND)
+    assert recovery.marks.t6 is None
+
+
+def test_a_hold_that_the_load_window_cuts_off_is_no_recovery_and_bounded_from_its_start() -> None:
+    finding = run(HistoryBuilder(lasts="12s").fault("5s", "7s").outage("5s", "9s")).finding(
+        "recovery"
+    )
+    assert finding.value == math.inf
+    assert finding.low == pytest.approx(4 * SECOND, abs=10 * MILLISECOND)
+
+
+def test_a_lone_slow_operation_during_a_harmless_fault_does_not_break_the_steady_state() -> (
+    None
+):
+    builder = HistoryBuilder(lasts="40s").fault("5s", "25s").slow("15s", "15.004s", "300ms")
+    assert run(builder).finding("recovery").value == 0
+
+
+def test_a_success_while_the_fault_builds_up_is_not_taken_for_recovery() -> None:
+    found = run(HistoryBuilder(lasts="40s").fault("5s", "25s").outage("16s", "18s"))
+    assert found.finding("recovery").value == pytest.approx(13 * SECOND, abs=10 * MILLISECOND)
+
+
+def test_recovery_after_heal_counts_a_failure_that_the_undoing_brings() -> None:
+    builder = HistoryBuilder(lasts="40s").fault("5s", "20s").outage("5s", "6s")
+    found = run(builder.outage("20.5s", "21.5s"))
+    assert found.finding("recovery").value == pytest.approx(SECOND, abs=10 * MILLISECOND)
+    healed = found.finding("recovery_after_heal")
+    assert healed.value == pytest.approx(1.5 * SECOND, abs=10 * MILLISECOND)
+
+
+def test_with_two_faults_recovery_runs_from_the_first_to_after_the_second() -> None:
+    found = run(HistoryBuilder(lasts="40s").outage("5s", "6s").outage("20s", "22s"))
+    assert found.finding("recovery").value == pytest.approx(17 * SECOND, abs=10 * MILLISECOND)
+    assert found.marks.t0 == 5 * SECOND
+    assert found.marks.t3 == 22 * SECOND
+
+
+def test_failures_before_the_fault_are_not_charged_to_it() -> None:
+    found = run(HistoryBuilder(lasts="30s").fault("10s", "11s").outage("2s", "4s"))
+    assert found.finding("outage").value == 0
+    assert found.finding("recovery").value == 0
+
+
+def test_an_undoing_without_proof_leaves_the_time_since_the_heal_unmeasured() -> None:
+    observation = HistoryBuilder().outage("5s", "7s").build()
+    (fault,) = observation.faults
+    unproven = FaultTimes(
+        injected=fault.injected, proven_ns=fault.proven_ns, undone=None, undo_proven_ns=None
+    )
+    operations = Operations.from_rows(observation.history.rows, observation.history.streams[0])
+    found = estimate(operations, [unproven], observation.steady, observation.load.end_ns)
+    assert found is not None
+    assert found.healed is None
+    assert found.steady.came
+
+
+def brute_t6(
+    operations: Operations, t0_ns: int, undone_ns: int, steady: Steady, end_ns: int
+) -> float:
+    """The definition in the module's docstring, operation by operation."""
+    count = len(operations)
+    due = operations.due_ns.tolist()
+    good = operations.good.tolist()
+    ok = operations.ok.tolist()
+    swift = [steady.p99.holds(took) for took in operations.latency_ns.tolist()]
+    rough = [not g or (o and not s) for g, o, s in zip(good, ok, swift, strict=True)]
+
+    def span(start_ns: int, end_ns: int) -> list[int]:
+        return [i for i in range(count) if start_ns <= due[i] < end_ns]
+
+    def success(inside: list[int]) -> bool:
+        return not inside or steady.success.holds(sum(good[i] for i in inside) / len(inside))
+
+    def fast(inside: list[int]) -> bool:
+        served = [i for i in inside if ok[i]]
+        return 100 * sum(not swift[i] for i in served) <= len(served)
+
+    def breaks(i: int) -> bool:
+        hold_end = due[i] + steady.for_ns
+        slot = span(due[i], due[i] + SLOT_NS)
+        return not success(slot) or (hold_end <= end_ns and not fast(span(due[i], hold_end)))
+
+    visible = operations.visible_ns.tolist()
+    mine = [
+        i
+        for i in range(count)
+        if rough[i] and visible[i] >= t0_ns and due[i] <= undone_ns + steady.for_ns and breaks(i)
+    ]
+    if not mine:
+        return t0_ns
+    for i in range(mine[0] + 1, count):
+        hold_end = due[i] + steady.for_ns
+        if rough[i] or not rough[i - 1] or hold_end > end_ns:
+            continue
+        slots = [span(at, min(at + SLOT_NS, hold_end)) for at in range(due[i], hold_end, SLOT_NS)]
+        if fast(span(due[i], hold_end)) and all(success(slot) for slot in slots):
+            return due[i]
+    return math.inf
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    states=st.lists(
+        st.tuples(st.sampled_from("ggggGbs"), st.integers(1, 30)), min_size=3, max_size=14
+    ),
+    success=st.sampled_from([">= 99%", ">= 80%", "> 50%"]),
+    hold_ms=st.sampled_from([100, 250, 400]),
+    jitter=st.integers(0, 10),
+)
+def test_the_estimator_agrees_with_its_definition_taken_literally(
+    states: list[tuple[str, int]], success: str, hold_ms: int, jitter: int
+) -> None:
+    random = np.random.default_rng(jitter)
+    kinds = np.array([kind for kind, length in states for _ in range(length)])
+    due_ns = np.cumsum(random.integers(5, 15 + jitter, kinds.size)) * MILLISECOND
+    took_ms = np.where(kinds == "s", 150, np.where(kinds == "G", 90, 5))
+    outcome = np.where(kinds == "b", Outcome.FAILED, Outcome.OK).astype(np.uint8)
+    stream = StreamInfo(index=0, name="x", rate_per_s=100, deadline_ns=SECOND)
+    operations = Operations.of(due_ns, due_ns + took_ms * MILLISECOND, outcome, stream)
+    steady = Steady(
+        success=parse_limit(success), p99=parse_limit("<= 100ms"), for_ns=hold_ms * MILLISECOND
+    )
+    t0_ns, undone_ns = int(due_ns[-1]) // 5, int(due_ns[-1]) // 2
+    end_ns = int(due_ns[-1]) + MILLISECOND
+    injected = Window(start_ns=t0_ns, end_ns=t0_ns)
+    undone = Window(start_ns=undone_ns, end_ns=undone_ns)
+    fault = FaultTimes(injected=injected, proven_ns=t0_ns, undone=undone, undo_proven_ns=undone_ns)
+    found = estimate(operations, [fault], steady, end_ns)
+    assert found is not None
+    expected = brute_t6(operations, t0_ns, undone_ns, steady, end_ns)
+    if expected == t0_ns and t0_ns + steady.for_ns > end_ns:
+        expected = math.inf
+    assert found.steady.at_ns == expected
+    assert found.steady.low_ns <= found.steady.at_ns <= found.steady.high_ns
+
+
+@pytest.mark.parametrize("op", ["<", "<=", ">", ">=", "=="])
+def test_a_limit_is_kept_by_an_array_as_by_each_of_its_numbers(op: str) -> None:
+    limit = parse_limit(f"{op} 5")
+    values = np.array([4, 5, 6])
+    assert keeps(limit, values).tolist() == [limit.holds(value) for value in values.tolist()]
