@@ -58,13 +58,12 @@ class AllureReporter:
 
     The steps have the times of the events, not of the telling. It has to be told from within the
     test (allure-pytest knows of none before) and finds it at the first event. A run that ends
-    without a result is left to `close`.
+    without a result is left to `close`. The first event is taken to happen as it is told, unless
+    `wall_minus_monotonic_ns` says what makes wall time of an event's time.
     """
 
     def __init__(self, *, tags: Iterable[str] = (), wall_minus_monotonic_ns: int | None = None):
         self._tags = tuple(tags)
-        if wall_minus_monotonic_ns is None:
-            wall_minus_monotonic_ns = time.time_ns() - time.monotonic_ns()
         self._offset_ns = wall_minus_monotonic_ns
         self._test: TestResult | None = None
         self._phase: TestStepResult | None = None
@@ -75,6 +74,8 @@ class AllureReporter:
     def on_event(self, event: Event) -> None:
         if self._test is None:
             self._test = _current_test()
+        if self._offset_ns is None:
+            self._offset_ns = time.time_ns() - event.at_ns
         at_ms = self._wall_ms(event.at_ns)
         self._last_ms = max(self._last_ms, at_ms)
         match event:
@@ -130,7 +131,7 @@ class AllureReporter:
         return self._test
 
     def _wall_ms(self, at_ns: int) -> int:
-        return (at_ns + self._offset_ns) // 1_000_000
+        return (at_ns + (self._offset_ns or 0)) // 1_000_000
 
     def _enter(self, phase: Phase, at_ms: int) -> None:
         self._leave(at_ms)

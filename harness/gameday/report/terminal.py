@@ -69,6 +69,7 @@ class TerminalReporter:
     def __init__(self, out: TextIO, *, is_tty: bool, clock: Clock | None = None) -> None:
         self._clock = clock or MonotonicClock()
         self._zero_ns: int | None = None
+        self._clock_ahead_ns = 0
         self._phase = Phase.LOAD
         self._progress: Progress | None = None
         self._printed_ns: int | None = None
@@ -79,6 +80,8 @@ class TerminalReporter:
     def on_event(self, event: Event) -> None:
         if self._zero_ns is None:
             self._zero_ns = event.at_ns
+            # Events may count from the start of the run; the clock counts from elsewhere.
+            self._clock_ahead_ns = self._clock.now_ns() - event.at_ns
         self._phase = event.phase
         if isinstance(event, Progress):
             self._on_progress(event)
@@ -119,7 +122,11 @@ class TerminalReporter:
             return Text("")
         faults = "".join(f"  [{name}]" for name in tuple(self._faults.values()))
         load = _load(self._progress) if self._progress else _PHASES[self._phase]
-        text = Text(self._prefix(self._clock.now_ns()), style=_Tone.HEAD, no_wrap=True)
+        text = Text(
+            self._prefix(self._clock.now_ns() - self._clock_ahead_ns),
+            style=_Tone.HEAD,
+            no_wrap=True,
+        )
         text.append(load, style="not bold").append(faults, style=_Tone.FAULT)
         text.overflow = "ellipsis"
         return text

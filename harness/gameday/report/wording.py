@@ -109,8 +109,9 @@ def replay_command(result: Result) -> str:
     """Return the command line that draws the same random numbers again."""
     words = ["pytest", f"--scenario={result.scenario}", f"--gameday-runtime={result.runtime}"]
     words.append(f"--gameday-seed={result.seed}")
+    words += [f"--gameday-set={name}={value}" for name, value in result.parameters.items()]
     if result.sabotage:
-        words.append("--gameday-sabotage")
+        words += ["--gameday-sabotage", "-k", result.sabotage]
     return shlex.join(words)
 
 

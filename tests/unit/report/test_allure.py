@@ -1,6 +1,7 @@
 """What a report of allure-pytest holds of a custom item that tells AllureReporter of a run."""
 
 import json
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -302,3 +303,13 @@ def test_a_run_that_broke_off_is_broken_in_the_step_it_was_in(
     assert case["status"] == "broken"
     assert [step["status"] for step in case["steps"]] == ["passed", "passed", "broken"]
     assert case["steps"][2]["stop"] == RUN_AT_MS + 700
+
+
+def test_without_an_offset_the_first_event_happens_when_it_is_told(
+    pytester: pytest.Pytester, events: list[Event], result: Result, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f"{__name__}.CONFTEST", CONFTEST.replace("OFFSET_S * 10**9", "None"))
+    before_ms = time.time_ns() // 1_000_000
+    steps = _reported(pytester, events, replace(result, folder=""))["steps"]
+    assert before_ms <= steps[0]["start"] <= time.time_ns() // 1_000_000
+    assert steps[4]["start"] - steps[0]["start"] == 6_200

@@ -73,7 +73,8 @@ def test_the_run_can_be_replayed_and_looked_into(result: Result) -> None:
     assert "pytest --scenario=redis-restart" in command
     assert "--gameday-seed=424242" in command
     assert "--gameday-runtime=process" in command
-    assert "--gameday-sabotage" in command
+    assert "--gameday-set=outage=2s" in command
+    assert "--gameday-sabotage -k no-reconnect" in command
     assert _line(text, "evidence", result.folder)
     assert "sabotaged on purpose: no-reconnect" in text
 

@@ -96,8 +96,11 @@ def test_a_terminal_shows_load_and_running_fault_on_one_live_line(
     monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.setenv("COLUMNS", "140")
     out = io.StringIO()
-    reporter = TerminalReporter(out, is_tty=True, clock=ClockAt(events[0].at_ns + 7 * SECOND))
+    clock = ClockAt(0)
+    reporter = TerminalReporter(out, is_tty=True, clock=clock)
     try:
+        reporter.on_event(events[0])
+        clock.sleep_ns(7 * SECOND)
         last = max(i for i, e in enumerate(events) if isinstance(e, Progress) and e.success == 0)
         for event in events[: last + 1]:
             reporter.on_event(event)
