@@ -115,7 +115,7 @@ class ScenarioFile(pytest.File):
                 for sabotage in experiment.scenario.sabotage:
                     yield self._item(sabotaged(experiment, sabotage), sabotage.name)
             elif self.config.getoption("gameday_sweep"):
-                for settings in sweeps(self.path):
+                for settings in sweeps(self.path, options):
                     label = ",".join(f"{name}={value}" for name, value in settings.items())
                     yield self._item(load(self.path, options, settings), label)
             else:
@@ -165,7 +165,7 @@ def complete_report(
 ) -> None:
     """Give the report the verdict's table, and make a failure of the harness an error."""
     if item.result is not None and call.when == "call":
-        report.gameday_table = verdict_table(item.result)
+        setattr(report, "gameday_table", verdict_table(item.result))  # noqa: B010  xdist carries it
     if call.excinfo is not None and call.excinfo.errisinstance((HarnessFailed, GamedayError)):
         # pytest counts a failure outside of the call as an error, which is what this is.
         report.when = "setup"

@@ -9,10 +9,17 @@ from typing import cast
 from gameday.analysis import FINDINGS
 from gameday.environment.protocol import Environment, Surroundings
 from gameday.environment.services import KINDS
-from gameday.errors import EnvironmentRefused, ScenarioError
+from gameday.errors import EnvironmentRefused
 from gameday.faults.protocol import Fault
 from gameday.faults.registry import FAULTS
-from gameday.loading import find_scenarios, load_scenario, load_slas, load_target, sweep
+from gameday.loading import (
+    find_scenarios,
+    find_target,
+    load_scenario,
+    load_slas,
+    load_target,
+    sweep,
+)
 from gameday.model.clock import SECOND
 from gameday.model.plan import Plan, PlannedFault, PlannedStream
 from gameday.model.scenario import Edge, FaultStep, Sabotage, Scenario, Target, Vocabulary
@@ -79,24 +86,26 @@ def load(path: Path, options: Options, settings: Mapping[str, str] | None = None
     """Return the experiment that a scenario file describes; ScenarioError with all problems."""
     words = vocabulary()
     found: dict[str, Target] = {}
+    folders = [path.parent.parent / "targets", *(f.parent / "targets" for f in options.folders)]
+    slas = [folder / "slas" for folder in (bundled("scenarios"), path.parent)]
 
     def target(name: str) -> Target:
-        found[name] = load_target(_target_file(name, path, options), words)
+        found[name] = load_target(find_target(name, [*folders, bundled("targets")]), words)
         return found[name]
 
     scenario = load_scenario(
         path,
         words,
-        slas=load_slas(_sla_folders(path)),
+        slas=load_slas(sorted({p.resolve() for f in slas for p in f.glob("*.yaml")}), words),
         target=target,
         settings={**options.settings, **(settings or {})},
     )
     return Experiment(scenario=scenario, target=found[scenario.target])
 
 
-def sweeps(path: Path) -> tuple[Mapping[str, str], ...]:
+def sweeps(path: Path, options: Options) -> tuple[Mapping[str, str], ...]:
     """Return the parameter values that each test of a sweep gets."""
-    return sweep(path)
+    return sweep(path, settings=options.settings)
 
 
 def sabotaged(experiment: Experiment, sabotage: Sabotage) -> Experiment:
@@ -230,20 +239,3 @@ def _streams(scenario: Scenario) -> tuple[PlannedStream, ...]:
             )
         ),
     )
-
-
-def _target_file(name: str, scenario: Path, options: Options) -> Path:
-    """Return the target's file: beside the scenario's folder, in the user's, or the bundled one."""
-    folders = [scenario.parent.parent / "targets", *(f.parent / "targets" for f in options.folders)]
-    folders.append(bundled("targets"))
-    for folder in folders:
-        file = folder / name / "target.yaml"
-        if file.is_file():
-            return file
-    known = sorted({p.parent.name for f in folders for p in f.glob("*/target.yaml")})
-    raise ScenarioError(f"{scenario.name}: target {name!r} is unknown; known: {', '.join(known)}")
-
-
-def _sla_folders(scenario: Path) -> list[Path]:
-    own = scenario.parent / "slas"
-    return [folder for folder in (bundled("scenarios") / "slas", own) if folder.is_dir()]

@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from gameday.analysis.operations import Operations
-from gameday.analysis.recovery import estimate, unsteady
+from gameday.analysis.recovery import estimate
 from gameday.analysis.signals import PUBLISH, match, published_in
+from gameday.analysis.steadiness import unsteady
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.history import FaultTimes, History
 from gameday.model.result import Window

@@ -1,0 +1,272 @@
+"""The harness's side of the proxies: one adapter for every server that speaks Toxiproxy's API.
+
+toxiproxy-python has no time limits, keeps the server's address in a class for all to share, and
+believes what it sent. Here every call has a limit, every server its own address, and everything
+that is set is read back and compared.
+"""
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Literal, TypeVar
+from urllib.parse import quote
+
+import requests
+from pydantic import TypeAdapter, ValidationError
+from toxiproxy.api import APIConsumer  # type: ignore[import-untyped]
+from toxiproxy.exceptions import (  # type: ignore[import-untyped]
+    InvalidToxic,
+    NotFound,
+    ProxyExists,
+)
+
+from gameday.errors import EnvironmentRefused
+
+__all__ = ["Counters", "ProxyControl", "ProxyState", "Stream", "ToxicState"]
+
+Stream = Literal["upstream", "downstream"]
+"""The direction of a toxic: upstream is from the client to the service."""
+
+_CALL_LIMIT_S = 5.0
+_RETRY_PAUSE_S = 0.01
+_ANY_HOST = ("", "0.0.0.0", "[::]")  # noqa: S104
+# Calls to a server on this host must not go through the proxy that the environment names.
+_DIRECT = {"http": None, "https": None, "all": None}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToxicState:
+    """A toxic as the server reports it."""
+
+    name: str
+    type: str
+    stream: str
+    toxicity: float
+    attributes: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProxyState:
+    """A proxy as the server reports it."""
+
+    name: str
+    listen: str
+    upstream: str
+    enabled: bool
+    toxics: tuple[ToxicState, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counters:
+    """What went through one proxy so far."""
+
+    connections_open: int
+    connections_total: int
+    bytes_upstream: int
+    bytes_downstream: int
+    refused_upstream: int
+
+
+_T = TypeVar("_T")
+
+_PROXY = TypeAdapter(ProxyState)
+_PROXIES = TypeAdapter(dict[str, ProxyState])
+_COUNTERS = TypeAdapter(dict[str, Counters])
+
+
+class ProxyControl:
+    """Sets proxies and toxics of one server, and believes only what it reads back.
+
+    Every method raises EnvironmentRefused, with what was asked and what was read, if the server
+    does not answer within the limit, refuses, or reports something else than was asked for.
+    """
+
+    def __init__(self, host: str, port: int, limit_s: float = _CALL_LIMIT_S) -> None:
+        class Server(APIConsumer):  # type: ignore[misc]
+            """The address of this one server; in the base class it would be everybody's."""
+
+        Server.host = host
+        Server.port = port
+        self._server = Server
+        self._limit_s = limit_s
+        self._where = f"the proxy server at {host}:{port}"
+
+    def version(self) -> str:
+        """Return the server's version, in its own words."""
+        text = self._call("its version", lambda: self._get("/version")).text
+        try:
+            version: object = json.loads(text)["version"]
+        except (ValueError, KeyError, TypeError):
+            # Before 2.6 the answer was the bare version.
+            version = text.strip()
+        return str(version)
+
+    def wait_until_up(self, deadline_ns: int) -> None:
+        """Return once the server answers; EnvironmentRefused after `deadline_ns` (monotonic)."""
+        while True:
+            try:
+                self.version()
+            except EnvironmentRefused:
+                if time.monotonic_ns() > deadline_ns:
+                    raise
+                time.sleep(_RETRY_PAUSE_S)
+            else:
+                return
+
+    def proxies(self) -> Mapping[str, ProxyState]:
+        """Return every proxy by name, with its toxics."""
+        response = self._call("its proxies", lambda: self._get("/proxies"))
+        return self._read("its proxies", lambda: _PROXIES.validate_json(response.content))
+
+    def counters(self) -> Mapping[str, Counters] | None:
+        """Return live counters by proxy, or None where the server has none, as Toxiproxy."""
+        response = self._call_or_absent("counters", lambda: self._get("/gameday/counters"))
+        if response is None:
+            return None
+        content = response.content
+        return self._read("counters", lambda: _COUNTERS.validate_json(content))
+
+    def create(self, name: str, listen: str, upstream: str) -> str:
+        """Put a proxy at `listen` before `upstream`, and return the address it really has.
+
+        Port 0 lets the server choose one.
+        """
+        asked = {"name": name, "listen": listen, "upstream": upstream, "enabled": True}
+        self._call(f"proxy {asked}", lambda: self._post("/proxies", asked))
+        state = self._proxy(name)
+        same = state.upstream == upstream and state.enabled and not state.toxics
+        if not same or not _is_at(state.listen, listen):
+            raise self._differs(f"proxy {asked}", state)
+        return state.listen
+
+    def delete(self, name: str) -> None:
+        """Remove a proxy with all its connections; one that is not there is well removed."""
+        path = _proxy_path(name)
+        self._call_or_absent(f"delete {name}", lambda: self._delete(path))
+        left = self._call_or_absent(f"proxy {name}", lambda: self._get(path))
+        if left is not None:
+            raise self._differs(f"no proxy {name}", left.text)
+
+    def enable(self, name: str) -> None:
+        """Let the proxy accept connections again, at the same address."""
+        self._switch(name, enabled=True)
+
+    def disable(self, name: str) -> None:
+        """Let the proxy refuse connections, and close the open ones."""
+        self._switch(name, enabled=False)
+
+    def add_latency(self, name: str, stream: Stream, latency_ms: int, jitter_ms: int = 0) -> str:
+        """Delay one direction of every connection, and return the toxic's name."""
+        return self._add_toxic(
+            name, "latency", stream, {"latency": latency_ms, "jitter": jitter_ms}
+        )
+
+    def remove_toxic(self, name: str, toxic: str) -> None:
+        """Take a toxic off a proxy; one that is not there is well removed."""
+        path = f"{_proxy_path(name)}/toxics/{quote(toxic, safe='')}"
+        self._call_or_absent(f"remove {toxic} of {name}", lambda: self._delete(path))
+        left = self._call_or_absent(f"toxic {toxic}", lambda: self._get(path))
+        if left is not None:
+            raise self._differs(f"no toxic {toxic} on {name}", left.text)
+
+    def reset(self) -> None:
+        """Enable every proxy and remove every toxic."""
+        self._call("a reset", lambda: self._post("/reset", None))
+        for state in self.proxies().values():
+            if not state.enabled or state.toxics:
+                raise self._differs(f"{state.name} enabled, without toxics", state)
+
+    def _add_toxic(
+        self, name: str, kind: str, stream: Stream, attributes: Mapping[str, int]
+    ) -> str:
+        toxic = ToxicState(
+            name=f"{kind}_{stream}",
+            type=kind,
+            stream=stream,
+            toxicity=1.0,
+            attributes=dict(attributes),
+        )
+        path = f"{_proxy_path(name)}/toxics"
+        asked = asdict(toxic)
+        self._call(f"toxic {asked} on {name}", lambda: self._post(path, asked))
+        # Toxiproxy takes attributes that it does not know and gives a toxic that does nothing.
+        found = [state for state in self._proxy(name).toxics if state.name == toxic.name]
+        if found != [toxic]:
+            raise self._differs(f"toxic {asked} on {name}", found)
+        return toxic.name
+
+    def _switch(self, name: str, *, enabled: bool) -> None:
+        asked = f"{name} enabled={enabled}"
+        self._call(asked, lambda: self._post(_proxy_path(name), {"enabled": enabled}))
+        state = self._proxy(name)
+        if state.enabled is not enabled:
+            raise self._differs(asked, state)
+
+    def _proxy(self, name: str) -> ProxyState:
+        response = self._call(f"proxy {name}", lambda: self._get(_proxy_path(name)))
+        content = response.content
+        return self._read(f"proxy {name}", lambda: _PROXY.validate_json(content))
+
+    def _get(self, path: str) -> requests.Response:
+        response: requests.Response = self._server.get(path, timeout=self._limit_s, proxies=_DIRECT)
+        return response
+
+    def _post(self, path: str, body: Mapping[str, object] | None) -> requests.Response:
+        response: requests.Response = self._server.post(
+            path, json=body, timeout=self._limit_s, proxies=_DIRECT
+        )
+        return response
+
+    def _delete(self, path: str) -> requests.Response:
+        response: requests.Response = self._server.delete(
+            path, timeout=self._limit_s, proxies=_DIRECT
+        )
+        return response
+
+    def _call(self, asked: str, call: Callable[[], requests.Response]) -> requests.Response:
+        response = self._call_or_absent(asked, call)
+        if response is None:
+            raise self._differs(asked, "not found")
+        return response
+
+    def _call_or_absent(
+        self, asked: str, call: Callable[[], requests.Response]
+    ) -> requests.Response | None:
+        try:
+            response = call()
+        except NotFound:
+            return None
+        except (ProxyExists, InvalidToxic) as error:
+            raise self._differs(asked, error) from error
+        except requests.RequestException as error:
+            raise EnvironmentRefused(
+                f"{self._where} was asked for {asked} and gave no answer "
+                f"within {self._limit_s:g} s: {error}"
+            ) from error
+        if not response.ok:
+            raise self._differs(asked, f"status {response.status_code} {response.text.strip()}")
+        return response
+
+    def _read(self, asked: str, parse: Callable[[], _T]) -> _T:
+        try:
+            return parse()
+        except ValidationError as error:
+            raise self._differs(asked, error) from error
+
+    def _differs(self, asked: str, read: object) -> EnvironmentRefused:
+        return EnvironmentRefused(f"{self._where} was asked for {asked}; read back: {read}")
+
+
+def _proxy_path(name: str) -> str:
+    return f"/proxies/{quote(name, safe='')}"
+
+
+def _is_at(listen: str, asked: str) -> bool:
+    """Tell whether `listen`, as reported, is the address that was asked for."""
+    host, _, port = listen.rpartition(":")
+    asked_host, _, asked_port = asked.rpartition(":")
+    same_port = port == asked_port if asked_port != "0" else port not in ("", "0")
+    # The server reports numbers: a name that was asked for cannot be compared.
+    is_number = asked_host not in _ANY_HOST and asked_host.replace(".", "").isdigit()
+    return same_port and (host == asked_host or not is_number)
