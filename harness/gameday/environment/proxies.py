@@ -4,7 +4,6 @@ import json
 import os
 import selectors
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -42,9 +41,10 @@ _START_LIMIT_S = 10.0
 _KILL_LIMIT_S = 5.0
 _PORT_TRIES = 3
 _LOG_TAIL = 2000
+_LOOK_NS = SECOND // 20
 
-_SUPERVISED = '"$0" "$@" >&2 & echo "$!"; read _; kill "$!"; wait "$!"'
-"""Runs a server that does not watch its parent, prints its pid, and ends it when stdin ends."""
+_SUPERVISED = 'exec 3<&0; { read _ <&3; kill "$$"; } & exec "$0" "$@" 3<&- >&2'
+"""Becomes a server that does not watch its parent, beside a child that ends it with stdin."""
 
 
 class ProxyProcess(Protocol):
@@ -64,10 +64,9 @@ class ProxyProcess(Protocol):
 class OwnProxy:
     """gameday's own proxy: it ends when its stdin does, so also when this process dies."""
 
-    def __init__(self, process: subprocess.Popen[bytes], control: ProxyControl, pid: int) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], control: ProxyControl) -> None:
         self._process = process
         self._control = control
-        self._pid = pid
 
     @property
     def control(self) -> ProxyControl:
@@ -77,10 +76,10 @@ class OwnProxy:
     @property
     def pid(self) -> int:
         """The process that listens."""
-        return self._pid
+        return self._process.pid
 
     def stop(self, timeout_s: float) -> None:
-        _end(self._process, self._pid, timeout_s)
+        _end(self._process, timeout_s)
 
 
 class ToxiproxyServer(OwnProxy):
@@ -91,9 +90,13 @@ def start_own_proxy(log: Path, seed: int) -> OwnProxy:
     """Start gameday's own proxy and return once it listens; EnvironmentRefused if it does not."""
     # -P keeps the working folder, which may hold a file of any name, off the import path.
     command = [sys.executable, "-P", "-m", "gameday.proxy", "--host", _LOOPBACK, "--port", "0"]
-    process, line = _start([*command, "--seed", str(seed)], log)
+    process = _start([*command, "--seed", str(seed)], log)
+    assert process.stdout is not None
+    line = _first_line(process.stdout)
+    if not line.endswith(b"\n"):
+        raise _not_up(process, log)
     ready: dict[str, int] = json.loads(line)
-    return OwnProxy(process, ProxyControl(_LOOPBACK, ready["port"]), ready["pid"])
+    return OwnProxy(process, ProxyControl(_LOOPBACK, ready["port"]))
 
 
 def find_toxiproxy_server() -> Path | None:
@@ -108,38 +111,49 @@ def start_toxiproxy_server(path: Path, log: Path) -> ToxiproxyServer:
         # It cannot choose a port and say which: another process may be quicker with ours.
         (port,) = free_ports(1)
         command = ["/bin/sh", "-c", _SUPERVISED, str(path), "-host", _LOOPBACK, "-port", str(port)]
-        process, line = _start(command, log)
-        server = ToxiproxyServer(process, ProxyControl(_LOOPBACK, port), int(line))
-        try:
-            server.control.wait_until_up(time.monotonic_ns() + int(_START_LIMIT_S * SECOND))
-        except EnvironmentRefused as error:
-            server.stop(_KILL_LIMIT_S)
-            if last:
-                raise EnvironmentRefused(f"{error}\n{_tail(log)}") from error
-        else:
-            return server
+        process = _start(command, log)
+        control = ProxyControl(_LOOPBACK, port)
+        if _answers(process, control):
+            return ToxiproxyServer(process, control)
+        error = _not_up(process, log)
+        if last:
+            raise error
     raise AssertionError("the last try returns or raises")
 
 
-def _start(command: list[str], log: Path) -> tuple[subprocess.Popen[bytes], bytes]:
-    """Start `command` out of reach of the terminal's Ctrl-C and return its first line."""
+def _answers(process: subprocess.Popen[bytes], control: ProxyControl) -> bool:
+    """Wait until the server answers, ends, or the limit is over."""
+    give_up_ns = time.monotonic_ns() + int(_START_LIMIT_S * SECOND)
+    while process.poll() is None and time.monotonic_ns() < give_up_ns:
+        with suppress(EnvironmentRefused):
+            control.wait_until_up(time.monotonic_ns() + _LOOK_NS)
+            # A stranger on that port would answer, too.
+            return process.poll() is None
+    return False
+
+
+def _start(command: list[str], log: Path) -> subprocess.Popen[bytes]:
+    """Start `command` out of reach of the terminal's Ctrl-C."""
     with log.open("ab") as stderr:
-        process = subprocess.Popen(
+        return subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=stderr,
             start_new_session=True,
         )
-    assert process.stdout is not None
-    line = _first_line(process.stdout)
-    if not line.endswith(b"\n"):
-        _end(process, process.pid, 0)
-        raise EnvironmentRefused(
-            f"the proxy did not say that it listens within {_START_LIMIT_S:g} s; "
-            f"command: {command}; exit code {process.returncode}; its log:\n{_tail(log)}"
-        )
-    return process, line
+
+
+def _not_up(process: subprocess.Popen[bytes], log: Path) -> EnvironmentRefused:
+    """End what did not come up and say so."""
+    ended = process.poll()
+    _end(process, 0)
+    seen = f"still ran after {_START_LIMIT_S:g} s" if ended is None else f"ended with {ended}"
+    tail = log.read_text(errors="replace")[-_LOG_TAIL:]
+    return EnvironmentRefused(
+        f"the proxy did not say that it listens; it {seen}; command: {process.args!r}; "
+        f"its log:\n{tail}"
+    )
 
 
 def _first_line(stream: IO[bytes]) -> bytes:
@@ -158,23 +172,16 @@ def _first_line(stream: IO[bytes]) -> bytes:
     return line
 
 
-def _end(process: subprocess.Popen[bytes], pid: int, timeout_s: float) -> None:
-    """Let `process` and its server `pid` end by the end of stdin; kill what stays."""
+def _end(process: subprocess.Popen[bytes], timeout_s: float) -> None:
+    """Let `process` end by the end of its stdin; kill it if it stays."""
     for stream in (process.stdin, process.stdout):
         if stream is not None:
             stream.close()
     try:
         process.wait(timeout_s)
     except subprocess.TimeoutExpired:
-        # The process leads a group of its own, and the group's number cannot become anybody else's
-        # before the process has been waited for.
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+        process.kill()
         try:
             process.wait(_KILL_LIMIT_S)
         except subprocess.TimeoutExpired as error:
-            raise NotHealed(f"the proxy, process {pid}, survives SIGKILL") from error
-
-
-def _tail(log: Path) -> str:
-    return log.read_text(errors="replace")[-_LOG_TAIL:]
+            raise NotHealed(f"the proxy, process {process.pid}, survives SIGKILL") from error

@@ -238,7 +238,9 @@ class ProxyControl:
         except NotFound:
             return None
         except (ProxyExists, InvalidToxic) as error:
-            raise self._differs(asked, error) from error
+            said: object = error.args[0]
+            text = said.decode(errors="replace").strip() if isinstance(said, bytes) else said
+            raise self._differs(asked, text) from error
         except requests.RequestException as error:
             raise EnvironmentRefused(
                 f"{self._where} was asked for {asked} and gave no answer "
