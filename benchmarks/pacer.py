@@ -68,9 +68,8 @@ def pair(folder: Path) -> tuple[float, float]:
     for pace in (paced, sleeping):
         late = sorted(asyncio.run(pace(time.monotonic_ns() + SECOND // 100)))
         p50, p99 = late[len(late) // 2], late[len(late) * 99 // 100]
-        print(
-            f"{pace.__name__:9} late p50 {p50 / 1000:6.0f} us  p99 {p99 / 1000:6.0f} us", end="  "
-        )
+        text = f"{pace.__name__} p50 {p50 / 1000:.0f} us, p99 {p99 / 1000:.0f} us"
+        print(text, end="; ")
         p99s.append(p99)
     sleeps = (time.monotonic_ns() - start_ns) / (SECOND / 1000)
     noise = len(meter.stop(driver_cpu=0.0).hiccup_ns) / sleeps
