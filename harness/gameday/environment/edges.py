@@ -19,13 +19,11 @@ class Edges:
         self._control = control
         self._fronts: dict[Edge, Endpoint] = {}
 
-    def open(
-        self, edge: Edge, *, listen: str, upstream: str, published: Endpoint | None = None
-    ) -> None:
-        """Put a proxy before an edge; `published` is its address on the host, where it differs."""
+    def open(self, edge: Edge, *, listen: str, upstream: str) -> None:
+        """Put a proxy before an edge; port 0 of `listen` lets the host choose."""
         address = self._control.create(proxy_name(edge), listen, upstream)
         host, _, bound = address.rpartition(":")
-        self._fronts[edge] = published or Endpoint(host=host, port=int(bound))
+        self._fronts[edge] = Endpoint(host=host, port=int(bound))
 
     def front(self, edge: Edge) -> Endpoint:
         return self._fronts[edge]

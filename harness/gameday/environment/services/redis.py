@@ -72,7 +72,9 @@ class Redis:
             port=endpoint.port,
             socket_timeout=_ANSWER_LIMIT_S,
             socket_connect_timeout=_ANSWER_LIMIT_S,
-            retry=Retry(NoBackoff(), 0),  # our own wait repeats the check; a hidden one would blur it
+            retry=Retry(
+                NoBackoff(), 0
+            ),  # our own wait repeats the check; a hidden one would blur it
         )
         try:
             client.ping()
