@@ -60,7 +60,7 @@ class Recovery:
     steady: Bracket
     """t6. It is t0 when the steady state was never left."""
     healed: Bracket | None
-    """The same, sought from the moment of the last proof of undoing; None without that proof."""
+    """The same, sought from the last undoing on; t4 when it was never left. None without t4."""
     broken: bool
     """Whether the steady state was left at all."""
     bad: int
@@ -176,11 +176,14 @@ def estimate(
     again = never_left if after is None else track.again(after)
     if after is None and t0_ns + steady.for_ns > end_ns:
         again = Bracket(at_ns=math.inf, low_ns=t0_ns, high_ns=math.inf)
-    own = _belonging(operations, np.flatnonzero(~operations.good), _union(spans))
-    if after is not None and again.came:
+    bad = np.flatnonzero(~operations.good)
+    if after is not None:  # however long ago the undoing was: all until the steady state held again
+        own = _belonging(operations, bad, Window(start_ns=t0_ns, end_ns=end_ns))
         own = own[operations.due_ns[own] < again.at_ns]
-    elif after is None and own.size:  # tolerated ones: only those next to the first are one outage
-        own = own[: int(np.argmax(np.append(np.diff(own) != 1, [True]))) + 1]
+    else:
+        own = _belonging(operations, bad, _union(spans))
+        if own.size:  # tolerated ones: only those next to the first are one outage with it
+            own = own[: int(np.argmax(np.append(np.diff(own) != 1, [True]))) + 1]
     return Recovery(
         failing=_failing(operations, own, t0_ns) if own.size else None,
         visible_ns=max(t0_ns, int(operations.visible_ns[own].min())) if own.size else None,
@@ -252,14 +255,15 @@ def _served(operations: Operations, own: Int64s, t0_ns: int) -> Bracket:
 def _healed(
     track: _Track, breaks: Int64s, faults: Sequence[FaultTimes], again: Bracket
 ) -> Bracket | None:
-    """Return when the steady state held, at or after the last proof that a fault was undone."""
+    """Return when the steady state held after the last undoing; it may have before its proof."""
+    undoings = [fault.undone.start_ns for fault in faults if fault.undone is not None]
     proofs = [fault.undo_proven_ns for fault in faults if fault.undo_proven_ns is not None]
-    if len(proofs) < len(faults):
+    if len(undoings) < len(faults) or len(proofs) < len(faults):
         return None
-    t4_ns = max(proofs)
-    if again.at_ns >= t4_ns:
+    t3_ns, t4_ns = max(undoings), max(proofs)
+    if again.at_ns >= t3_ns:
         return again
-    span = Window(start_ns=t4_ns, end_ns=t4_ns + track.steady.for_ns)
+    span = Window(start_ns=t3_ns, end_ns=t4_ns + track.steady.for_ns)
     relapse = _first(track.operations, breaks, span)
     if relapse is not None:
         return track.again(relapse)

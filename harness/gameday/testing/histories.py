@@ -103,12 +103,13 @@ class HistoryBuilder:
     def outage(self, at: Span, until: Span, *, proxy_adds: Span = 0) -> Self:
         """Everything that comes due from `at` to `until` is refused at once; probes likewise.
 
-        The direct path serves again `proxy_adds` before `until`.
+        What is under way at `at` is never written, and its client is not told. The direct path
+        serves again `proxy_adds` before `until`.
         """
         return replace(self._with("outage", at, until), _proxy_adds_ns=_ns(proxy_adds))
 
     def timeouts(self, at: Span, until: Span) -> Self:
-        """What comes due from `at` to `until` is sent, never answered and never written."""
+        """What is under way from `at` to `until` is sent, never answered and never written."""
         return self._with("timeouts", at, until)
 
     def slow(self, at: Span, until: Span, latency: Span) -> Self:
@@ -116,7 +117,7 @@ class HistoryBuilder:
         return self._with("slow", at, until, latency)
 
     def stall(self, at: Span, until: Span) -> Self:
-        """What comes due from `at` to `until` is served only at `until`: a stopped process."""
+        """What is under way from `at` to `until` is served only at `until`: a stopped process."""
         return self._with("stall", at, until)
 
     def receiver_away(self, at: Span, until: Span) -> Self:
@@ -246,18 +247,23 @@ class HistoryBuilder:
         rows["value"], rows["stream"] = np.arange(1, due_ns.size + 1), stream
         for spell in self._spells:
             hit = spell.covers(due_ns)
+            caught = (due_ns < spell.start_ns) & (due_ns + took_ns >= spell.start_ns)
             match spell.kind:
                 case "outage":
+                    rows["outcome"][caught], rows["error"][caught] = Outcome.UNKNOWN, _ERROR
+                    rows["done_ns"][caught] = spell.start_ns
                     early = self._proxy_adds_ns if stream == _DIRECT else 0
                     hit &= due_ns < spell.end_ns - early
                     rows["outcome"][hit], rows["error"][hit] = Outcome.FAILED, _ERROR
                     rows["done_ns"][hit] = due_ns[hit] + MILLISECOND
                 case "timeouts":
+                    hit |= caught
                     rows["outcome"][hit] = Outcome.UNKNOWN
                     rows["done_ns"][hit] = due_ns[hit] + _ns(self.deadline)
                 case "slow":
                     rows["done_ns"][hit] = due_ns[hit] + spell.latency_ns
                 case "stall":
+                    hit |= caught
                     rows["done_ns"][hit] = spell.end_ns + took_ns[hit]
         return rows
 

@@ -19,7 +19,7 @@ from gameday.model.scenario import Steady
 from gameday.model.units import parse_limit
 from gameday.testing import HistoryBuilder
 
-FAULT_NS = 3 * SECOND
+FAULT_NS = 2 * SECOND
 
 
 def holds_in(finding: Finding, truth_ns: float) -> None:
@@ -32,16 +32,16 @@ def holds_in(finding: Finding, truth_ns: float) -> None:
 
 services = st.fixed_dictionaries(
     {
-        "rate_per_s": st.sampled_from([20, 97, 200, 1000]),
+        "rate_per_s": st.sampled_from([20, 97, 200, 500]),
         "phase": st.integers(0, 50 * MILLISECOND),
         "latency": st.integers(MILLISECOND // 5, 20 * MILLISECOND),
         "seed": st.integers(0, 1000),
     }
 )
-outages_ns = st.integers(150 * MILLISECOND, 4 * SECOND)
+outages_ns = st.integers(150 * MILLISECOND, 2 * SECOND)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
     service=services,
     outage_ns=outages_ns,
@@ -54,11 +54,12 @@ def test_a_known_outage_lies_inside_the_bounds_of_every_phase(
 ) -> None:
     heal_ns = FAULT_NS + round(heal_share * outage_ns)
     fails_ns, serves_ns = FAULT_NS + late_ns, FAULT_NS + late_ns + outage_ns
-    builder = HistoryBuilder(lasts="10s", hold="2s", **service)
+    builder = HistoryBuilder(lasts="7s", hold="1s", **service)
     builder = builder.fault(FAULT_NS, heal_ns)
     builder = getattr(builder, kind)(fails_ns, serves_ns)
     found = analyse(builder.build())
-    # The call that breaks lasts 1 ms: the fault took hold at some moment in it.
+    # The call that breaks lasts 1 ms: the fault took hold at some moment in it. The one that heals
+    # lasts 1 ms too, and its proof is 4 ms later.
     holds_in(found.finding("recovery"), serves_ns - FAULT_NS)
     holds_in(found.finding("recovery"), serves_ns - FAULT_NS - MILLISECOND)
     holds_in(found.finding("outage"), outage_ns)
@@ -70,7 +71,7 @@ def test_a_known_outage_lies_inside_the_bounds_of_every_phase(
         holds_in(found.finding("failover"), outage_ns)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     service=services,
     outage_ns=outages_ns,
@@ -81,7 +82,7 @@ def test_a_slow_time_after_an_outage_is_stabilising_and_its_length_lies_in_the_b
     service: dict[str, int], outage_ns: int, slow_ns: int, latency_ns: int
 ) -> None:
     back_ns = FAULT_NS + outage_ns
-    builder = HistoryBuilder(lasts="12s", hold="2s", **service)
+    builder = HistoryBuilder(lasts="9s", hold="1s", **service)
     builder = builder.fault(FAULT_NS, back_ns).outage(FAULT_NS, back_ns)
     found = analyse(builder.slow(back_ns, back_ns + slow_ns, latency_ns).build())
     holds_in(found.finding("stabilise"), slow_ns)
@@ -94,7 +95,7 @@ def test_a_slow_time_after_an_outage_is_stabilising_and_its_length_lies_in_the_b
 def test_a_pause_that_nothing_fails_by_is_found_as_a_failover_gap(
     service: dict[str, int], pause_ns: int
 ) -> None:
-    builder = HistoryBuilder(lasts="8s", hold="2s", **service)
+    builder = HistoryBuilder(lasts="6s", hold="1s", **service)
     builder = builder.fault(FAULT_NS, FAULT_NS + pause_ns)
     found = analyse(builder.stall(FAULT_NS, FAULT_NS + pause_ns).build())
     holds_in(found.finding("failover"), pause_ns)
@@ -106,7 +107,7 @@ def test_a_pause_that_nothing_fails_by_is_found_as_a_failover_gap(
 def test_the_share_of_the_proxy_lies_in_its_bounds(
     service: dict[str, int], share_ns: int, outage_ns: int
 ) -> None:
-    builder = HistoryBuilder(lasts="10s", hold="2s", **service)
+    builder = HistoryBuilder(lasts="7s", hold="1s", **service)
     builder = builder.fault(FAULT_NS, FAULT_NS + outage_ns - share_ns)
     builder = builder.outage(FAULT_NS, FAULT_NS + outage_ns, proxy_adds=share_ns)
     found = analyse(builder.build())
@@ -146,9 +147,7 @@ def test_a_hold_that_the_load_window_cuts_off_is_no_recovery_and_bounded_from_it
     assert finding.low == pytest.approx(4 * SECOND, abs=10 * MILLISECOND)
 
 
-def test_a_lone_slow_operation_during_a_harmless_fault_does_not_break_the_steady_state() -> (
-    None
-):
+def test_a_lone_slow_operation_during_a_harmless_fault_does_not_break_the_steady_state() -> None:
     builder = HistoryBuilder(lasts="40s").fault("5s", "25s").slow("15s", "15.004s", "300ms")
     assert run(builder).finding("recovery").value == 0
 
@@ -236,7 +235,7 @@ def brute_t6(
     return math.inf
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
     states=st.lists(
         st.tuples(st.sampled_from("ggggGbs"), st.integers(1, 30)), min_size=3, max_size=14

@@ -1,0 +1,294 @@
+"""From bounds to a verdict, for every comparison and every place of the interval."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+import pytest
+
+from gameday.analysis import analyse
+from gameday.errors import InternalError
+from gameday.judge import Judged, judge
+from gameday.model.clock import MILLISECOND, MINUTE, SECOND
+from gameday.model.finding import Finding
+from gameday.model.result import FaultRecord
+from gameday.model.scenario import Expectation, Sla
+from gameday.model.units import Unit, parse_limit
+from gameday.model.verdict import Verdict
+from gameday.testing import HistoryBuilder
+
+P, F, U = Verdict.PASS, Verdict.FAIL, Verdict.INCONCLUSIVE
+
+
+def found(low: float, high: float, *, name: str = "recovery", unit: Unit = Unit.NS) -> Finding:
+    return Finding(
+        name=name,
+        value=high,
+        low=low,
+        high=high,
+        unit=unit,
+        samples=4000,
+        resolution=1,
+        evidence="as the clock showed",
+    )
+
+
+def wants(limit: str, *, finding: str = "recovery", sla: Sla | None = None) -> Expectation:
+    name = sla.name if sla else finding
+    return Expectation(name=name, finding=finding, limit=parse_limit(limit), sla=sla)
+
+
+BITTEN = FaultRecord(
+    fault="kill",
+    target="redis",
+    asked={},
+    measured={"exit_code": 0},
+    proven=True,
+    undone=True,
+    window=None,
+)
+MTTR = Sla(
+    name="arbees/mttr",
+    title="Mean time to recovery",
+    finding="recovery",
+    limit=parse_limit("< 2min"),
+    document="002.txt",
+    section="Success Metrics",
+    quote="MTTR < 2 minutes",
+    severity="critical",
+)
+
+
+def judged(
+    expectation: Expectation,
+    findings: Iterable[Finding],
+    faults: tuple[FaultRecord, ...] = (BITTEN,),
+) -> Judged:
+    return judge([expectation], findings, faults=faults)
+
+
+@pytest.mark.parametrize(
+    ("op", "below", "touches_low", "around", "touches_high", "above", "point"),
+    [
+        # [1, 4]  [1, 5]  [4, 6]  [5, 9]  [6, 9]  [5, 5], against a limit of 5
+        ("<", P, U, U, F, F, F),
+        ("<=", P, P, U, U, F, P),
+        (">", F, F, U, U, P, F),
+        (">=", F, U, U, P, P, P),
+        ("==", F, U, U, U, F, P),
+    ],
+)
+def test_pass_needs_the_whole_interval_inside_and_fail_the_whole_outside(
+    op: str,
+    below: Verdict,
+    touches_low: Verdict,
+    around: Verdict,
+    touches_high: Verdict,
+    above: Verdict,
+    point: Verdict,
+) -> None:
+    table = [
+        ((1, 4), below),
+        ((1, 5), touches_low),
+        ((4, 6), around),
+        ((5, 9), touches_high),
+        ((6, 9), above),
+        ((5, 5), point),
+    ]
+    for (low, high), verdict in table:
+        finding = found(low * SECOND, high * SECOND)
+        assert judged(wants(f"{op} 5s"), [finding]).verdict is verdict, (op, low, high)
+
+
+def test_a_recovery_that_was_not_watched_to_the_limit_is_inconclusive() -> None:
+    short = judged(wants("< 2min"), [found(30 * SECOND, math.inf)])
+    assert short.verdict is U
+    assert short.judgements[0].seen == "never within 30 s"
+    assert short.judgements[0].margin == "watched for 30 s only, the limit is 2 min"
+    long = judged(wants("< 2min"), [found(125 * SECOND, math.inf)])
+    assert long.verdict is F
+    assert long.judgements[0].margin == "5 s (4%) outside"
+
+
+def test_an_unmeasured_finding_is_inconclusive_and_says_why() -> None:
+    outcome = judged(
+        wants("== 0", finding="lost"), [Finding.unmeasured("lost", Unit.COUNT, "no final read")]
+    )
+    assert outcome.verdict is U
+    assert outcome.judgements[0].seen == "not measured"
+    assert outcome.judgements[0].margin == "no final read"
+    assert "lost could not be told: wanted lost == 0; not measured: no final read" in outcome.reason
+
+
+def test_a_finding_that_the_run_does_not_have_is_inconclusive() -> None:
+    outcome = judged(wants("< 2min"), [])
+    assert outcome.verdict is U
+    assert "found nothing called recovery" in outcome.reason
+
+
+def test_a_limit_in_another_unit_is_our_bug() -> None:
+    with pytest.raises(InternalError, match="recovery == 0"):
+        judged(wants("== 0"), [found(1, 2)])
+
+
+@pytest.mark.parametrize(
+    ("limit", "finding", "margin"),
+    [
+        ("< 2min", found(3 * SECOND, 4 * SECOND), "116 s (97%) inside"),
+        ("<= 2s", found(3 * SECOND, 4 * SECOND), "1 s (50%) outside"),
+        ("<= 2s", found(SECOND, 4 * SECOND), "too close to tell: the limit lies within 1 s to 4 s"),
+        (">= 90%", found(0.945, 0.95, unit=Unit.RATIO), "4.5 percentage points inside"),
+        ("> 99%", found(0.945, 0.95, unit=Unit.RATIO), "4 percentage points outside"),
+        ("== 0", found(0, 0, unit=Unit.COUNT), "exact"),
+        ("== 0", found(7, 7, unit=Unit.COUNT), "7 outside"),
+    ],
+)
+def test_the_margin_says_how_far_from_the_limit_the_deciding_bound_is(
+    limit: str, finding: Finding, margin: str
+) -> None:
+    assert judged(wants(limit), [finding]).judgements[0].margin == margin
+
+
+def test_a_broken_promise_is_told_with_who_promised_it() -> None:
+    outcome = judged(wants("< 2min", sla=MTTR), [found(130 * SECOND, math.inf)])
+    assert outcome.reason == (
+        "arbees/mttr was broken: wanted recovery < 2min, saw never within 2.17 min, "
+        "10 s (8%) outside; as the clock showed (4000 samples)."
+    )
+    judgement = outcome.judgements[0]
+    assert judgement.sla == "arbees/mttr"
+    assert judgement.source == "002.txt, Success Metrics"
+    assert judgement.severity == "critical"
+
+
+def test_a_pass_names_the_expectation_with_the_least_room() -> None:
+    outcome = judge(
+        [wants("< 2min"), wants("<= 5s", finding="outage"), wants("== 0", finding="lost")],
+        [
+            found(3 * SECOND, 4 * SECOND),
+            found(3 * SECOND, 4 * SECOND, name="outage"),
+            found(0, 0, name="lost", unit=Unit.COUNT),
+        ],
+        faults=[BITTEN],
+    )
+    assert outcome.verdict is P
+    assert outcome.reason == (
+        "All 3 expectations held; the closest was outage: wanted outage <= 5s, "
+        "saw 4 s (3 s to 4 s), 1 s (20%) inside (4000 samples)."
+    )
+
+
+def test_a_fault_that_was_not_proven_to_bite_is_invalid_and_the_judgements_stay() -> None:
+    dud = replace(BITTEN, proven=False)
+    outcome = judged(wants("< 2min"), [found(1, 2)], (dud,))
+    assert outcome.verdict is Verdict.INVALID
+    assert outcome.judgements[0].verdict is P
+    assert outcome.reason == (
+        "kill of redis was not proven to bite (measured: exit_code 0), so the run says nothing."
+    )
+
+
+def test_traffic_that_went_around_the_fault_is_invalid() -> None:
+    bypass = ["7 requests went around the proxy"]
+    outcome = judge([wants("< 2min")], [found(1, 2)], faults=[BITTEN], bypass=bypass)
+    assert outcome.verdict is Verdict.INVALID
+    assert bypass[0] in outcome.reason
+
+
+@pytest.mark.parametrize(
+    ("fault", "problems", "words"),
+    [
+        (replace(BITTEN, undone=False), (), "kill of redis was not undone."),
+        (BITTEN, ("container abc was left",), "container abc was left."),
+        (replace(BITTEN, proven=False, undone=False), ("x", "y"), "x. And 2 more."),
+    ],
+)
+def test_what_the_harness_did_wrong_is_an_error_above_everything_else(
+    fault: FaultRecord, problems: tuple[str, ...], words: str
+) -> None:
+    outcome = judge(
+        [wants("< 2min")], [found(MINUTE * 3, MINUTE * 4)], faults=[fault], problems=problems
+    )
+    assert outcome.verdict is Verdict.ERROR
+    assert outcome.judgements[0].verdict is F
+    assert outcome.reason == words
+
+
+def test_a_failed_guard_takes_away_a_pass_and_never_a_fail() -> None:
+    guards = ["the host stalled: 30 ms"]
+    expectation = [wants("== 0", finding="lost")]
+    fine, broken = (found(n, n, name="lost", unit=Unit.COUNT) for n in (0, 3))
+    assert judge(expectation, [fine], faults=[BITTEN], guards=guards).verdict is U
+    outcome = judge(expectation, [broken], faults=[BITTEN], guards=guards)
+    assert outcome.verdict is F
+    assert outcome.reason.endswith("Besides: the host stalled: 30 ms.")
+
+
+def test_without_a_steady_state_before_the_fault_nothing_can_pass() -> None:
+    outcome = judge([wants("< 2min")], [found(1, 2)], unsteady="97 % succeeded, wanted >= 99%")
+    assert outcome.verdict is U
+    assert outcome.reason.startswith("there was no steady state before the fault: 97 %")
+
+
+def test_a_scenario_that_expects_nothing_has_judged_nothing() -> None:
+    assert judge([], [found(1, 2)], faults=[BITTEN]).verdict is U
+
+
+STRICT = [
+    wants("< 2min"),
+    wants("== 0", finding="lost"),
+    wants("== 0", finding="phantom"),
+    wants("== 0", finding="duplicate"),
+    wants("== 0", finding="reordered"),
+    wants("== 0", finding="corrupt"),
+    wants("<= 100ms", finding="p99"),
+    wants(">= 85%", finding="availability"),
+    wants("> 99%", finding="reconnection_success"),
+]
+HEALTHY = (
+    HistoryBuilder(lasts="20s")
+    .fault("5s", "7s")
+    .outage("5s", "7.1s")
+    .connections(lost={"relay": 1}, restored={"relay": 1})
+)
+
+
+def verdict_on(builder: HistoryBuilder) -> Judged:
+    return judge(STRICT, analyse(builder.build()).findings, faults=[BITTEN])
+
+
+@pytest.mark.parametrize("rate", [100, 200, 333])
+@pytest.mark.parametrize("seed", range(20))
+def test_a_healthy_run_never_fails(seed: int, rate: float) -> None:
+    outcome = verdict_on(replace(HEALTHY, seed=seed, rate_per_s=rate, phase=seed * MILLISECOND))
+    assert outcome.verdict is P, outcome.reason
+
+
+@pytest.mark.parametrize(
+    ("mutant", "broken"),
+    [
+        (HEALTHY.lose(50), "lost"),
+        (HEALTHY.duplicate(50), "duplicate"),
+        (HEALTHY.reorder(50, 60), "reordered"),
+        (HEALTHY.corrupt(50), "corrupt"),
+        (HEALTHY.phantom(10**6), "phantom"),
+        (HEALTHY.slow("10s", "10.5s", "200ms"), "p99"),
+        (HEALTHY.outage("7s", "9s"), "availability"),
+        (replace(HEALTHY, lasts="140s").outage("7s", "140s"), "recovery"),
+        (HEALTHY.connections(lost={"relay": 1}, restored={}), "reconnection_success"),
+    ],
+)
+def test_each_seeded_defect_breaks_the_promise_that_it_should(
+    mutant: HistoryBuilder, broken: str
+) -> None:
+    outcome = verdict_on(mutant)
+    named = {judgement.name for judgement in outcome.judgements if judgement.verdict is F}
+    assert broken in named, outcome
+    assert outcome.verdict is F
+
+
+def test_requests_without_an_answer_may_have_been_served_so_availability_cannot_be_told() -> None:
+    outcome = verdict_on(HEALTHY.timeouts("10s", "12s"))
+    by_name = {judgement.name: judgement for judgement in outcome.judgements}
+    assert outcome.verdict is U
+    assert by_name["availability"].margin.startswith("too close to tell")
