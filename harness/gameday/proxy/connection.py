@@ -9,7 +9,7 @@ from random import Random
 from typing import Protocol, cast
 
 from gameday.proxy.link import Link
-from gameday.proxy.timer import DeadlineTimer
+from gameday.proxy.timer import Timer
 from gameday.proxy.toxic_chain import NamedToxic, Stream, ToxicChain
 from gameday.proxy.toxics import End
 
@@ -87,7 +87,7 @@ class Connection:
         self,
         *,
         toxics: ToxicChain,
-        timer: DeadlineTimer,
+        timer: Timer,
         meters: dict[Stream, Meter],
         draws: Callable[[NamedToxic], Random],
         over: Callable[["Connection"], None],

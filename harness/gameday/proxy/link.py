@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from random import Random
 from typing import Protocol
 
-from gameday.proxy.timer import DeadlineTimer
+from gameday.proxy.timer import Timer
 from gameday.proxy.toxic_chain import NamedToxic
 from gameday.proxy.toxics import End, Outlet, Stage
 
@@ -34,7 +34,7 @@ class Link:
         source: asyncio.Transport,
         sink: asyncio.Transport,
         ends: Ends,
-        timer: DeadlineTimer,
+        timer: Timer,
         draws: Callable[[NamedToxic], Random],
     ) -> None:
         self.feed: Callable[[bytes], None] = sink.write
@@ -52,7 +52,7 @@ class Link:
         self._paused = False
 
     @property
-    def timer(self) -> DeadlineTimer:
+    def timer(self) -> Timer:
         """The timer that the stages share."""
         return self._timer
 

@@ -11,7 +11,7 @@ from random import Random
 from gameday.proxy.address import Address, format_address, parse_address
 from gameday.proxy.connection import Connection, Meter, reset_socket
 from gameday.proxy.listener import Listener
-from gameday.proxy.timer import DeadlineTimer
+from gameday.proxy.timer import Timer
 from gameday.proxy.toxic_chain import NamedToxic, Stream, ToxicChain
 
 __all__ = ["Proxy", "Surroundings"]
@@ -23,7 +23,7 @@ _log = logging.getLogger(__name__)
 class Surroundings:
     """What all proxies of a process share."""
 
-    timer: DeadlineTimer
+    timer: Timer
     seed: int = 0
     dial_timeout_s: float = 1.0
 

@@ -10,8 +10,9 @@ import sys
 import time
 from collections.abc import Callable
 from heapq import heapify, heappop, heappush
+from typing import Protocol
 
-__all__ = ["DeadlineTimer", "Entry"]
+__all__ = ["DeadlineTimer", "Entry", "Timer"]
 
 _SECOND_NS = 1_000_000_000
 _SWEEP_AT = 512
@@ -31,6 +32,16 @@ class Entry:
         return (self.deadline_ns, self.order) < (other.deadline_ns, other.order)
 
 
+class Timer(Protocol):
+    """A clock, and call-backs at its instants."""
+
+    def now_ns(self) -> int: ...
+
+    def at(self, deadline_ns: int, callback: Callable[[], None]) -> Entry: ...
+
+    def cancel(self, entry: Entry | None) -> None: ...
+
+
 class DeadlineTimer:
     """Runs each call-back at its instant of `time.monotonic_ns()`, in order, never early."""
 
@@ -44,6 +55,10 @@ class DeadlineTimer:
         self._alarm = _open_alarm()
         if self._alarm is not None:
             loop.add_reader(self._alarm.fd, self._woken)
+
+    def now_ns(self) -> int:
+        """Return the instant that it is now."""
+        return time.monotonic_ns()
 
     def at(self, deadline_ns: int, callback: Callable[[], None]) -> Entry:
         """Run `callback` at `deadline_ns`; an instant in the past means the loop's next turn."""

@@ -1,6 +1,5 @@
 """Bandwidth: a link of a given rate; rate 0 is a stall without loss."""
 
-import time
 from collections import deque
 from dataclasses import dataclass
 from functools import partial
@@ -79,7 +78,7 @@ class _BandwidthStage(Stage):
             if not rate:
                 return
             piece = item[: max(1, rate * _PIECE_MS)]
-            start_ns = max(self._free_ns, time.monotonic_ns())
+            start_ns = max(self._free_ns, self.place.timer.now_ns())
             self._free_ns = start_ns + len(piece) * MILLISECOND_NS // rate
             self._entry = self.place.timer.at(self._free_ns, partial(self._through, len(piece)))
             return

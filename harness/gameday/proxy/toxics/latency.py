@@ -1,6 +1,5 @@
 """Latency: everything arrives later, in order."""
 
-import time
 from dataclasses import dataclass
 from random import Random
 from typing import ClassVar
@@ -59,7 +58,7 @@ class _LatencyStage(Stage):
         self._line.clear()
 
     def _put(self, item: bytes | End) -> None:
-        now_ns = time.monotonic_ns()
+        now_ns = self.place.timer.now_ns()
         self.held_bytes += size_of(item)
         due_ns = now_ns + self._toxic.delay_ns(self._random)
         self._line.put(Held(item, came_ns=now_ns, due_ns=due_ns))

@@ -1,6 +1,5 @@
 """Reset peer: connections end with a RST, open ones too, whether or not they carry data."""
 
-import time
 from dataclasses import dataclass
 from random import Random
 
@@ -27,7 +26,7 @@ class _ResetPeerStage(Stage):
     def __init__(self, toxic: ResetPeer, place: Place, outlet: Outlet) -> None:
         super().__init__(place, outlet)
         self._toxic = toxic
-        self._met_ns = time.monotonic_ns()
+        self._met_ns = self.place.timer.now_ns()
         self._swallowed = False
         self._entry: Entry | None = None
 
@@ -43,7 +42,7 @@ class _ResetPeerStage(Stage):
     def changed(self) -> None:
         self.drop()
         due_ns = self._met_ns + self._toxic.timeout * MILLISECOND_NS
-        if due_ns <= time.monotonic_ns():
+        if due_ns <= self.place.timer.now_ns():
             self.place.reset()
         else:
             self._entry = self.place.timer.at(due_ns, self.place.reset)

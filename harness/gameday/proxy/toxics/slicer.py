@@ -1,6 +1,5 @@
 """Slicer: data arrives in small pieces."""
 
-import time
 from dataclasses import dataclass
 from random import Random
 
@@ -73,7 +72,7 @@ class _SlicerStage(Stage):
         self._line.clear()
 
     def _put(self, item: bytes | End) -> None:
-        now_ns = time.monotonic_ns()
+        now_ns = self.place.timer.now_ns()
         due_ns = max(now_ns, self._next_ns)
         self._next_ns = due_ns + self._toxic.delay * _MICROSECOND_NS
         self._line.put(Held(item, came_ns=now_ns, due_ns=due_ns))

@@ -1,6 +1,5 @@
 """Slow close: the end of a connection is passed on late."""
 
-import time
 from dataclasses import dataclass
 from random import Random
 
@@ -39,6 +38,6 @@ class _SlowCloseStage(Stage):
         self._line.clear()
 
     def _put(self, how: End) -> None:
-        now_ns = time.monotonic_ns()
+        now_ns = self.place.timer.now_ns()
         due_ns = now_ns + self._toxic.delay * MILLISECOND_NS
         self._line.put(Held(how, came_ns=now_ns, due_ns=due_ns))

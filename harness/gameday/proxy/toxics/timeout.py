@@ -1,6 +1,5 @@
 """Timeout: nothing gets through, and the connection ends after a while or never."""
 
-import time
 from dataclasses import dataclass
 from random import Random
 
@@ -27,7 +26,7 @@ class _TimeoutStage(Stage):
     def __init__(self, toxic: Timeout, place: Place, outlet: Outlet) -> None:
         super().__init__(place, outlet)
         self._toxic = toxic
-        self._met_ns = time.monotonic_ns()
+        self._met_ns = self.place.timer.now_ns()
         self._entry: Entry | None = None
 
     def begin(self) -> None:

@@ -11,7 +11,7 @@ from enum import Enum
 from random import Random
 from typing import ClassVar, Protocol
 
-from gameday.proxy.timer import DeadlineTimer
+from gameday.proxy.timer import Timer
 
 __all__ = ["MILLISECOND_NS", "End", "Outlet", "Place", "Stage", "Toxic"]
 
@@ -39,7 +39,7 @@ class Place(Protocol):
     """The direction of a connection that a stage stands in."""
 
     @property
-    def timer(self) -> DeadlineTimer: ...
+    def timer(self) -> Timer: ...
 
     def balance(self) -> None:
         """Compare again what the stages hold with what they may hold."""

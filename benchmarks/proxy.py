@@ -1,0 +1,251 @@
+"""gameday's own proxy beside the real Toxiproxy, in one interleaved run on loopback.
+
+    python benchmarks/proxy.py [--rounds N]
+
+Each round measures every contender in turn, so that a change of the host's load meets them all;
+the figures are medians over the rounds. `direct` is the same client without a proxy.
+"""
+
+import argparse
+import asyncio
+import socket
+import statistics
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from gameday.environment.proxies import (
+    ProxyProcess,
+    find_toxiproxy_server,
+    start_own_proxy,
+    start_toxiproxy_server,
+)
+
+BULK_BYTES = 256 * 1024 * 1024
+REQUEST_S = 0.7
+PACED_RATE = 500
+PACED_S = 1.5
+TOXIC_MS = 50
+TOXIC_SAMPLES = 40
+MESSAGE = b"x" * 32
+
+Address = tuple[str, int]
+Figures = dict[str, float]
+
+
+class Echo(asyncio.Protocol):
+    """Sends back what it gets; "B" asks for the bulk, which is sent and closed."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        self.rest = 0
+
+    def data_received(self, data: bytes) -> None:
+        if data == b"B":
+            self.rest = BULK_BYTES
+            self.pump()
+        else:
+            self.transport.write(data)
+
+    def pump(self) -> None:
+        block = bytes(1024 * 1024)
+        while self.rest and not self.transport.get_write_buffer_size():
+            self.rest -= len(block)
+            self.transport.write(block)
+        if not self.rest:
+            self.transport.close()
+
+    def resume_writing(self) -> None:
+        if self.rest:
+            self.pump()
+
+
+@contextmanager
+def upstream() -> Iterator[Address]:
+    """Run the echo server in a thread of its own loop."""
+    loop = asyncio.new_event_loop()
+    server = loop.run_until_complete(loop.create_server(Echo, "127.0.0.1", 0))
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    yield server.sockets[0].getsockname()
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join(5)
+
+
+def connect(address: Address) -> socket.socket:
+    connection = socket.create_connection(address, timeout=10)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return connection
+
+
+def bulk_mb_s(address: Address) -> float:
+    buffer = bytearray(1024 * 1024)
+    with connect(address) as connection:
+        start = time.perf_counter()
+        connection.sendall(b"B")
+        total = 0
+        while count := connection.recv_into(buffer):
+            total += count
+        took = time.perf_counter() - start
+    assert total == BULK_BYTES, f"{total} bytes came of {BULK_BYTES}"
+    return total / took / 1e6
+
+
+class Caller(asyncio.Protocol):
+    """Asks again as soon as it is answered."""
+
+    def __init__(self) -> None:
+        self.answers = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        transport.write(MESSAGE)
+
+    def data_received(self, data: bytes) -> None:
+        self.answers += 1
+        self.transport.write(MESSAGE)
+
+
+def requests_s(address: Address, connections: int) -> float:
+    async def run() -> float:
+        loop = asyncio.get_running_loop()
+        callers = [Caller() for _ in range(connections)]
+        for caller in callers:
+            await loop.create_connection(lambda c=caller: c, *address)  # type: ignore[misc]
+        before = sum(caller.answers for caller in callers)
+        start = time.perf_counter()
+        await asyncio.sleep(REQUEST_S)
+        took = time.perf_counter() - start
+        answers = sum(caller.answers for caller in callers) - before
+        for caller in callers:
+            caller.transport.abort()
+        return answers / took
+
+    return asyncio.run(run())
+
+
+def round_trips_us(address: Address, count: int, period_s: float) -> list[float]:
+    """Time one round trip every `period_s`, each from when it was due."""
+    trips: list[float] = []
+    with connect(address) as connection:
+        start = time.perf_counter()
+        for number in range(count):
+            due = start + number * period_s
+            while (early := due - time.perf_counter()) > 0:
+                if early > 0.0003:
+                    time.sleep(early - 0.0002)
+            connection.sendall(MESSAGE)
+            got = 0
+            while got < len(MESSAGE):
+                got += len(connection.recv(len(MESSAGE) - got))
+            trips.append((time.perf_counter() - due) * 1e6)
+    return trips
+
+
+def quantile(values: list[float], share: float) -> float:
+    return sorted(values)[min(len(values) - 1, int(len(values) * share))]
+
+
+def measure(address: Address) -> Figures:
+    paced = round_trips_us(address, int(PACED_RATE * PACED_S), 1 / PACED_RATE)
+    return {
+        "bulk MB/s": bulk_mb_s(address),
+        "1 connection, requests/s": requests_s(address, 1),
+        "16 connections, requests/s": requests_s(address, 16),
+        "round trip p50, us": quantile(paced, 0.5),
+        "round trip p99, us": quantile(paced, 0.99),
+    }
+
+
+def measure_toxic(process: ProxyProcess, address: Address) -> Figures:
+    toxic = process.control.add_latency("bench", "downstream", TOXIC_MS, 0)
+    try:
+        trips = round_trips_us(address, TOXIC_SAMPLES, TOXIC_MS * 1.2 / 1000)
+    finally:
+        process.control.remove_toxic("bench", toxic)
+    over = [trip - TOXIC_MS * 1000 for trip in trips]
+    return {
+        f"{TOXIC_MS} ms toxic, over by p50, us": quantile(over, 0.5),
+        f"{TOXIC_MS} ms toxic, over by p99, us": quantile(over, 0.99),
+    }
+
+
+def run(rounds: int) -> dict[str, Figures]:
+    """Return the median of every figure by contender."""
+    seen: dict[str, list[Figures]] = {}
+    with ExitStack() as stack:
+        logs = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        direct = stack.enter_context(upstream())
+        contenders: dict[str, tuple[ProxyProcess, Address]] = {}
+        starts: dict[str, Callable[[], ProxyProcess]] = {
+            "gameday": lambda: start_own_proxy(logs / "own.log", 1)
+        }
+        server = find_toxiproxy_server()
+        if server is not None:
+            starts["toxiproxy"] = lambda: start_toxiproxy_server(server, logs / "real.log")
+        for name, start in starts.items():
+            process = start()
+            stack.callback(process.stop, 5)
+            listen = process.control.create("bench", "127.0.0.1:0", f"{direct[0]}:{direct[1]}")
+            host, _, port = listen.rpartition(":")
+            contenders[name] = (process, (host, int(port)))
+        for number in range(rounds):
+            seen.setdefault("direct", []).append(measure(direct))
+            # The order alternates: who is measured first after `direct` has no advantage.
+            for name in list(contenders)[:: 1 if number % 2 else -1]:
+                process, address = contenders[name]
+                figures = {**measure(address), **measure_toxic(process, address)}
+                seen.setdefault(name, []).append(figures)
+    return {name: medians(all_figures) for name, all_figures in seen.items()}
+
+
+def medians(all_figures: list[Figures]) -> Figures:
+    return {
+        name: statistics.median(figures[name] for figures in all_figures) for name in all_figures[0]
+    }
+
+
+def add_differences(results: dict[str, Figures]) -> None:
+    """Add what each proxy costs over the direct path, in the place of the plain round trips."""
+    direct = results["direct"]
+    for name, figures in results.items():
+        for share in ("p50", "p99"):
+            plain = f"round trip {share}, us"
+            if name != "direct":
+                figures[f"added latency {share}, us"] = figures[plain] - direct[plain]
+
+
+def table(results: dict[str, Figures]) -> str:
+    names = [name for name in ("direct", "gameday", "toxiproxy") if name in results]
+    both = "toxiproxy" in results
+    head = ["", *names, *(["gameday / toxiproxy"] if both else [])]
+    rows = [head]
+    for figure in results["gameday"]:
+        cells = [f"{results[n][figure]:,.0f}" if figure in results[n] else "" for n in names]
+        if both:
+            other = results["toxiproxy"][figure]
+            cells.append(f"{results['gameday'][figure] / other:.2f}" if other > 0 else "-")
+        rows.append([figure, *cells])
+    widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
+    return "\n".join(
+        "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=3, choices=range(1, 21), metavar="1..20")
+    results = run(parser.parse_args().rounds)
+    add_differences(results)
+    print(table(results))
+    if "toxiproxy" not in results:
+        print("toxiproxy-server is not on PATH: nothing to compare with")
+
+
+if __name__ == "__main__":
+    main()
