@@ -100,7 +100,9 @@ class Checks:
             edges = [str(known) for known in target.edges]
             if edge not in edges:
                 text = f"{quoted(hit)} is not a connection of target {target.name!r}"
-                self._source.complain(where, text + one_of(edge, edges))
+                turned = " -> ".join(reversed(edge.split(" -> ")))
+                meant = turned if turned in edges else edge
+                self._source.complain(where, text + one_of(meant, edges))
         return edge
 
     def _service(self, where: Where, service: str, target: Target | None) -> None:

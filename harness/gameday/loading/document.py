@@ -37,8 +37,9 @@ class _Loader(yaml.SafeLoader):
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         self._depth += 1
         if self._depth > _DEEPEST:
+            event = self.peek_event()  # type: ignore[no-untyped-call]
             raise yaml.composer.ComposerError(
-                None, None, f"nested deeper than {_DEEPEST} levels", self.get_mark()
+                None, None, f"nested deeper than {_DEEPEST} levels", event.start_mark
             )
         try:
             return super().compose_node(parent, index)
@@ -295,7 +296,7 @@ def _open(path: Path, text: str) -> _Loader:
     except yaml.reader.ReaderError as error:
         refuse(
             path,
-            f"the character {error.character!r} is not allowed in YAML",
+            f"the character U+{ord(text[error.position]):04X} is not allowed in YAML",
             _position(text[: error.position]),
         )
 
@@ -304,7 +305,8 @@ def _refuse_yaml(path: Path, loader: _Loader, error: Exception) -> NoReturn:
     """Raise ScenarioError with the parser's own words on one line."""
     mark = getattr(error, "problem_mark", None) or loader.get_mark()
     said = [getattr(error, "context", None), getattr(error, "problem", None)]
-    words = ", ".join(str(part) for part in said if part) or str(error)
+    # Errors without such words are Python's own, of a character or number that cannot be.
+    words = ", ".join(str(part) for part in said if part) or "an impossible character or number"
     words = re.sub(r"\s+", " ", words)
     refuse(path, f"is not YAML: {words}", (mark.line + 1, mark.column + 1))
 

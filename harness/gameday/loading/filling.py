@@ -92,7 +92,7 @@ def _explain(form: type, source: Source, error: ValidationError) -> list[Where]:
         else:
             context = cast("Mapping[str, object]", entry.get("ctx", {}))
             text = _text(source, place, str(entry["type"]), entry["input"], context)
-            key = entry["type"] == "unexpected_keyword_argument"
+            key = entry["type"] == "unexpected_keyword_argument" or entry["loc"][-1:] == ("[key]",)
             source.complain(place.where, text or str(entry["msg"]), at_key=key)
     return found
 

@@ -1,0 +1,261 @@
+from collections.abc import Callable
+from typing import Protocol
+
+import pytest
+
+from gameday.model.scenario import Scenario
+
+ToldAfter = Callable[[str, str], list[str]]
+
+
+class Load(Protocol):
+    def __call__(self, text: str, /, **settings: str) -> Scenario: ...
+
+
+Complaints = Callable[[Callable[[], object]], list[str]]
+
+DURATION = "write a number and one of us, ms, s, min, h"
+
+ONE_PROBLEM = {
+    # Words
+    "an unknown fault": (
+        "- kill: redis",
+        "- kil: redis",
+        "12:5: faults[0].kil: unknown fault; valid: kill, latency; nearest: 'kill'",
+    ),
+    "a fault that is not first in its item": (
+        "  - kill: redis\n    at: 1s\n",
+        "  - at: 1s\n    kil: redis\n",
+        "13:5: faults[0].kil: unknown fault; valid: kill, latency; nearest: 'kill'",
+    ),
+    "an item without any word": (
+        "  - kill: redis\n    at: 1s\n",
+        "  - at: 1s\n",
+        "12:5: faults[0]: names no fault; valid: kill, latency",
+    ),
+    "a key that fills in for the word": (
+        "- kill: redis",
+        "- wordless: redis",
+        "12:5: faults[0].wordless: unknown fault; valid: kill, latency",
+    ),
+    "two faults in an item": (
+        "    at: 1s",
+        "    at: 1s\n    latency: relay",
+        "14:5: faults[0].latency: one fault an item: this is a second one",
+    ),
+    "an unknown workload": (
+        "- publish:",
+        "- publich:",
+        "8:5: workload[0].publich: unknown workload; valid: publish; nearest: 'publish'",
+    ),
+    "an unknown finding": (
+        "- availability:",
+        "- availabilty:",
+        (
+            "17:5: expect[1].availabilty: unknown finding; "
+            "valid: sla, availability, lost, outage, recovery; nearest: 'availability'"
+        ),
+    ),
+    "an unknown SLA": (
+        "- sla: arbees/mttr",
+        "- sla: mttr",
+        (
+            "16:10: expect[0].sla: 'mttr' is not a known SLA; valid: arbees/mttr; "
+            "nearest: 'arbees/mttr'"
+        ),
+    ),
+    # Meaning
+    "a name that is not the file's": (
+        "scenario: good",
+        "scenario: bad",
+        "1:11: scenario: 'bad' is not the name of its file; write 'good'",
+    ),
+    "an unknown target": (
+        "target: signals",
+        "target: signal",
+        "3:9: target: no target 'signal'; valid: signals",
+    ),
+    "a service that the target has not": (
+        "- kill: redis",
+        "- kill: reddis",
+        (
+            "12:11: faults[0].kill: 'reddis' is not a service of target 'signals'; "
+            "valid: redis, relay, listener; nearest: 'redis'"
+        ),
+    ),
+    "an edge that the target has not": (
+        "- kill: redis",
+        "- kill: redis -> relay",
+        (
+            "12:11: faults[0].kill: 'redis -> relay' is not a connection of target 'signals'; "
+            "valid: relay -> redis, listener -> redis, client -> redis, client -> relay, "
+            "client -> listener; nearest: 'relay -> redis'"
+        ),
+    ),
+    "a workload to no service": (
+        "to: relay",
+        "to: rely",
+        (
+            "8:19: workload[0].publish.to: 'rely' is not a service of target 'signals'; "
+            "valid: redis, relay, listener; nearest: 'relay'"
+        ),
+    ),
+    "a ledger that is no service": (
+        "ledger: listener",
+        "ledger: lisener",
+        (
+            "8:34: workload[0].publish.ledger: 'lisener' is not a service of target 'signals'; "
+            "valid: redis, relay, listener; nearest: 'listener'"
+        ),
+    ),
+    "a limit in another unit than its finding": (
+        '">= 90%"',
+        '"<= 2s"',
+        (
+            "17:19: expect[1].availability: '<= 2s' is a duration, but availability is a "
+            "percentage; write it as in '>= 99%'"
+        ),
+    ),
+    "an expectation that stands twice": (
+        "  - sla: arbees/mttr",
+        "  - sla: arbees/mttr\n  - sla: arbees/mttr",
+        "17:10: expect[1].sla: arbees/mttr is expected twice",
+    ),
+    "a steady state without a floor": (
+        'success: ">= 99%"',
+        'success: "<= 99%"',
+        "9:19: steady.success: '<= 99%' cannot be a steady state; write it as in '>= 99%'",
+    ),
+    "a steady state with a floor for its latency": (
+        'p99: "<= 100ms"',
+        'p99: "<= 1%"',
+        "9:34: steady.p99: '<= 1%' cannot be a steady state; write it as in '<= 50ms'",
+    ),
+    "a recovery that is watched for too short": (
+        "recovery: 130s",
+        "recovery: 30s",
+        (
+            "10:36: timeline.recovery: arbees/mttr wants < 2min, but recovery is watched for 30s "
+            "only: it could never fail; write more than 2 min"
+        ),
+    ),
+    "a recovery that is watched for exactly the limit": (
+        "recovery: 130s",
+        "recovery: 120s",
+        (
+            "10:36: timeline.recovery: arbees/mttr wants < 2min, but recovery is watched for 120s "
+            "only: it could never fail; write more than 2 min"
+        ),
+    ),
+    "a default watch that is too short": (
+        ", recovery: 130s",
+        "",
+        (
+            "10:1: timeline.recovery: arbees/mttr wants < 2min, but recovery is watched for 2 min "
+            "only: it could never fail; write more than 2 min"
+        ),
+    ),
+    "a sabotage of nothing": (
+        "disable: reconnect",
+        "disable: reconect",
+        (
+            "19:15: sabotage[0].disable: 'reconect' is not a switch of the target or a fault of "
+            "the scenario; valid: reconnect, kill; nearest: 'reconnect'"
+        ),
+    ),
+    "a sabotage of a fault that is not used": (
+        "disable: [kill]",
+        "disable: [kill, latency]",
+        (
+            "20:22: sabotage[1].disable[1]: 'latency' is not a switch of the target or a fault of "
+            "the scenario; valid: reconnect, kill"
+        ),
+    ),
+    "a sabotage that breaks what is not expected": (
+        "breaks: arbees/mttr",
+        "breaks: [arbees/mttr, lost]",
+        (
+            "19:48: sabotage[0].breaks[1]: 'lost' is not expected here; "
+            "valid: arbees/mttr, availability"
+        ),
+    ),
+    "a sabotage without an outcome": (
+        ", gives: INVALID",
+        "",
+        "20:5: sabotage[1]: write either breaks or gives",
+    ),
+    "a sabotage with two outcomes": (
+        "gives: INVALID",
+        "gives: INVALID, breaks: availability",
+        "20:5: sabotage[1]: write either breaks or gives, not both",
+    ),
+    "a sabotage that shows nothing": (
+        "gives: INVALID",
+        "gives: PASS",
+        "20:30: sabotage[1].gives: PASS would not show that anything can fail",
+    ),
+    # Parameters
+    "an unknown parameter": (
+        "${outage}",
+        "${outge}",
+        [
+            "6:3: parameters.outage: is never used; write ${outage} where it belongs",
+            "14:10: faults[0].for: unknown parameter '${outge}'; valid: outage; nearest: 'outage'",
+        ],
+    ),
+    "a parameter without a default": (
+        "{default: 2s, sweep: [500ms, 10s]}",
+        "{sweep: [500ms, 10s]}",
+        [
+            "6:3: parameters.outage.default: is missing",
+            "14:10: faults[0].for: the parameter 'outage' has no default",
+        ],
+    ),
+    "a parameter whose value does not fit": (
+        "default: 2s",
+        "default: 2",
+        f"14:10: faults[0].for: 2 has no unit; {DURATION}; nearest: '2s'",
+    ),
+    "a sweep of nothing": (
+        "sweep: [500ms, 10s]",
+        "sweep: []",
+        "6:32: parameters.outage.sweep: is empty; wanted at least one",
+    ),
+}
+
+
+@pytest.mark.parametrize(("old", "new", "wanted"), ONE_PROBLEM.values(), ids=list(ONE_PROBLEM))
+def test_a_problem_is_told_with_its_place_and_what_is_valid(
+    told_after: ToldAfter, old: str, new: str, wanted: str | list[str]
+) -> None:
+    assert told_after(old, new) == ([wanted] if isinstance(wanted, str) else wanted)
+
+
+def test_all_problems_are_told_at_once_in_the_order_of_the_file(
+    load: Load, good: str, complaints: Complaints
+) -> None:
+    text = good
+    for old, new in (
+        ("title:", "titel: x\ntitle:"),
+        ("target: signals", "target: signal"),
+        ("[redis, nightly]", "[redis, yes]"),
+        ("rate: 200/s", "rate: 200"),
+        ("for: 5s", "for: 2"),
+        ("recovery: 130s", "recovery: 30s"),
+        ("    at: 1s", "    at: 1s\n    latency: relay"),
+        ("- availability:", "- availabilty:"),
+        (", gives: INVALID", ""),
+    ):
+        assert old in text
+        text = text.replace(old, new, 1)
+    assert [line.split(": ")[1] for line in complaints(lambda: load(text))] == [
+        "titel",
+        "target",
+        "tags[1]",
+        "workload[0].publish.rate",
+        "steady.for",
+        "timeline.recovery",
+        "faults[0].latency",
+        "expect[1].availabilty",
+        "sabotage[1]",
+    ]

@@ -1,0 +1,177 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from gameday.loading import find_target, load_target
+from gameday.model.scenario import ServiceSpec, Switch, Vocabulary
+
+Complaints = Callable[[Callable[[], object]], list[str]]
+
+GOOD = """\
+target: signals
+title: Signals through Redis
+services:
+  redis: {kind: redis, options: {appendonly: "yes"}}
+  relay: {kind: app, program: apps.relay, needs: [redis], env: {TRIES: "10"}}
+switches:
+  reconnect: {service: relay, env: {RECONNECT: "off"}}
+"""
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "signals" / "target.yaml"
+    path.parent.mkdir()
+    path.write_text(text)
+    return path
+
+
+def test_a_right_target_becomes_the_model(tmp_path: Path, vocabulary: Vocabulary) -> None:
+    path = write(tmp_path, GOOD)
+    target = load_target(path, vocabulary)
+    assert (target.name, target.title, target.path) == ("signals", "Signals through Redis", path)
+    assert target.services == (
+        ServiceSpec(name="redis", kind="redis", options={"appendonly": "yes"}),
+        ServiceSpec(
+            name="relay", kind="app", program="apps.relay", needs=("redis",), env={"TRIES": "10"}
+        ),
+    )
+    assert target.switches == {"reconnect": Switch(service="relay", env={"RECONNECT": "off"})}
+
+
+ONE_PROBLEM = {
+    "a name that is not its folder's": (
+        "target: signals",
+        "target: signal",
+        ["1:9: target: 'signal' is not the name of its folder; write 'signals'"],
+    ),
+    "an unknown kind": (
+        "kind: redis",
+        "kind: reddis",
+        [
+            (
+                "4:17: services.redis.kind: 'reddis' is not a kind of service; "
+                "valid: app, redis; nearest: 'redis'"
+            )
+        ],
+    ),
+    "a need that is no service": (
+        "[redis]",
+        "[redsi]",
+        [
+            (
+                "5:51: services.relay.needs[0]: 'redsi' is not another service; "
+                "valid: redis; nearest: 'redis'"
+            )
+        ],
+    ),
+    "a need of itself": (
+        "[redis]",
+        "[relay]",
+        ["5:51: services.relay.needs[0]: 'relay' is not another service; valid: redis"],
+    ),
+    "a need that stands twice": (
+        "[redis]",
+        "[redis, redis]",
+        ["5:58: services.relay.needs[1]: 'redis' is needed twice"],
+    ),
+    "a circle of needs": (
+        "kind: redis, ",
+        "kind: redis, needs: [relay], ",
+        [
+            (
+                "4:24: services.redis.needs: the services need each other in a circle: "
+                "redis -> relay -> redis"
+            )
+        ],
+    ),
+    "a switch of no service": (
+        "service: relay",
+        "service: rely",
+        [
+            (
+                "7:24: switches.reconnect.service: 'rely' is not a service; "
+                "valid: redis, relay; nearest: 'relay'"
+            )
+        ],
+    ),
+    "a switch that switches nothing": (
+        ', env: {RECONNECT: "off"}',
+        "",
+        ["7:3: switches.reconnect: switches nothing; give it env or options"],
+    ),
+    "a switch word for a value": (
+        '"off"',
+        "off",
+        ['7:48: switches.reconnect.env.RECONNECT: off is not text; write "off" in quotes'],
+    ),
+    "a number for a value": (
+        '"10"',
+        "10",
+        ['5:72: services.relay.env.TRIES: 10 is not text; write "10" in quotes'],
+    ),
+    "an unknown key of a service": (
+        "program:",
+        "programm:",
+        [
+            (
+                "5:22: services.relay.programm: unknown key; "
+                "valid: kind, needs, image, program, options, env; nearest: 'program'"
+            )
+        ],
+    ),
+    "the name of the harness's own end": (
+        "  redis: {",
+        "  client: {kind: app}\n  redis: {",
+        [
+            (
+                "4:3: services.client: 'client' is what the harness's own connections are called; "
+                "name it otherwise"
+            )
+        ],
+    ),
+    "a service's name that is no name": (
+        "  redis: {",
+        "  a b: {kind: app}\n  redis: {",
+        ["4:3: services['a b']: 'a b' is not a name; use letters, digits, '-' and '_'"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("old", "new", "wanted"), ONE_PROBLEM.values(), ids=list(ONE_PROBLEM))
+def test_a_problem_is_told_with_its_place_and_what_is_valid(
+    tmp_path: Path,
+    vocabulary: Vocabulary,
+    complaints: Complaints,
+    old: str,
+    new: str,
+    wanted: list[str],
+) -> None:
+    assert GOOD.count(old) == 1
+    path = write(tmp_path, GOOD.replace(old, new))
+    assert complaints(lambda: load_target(path, vocabulary)) == [
+        f"signals/target.yaml:{line}" for line in wanted
+    ]
+
+
+def test_a_target_needs_services(
+    tmp_path: Path, vocabulary: Vocabulary, complaints: Complaints
+) -> None:
+    path = write(tmp_path, "target: signals\ntitle: None\nservices: {}\n")
+    assert complaints(lambda: load_target(path, vocabulary)) == [
+        "signals/target.yaml:3:11: services: is empty; wanted at least one"
+    ]
+
+
+def test_a_target_is_found_by_the_name_of_its_folder(
+    tmp_path: Path, complaints: Complaints
+) -> None:
+    path = write(tmp_path, GOOD)
+    other = tmp_path / "others"
+    other.mkdir()
+    shadowed = write(other, GOOD)
+    assert find_target("signals", [tmp_path, other]) == path
+    assert find_target("signals", [other, tmp_path]) == shadowed
+    assert complaints(lambda: find_target("signal", [tmp_path])) == [
+        "no target 'signal'; valid: signals; nearest: 'signals'"
+    ]
