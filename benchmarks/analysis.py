@@ -4,10 +4,12 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
 from gameday.analysis import analyse
+from gameday.model.clock import SECOND
 from gameday.testing import HistoryBuilder
 
 GOAL = 3.0
@@ -22,12 +24,12 @@ def seconds(work: Callable[[], object]) -> float:
 
 
 def main() -> int:
-    # Two probes of a tenth each go with the load, as in a run; the whole is a million rows.
-    builder = HistoryBuilder(rate_per_s=5000, lasts=f"{OPERATIONS / 15000:.3f}s", latency="5ms")
+    # two probes go with every ten signals, as in a run; the whole is a million rows.
+    builder = HistoryBuilder(rate_per_s=10_000, probes_per_s=1000, latency="5ms")
+    builder = replace(builder, lasts=round(OPERATIONS / 12_000 * SECOND))
     builder = builder.outage("20s", "22s").timeouts("30s", "31s").slow("40s", "41s", "200ms")
-    observation = (
-        builder.lose(*range(1, 1000)).duplicate(*range(2000, 3000)).reorder(9, 9000).build()
-    )
+    builder = builder.lose(*range(1, 1000)).duplicate(*range(2000, 3000)).reorder(5000, 9000)
+    observation = builder.build()
     numbers = np.random.default_rng(0).integers(0, 1 << 40, OPERATIONS)
     pairs = [
         (seconds(lambda: analyse(observation)), seconds(lambda: np.sort(numbers)))

@@ -1,7 +1,7 @@
 """From bounds to a verdict, for every comparison and every place of the interval."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 
 import pytest

@@ -187,16 +187,12 @@ def _reordered(ledger: Ledger, acked: Flags) -> Finding:
     """
     sent = ledger.published
     here = np.flatnonzero(ledger.delivered & (sent.sent_ns > 0))
-    sent_ns, place = sent.sent_ns[here], ledger.place[here]
-    if here.size and bool(np.any(sent_ns[1:] < sent_ns[:-1])):
-        order = np.argsort(sent_ns, kind="stable")
-        here, sent_ns, place = here[order], sent_ns[order], place[order]
-    overtaken = here[:0]
-    if bool(np.any(place[1:] < place[:-1])):
-        # The earliest place of all that were sent from some moment on; nothing after the last.
-        earliest = np.append(np.minimum.accumulate(place[::-1])[::-1], np.iinfo(np.int64).max)
-        next_sent = np.searchsorted(sent_ns, sent.acked_ns[here], side="right")
-        overtaken = here[acked[here] & (earliest[next_sent] < place)]
+    place = ledger.place[here]
+    # In the order of receipt: the latest sending among all that had been received by then.
+    latest_ns = np.zeros(ledger.deliveries.value.size, np.int64)
+    latest_ns[place] = sent.sent_ns[here]
+    np.maximum.accumulate(latest_ns, out=latest_ns)
+    overtaken = here[acked[here] & (latest_ns[place] > sent.acked_ns[here])]
     named = f": {_named(np.sort(sent.value[overtaken]))}" if overtaken.size else ""
     return Finding.count(
         "reordered",

@@ -92,11 +92,10 @@ class Operations:
         """What was served, however late."""
         return np.equal(self.outcome, Outcome.OK)
 
-    @property
-    def visible_ns(self) -> Int64s:
-        """When the client knew what became of an operation: its answer, at latest its deadline."""
-        last = self.due_ns + self.deadline_ns
-        return np.where(self.done_ns > 0, np.minimum(self.done_ns, last), last)
+    def visible_ns(self, indices: Int64s) -> Int64s:
+        """When a client knew what became of these: its answer, at latest its deadline."""
+        done_ns, last_ns = self.done_ns[indices], self.due_ns[indices] + self.deadline_ns
+        return np.where(done_ns > 0, np.minimum(done_ns, last_ns), last_ns)
 
 
 def keeps(limit: Limit, values: NDArray[np.float64] | Int64s) -> Flags:

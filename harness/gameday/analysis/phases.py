@@ -246,14 +246,15 @@ def _stabilise(say: _Phase) -> Finding:
 def _failover(say: _Phase, span: FaultSpan) -> Finding:
     """Return the longest gap between good completions that overlaps the faults, up to t6."""
     operations, spacing_ns = say.operations, say.operations.spacing_ns
-    done_ns = np.sort(operations.done_ns[operations.good])
-    # What the fault did may begin after a short one is gone, and lasts until t6.
-    until_ns = max(span.undone.high_ns if span.undone else math.inf, say.found.steady.high_ns)
+    done_ns = operations.done_ns[operations.good]
     if not done_ns.size:
         return Finding.unmeasured("failover", Unit.NS, "no operation succeeded at all")
-    first = max(0, int(np.searchsorted(done_ns, span.injected.low_ns)) - 1)
-    last = int(np.searchsorted(done_ns, until_ns)) + 1
-    around_ns = done_ns[first:last]
+    # What the fault did may begin after a short one is gone, and lasts until t6.
+    until_ns = max(span.undone.high_ns if span.undone else math.inf, say.found.steady.high_ns)
+    earlier, later = done_ns < span.injected.low_ns, done_ns >= until_ns
+    last_ns = int(done_ns.max())
+    edges_ns = [done_ns[earlier].max(initial=done_ns.min()), done_ns[later].min(initial=last_ns)]
+    around_ns = np.sort(np.append(done_ns[~earlier & ~later], edges_ns))
     gaps_ns = np.diff(around_ns)
     longest_ns = int(gaps_ns.max(initial=0))
     before = operations.good & (operations.done_ns < span.injected.low_ns)
@@ -261,8 +262,8 @@ def _failover(say: _Phase, span: FaultSpan) -> Finding:
     # A success can be as late as one spacing after the service is back, and the last one before
     # as early as one spacing before it left.
     slack_ns = 2 * spacing_ns + usual_ns
-    tail_ns = span.injected.low_ns + say.watched_ns - int(done_ns[-1])
-    ended = done_ns.size >= last or tail_ns <= max(longest_ns, slack_ns)
+    tail_ns = span.injected.low_ns + say.watched_ns - last_ns
+    ended = bool(later.any()) or tail_ns <= max(longest_ns, slack_ns)
     seen_ns = longest_ns if ended else tail_ns
     return Finding(
         name="failover",

@@ -186,7 +186,7 @@ def estimate(
             own = own[: int(np.argmax(np.append(np.diff(own) != 1, [True]))) + 1]
     return Recovery(
         failing=_failing(operations, own, t0_ns) if own.size else None,
-        visible_ns=max(t0_ns, int(operations.visible_ns[own].min())) if own.size else None,
+        visible_ns=max(t0_ns, int(operations.visible_ns(own).min())) if own.size else None,
         served=_served(operations, own, t0_ns) if own.size else None,
         steady=again,
         healed=_healed(track, breaks, faults, again),
@@ -205,7 +205,7 @@ def _running(flags: Flags) -> Int64s:
 def _belonging(operations: Operations, indices: Int64s, span: Window) -> Int64s:
     """Return those that came due before the span's end and whose end shows inside it."""
     due = indices[operations.due_ns[indices] <= span.end_ns]
-    return due[operations.visible_ns[due] >= span.start_ns]
+    return due[operations.visible_ns(due) >= span.start_ns]
 
 
 def _first(operations: Operations, indices: Int64s, span: Window) -> int | None:
@@ -229,7 +229,7 @@ def _failing(operations: Operations, own: Int64s, t0_ns: int) -> Bracket:
     # undisturbed one would have been answered.
     calm = operations.good & (operations.done_ns < t0_ns)
     usual_ns = int(operations.latency_ns[calm].max(initial=0)) or operations.deadline_ns
-    latest_ns = min(int(operations.visible_ns[own].min()), due_ns + usual_ns)
+    latest_ns = min(int(operations.visible_ns(own).min()), due_ns + usual_ns)
     return Bracket(
         at_ns=max(due_ns, t0_ns),
         low_ns=max(before_ns, t0_ns),

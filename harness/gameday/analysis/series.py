@@ -1,10 +1,12 @@
 """The load in slots of equal width, for pictures."""
 
 import math
+from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 
-from gameday.analysis.operations import Int64s, Operations
+from gameday.analysis.operations import Flags, Int64s, Operations, nearest_rank
 from gameday.model.clock import MILLISECOND
 from gameday.model.operation import Outcome
 from gameday.model.result import TimeSeries, Window
@@ -27,35 +29,32 @@ def time_series(operations: Operations, load: Window, zero_ns: int) -> TimeSerie
     unknown = operations.outcome == Outcome.UNKNOWN
     good, unclear = _per_slot(operations.good, edges), _per_slot(unknown, edges)
     served = np.flatnonzero(operations.ok)
-    latency_ns = operations.latency_ns[served]
-    slot = (operations.due_ns[served] - load.start_ns) // slot_ns
-    # One sort of one number: the slot above, the latency below (40 bits are 18 minutes).
-    widest = (1 << 40) - 1
-    ranked = np.sort((slot << 40) | np.clip(latency_ns, 0, widest)) & widest
-    ends = np.searchsorted(served, edges)
+    ranks = _ranks(operations.latency_ns[served], np.searchsorted(served, edges).tolist())
     return TimeSeries(
         start_ns=load.start_ns - zero_ns,
         slot_ns=slot_ns,
         ok=tuple(good.tolist()),
         failed=tuple((np.diff(edges) - good - unclear).tolist()),
         unknown=tuple(unclear.tolist()),
-        p50_ns=_ranks(ranked, ends, 0.50),
-        p99_ns=_ranks(ranked, ends, 0.99),
+        p50_ns=tuple(p50 for p50, _ in ranks),
+        p99_ns=tuple(p99 for _, p99 in ranks),
     )
 
 
-def _per_slot(flags: np.typing.NDArray[np.bool_], edges: Int64s) -> Int64s:
+def _per_slot(flags: Flags, edges: Int64s) -> Int64s:
     before = np.append(np.int64(0), np.cumsum(flags))
     return np.asarray(np.diff(before[edges]))
 
 
-def _ranks(ranked: Int64s, ends: Int64s, share: float) -> tuple[int | None, ...]:
-    count = np.diff(ends)
-    rank = np.maximum(np.ceil(np.round(share * count, 9)).astype(np.int64) - 1, 0)
-    some = count > 0
-    values = np.zeros(count.size, np.int64)
-    values[some] = ranked[(ends[:-1] + rank)[some]]
-    return tuple(
-        value if there else None
-        for value, there in zip(values.tolist(), some.tolist(), strict=True)
-    )
+def _ranks(latency_ns: Int64s, edges: Sequence[int]) -> list[tuple[int, int] | tuple[None, None]]:
+    """Return p50 and p99 of each slot; a partition of each costs half of sorting them all."""
+    ranks: list[tuple[int, int] | tuple[None, None]] = []
+    for first, last in pairwise(edges):
+        count = last - first
+        if not count:
+            ranks.append((None, None))
+            continue
+        p50, p99 = nearest_rank(count, 0.50), nearest_rank(count, 0.99)
+        parted = np.partition(latency_ns[first:last], (p50, p99))
+        ranks.append((int(parted[p50]), int(parted[p99])))
+    return ranks

@@ -76,6 +76,8 @@ class HistoryBuilder:
     """
 
     rate_per_s: float = 200
+    probes_per_s: float | None = None
+    """On each of the two paths; None: as many as signals."""
     lasts: Span = "20s"
     deadline: Span = "1s"
     latency: Span = "2ms"
@@ -191,7 +193,7 @@ class HistoryBuilder:
                     StreamInfo(
                         index=index,
                         name=name,
-                        rate_per_s=self.rate_per_s,
+                        rate_per_s=self._rate(index),
                         deadline_ns=_ns(self.deadline),
                     )
                     for index, name in enumerate(("publish", "probe-front", "probe-direct"))
@@ -232,6 +234,10 @@ class HistoryBuilder:
     def _is(self, what: str, values: NDArray[np.uint32]) -> NDArray[np.bool_]:
         return np.isin(values, list(self._marked.get(what, ())))
 
+    def _rate(self, stream: int) -> float:
+        probes_per_s = self.probes_per_s or self.rate_per_s
+        return self.rate_per_s if stream == _PUBLISH else probes_per_s
+
     def _due(self, rate_per_s: float) -> NDArray[np.int64]:
         spacing_ns = SECOND / rate_per_s
         count = max(0, int(np.ceil((_ns(self.lasts) - _ns(self.phase)) / spacing_ns)))
@@ -239,7 +245,7 @@ class HistoryBuilder:
 
     def _answered(self, stream: int, random: np.random.Generator) -> Rows:
         """Return the rows of a stream with only the spells done to them."""
-        due_ns = self._due(self.rate_per_s)
+        due_ns = self._due(self._rate(stream))
         rows = np.zeros(due_ns.size, ROW_DTYPE)
         took_ns = (_ns(self.latency) * random.uniform(0.5, 1.5, due_ns.size)).astype(np.int64)
         rows["due_ns"], rows["sent_ns"] = due_ns, due_ns + 20 * MICROSECOND

@@ -1,6 +1,7 @@
 """The truth about a synthetic service lies inside the bounds that are reported."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -30,13 +31,13 @@ def holds_in(finding: Finding, truth_ns: float) -> None:
     assert finding.low <= truth_ns <= finding.high, (truth_ns, finding)
 
 
-services = st.fixed_dictionaries(
-    {
-        "rate_per_s": st.sampled_from([20, 97, 200, 500]),
-        "phase": st.integers(0, 50 * MILLISECOND),
-        "latency": st.integers(MILLISECOND // 5, 20 * MILLISECOND),
-        "seed": st.integers(0, 1000),
-    }
+services = st.builds(
+    HistoryBuilder,
+    rate_per_s=st.sampled_from([20, 97, 200, 500]),
+    phase=st.integers(0, 50 * MILLISECOND),
+    latency=st.integers(MILLISECOND // 5, 20 * MILLISECOND),
+    seed=st.integers(0, 1000),
+    hold=st.just("1s"),
 )
 outages_ns = st.integers(150 * MILLISECOND, 2 * SECOND)
 
@@ -50,13 +51,14 @@ outages_ns = st.integers(150 * MILLISECOND, 2 * SECOND)
     kind=st.sampled_from(["outage", "timeouts"]),
 )
 def test_a_known_outage_lies_inside_the_bounds_of_every_phase(
-    service: dict[str, int], outage_ns: int, heal_share: float, late_ns: int, kind: str
+    service: HistoryBuilder, outage_ns: int, heal_share: float, late_ns: int, kind: str
 ) -> None:
     heal_ns = FAULT_NS + round(heal_share * outage_ns)
     fails_ns, serves_ns = FAULT_NS + late_ns, FAULT_NS + late_ns + outage_ns
-    builder = HistoryBuilder(lasts="7s", hold="1s", **service)
+    builder = replace(service, lasts="7s")
     builder = builder.fault(FAULT_NS, heal_ns)
-    builder = getattr(builder, kind)(fails_ns, serves_ns)
+    breaks = builder.outage if kind == "outage" else builder.timeouts
+    builder = breaks(fails_ns, serves_ns)
     found = analyse(builder.build())
     # The call that breaks lasts 1 ms: the fault took hold at some moment in it. The one that heals
     # lasts 1 ms too, and its proof is 4 ms later.
@@ -79,10 +81,10 @@ def test_a_known_outage_lies_inside_the_bounds_of_every_phase(
     latency_ns=st.integers(150 * MILLISECOND, 900 * MILLISECOND),
 )
 def test_a_slow_time_after_an_outage_is_stabilising_and_its_length_lies_in_the_bounds(
-    service: dict[str, int], outage_ns: int, slow_ns: int, latency_ns: int
+    service: HistoryBuilder, outage_ns: int, slow_ns: int, latency_ns: int
 ) -> None:
     back_ns = FAULT_NS + outage_ns
-    builder = HistoryBuilder(lasts="9s", hold="1s", **service)
+    builder = replace(service, lasts="9s")
     builder = builder.fault(FAULT_NS, back_ns).outage(FAULT_NS, back_ns)
     found = analyse(builder.slow(back_ns, back_ns + slow_ns, latency_ns).build())
     holds_in(found.finding("stabilise"), slow_ns)
@@ -93,9 +95,9 @@ def test_a_slow_time_after_an_outage_is_stabilising_and_its_length_lies_in_the_b
 @settings(max_examples=60, deadline=None)
 @given(service=services, pause_ns=st.integers(100 * MILLISECOND, 900 * MILLISECOND))
 def test_a_pause_that_nothing_fails_by_is_found_as_a_failover_gap(
-    service: dict[str, int], pause_ns: int
+    service: HistoryBuilder, pause_ns: int
 ) -> None:
-    builder = HistoryBuilder(lasts="6s", hold="1s", **service)
+    builder = replace(service, lasts="6s")
     builder = builder.fault(FAULT_NS, FAULT_NS + pause_ns)
     found = analyse(builder.stall(FAULT_NS, FAULT_NS + pause_ns).build())
     holds_in(found.finding("failover"), pause_ns)
@@ -105,9 +107,9 @@ def test_a_pause_that_nothing_fails_by_is_found_as_a_failover_gap(
 @settings(max_examples=60, deadline=None)
 @given(service=services, share_ns=st.integers(0, 140 * MILLISECOND), outage_ns=outages_ns)
 def test_the_share_of_the_proxy_lies_in_its_bounds(
-    service: dict[str, int], share_ns: int, outage_ns: int
+    service: HistoryBuilder, share_ns: int, outage_ns: int
 ) -> None:
-    builder = HistoryBuilder(lasts="7s", hold="1s", **service)
+    builder = replace(service, lasts="7s")
     builder = builder.fault(FAULT_NS, FAULT_NS + outage_ns - share_ns)
     builder = builder.outage(FAULT_NS, FAULT_NS + outage_ns, proxy_adds=share_ns)
     found = analyse(builder.build())
@@ -217,7 +219,7 @@ def brute_t6(
         slot = span(due[i], due[i] + SLOT_NS)
         return not success(slot) or (hold_end <= end_ns and not fast(span(due[i], hold_end)))
 
-    visible = operations.visible_ns.tolist()
+    visible = operations.visible_ns(np.arange(count)).tolist()
     mine = [
         i
         for i in range(count)
@@ -231,7 +233,7 @@ def brute_t6(
             continue
         slots = [span(at, min(at + SLOT_NS, hold_end)) for at in range(due[i], hold_end, SLOT_NS)]
         if fast(span(due[i], hold_end)) and all(success(slot) for slot in slots):
-            return due[i]
+            return float(due[i])
     return math.inf
 
 
