@@ -17,6 +17,8 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import psutil
+
 from gameday.environment.proxies import (
     ProxyProcess,
     find_toxiproxy_server,
@@ -41,6 +43,8 @@ class Echo(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
+        # The pump is called again when the buffer is empty, not only low.
+        transport.set_write_buffer_limits(high=0)
         self.transport = transport
         self.rest = 0
 
@@ -57,7 +61,8 @@ class Echo(asyncio.Protocol):
             self.rest -= len(block)
             self.transport.write(block)
         if not self.rest:
-            self.transport.close()
+            # Not from within resume_writing: Python 3.11 would report the loss twice.
+            asyncio.get_running_loop().call_soon(self.transport.close)
 
     def resume_writing(self) -> None:
         if self.rest:
@@ -151,15 +156,31 @@ def quantile(values: list[float], share: float) -> float:
     return sorted(values)[min(len(values) - 1, int(len(values) * share))]
 
 
-def measure(address: Address) -> Figures:
+def measure(address: Address, pid: int | None = None) -> Figures:
+    """Measure the path to `address`; `pid` is the proxy on it, whose CPU time is charged."""
     paced = round_trips_us(address, int(PACED_RATE * PACED_S), 1 / PACED_RATE)
-    return {
-        "bulk MB/s": bulk_mb_s(address),
-        "1 connection, requests/s": requests_s(address, 1),
-        "16 connections, requests/s": requests_s(address, 16),
+    figures = {
         "round trip p50, us": quantile(paced, 0.5),
         "round trip p99, us": quantile(paced, 0.99),
     }
+    before = cpu_s(pid)
+    figures["bulk MB/s"] = bulk_mb_s(address)
+    bulk_cpu_s = cpu_s(pid) - before
+    figures["1 connection, requests/s"] = requests_s(address, 1)
+    before = cpu_s(pid)
+    figures["16 connections, requests/s"] = rate = requests_s(address, 16)
+    if pid is not None:
+        # Of these figures alone a busy host changes little.
+        figures["CPU for 1 GB, ms"] = bulk_cpu_s * 1000 / (BULK_BYTES / 1e9)
+        figures["CPU for 1 000 requests, ms"] = (cpu_s(pid) - before) * 1e6 / (rate * REQUEST_S)
+    return figures
+
+
+def cpu_s(pid: int | None) -> float:
+    if pid is None:
+        return 0.0
+    times = psutil.Process(pid).cpu_times()
+    return times.user + times.system
 
 
 def measure_toxic(process: ProxyProcess, address: Address) -> Figures:
@@ -199,7 +220,7 @@ def run(rounds: int) -> dict[str, Figures]:
             # The order alternates: who is measured first after `direct` has no advantage.
             for name in list(contenders)[:: 1 if number % 2 else -1]:
                 process, address = contenders[name]
-                figures = {**measure(address), **measure_toxic(process, address)}
+                figures = {**measure(address, process.pid), **measure_toxic(process, address)}
                 seen.setdefault(name, []).append(figures)
     return {name: medians(all_figures) for name, all_figures in seen.items()}
 
