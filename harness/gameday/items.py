@@ -43,6 +43,7 @@ __all__ = [
     "HarnessFailed",
     "ScenarioFile",
     "ScenarioItem",
+    "collect_selected",
     "complete_report",
     "print_plans",
     "run_by_name",
@@ -62,18 +63,41 @@ class HarnessFailed(Exception):
     """The verdict is ERROR: pytest's error, Allure's broken."""
 
 
+_SELECTED = pytest.StashKey[list[Path]]()
+
+
 def select_scenarios(config: pytest.Config, selectors: Iterable[str]) -> None:
-    """Put the files of the chosen scenarios in the place of the folders pytest would search.
+    """Note the files of the chosen scenarios, and leave out the folders pytest would search.
 
     Paths that the user gave beside `--scenario` stay. Raises pytest.UsageError.
     """
     try:
         options_of(config)
-        files = [str(path) for s in selectors for path in find(s, _folders(config))]
+        files = [path for selector in selectors for path in find(selector, _folders(config))]
     except (ScenarioError, ValueError) as error:
         raise pytest.UsageError(str(error)) from error
-    given = config.args if config.args_source is pytest.Config.ArgsSource.ARGS else []
-    config.args = list(dict.fromkeys([*given, *files]))
+    config.stash[_SELECTED] = list(dict.fromkeys(files))
+    if config.args_source is not pytest.Config.ArgsSource.ARGS:
+        config.args = []
+
+
+def collect_selected(session: pytest.Session) -> Iterator[pytest.Item]:
+    """Yield the tests of the chosen files; pytest.UsageError if one of them is wrong.
+
+    They are no arguments of pytest's own: those it reaches by way of every folder above them, and
+    it would read the conftest.py of a checkout that gameday is installed from.
+    """
+    problems: list[str] = []
+    for path in session.config.stash[_SELECTED]:
+        file = ScenarioFile.make(session, path)
+        report = file.ihook.pytest_make_collect_report(collector=file)
+        if not report.passed:
+            problems.append(str(report.longrepr))
+            continue
+        file.ihook.pytest_collectreport(report=report)
+        yield from report.result
+    if problems:
+        raise pytest.UsageError("\n".join(problems))
 
 
 def options_of(config: pytest.Config) -> Options:

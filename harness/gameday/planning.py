@@ -205,7 +205,7 @@ def _planned(number: int, step: FaultStep) -> PlannedFault:
     settings = {key: value for key, value in asdict(fault).items() if key != "target"}  # type: ignore[call-overload]
     return PlannedFault(
         step=number,
-        fault=step.fault.verb,
+        fault=fault.verb,
         target=step.fault.target,
         at_ns=step.at_ns,
         until_ns=step.at_ns + step.for_ns,

@@ -85,7 +85,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Declare the marker, and put the chosen scenarios' files among what is collected."""
+    """Declare the marker, and let `--scenario` take the place of the folders to search."""
     config.addinivalue_line("markers", "gameday: a chaos scenario; every scenario's test has it")
     selectors: list[str] | None = config.getoption("scenario")
     if selectors:
@@ -94,8 +94,17 @@ def pytest_configure(config: pytest.Config) -> None:
         select_scenarios(config, selectors)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(session: pytest.Session, items: list[pytest.Item]) -> None:
+    """Add the tests of the chosen scenarios, before `-k` and `-m` choose among all tests."""
+    if session.config.getoption("scenario"):
+        from gameday.items import collect_selected
+
+        items.extend(collect_selected(session))
+
+
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> "ScenarioFile | None":
-    """Collect a scenario file that was asked for by name or path, and no other YAML."""
+    """Collect a scenario file whose path was given, and no other YAML."""
     if file_path.suffix not in (".yaml", ".yml") or not parent.session.isinitpath(file_path):
         return None
     if not _looks_like_a_scenario(file_path):

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
@@ -38,7 +39,7 @@ from gameday.environment.protocol import (
 from gameday.environment.proxies import ProxyControl
 from gameday.environment.services import KINDS, ServiceKind
 from gameday.environment.services.app import app_image
-from gameday.environment.waiting import READY_LIMIT_NS, free_ports, until_ready
+from gameday.environment.waiting import READY_LIMIT_NS, busy_ports, free_ports, until_ready
 from gameday.errors import EnvironmentRefused, NotHealed
 from gameday.model.result import Window
 from gameday.model.scenario import Edge, ServiceSpec
@@ -176,7 +177,6 @@ class ContainerEnvironment:
     def __init__(self, surroundings: Surroundings) -> None:
         self._given = surroundings
         self._labels = {RUN_LABEL: surroundings.run}
-        self._client = docker.from_env(timeout=_API_LIMIT_S)
         self._network: Network | None = None
         self._fronts: dict[Edge, Endpoint] = {}
         self._companions: dict[str, _Companion] = {}
@@ -192,7 +192,9 @@ class ContainerEnvironment:
             return (f"{problem}; start one, or use --gameday-runtime=process",)
         if self._given.proxy == "own":
             return ("proxy: docker runs Toxiproxy only; leave --gameday-proxy=own out",)
-        return ()
+        base = self._given.port_base
+        busy = busy_ports(base, len(self._given.target.edges)) if base else None
+        return () if busy is None else (busy,)
 
     def start(self, emit: Emit, checkpoint: Checkpoint) -> None:
         target = self._given.target
@@ -220,6 +222,11 @@ class ContainerEnvironment:
                 lambda spec: (spec.name, self._start_service(spec, checkpoint)), wave
             ):
                 emit(name, time.monotonic_ns() - began_ns, evidence)
+
+    @cached_property
+    def _client(self) -> docker.DockerClient:
+        """The engine, which `missing` has asked before anything else needs it."""
+        return docker.from_env(timeout=_API_LIMIT_S)
 
     def service(self, name: str) -> ContainerService:
         return self._services[name]

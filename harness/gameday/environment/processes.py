@@ -27,7 +27,7 @@ from gameday.environment.proxies import (
     start_toxiproxy_server,
 )
 from gameday.environment.services import KINDS, ServiceKind
-from gameday.environment.waiting import READY_LIMIT_NS, free_ports, until_ready
+from gameday.environment.waiting import READY_LIMIT_NS, busy_ports, free_ports, until_ready
 from gameday.errors import EnvironmentRefused, NotHealed
 from gameday.model.result import Window
 from gameday.model.scenario import Edge, ServiceSpec
@@ -159,6 +159,8 @@ class ProcessEnvironment:
             lacks.append(
                 "proxy: no toxiproxy-server on PATH; install it, or use --gameday-proxy=own"
             )
+        if self._given.port_base:
+            lacks.append(busy_ports(self._given.port_base, len(self._given.target.edges)))
         return tuple(lack for lack in lacks if lack is not None)
 
     def start(self, emit: Emit, checkpoint: Checkpoint) -> None:

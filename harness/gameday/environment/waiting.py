@@ -10,7 +10,7 @@ from gameday.errors import EnvironmentRefused
 from gameday.model.clock import SECOND
 from gameday.model.units import format_duration
 
-__all__ = ["READY_LIMIT_NS", "free_ports", "until_ready"]
+__all__ = ["READY_LIMIT_NS", "busy_ports", "free_ports", "until_ready"]
 
 READY_LIMIT_NS = 30 * SECOND
 """How long a service may take from its start to its first answer."""
@@ -36,6 +36,21 @@ def until_ready(
                 ) from error
         checkpoint()
         time.sleep(_PAUSE_S)
+
+
+def busy_ports(first: int, number: int) -> str | None:
+    """Return which of these ports of 127.0.0.1 cannot be listened on, as a sentence; None: none."""
+    busy = []
+    for port in range(first, first + number):
+        with socket.socket() as held:
+            held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                held.bind(("127.0.0.1", port))
+            except OSError as error:
+                busy.append(f"{port} ({error.strerror})")
+    if not busy:
+        return None
+    return f"front ports: 127.0.0.1 cannot give {', '.join(busy)}; choose others: --gameday-ports"
 
 
 def free_ports(number: int) -> list[int]:

@@ -190,10 +190,12 @@ def _some(kind: object) -> object:
 
 
 def _in_words(made: object) -> None:
-    """Write the defaults of durations as people write them."""
+    """Write the defaults of durations as people write them, and refuse unknown keys everywhere."""
     if isinstance(made, dict):
         if made.get("type") == "string" and isinstance(made.get("default"), int):
             made["default"] = format_duration(made["default"]).replace(" ", "")
+        if made.get("type") == "object" and "properties" in made:
+            made["additionalProperties"] = False
         for value in made.values():
             _in_words(value)
     elif isinstance(made, list):
