@@ -31,7 +31,7 @@ from gameday.model.scenario import Edge
 from gameday.planning import Experiment
 from gameday.watching import Watch
 from gameday.workload.hiccup import HiccupMeter
-from gameday.workload.ledger import Ledger, read_status
+from gameday.workload.ledger import Ledger, read_status, save_record
 from gameday.workload.load import LoadDriver, StreamPlan
 from gameday.workload.publish import Publish
 from gameday.workload.reader import read_history
@@ -180,6 +180,7 @@ class Conductor:
             self._clock.sleep_ns(min(_TICK_NS, left_ns))
         try:
             self._deliveries = self._ledger.final_read()
+            save_record(self._deliveries, self._folder)
         except (httpx.HTTPError, ValueError, KeyError) as error:
             self._chronicle.note(f"the final read failed: {error}")
         self._connections = self._read_connections()
@@ -237,6 +238,10 @@ class Conductor:
             marks=analysis.marks if analysis else Marks(),
             phases=self._chronicle.phases,
             series=analysis.series if analysis else None,
+            steady={
+                "success": self._scenario.steady.success.text,
+                "p99": self._scenario.steady.p99.text,
+            },
             proxy_share=next((f for f in findings if f.name == "proxy_share"), None),
             clean=self._clean,
             folder=str(self._folder),

@@ -57,7 +57,7 @@ def read_text(path: Path) -> str:
     """Return the text of a file; ScenarioError when it is no UTF-8 file of sensible size."""
     try:
         status = path.stat()
-        if stat.S_ISDIR(status.st_mode):
+        if not stat.S_ISREG(status.st_mode):
             refuse(path, "is not a file")
         with path.open("rb") as file:
             content = file.read(_LARGEST_BYTES + 1)

@@ -1,6 +1,7 @@
 """The receiving service's record, read over HTTP while the run lasts and once more at its end."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import httpx
 import numpy as np
@@ -8,7 +9,7 @@ import numpy as np
 from gameday.model.history import Deliveries
 from gameday.workload.publish import checksum
 
-__all__ = ["Ledger", "ServiceStatus", "read_status"]
+__all__ = ["Ledger", "ServiceStatus", "read_status", "save_record"]
 
 _POLL_LIMIT_S = 0.25
 _FINAL_LIMIT_S = 5.0
@@ -78,6 +79,14 @@ class Ledger:
             self._received.append(int(received_ns))
             self._intact.append(check == checksum(self._run, int(value)))
         return len(self._values) < int(body["total"])
+
+
+def save_record(deliveries: Deliveries, folder: Path) -> None:
+    """Write the final read to record.csv: the evidence that a count of losses rests on."""
+    columns = np.column_stack([deliveries.value, deliveries.received_ns, deliveries.intact])
+    np.savetxt(
+        folder / "record.csv", columns, "%d", ",", header="value,received_ns,intact", comments=""
+    )
 
 
 def read_status(url: str) -> ServiceStatus:

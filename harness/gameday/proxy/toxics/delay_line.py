@@ -1,7 +1,7 @@
 """A queue whose items leave in order, each at its own instant."""
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from gameday.proxy.timer import Entry, Timer
@@ -33,19 +33,7 @@ class DelayLine:
         self._queue: deque[Held] = deque()
         self._entry: Entry | None = None
 
-    def __len__(self) -> int:
-        return len(self._queue)
-
-    def __iter__(self) -> Iterator[Held]:
-        return iter(self._queue)
-
-    @property
-    def last_due_ns(self) -> int:
-        """The instant of the item that leaves last; 0 when the line is empty."""
-        return self._queue[-1].due_ns if self._queue else 0
-
     def put(self, held: Held) -> None:
-        held.due_ns = max(held.due_ns, self.last_due_ns)
         self._queue.append(held)
         if len(self._queue) == 1:
             self._entry = self._timer.at(held.due_ns, self._due)
@@ -72,7 +60,8 @@ class DelayLine:
         self._queue.clear()
 
     def _due(self) -> None:
-        # Only the head, and what is due at the same instant: the timer comes back for the rest.
+        # The head, and what waited behind it with no later an instant of its own: the timer comes
+        # back for the rest.
         self._entry = None
         if not self._queue:
             return

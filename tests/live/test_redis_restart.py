@@ -1,0 +1,242 @@
+"""The main job as a user runs it: real servers, a real kill, and defects that must be found out."""
+
+import json
+import os
+import signal
+import struct
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ET
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+import psutil
+import pytest
+
+pytestmark = pytest.mark.live
+
+_RUN_LIMIT_S = 240
+_STOP_LIMIT_S = 10
+_ROW = struct.Struct("<qqqIHBB")
+_OK = 1
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A pytest that has ended, and the runs that it left behind."""
+
+    status: int
+    output: str
+    runs: list[Path]
+
+    def result(self, label: str = "") -> dict[str, object]:
+        (run,) = [run for run in self.runs if run.name.endswith(label)]
+        found: dict[str, object] = json.loads((run / "result.json").read_text())
+        return found
+
+
+@pytest.fixture(params=["process", "docker"])
+def runtime(request: pytest.FixtureRequest, missing: Callable[[str], NoReturn]) -> str:
+    """Each environment; the images of docker are built by tests/live/images/build.sh."""
+    if request.param == "docker":
+        request.getfixturevalue("docker_engine")
+        named = request.getfixturevalue("docker_image")
+        for image in ("redis:7.0-bookworm", "ghcr.io/shopify/toxiproxy:2.12.0"):
+            named(image)
+    return str(request.param)
+
+
+def start(folder: Path, runtime: str, *args: str) -> "subprocess.Popen[str]":
+    """Start pytest in `folder`, where there is nothing but what pip installed."""
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--scenario=redis-restart"]
+    ours = ("PYTEST_", "COVERAGE_", "COV_")
+    return subprocess.Popen(
+        [*command, f"--gameday-runtime={runtime}", *args],
+        cwd=folder,
+        env={k: v for k, v in os.environ.items() if not k.startswith(ours)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def finish(folder: Path, process: "subprocess.Popen[str]", limit_s: float) -> Finished:
+    try:
+        output, _ = process.communicate(timeout=limit_s)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        output, _ = process.communicate()
+        pytest.fail(f"it did not end within {limit_s} s:\n{output}")
+    return Finished(process.returncode, output, sorted(folder.glob("reports/*")))
+
+
+def run(folder: Path, runtime: str, *args: str) -> Finished:
+    return finish(folder, start(folder, runtime, *args), _RUN_LIMIT_S)
+
+
+def findings(result: dict[str, object]) -> dict[str, dict[str, float | None]]:
+    listed = result["findings"]
+    assert isinstance(listed, list)
+    return {finding["name"]: finding for finding in listed}
+
+
+def verdicts(result: dict[str, object]) -> dict[str, str]:
+    listed = result["expectations"]
+    assert isinstance(listed, list)
+    return {expectation["name"]: expectation["verdict"] for expectation in listed}
+
+
+def test_a_restart_is_measured_judged_and_cleaned_up(tmp_path: Path, runtime: str) -> None:
+    done = run(tmp_path, runtime, "--junitxml=junit.xml", "--alluredir=allure")
+
+    assert done.status == 0, done.output
+    result = done.result()
+    assert (result["verdict"], result["runtime"], result["clean"]) == ("PASS", runtime, [])
+    faults = result["faults"]
+    assert isinstance(faults, list)
+    (fault,) = faults
+    assert (fault["proven"], fault["undone"]) == (True, True)
+    assert fault["measured"]["exit_code"] == 137
+    assert fault["measured"]["started_before"] != fault["measured"]["started_after"]
+    assert fault["measured"]["outage_actual_ns"] >= fault["asked"]["for_ns"]
+    marks = result["marks"]
+    assert isinstance(marks, dict)
+    assert marks["t0"] <= marks["t1"] <= marks["t3"] <= marks["t4"] <= marks["t5"] <= marks["t6"]
+    found = findings(result)
+    recovery = found["recovery"]
+    assert 2e9 < recovery["low"] <= recovery["value"] <= recovery["high"] < 6e9  # type: ignore[operator]
+    assert found["lost"]["value"] == 0
+    assert found["lost"]["samples"] > 1000  # type: ignore[operator]
+    assert result["proxy_share"] is not None
+    left = {path.name for path in done.runs[0].iterdir()}
+    assert left >= {
+        "plan.json", "journal.jsonl", "history.bin", "history.json", "result.json", "logs",
+        "timeline.svg", "undo.jsonl", "record.csv",
+    }  # fmt: skip
+    assert_junit(tmp_path / "junit.xml")
+    assert_allure(tmp_path / "allure")
+
+
+def assert_junit(path: Path) -> None:
+    case = ET.parse(path).getroot().find(".//testcase[@name='redis-restart']")
+    assert case is not None
+    properties = {p.get("name"): p.get("value") for p in case.iter("property")}
+    assert any("verdict" in str(name) and value == "PASS" for name, value in properties.items())
+    assert any("recovery" in str(name) for name in properties)
+
+
+def assert_allure(folder: Path) -> None:
+    (test,) = [json.loads(p.read_text()) for p in folder.glob("*-result.json")]
+    assert test["status"] == "passed"
+    assert len([step for step in test["steps"] if step["name"][:1].isdigit()]) == 9
+    assert {"timeline.svg", "journal.jsonl", "result.json"} <= {
+        attachment["name"] for attachment in test["attachments"]
+    }
+    assert any(label["name"] == "severity" for label in test["labels"])
+    assert any("002_576c939d27691360.txt" in link["url"] for link in test["links"])
+
+
+def test_a_kill_that_does_nothing_is_invalid(tmp_path: Path, runtime: str) -> None:
+    done = run(tmp_path, runtime, "--gameday-sabotage", "-k", "no-kill")
+
+    assert done.status == 0, done.output
+    result = done.result("no-kill")
+    assert result["verdict"] == "INVALID"
+    assert "kill" in str(result["reason"])
+    assert result["clean"] == []
+
+
+def test_lost_signals_are_counted_exactly(tmp_path: Path, runtime: str) -> None:
+    done = run(tmp_path, runtime, "--gameday-sabotage", "-k", "persistence")
+
+    assert done.status == 0, done.output
+    result = done.result("no-persistence+push")
+    (folder,) = done.runs
+    acknowledged = set(acknowledged_signals(folder))
+    record = (folder / "record.csv").read_text().splitlines()[1:]
+    received = {int(line.split(",")[0]) for line in record}
+    assert len(acknowledged - received) > 0
+    assert findings(result)["lost"]["value"] == len(acknowledged - received)
+    assert verdicts(result)["arbees/no-message-loss"] == "FAIL"
+
+
+def acknowledged_signals(folder: Path) -> Iterator[int]:
+    """Read the rows as their documentation says, with nothing of ours."""
+    streams = json.loads((folder / "history.json").read_text())["streams"]
+    (publish,) = [stream["index"] for stream in streams if stream["name"] == "publish"]
+    for _, _, _, value, _, stream, outcome in _ROW.iter_unpack(
+        (folder / "history.bin").read_bytes()
+    ):
+        if stream == publish and outcome == _OK:
+            yield value
+
+
+def test_a_listener_that_gives_up_breaks_the_promised_recovery(
+    tmp_path: Path, docker_engine: object
+) -> None:
+    """Both environments at once: nearly all of the time is spent waiting for two minutes."""
+    started = {}
+    for runtime in ("process", "docker"):
+        (tmp_path / runtime).mkdir()
+        arguments = ("--gameday-sabotage", "-k", "reconnect")
+        started[runtime] = start(tmp_path / runtime, runtime, *arguments)
+    for runtime, process in started.items():
+        done = finish(tmp_path / runtime, process, _RUN_LIMIT_S)
+        assert done.status == 0, done.output
+        result = done.result("no-reconnect")
+        assert result["verdict"] == "FAIL"
+        assert verdicts(result)["arbees/mttr"] == "FAIL"
+        assert findings(result)["recovery"]["value"] is None
+        assert findings(result)["recovery"]["low"] >= 120e9  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda n: n.name)
+@pytest.mark.parametrize("phase", ["start", "baseline", "break", "recover", "settle"])
+def test_a_signal_at_any_moment_leaves_nothing_but_the_journal(
+    tmp_path: Path, runtime: str, phase: str, number: signal.Signals
+) -> None:
+    process = start(tmp_path, runtime, "--gameday-set=outage=1s")
+    journal = wait_for_phase(tmp_path, phase, process)
+    family = psutil.Process(process.pid).children(recursive=True)
+    asked = time.monotonic()
+    process.send_signal(number)
+    done = finish(tmp_path, process, _STOP_LIMIT_S)
+
+    assert time.monotonic() - asked < _STOP_LIMIT_S
+    assert done.status == pytest.ExitCode.INTERRUPTED, done.output
+    events = [json.loads(line) for line in journal.read_text().splitlines()]
+    assert "nothing is left" in events[-1]["text"]
+    assert [child for child in family if child.is_running()] == []
+    assert leftovers_in_docker(done.runs[0]) == []
+
+
+def wait_for_phase(folder: Path, phase: str, process: "subprocess.Popen[str]") -> Path:
+    give_up = time.monotonic() + 60
+    while time.monotonic() < give_up and process.poll() is None:
+        for journal in folder.glob("reports/*/journal.jsonl"):
+            if f'"phase": "{phase}"' in journal.read_text():
+                return journal
+        time.sleep(0.02)
+    process.kill()
+    pytest.fail(f"never came to {phase}:\n{process.communicate()[0]}")
+
+
+def leftovers_in_docker(folder: Path) -> list[str]:
+    """Return what carries the label of any run, by the engine's own client."""
+    import docker
+
+    if json.loads((folder / "plan.json").read_text())["runtime"] != "docker":
+        return []
+    client = docker.from_env(timeout=30)
+    try:
+        only_ours: dict[str, str | list[str] | bool] = {"label": "gameday.run"}
+        left = [str(c.name) for c in client.containers.list(all=True, filters=only_ours)]
+        left += [str(n.name) for n in client.networks.list(filters={"label": "gameday.run"})]
+        return left
+    finally:
+        client.close()
