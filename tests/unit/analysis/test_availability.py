@@ -10,6 +10,7 @@ from gameday.analysis.availability import availability
 from gameday.analysis.connections import supported_rate
 from gameday.analysis.latency import latencies
 from gameday.analysis.operations import Operations
+from gameday.analysis.series import time_series
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.history import Connections
 from gameday.model.operation import Outcome, StreamInfo
@@ -136,6 +137,17 @@ def test_the_series_counts_every_operation_once_and_gives_each_slot_its_own_late
     assert series.p50_ns[50:60] == (None,) * 10
     assert series.p50_ns[80] == series.p99_ns[80] == 300 * MILLISECOND
     assert all(p50 is not None and p50 < 3 * MILLISECOND for p50 in series.p50_ns[81:])
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_each_slots_percentiles_are_those_of_its_own_operations(seed: int) -> None:
+    observation = HistoryBuilder(lasts="2s", latency="40ms", seed=seed).build()
+    operations = Operations.from_rows(observation.history.rows, observation.history.streams[0])
+    series = time_series(operations, observation.load, observation.start_ns)
+    latency_ns = (operations.done_ns - operations.due_ns).tolist()
+    slots = [sorted(latency_ns[first : first + 20]) for first in range(0, 400, 20)]
+    assert series.p50_ns == tuple(slot[9] for slot in slots)
+    assert series.p99_ns == tuple(slot[19] for slot in slots)
 
 
 def test_a_long_run_has_wider_slots_and_not_more_of_them() -> None:

@@ -1,6 +1,7 @@
 """What became of the acknowledged signals, against a brute-force reading of the same record."""
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -108,6 +109,21 @@ def test_signals_that_were_under_way_together_cannot_be_out_of_order() -> None:
     together = HistoryBuilder(lasts="15s", latency="50ms", rate_per_s=200).outage("5s", "6s")
     assert run(together.reorder(40, 41)).finding("reordered").value == 0
     assert run(HistoryBuilder(lasts="15s").reorder(40, 41)).finding("reordered").value == 1
+
+
+def test_a_second_copy_does_not_make_a_signal_late() -> None:
+    observation = a_run().build()
+    deliveries = observation.deliveries
+    assert deliveries is not None
+    copied = replace(
+        deliveries,
+        value=np.append(deliveries.value, deliveries.value[:100]),
+        received_ns=np.append(deliveries.received_ns, deliveries.received_ns[:100] + 9 * SECOND),
+        intact=np.append(deliveries.intact, deliveries.intact[:100]),
+    )
+    found = analyse(replace(observation, deliveries=copied))
+    assert found.finding("duplicate").value == 100
+    assert found.finding("availability") == analyse(observation).finding("availability")
 
 
 def test_unknown_signals_are_counted_with_what_became_of_them() -> None:

@@ -167,6 +167,13 @@ def test_recovery_after_heal_counts_a_failure_that_the_undoing_brings() -> None:
     assert healed.value == pytest.approx(1.5 * SECOND, abs=10 * MILLISECOND)
 
 
+def test_what_recovered_between_the_undoing_and_its_proof_took_up_to_that_long() -> None:
+    builder = HistoryBuilder(lasts="20s").fault("5s", "7s", proof="100ms")
+    healed = run(builder.outage("5s", "7.05s")).finding("recovery_after_heal")
+    assert (healed.value, healed.low) == (0, 0)
+    assert healed.high == pytest.approx(52 * MILLISECOND, abs=2 * MILLISECOND)
+
+
 def test_with_two_faults_recovery_runs_from_the_first_to_after_the_second() -> None:
     found = run(HistoryBuilder(lasts="40s").outage("5s", "6s").outage("20s", "22s"))
     assert found.finding("recovery").value == pytest.approx(17 * SECOND, abs=10 * MILLISECOND)
