@@ -63,7 +63,10 @@ def test_a_refused_list_names_the_place() -> None:
 
 
 def test_a_toxic_is_downstream_in_every_connection_and_named_after_itself() -> None:
-    assert toxic_shape(read_toxic_new(body({"type": "latency"}))) == {
+    nothing = {"name": None, "stream": None, "toxicity": None, "attributes": None}
+    said = body({"type": "latency", **nothing})
+    assert read_toxic_new(said).attributes.values() == {"latency": 0, "jitter": 0}
+    assert toxic_shape(read_toxic_new(said)) == {
         "attributes": {"latency": 0, "jitter": 0},
         "name": "latency_downstream",
         "type": "latency",

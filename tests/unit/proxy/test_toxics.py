@@ -101,6 +101,7 @@ def test_latency_delays_bytes_and_their_end_by_the_same() -> None:
     line.stage.end(End.EOF)
     line.timer.pass_ms(100)
     assert line.out == [(50, b"a"), (60, b"b"), (60, End.EOF)]
+    assert (line.stage.held_bytes, line.balanced) == (0, 3)
 
 
 @given(st.integers(0, 2**32), st.lists(st.integers(0, 30), min_size=1, max_size=30))
@@ -185,6 +186,7 @@ def test_bandwidth_delivers_everything_in_its_time(rate: int, chunks: list[bytes
     line.timer.pass_ms(100_000_000)
     total = sum(map(len, chunks))
     assert line.bytes_out == b"".join(chunks)
+    assert line.stage.held_bytes == 0
     left_ms, last = line.out[-1]
     assert last is End.EOF
     # A piece takes a whole number of nanoseconds.

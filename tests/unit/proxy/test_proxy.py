@@ -1,0 +1,92 @@
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable
+
+from gameday.proxy.address import Address, parse_address
+from gameday.proxy.proxy import Proxy, Surroundings
+from gameday.proxy.timer import DeadlineTimer
+from gameday.proxy.toxic_chain import NamedToxic
+from gameday.proxy.toxics import TOXICS
+
+
+def with_proxy(
+    upstream: socket.socket, use: Callable[[Proxy, Address], Awaitable[None]], *, seed: int = 1
+) -> None:
+    """Run `use` with a proxy before `upstream`, in this process, on loopback."""
+
+    async def run() -> None:
+        timer = DeadlineTimer(asyncio.get_running_loop())
+        proxy = Proxy(
+            name="p",
+            listen="127.0.0.1:0",
+            address=Address(host="127.0.0.1", port=0),
+            upstream=f"127.0.0.1:{upstream.getsockname()[1]}",
+            around=Surroundings(timer=timer, seed=seed),
+        )
+        proxy.enable()
+        try:
+            async with asyncio.timeout(5):
+                await use(proxy, parse_address(proxy.listen))
+        finally:
+            proxy.delete()
+            await asyncio.sleep(0)
+            timer.close()
+
+    asyncio.run(run())
+
+
+def test_a_client_whose_dial_hangs_sees_the_end_before_disable_returns() -> None:
+    # A listener whose queue is full lets further dials hang, as a lost packet does.
+    with socket.socket() as full, socket.socket() as filler:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        filler.connect(full.getsockname())
+
+        async def use(proxy: Proxy, listen: Address) -> None:
+            with socket.create_connection((listen.host, listen.port)) as client:
+                client.setblocking(False)
+                while not proxy.connections_open:
+                    await asyncio.sleep(0)
+                await asyncio.sleep(0)
+                proxy.disable()
+                assert client.recv(1) == b""
+            await asyncio.sleep(0.01)
+            assert (proxy.connections_open, proxy.connections_total) == (0, 1)
+
+        with_proxy(full, use)
+
+
+def drawn(seed: int) -> list[bool]:
+    """Tell for each of 20 connections whether a toxic of toxicity 0.5 met it: it is cut then."""
+    met: list[bool] = []
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as upstream:
+
+        async def use(proxy: Proxy, listen: Address) -> None:
+            attributes = TOXICS["timeout"].made({"timeout": 1})
+            proxy.toxics.add(
+                NamedToxic(
+                    name="t",
+                    kind="timeout",
+                    stream_text="downstream",
+                    toxicity=0.5,
+                    attributes=attributes,
+                )
+            )
+            for _ in range(20):
+                reader, writer = await asyncio.open_connection(listen.host, listen.port)
+                try:
+                    async with asyncio.timeout(0.05):
+                        met.append(await reader.read(1) == b"")
+                except TimeoutError:
+                    met.append(False)
+                writer.close()
+
+        with_proxy(upstream, use, seed=seed)
+    return met
+
+
+def test_the_seed_replays_which_connections_a_toxic_meets() -> None:
+    first = drawn(seed=1)
+    assert first == drawn(seed=1)
+    assert first != drawn(seed=2)
+    assert 3 <= sum(first) <= 17
