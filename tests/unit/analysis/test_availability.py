@@ -141,13 +141,13 @@ def test_the_series_counts_every_operation_once_and_gives_each_slot_its_own_late
 
 @pytest.mark.parametrize("seed", range(5))
 def test_each_slots_percentiles_are_those_of_its_own_operations(seed: int) -> None:
-    observation = HistoryBuilder(lasts="2s", latency="40ms", seed=seed).build()
+    observation = HistoryBuilder(lasts="2s", latency="40ms", rate_per_s=5000, seed=seed).build()
     operations = Operations.from_rows(observation.history.rows, observation.history.streams[0])
     series = time_series(operations, observation.load, observation.start_ns)
     latency_ns = (operations.done_ns - operations.due_ns).tolist()
-    slots = [sorted(latency_ns[first : first + 20]) for first in range(0, 400, 20)]
-    assert series.p50_ns == tuple(slot[9] for slot in slots)
-    assert series.p99_ns == tuple(slot[19] for slot in slots)
+    slots = [sorted(latency_ns[first : first + 500]) for first in range(0, 10_000, 500)]
+    assert series.p50_ns == tuple(slot[249] for slot in slots)
+    assert series.p99_ns == tuple(slot[494] for slot in slots)
 
 
 def test_a_long_run_has_wider_slots_and_not_more_of_them() -> None:
