@@ -60,7 +60,7 @@ class Source:
         while known and known not in self.spots:
             known = known[:-1]
         spot = self.spots.get(known, Spot(value=(1, 1)))
-        wants_key = at_key
+        wants_key = at_key or known != where
         self.complain_at(spot.key if wants_key and spot.key else spot.value, where, text)
 
     def complain_at(self, position: tuple[int, int], where: Where, text: str) -> None:

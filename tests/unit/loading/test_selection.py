@@ -60,8 +60,8 @@ def test_what_means_nothing_is_told_with_the_known_and_the_nearest(
     selector = "redis-restrat,kafka-*,tag:nigthly,missing/redis-cut.yaml,redis-cut"
     assert complaints(lambda: find_scenarios(selector, [folder])) == [
         (
-            "no scenario 'redis-restrat' in scenarios; valid: pg-failover, redis-cut, redis-restart; "
-            "nearest: 'redis-restart'"
+            "no scenario 'redis-restrat' in scenarios; "
+            "valid: pg-failover, redis-cut, redis-restart; nearest: 'redis-restart'"
         ),
         "no scenario in scenarios matches 'kafka-*'; valid: pg-failover, redis-cut, redis-restart",
         "no scenario in scenarios has the tag 'nigthly'; valid: nightly, quick; nearest: 'nightly'",
