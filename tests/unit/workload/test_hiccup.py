@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from gameday.errors import InternalError
+from gameday.workload.child import Child
 from gameday.workload.hiccup import CpuTimes, HiccupMeter, read_cpu_times, read_hiccups, steal_share
 from gameday.workload.sleeper import PAIR
 
@@ -44,6 +45,13 @@ def test_the_meter_watches_from_start_to_stop(tmp_path: Path) -> None:
     assert 0 <= noise.steal <= 1
     assert (noise.hiccup_ns > 1_000_000).all()
     meter.kill()
+
+
+def test_the_sleeper_ends_with_its_input(tmp_path: Path) -> None:
+    arguments = ("-m", "gameday.workload.sleeper", str(tmp_path / "hiccups.bin"))
+    child = Child("the sleeper", arguments, tmp_path / "log")
+    child.hear(10 * 10**9)
+    assert child.end(10 * 10**9)
 
 
 def test_a_meter_that_cannot_write_says_why(tmp_path: Path) -> None:

@@ -224,6 +224,7 @@ def test_load_ends_with_whoever_asked_for_it_and_not_by_ctrl_c_alone(
     ) as parent:
         assert parent.stdout is not None
         driver_pid = int(parent.stdout.readline())
+        assert os.getsid(driver_pid) == driver_pid, "Ctrl-C would reach it"
         os.kill(driver_pid, signal.SIGINT)
         view = LiveView(tmp_path)
         _wait_for(view, view.operations + 10)

@@ -90,6 +90,14 @@ def test_everything_due_is_fired_once_in_the_order_of_due_and_never_early(
         assert indices == list(range(expected))
 
 
+def test_a_nanosecond_early_is_too_early() -> None:
+    fired = Fired(1000)
+    fired.wake_at(SECOND // 1000 - 1)
+    assert len(fired.operations) == 1
+    fired.wake_at(SECOND // 1000)
+    assert len(fired.operations) == 2
+
+
 def test_a_late_wake_up_fires_all_that_was_missed() -> None:
     fired = Fired(1000)
     fired.wake_at(SECOND)

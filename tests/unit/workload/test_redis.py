@@ -108,7 +108,6 @@ def test_commands_share_one_connection_and_write_the_streams_key() -> None:
         log = MemoryLog()
         async with Server(_ok) as server:
             client = _client(log, server.port)
-            await client.warm_up()
             _offer(client, 1, 2, 30)
             await _all_ended(client)
             client.close()
@@ -147,6 +146,11 @@ def test_a_reply_that_no_set_has_leaves_all_that_were_sent_unknown() -> None:
 
     log = asyncio.run(_answered(answer, 1, 2, 3))
     assert {outcome for outcome, _ in log.ended.values()} == {Outcome.UNKNOWN}
+    errors = [log.ended[slot][1] for slot in (1, 2, 3)]
+    assert errors == [
+        "not the answer to a SET",
+        *["connection closed after the command was sent"] * 2,
+    ]
 
 
 def test_a_connection_that_ends_leaves_what_was_sent_unknown() -> None:
@@ -209,7 +213,7 @@ def test_no_answer_by_the_deadline_is_unknown_and_the_next_command_has_a_new_con
     assert connections == 2
 
 
-def test_younger_commands_on_a_slow_connection_keep_their_own_deadlines() -> None:
+def test_a_slow_connection_gets_nothing_new_and_is_closed_when_its_last_command_has_ended() -> None:
     held: list[asyncio.StreamWriter] = []
 
     async def run() -> MemoryLog:
@@ -222,7 +226,12 @@ def test_younger_commands_on_a_slow_connection_keep_their_own_deadlines() -> Non
             _offer(client, 2)
             while 1 not in log.ended:
                 await asyncio.sleep(0.001)
+            _offer(client, 3)
             held[0].write(b"+OK\r\n+OK\r\n")
+            async with asyncio.timeout(5):
+                while held[-1] is held[0] or not held[0].is_closing():
+                    await asyncio.sleep(0.001)
+            held[-1].write(b"+OK\r\n")
             await _all_ended(client)
             client.close()
         return log
@@ -230,6 +239,7 @@ def test_younger_commands_on_a_slow_connection_keep_their_own_deadlines() -> Non
     assert asyncio.run(run()).ended == {
         1: (Outcome.UNKNOWN, "no answer before the deadline"),
         2: (Outcome.OK, ""),
+        3: (Outcome.OK, ""),
     }
 
 

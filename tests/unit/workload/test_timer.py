@@ -44,6 +44,18 @@ def test_it_rings_once_each_time_it_is_set_and_never_early(make: Open) -> None:
     assert min(late) >= 0
 
 
+def test_a_loop_that_rings_too_early_is_not_believed() -> None:
+    async def run() -> list[int]:
+        rung: list[int] = []
+        timer = LoopTimer(asyncio.get_running_loop(), lambda: rung.append(1))
+        timer.ring_at(time.monotonic_ns() + 1000 * MILLISECOND)
+        timer._ring()
+        timer.close()
+        return rung
+
+    assert asyncio.run(run()) == []
+
+
 @pytest.mark.parametrize("make", [KernelTimer, LoopTimer])
 def test_a_closed_timer_does_not_ring(make: Open) -> None:
     async def run() -> list[int]:
