@@ -171,8 +171,9 @@ class Conductor:
         assert self._ledger is not None
         self._injector.heal()
         self._chronicle.enter(Phase.SETTLE)
-        report = self._driver.stop(_DRIVER_STOP_LIMIT_NS)
+        # What comes due while the driver hears of its end was not promised to anybody.
         self._load = Window(start_ns=self._load.start_ns, end_ns=self._clock.now_ns())
+        report = self._driver.stop(_DRIVER_STOP_LIMIT_NS)
         self._noise = self._hiccups.stop(driver_cpu=report.cpu_share)
         quiet_until_ns = self._clock.now_ns() + self._plan.quiet_ns
         while (left_ns := quiet_until_ns - self._clock.now_ns()) > 0:
@@ -188,7 +189,7 @@ class Conductor:
     def _analyse(self) -> Analysis | None:
         """Step 8: pure functions from what was seen to findings; None without a whole history."""
         self._chronicle.enter(Phase.ANALYSE)
-        if self._load.end_ns == self._load.start_ns:
+        if self._noise is None:
             return None
         return analyse(
             Observation(

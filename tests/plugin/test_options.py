@@ -1,0 +1,210 @@
+"""What a user of pytest meets: selection, plans, and one clear line for each mistake."""
+
+import socket
+
+import pytest
+
+# pytester forgets the modules that a run in this process imports; numpy cannot be imported twice.
+import gameday.items  # noqa: F401
+
+SCENARIO = """
+scenario: mine
+title: A scenario of my own
+target: signals
+tags: [own]
+parameters:
+  outage: {default: 1s, sweep: [500ms, 1s]}
+workload:
+  - publish: {to: relay, ledger: listener, rate: 100/s}
+steady: {success: ">= 99%", p99: "<= 100ms", for: 2s}
+timeline: {baseline: 2s, recovery: 10s, quiet: 1s}
+faults:
+  - kill: redis
+    for: ${outage}
+expect:
+  - recovery: "<= 8s"
+sabotage:
+  - {disable: kill, gives: INVALID}
+"""
+
+
+@pytest.fixture
+def mine(pytester: pytest.Pytester) -> pytest.Pytester:
+    """A project with one scenario of its own and an ordinary test."""
+    pytester.makepyfile(test_ordinary="def test_nothing(): pass")
+    (pytester.path / "scenarios").mkdir()
+    (pytester.path / "scenarios" / "mine.yaml").write_text(SCENARIO)
+    return pytester
+
+
+def run(pytester: pytest.Pytester, *args: str) -> pytest.RunResult:
+    return pytester.runpytest_inprocess("-p", "no:cacheprovider", *args)
+
+
+def output(result: pytest.RunResult) -> str:
+    return "\n".join([*result.outlines, *result.errlines])
+
+
+def test_without_the_option_no_yaml_is_collected(mine: pytest.Pytester) -> None:
+    result = run(mine)
+    result.assert_outcomes(passed=1)
+    assert "mine" not in output(result).replace(str(mine.path), "")
+
+
+def test_a_scenario_takes_the_place_of_ordinary_tests(mine: pytest.Pytester) -> None:
+    result = run(mine, "--scenario=mine", "--collect-only", "-q")
+    assert "mine.yaml::mine" in output(result)
+    assert "test_nothing" not in output(result)
+
+
+def test_paths_given_beside_a_scenario_are_collected_too(mine: pytest.Pytester) -> None:
+    result = run(mine, "--scenario=mine", "test_ordinary.py", "--collect-only", "-q")
+    assert "mine.yaml::mine" in output(result)
+    assert "test_nothing" in output(result)
+
+
+def test_the_path_of_a_scenario_file_is_enough(mine: pytest.Pytester) -> None:
+    result = run(mine, "scenarios/mine.yaml", "--collect-only", "-q")
+    assert "scenarios/mine.yaml::mine" in output(result)
+
+
+def test_yaml_of_other_plugins_is_left_alone(mine: pytest.Pytester) -> None:
+    (mine.path / "other.yaml").write_text("test_name: not ours\n")
+    result = run(mine, "other.yaml", "--collect-only")
+    assert "scenario" not in output(result)
+
+
+@pytest.mark.parametrize("selector", ["mi*", "tag:own", "scenarios/mine.yaml", "mine,mine"])
+def test_a_scenario_is_found_by_glob_tag_path_and_list(
+    mine: pytest.Pytester, selector: str
+) -> None:
+    result = run(mine, f"--scenario={selector}", "--collect-only", "-q")
+    assert output(result).count("::mine") == 1
+
+
+def test_scenarios_are_chosen_by_keyword_and_marker(mine: pytest.Pytester) -> None:
+    by_tag = run(mine, "--scenario=mine,redis-restart", "-k", "own", "--collect-only", "-q")
+    assert "::mine" in output(by_tag)
+    assert "::redis-restart" not in output(by_tag)
+    by_mark = run(mine, "--scenario=mine", "test_ordinary.py", "-m", "gameday", "--collect-only")
+    assert "test_nothing" not in output(by_mark)
+
+
+def test_a_sweep_makes_a_test_for_each_value_when_asked_for(mine: pytest.Pytester) -> None:
+    result = run(mine, "--scenario=mine", "--gameday-sweep", "--collect-only", "-q")
+    assert "mine[outage=500ms]" in output(result)
+    assert "mine[outage=1s]" in output(result)
+
+
+def test_sabotage_makes_a_test_for_each_entry(mine: pytest.Pytester) -> None:
+    result = run(mine, "--scenario=mine", "--gameday-sabotage", "--collect-only", "-q")
+    assert "mine[no-kill]" in output(result)
+
+
+def test_a_plan_shows_every_step_and_starts_nothing(mine: pytest.Pytester) -> None:
+    result = run(
+        mine, "--scenario=mine", "--gameday-plan", "--gameday-runtime=process", "--gameday-seed=7"
+    )
+    assert result.ret == pytest.ExitCode.OK
+    result.stdout.fnmatch_lines(
+        [
+            "mine: A scenario of my own",
+            "*seed 7, outage 1s*",
+            "*redis | relay, listener*",
+            "*2 s *kill redis*",
+            "*3 s *undo: kill redis*",
+        ]
+    )
+    assert not (mine.path / "reports").exists()
+
+
+@pytest.mark.parametrize(
+    ("args", "wanted"),
+    [
+        (["--scenario=mien"], "nearest: 'mine'"),
+        (["--scenario=tag:owm"], "nearest: 'own'"),
+        (["--scenario=mine", "--gameday-set=outage"], "write NAME=VALUE"),
+        (["--scenario=mine", "--gameday-set=outrage=1s"], "nearest: 'outage'"),
+        (["--scenario=mine", "--gameday-set=outage=1"], "nearest: '1s'"),
+        (["--scenario=mine", "--gameday-runtime=dokcer"], "invalid choice"),
+        (["--scenario=mine", "--gameday-ports=80"], "from 1024"),
+    ],
+)
+def test_a_wrong_option_is_one_clear_line_and_a_usage_error(
+    mine: pytest.Pytester, args: list[str], wanted: str
+) -> None:
+    result = run(mine, *args)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    (line,) = [line for line in output(result).splitlines() if wanted in line]
+    assert "Traceback" not in output(result)
+    assert line.lstrip().startswith(("ERROR", "pytest", "__main__"))
+    assert not (mine.path / "reports").exists()
+
+
+def test_all_problems_of_a_scenario_file_come_at_once(mine: pytest.Pytester) -> None:
+    broken = SCENARIO.replace("kill: redis", "kil: redis").replace("100/s", "100")
+    (mine.path / "scenarios" / "mine.yaml").write_text(broken)
+    result = run(mine, "--scenario=mine")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "mine.yaml:9:" in output(result)
+    assert "mine.yaml:13:" in output(result)
+    assert "nearest: 'kill'" in output(result)
+    assert "Traceback" not in output(result)
+
+
+def test_a_front_port_in_use_is_an_error_of_one_line(mine: pytest.Pytester) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        result = run(
+            mine, "--scenario=mine", "--gameday-runtime=process", f"--gameday-ports={port}"
+        )
+    result.assert_outcomes(errors=1)
+    assert f"cannot give {port}" in output(result)
+    assert list((mine.path / "reports").iterdir()) == []
+
+
+def test_an_engine_that_does_not_answer_is_an_error_of_one_line(
+    mine: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{mine.path}/no-engine.sock")
+    result = run(mine, "--scenario=mine", "--gameday-runtime=docker")
+    result.assert_outcomes(errors=1)
+    assert "no Docker engine answers" in output(result)
+    assert "Traceback" not in output(result)
+
+
+def test_a_missing_server_is_an_error_of_one_line(
+    mine: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(mine.path))
+    monkeypatch.setattr("gameday.environment.services.redis._WHEELS", ())
+    result = run(mine, "--scenario=mine", "--gameday-runtime=process")
+    result.assert_outcomes(errors=1)
+    assert "no redis-server on PATH" in output(result)
+
+
+def test_a_reports_folder_that_cannot_be_written_is_an_error_of_one_line(
+    mine: pytest.Pytester,
+) -> None:
+    (mine.path / "taken").write_text("a file, not a folder")
+    result = run(
+        mine, "--scenario=mine", "--gameday-runtime=process", "--gameday-reports=taken/runs"
+    )
+    result.assert_outcomes(errors=1)
+    assert "reports folder" in output(result)
+
+
+def test_nothing_of_ours_but_the_plugin_is_imported_without_a_scenario(
+    mine: pytest.Pytester,
+) -> None:
+    mine.makepyfile(
+        test_ordinary="""
+        import sys
+        def test_only_the_plugin_is_there():
+            assert {m for m in sys.modules if m.startswith("gameday")} <= {
+                "gameday", "gameday.plugin"}
+        """
+    )
+    mine.runpytest_subprocess("-p", "no:cacheprovider").assert_outcomes(passed=1)

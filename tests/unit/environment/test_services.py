@@ -1,0 +1,92 @@
+"""How each kind is started, and what is said when it cannot be."""
+
+from pathlib import Path
+
+import pytest
+
+from gameday.environment.protocol import Endpoint, NotReadyError
+from gameday.environment.services import KINDS, redis
+from gameday.environment.services.app import app_image
+from gameday.environment.waiting import busy_ports, free_ports, until_ready
+from gameday.errors import EnvironmentRefused
+from gameday.model.clock import MILLISECOND
+from gameday.model.scenario import ServiceSpec
+
+REDIS = ServiceSpec(name="db", kind="redis", options={"appendonly": "yes"})
+
+
+def test_a_server_on_path_is_preferred(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = tmp_path / "redis-server"
+    server.write_text("#!/bin/sh\n")
+    server.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert redis.find_redis_server() == server
+
+
+def test_without_one_the_wheel_carries_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    server = redis.find_redis_server()
+    assert server is None or server.parts[-2:] == ("bin", "redis-server")
+
+
+def test_with_neither_the_lack_is_named_with_its_cure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(redis, "_WHEELS", ())
+    lack = KINDS["redis"].missing(REDIS)
+    assert lack is not None
+    assert "install redis-server" in lack
+
+
+def test_options_of_the_target_reach_both_commands(tmp_path: Path) -> None:
+    kind = KINDS["redis"]
+    for command in (
+        kind.container_command(REDIS),
+        kind.process_command(REDIS, port=7, home=tmp_path),
+    ):
+        assert command[command.index("--appendonly") + 1] == "yes"
+        assert command[command.index("--save") + 1] == "", "no snapshot that was not asked for"
+
+
+def test_a_closed_port_is_not_ready() -> None:
+    (port,) = free_ports(1)
+    for kind in KINDS.values():
+        with pytest.raises(NotReadyError):
+            kind.check(Endpoint(host="127.0.0.1", port=port))
+
+
+def test_the_image_of_the_apps_changes_with_their_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gameday.environment.services.app.bundled", lambda _: tmp_path)
+    (tmp_path / "apps").mkdir()
+    (tmp_path / "apps" / "relay.py").write_text("one")
+    before = app_image()
+    (tmp_path / "apps" / "relay.py").write_text("two")
+    assert app_image() != before
+
+
+def test_a_wait_ends_with_the_last_answer_when_its_limit_is_over() -> None:
+    def never() -> str:
+        raise NotReadyError("still loading")
+
+    with pytest.raises(EnvironmentRefused, match="db is not ready after 20 ms: still loading"):
+        until_ready("db", never, limit_ns=20 * MILLISECOND, checkpoint=lambda: None)
+
+
+def test_a_wait_minds_its_checkpoint() -> None:
+    def never() -> str:
+        raise NotReadyError("still loading")
+
+    def stop() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        until_ready("db", never, limit_ns=10**10, checkpoint=stop)
+
+
+def test_free_ports_are_different_and_not_busy() -> None:
+    ports = free_ports(20)
+    assert len(set(ports)) == 20
+    assert busy_ports(ports[0], 1) is None

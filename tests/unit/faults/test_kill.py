@@ -1,0 +1,94 @@
+"""The kill: only its own exit code proves it, only a new start with a write undoes it."""
+
+from pathlib import Path
+
+import pytest
+
+from gameday.faults import kill
+from gameday.faults.kill import Kill
+from gameday.faults.protocol import Injection
+from gameday.model.scenario import ServiceSpec, Target
+from gameday.testing.clocks import ManualClock
+from gameday.testing.dud import Dud
+from gameday.testing.environments import MemoryEnvironment, MemoryService
+
+
+@pytest.fixture
+def environment() -> MemoryEnvironment:
+    target = Target(
+        name="t", title="T", path=Path(), services=(ServiceSpec(name="db", kind="redis"),)
+    )
+    return MemoryEnvironment(target=target, clock=ManualClock())
+
+
+@pytest.fixture
+def db(environment: MemoryEnvironment, monkeypatch: pytest.MonkeyPatch) -> MemoryService:
+    monkeypatch.setattr(kill, "_DEATH_LIMIT_NS", 0)  # a survivor is not waited for
+    return environment.service("db")
+
+
+def killed(environment: MemoryEnvironment) -> Injection:
+    injection = Kill(target="db").on(environment)
+    injection.inject()
+    return injection
+
+
+def no_checkpoint() -> None:
+    return
+
+
+def test_a_death_by_the_signal_is_proven(environment: MemoryEnvironment, db: MemoryService) -> None:
+    proof = killed(environment).prove(no_checkpoint)
+    assert proof.proven
+    assert proof.measured["exit_code"] == 137
+
+
+def test_a_survivor_is_not_proven(environment: MemoryEnvironment, db: MemoryService) -> None:
+    db.survives_signals = True
+    assert not killed(environment).prove(no_checkpoint).proven
+
+
+def test_a_polite_exit_is_not_a_kill(environment: MemoryEnvironment, db: MemoryService) -> None:
+    db.exit_code = 0
+    proof = killed(environment).prove(no_checkpoint)
+    assert not proof.proven
+    assert proof.measured["exit_code"] == 0
+    assert proof.measured["exit_code_wanted"] == 137
+
+
+def test_a_new_start_with_a_write_is_proven_undone(
+    environment: MemoryEnvironment, db: MemoryService
+) -> None:
+    injection = killed(environment)
+    injection.prove(no_checkpoint)
+    injection.undo()
+    proof = injection.prove_undone(no_checkpoint)
+    assert proof.proven
+    assert proof.measured["started_before"] != proof.measured["started_after"]
+
+
+@pytest.mark.parametrize("defect", ["starts", "answers"])
+def test_what_does_not_answer_again_is_not_undone(
+    environment: MemoryEnvironment, db: MemoryService, defect: str
+) -> None:
+    injection = killed(environment)
+    injection.prove(no_checkpoint)
+    setattr(db, defect, False)
+    injection.undo()
+    assert not injection.prove_undone(no_checkpoint).proven
+
+
+def test_a_dud_is_found_out_by_the_proofs_of_the_kill_itself(
+    environment: MemoryEnvironment, db: MemoryService
+) -> None:
+    injection = Dud(fault=Kill(target="db")).on(environment)
+    injection.inject()
+    assert not injection.prove(no_checkpoint).proven
+    injection.undo()
+    assert injection.prove_undone(no_checkpoint).proven, "nothing was broken, so nothing is left"
+
+
+def test_the_signal_can_be_chosen(environment: MemoryEnvironment, db: MemoryService) -> None:
+    injection = Kill(target="db", signal="SIGTERM").on(environment)
+    injection.inject()
+    assert injection.prove(no_checkpoint).measured["exit_code"] == 143

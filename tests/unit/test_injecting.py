@@ -1,0 +1,159 @@
+"""Step 5: what is begun is recorded before, proven, and healed whatever happens."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gameday.chronicle import Chronicle
+from gameday.faults import kill
+from gameday.faults.kill import Kill
+from gameday.faults.undo import UndoRecord
+from gameday.injecting import Injector
+from gameday.model.clock import SECOND
+from gameday.model.event import Event, FaultInjected, UndoProven, UndoRecorded
+from gameday.model.plan import PlannedFault
+from gameday.model.result import Result, Window
+from gameday.model.scenario import ServiceSpec, Target
+from gameday.testing.clocks import ManualClock
+from gameday.testing.environments import MemoryEnvironment
+
+
+class Listening:
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+
+    def on_event(self, event: Event) -> None:
+        self.events.append(event)
+
+    def on_result(self, result: Result) -> None:
+        raise AssertionError(result)
+
+
+class Stage:
+    """Two services, each killed for a second, the second kill inside the first."""
+
+    def __init__(self, folder: Path) -> None:
+        self.clock = ManualClock()
+        services = tuple(ServiceSpec(name=name, kind="redis") for name in ("a", "b"))
+        target = Target(name="t", title="T", path=folder, services=services)
+        self.environment = MemoryEnvironment(target=target, clock=self.clock)
+        self.listening = Listening()
+        self.chronicle = Chronicle([self.listening], self.clock)
+        self.file = folder / "undo.jsonl"
+        self.record = UndoRecord(self.file)
+        planned = [
+            PlannedFault(
+                step=step,
+                fault="kill",
+                target=target,
+                at_ns=step * SECOND,
+                until_ns=(step + 2) * SECOND,
+                settings={},
+            )
+            for step, target in enumerate("ab")
+        ]
+        faults = [Kill(target="a"), Kill(target="b")]
+        self.injector = Injector(faults, planned, self.environment, self.chronicle, self.record)
+
+    def wait_until(self, at_ns: int) -> None:
+        self.clock.sleep_ns(at_ns - self.clock.now_ns())
+
+    def play(self) -> bool:
+        return self.injector.play(self.wait_until, self.clock.now_ns(), lambda: None)
+
+
+@pytest.fixture
+def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
+    monkeypatch.setattr(kill, "_DEATH_LIMIT_NS", 0)
+    stage = Stage(tmp_path)
+    with stage.record:
+        yield stage
+
+
+def test_faults_come_and_go_at_their_times(stage: Stage) -> None:
+    start_ns = stage.clock.now_ns()
+    assert stage.play()
+    first, second = stage.injector.times()
+    assert first.injected.start_ns == start_ns
+    assert second.injected.start_ns == start_ns + SECOND
+    assert first.undone is not None
+    assert first.undone.start_ns == first.injected.end_ns + 2 * SECOND
+
+
+def test_the_undo_is_on_disk_before_the_fault_is_in(stage: Stage) -> None:
+    seen: list[str] = []
+    victim = stage.environment.service("a")
+    before = victim.kill
+
+    def look_first(number: object) -> Window:
+        seen.append(stage.file.read_text())
+        return before(number)  # type: ignore[arg-type]
+
+    object.__setattr__(stage.environment, "services", dict(stage.environment.services))
+    stage.environment.services["a"] = type("Watched", (), {
+        "spec": victim.spec, "vitals": victim.vitals, "kill": staticmethod(look_first),
+        "start_again": victim.start_again, "wait_until_ready": victim.wait_until_ready,
+        "check": victim.check, "direct": victim.direct,
+    })()  # fmt: skip
+    stage.play()
+    assert json.loads(seen[0])["undo"] == "start a again with its data"
+
+
+def test_a_fault_without_proof_stops_the_play_and_heal_brings_the_others_back(
+    stage: Stage,
+) -> None:
+    stage.environment.service("b").survives_signals = True
+    assert not stage.play()
+    assert not stage.environment.service("a").vitals().alive
+    stage.injector.heal()
+    assert stage.environment.service("a").vitals().alive
+    undone = [e.target for e in stage.listening.events if isinstance(e, UndoProven)]
+    assert undone == ["b", "a"], "last in, first out"
+
+
+def test_healing_twice_undoes_once(stage: Stage) -> None:
+    stage.play()
+    count = len(stage.listening.events)
+    stage.injector.heal()
+    assert len(stage.listening.events) == count
+
+
+def test_an_interrupted_play_is_healed(stage: Stage) -> None:
+    def stop() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        stage.injector.play(lambda _: stop(), 0, lambda: None)
+    stage.injector.heal()
+    assert stage.environment.service("a").vitals().alive
+
+
+def test_what_cannot_be_undone_is_recorded_as_such(stage: Stage) -> None:
+    stage.environment.service("a").starts = False
+    stage.play()
+    first, second = stage.injector.records(lambda _: 1)
+    assert (first.proven, first.undone) == (True, False)
+    assert second.undone
+    lines = [json.loads(line) for line in stage.file.read_text().splitlines()]
+    assert [line["target"] for line in lines if line["state"] == "undone"] == ["b"]
+
+
+@pytest.mark.parametrize(("met", "proven"), [(0, False), (1, True), (None, True)])
+def test_a_fault_that_no_operation_met_is_not_proven(
+    stage: Stage, met: int | None, proven: bool
+) -> None:
+    stage.play()
+    assert [record.proven for record in stage.injector.records(lambda _: met)] == [proven] * 2
+
+
+def test_each_event_counts_from_the_start_of_the_run(stage: Stage) -> None:
+    stage.play()
+    recorded, injected = (
+        next(e for e in stage.listening.events if isinstance(e, kind))
+        for kind in (UndoRecorded, FaultInjected)
+    )
+    assert recorded.at_ns == 0
+    assert isinstance(injected, FaultInjected)
+    assert 0 == injected.called_ns < injected.returned_ns < SECOND
