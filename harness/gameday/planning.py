@@ -9,6 +9,7 @@ from typing import cast
 from gameday.analysis import FINDINGS
 from gameday.environment.protocol import Environment, Surroundings
 from gameday.environment.services import KINDS
+from gameday.environment.services.app import App
 from gameday.errors import EnvironmentRefused
 from gameday.faults.protocol import Fault
 from gameday.faults.registry import FAULTS
@@ -73,6 +74,7 @@ def vocabulary() -> Vocabulary:
         faults=FAULTS,
         workloads={Publish.verb: Publish},
         services=frozenset(KINDS),
+        programs=frozenset({App.name}),
         findings={name: str(unit) for name, unit in FINDINGS.items()},
     )
 

@@ -12,6 +12,7 @@ from gameday.faults.protocol import Injection, Proof
 from gameday.model.clock import SECOND
 from gameday.model.event import Scalar
 from gameday.model.result import Window
+from gameday.model.scenario import Hits
 
 __all__ = ["Kill"]
 
@@ -29,6 +30,7 @@ class Kill:
     """
 
     verb: ClassVar[str] = "kill"
+    hits: ClassVar[Hits] = "service"
     target: str
     """The service to kill."""
     signal: Literal["SIGKILL", "SIGTERM", "SIGINT", "SIGQUIT", "SIGABRT", "SIGSEGV"] = "SIGKILL"

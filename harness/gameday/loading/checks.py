@@ -78,7 +78,7 @@ class Checks:
             where = ("faults", i, item.word)
             values = item.values
             hit = values.get("target")
-            if isinstance(hit, str):
+            if isinstance(hit, str) and self._aimed(where, item.word, hit, target):
                 values["target"] = self._hit(where, hit, target)
             step = {name: values.pop(name) for name in _STEP}
             try:
@@ -89,6 +89,18 @@ class Checks:
                 continue
             steps.append(build(FaultStep, {**step, "fault": fault}))
         return tuple(steps)
+
+    def _aimed(self, where: Where, verb: str, hit: str, target: Target | None) -> bool:
+        """Tell whether what is hit is of the kind that the fault can hit; complain if it is not."""
+        wants = self._vocabulary.faults[verb].hits
+        if wants == ("edge" if "->" in hit else "service"):
+            return True
+        if target is not None:
+            edges, names = [str(e) for e in target.edges], [s.name for s in target.services]
+            wanted, known = ("connection", edges) if wants == "edge" else ("service", names)
+            text = f"{verb} hits a {wanted}, which {quoted(hit)} is not"
+            self._source.complain(where, text + one_of(hit.split("->")[-1].strip(), known))
+        return False
 
     def _hit(self, where: Where, hit: str, target: Target | None) -> str:
         """Return what a fault hits, spelled as the target does: a service, or an edge of it."""

@@ -91,6 +91,9 @@ def _check_services(source: Source, specs: list[ServiceSpec], vocabulary: Vocabu
         if spec.kind not in vocabulary.services:
             text = f"{spec.kind!r} is not a kind of service{one_of(spec.kind, kinds)}"
             source.complain((*where, "kind"), text)
+        if spec.kind in vocabulary.programs and spec.program is None:
+            text = f"a service of kind {spec.kind!r} runs a program; name it: 'program: apps.mine'"
+            source.complain(where, text, at_key=True)
         for i, need in enumerate(spec.needs):
             others = [name for name in names if name != spec.name]
             if need not in others:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import ClassVar, Literal, Protocol
 
 from gameday.model.clock import MINUTE, SECOND
 from gameday.model.units import DurationNs, Limit, LimitField
@@ -14,6 +14,7 @@ __all__ = [
     "Expectation",
     "FaultSpec",
     "FaultStep",
+    "Hits",
     "Sabotage",
     "Scenario",
     "ServiceSpec",
@@ -27,10 +28,15 @@ __all__ = [
 ]
 
 
+Hits = Literal["service", "edge"]
+"""What a fault is aimed at: a service, or a connection "a -> b"."""
+
+
 class FaultSpec(Protocol):
     """A verb of the `faults:` list with its parameters: a frozen dataclass."""
 
     verb: ClassVar[str]
+    hits: ClassVar[Hits]
 
     @property
     def target(self) -> str:
@@ -53,9 +59,12 @@ class WorkloadSpec(Protocol):
 class Vocabulary:
     """The words that a scenario may use: each verb with the dataclass of its parameters."""
 
-    faults: Mapping[str, type]
+    faults: Mapping[str, type[FaultSpec]]
     workloads: Mapping[str, type]
     services: frozenset[str]
+    """The kinds of service."""
+    programs: frozenset[str]
+    """Those kinds that run a program which the target names."""
     findings: Mapping[str, str]
     """The unit (`Unit`) of each finding that an expectation or an SLA may name."""
 

@@ -9,6 +9,7 @@ from gameday.environment.protocol import Checkpoint, Environment
 from gameday.faults.protocol import Fault, Injection, Proof
 from gameday.model.event import Scalar
 from gameday.model.result import Window
+from gameday.model.scenario import Hits
 
 __all__ = ["Dud"]
 
@@ -18,6 +19,7 @@ class Dud:
     """Stands in for a fault, asks for nothing, and is measured by that fault's own proofs."""
 
     verb: ClassVar[str] = "dud"
+    hits: ClassVar[Hits] = "service"
     fault: Fault
 
     @property

@@ -8,7 +8,7 @@ import pytest
 from gameday.errors import ScenarioError
 from gameday.loading import load_scenario
 from gameday.model.clock import SECOND
-from gameday.model.scenario import Scenario, ServiceSpec, Sla, Switch, Target, Vocabulary
+from gameday.model.scenario import Hits, Scenario, ServiceSpec, Sla, Switch, Target, Vocabulary
 from gameday.model.units import DurationNs, RatePerS, RatioField, parse_limit
 
 GOOD = """\
@@ -38,6 +38,7 @@ sabotage:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kill:
     verb: ClassVar[str] = "kill"
+    hits: ClassVar[Hits] = "service"
     target: str
     signal: Literal["SIGKILL", "SIGTERM"] = "SIGKILL"
 
@@ -45,6 +46,7 @@ class Kill:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Latency:
     verb: ClassVar[str] = "latency"
+    hits: ClassVar[Hits] = "edge"
     target: str
     delay_ns: DurationNs
     jitter_ns: DurationNs = 0
@@ -82,6 +84,7 @@ def vocabulary() -> Vocabulary:
         faults={"kill": Kill, "latency": Latency},
         workloads={"publish": Publish},
         services=frozenset({"redis", "app"}),
+        programs=frozenset({"app"}),
         findings={"availability": "ratio", "lost": "count", "outage": "ns", "recovery": "ns"},
     )
 

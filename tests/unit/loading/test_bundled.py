@@ -2,8 +2,6 @@ from pathlib import Path
 
 import pytest
 
-from gameday.analysis import FINDINGS
-from gameday.faults.registry import FAULTS
 from gameday.loading import (
     find_scenarios,
     find_target,
@@ -12,16 +10,10 @@ from gameday.loading import (
     load_target,
     sweep,
 )
-from gameday.model.scenario import Vocabulary
+from gameday.planning import vocabulary
 from gameday.resources import bundled
-from gameday.workload.publish import Publish
 
-WORDS = Vocabulary(
-    faults=FAULTS,
-    workloads={Publish.verb: Publish},
-    services=frozenset({"app", "redis"}),
-    findings={name: str(unit) for name, unit in FINDINGS.items()},
-)
+WORDS = vocabulary()
 
 
 @pytest.mark.parametrize(

@@ -173,7 +173,10 @@ ONE_PROBLEM = {
     ),
     "keys that a fault finds at odds": (
         "    for: ${outage}\n",
-        "    for: ${outage}\n  - latency: redis\n    for: 1s\n    delay: 1s\n    jitter: 2s\n",
+        (
+            "    for: ${outage}\n"
+            "  - latency: relay -> redis\n    for: 1s\n    delay: 1s\n    jitter: 2s\n"
+        ),
         "15:14: faults[1].latency: jitter is larger than delay",
     ),
 }

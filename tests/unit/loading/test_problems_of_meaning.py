@@ -83,11 +83,19 @@ ONE_PROBLEM = {
             "valid: redis, relay, listener; nearest: 'redis'"
         ),
     ),
-    "an edge that the target has not": (
+    "a connection where a service is hit": (
         "- kill: redis",
-        "- kill: redis -> relay",
+        "- kill: relay -> redis",
         (
-            "12:11: faults[0].kill: 'redis -> relay' is not a connection of target 'signals'; "
+            "12:11: faults[0].kill: kill hits a service, which 'relay -> redis' is not; "
+            "valid: redis, relay, listener; nearest: 'redis'"
+        ),
+    ),
+    "an edge that the target has not": (
+        "    for: ${outage}\n",
+        "    for: ${outage}\n  - latency: redis -> relay\n    for: 1s\n    delay: 1s\n",
+        (
+            "15:14: faults[1].latency: 'redis -> relay' is not a connection of target 'signals'; "
             "valid: relay -> redis, listener -> redis, client -> redis, client -> relay, "
             "client -> listener; nearest: 'relay -> redis'"
         ),

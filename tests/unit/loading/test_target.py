@@ -120,9 +120,19 @@ ONE_PROBLEM = {
             )
         ],
     ),
+    "an app without a program": (
+        "  redis: {",
+        "  worker: {kind: app}\n  redis: {",
+        [
+            (
+                "4:3: services.worker: a service of kind 'app' runs a program; "
+                "name it: 'program: apps.mine'"
+            )
+        ],
+    ),
     "the name of the harness's own end": (
         "  redis: {",
-        "  client: {kind: app}\n  redis: {",
+        "  client: {kind: app, program: apps.c}\n  redis: {",
         [
             (
                 "4:3: services.client: 'client' is what the harness's own connections are called; "
