@@ -69,3 +69,16 @@ def test_packages_named_as_our_folders_stay_the_users_own(
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "1 passed" in done.stdout
+
+
+def test_gameday_needs_no_other_plugin(tmp_path: Path, outside_environ: dict[str, str]) -> None:
+    (tmp_path / "test_mine.py").write_text("def test_mine(): pass\n")
+    done = subprocess.run(
+        [*_PYTEST, "-q", "-p", "gameday.plugin"],
+        cwd=tmp_path,
+        env=outside_environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
