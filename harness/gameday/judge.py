@@ -71,7 +71,7 @@ def judge(
 
 
 def _judgement(expectation: Expectation, finding: Finding | None) -> Judgement:
-    limit, sla = expectation.limit, expectation.sla
+    limit, sla, finding_name = expectation.limit, expectation.sla, expectation.finding
     verdict, seen, margin = Verdict.INCONCLUSIVE, "not measured", "not measured"
     if finding is not None and finding.value is None:
         margin = finding.evidence
@@ -84,7 +84,7 @@ def _judgement(expectation: Expectation, finding: Finding | None) -> Judgement:
         verdict, seen, margin = _compared(limit, finding), str(finding), _margin(limit, finding)
     return Judgement(
         name=expectation.name,
-        wanted=f"{expectation.finding} {limit.text}",
+        wanted=limit.text if expectation.name == finding_name else f"{finding_name} {limit.text}",
         seen=seen,
         margin=margin,
         verdict=verdict,
@@ -139,7 +139,7 @@ def _margin(limit: Limit, finding: Finding) -> str:
 def _amount(distance: float, limit: Limit) -> str:
     size = abs(distance)
     if limit.unit is Unit.RATIO:
-        return f"{size * 100:.4g} percentage points"
+        return f"{size * 100:.4g} %-points"
     amount = format_value(size, limit.unit)
     return f"{amount} ({size / abs(limit.value):.0%})" if limit.value else amount
 

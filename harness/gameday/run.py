@@ -135,7 +135,7 @@ class Conductor:
         self._watch = Watch(self._folder, self._ledger, self._scenario.steady)
 
     def _baseline(self) -> bool:
-        """Step 4: load starts; False when the steady state does not hold without any fault."""
+        """Step 4: load starts; False when the steady state never held for the baseline's span."""
         assert self._driver is not None
         assert self._watch is not None
         self._chronicle.enter(Phase.BASELINE)
@@ -143,8 +143,14 @@ class Conductor:
         self._load = Window(start_ns=start_ns, end_ns=start_ns)
         self._driver.begin(start_ns)
         end_ns = start_ns + self._plan.baseline_ns
-        self._tick_until(end_ns)
-        self._unsteady = self._watch.unsteady(Window(start_ns=start_ns, end_ns=end_ns))
+        while True:
+            self._tick_until(end_ns)
+            span = Window(start_ns=end_ns - self._plan.baseline_ns, end_ns=end_ns)
+            self._unsteady = self._watch.unsteady(span)
+            if self._unsteady is None or end_ns >= start_ns + self._plan.baseline_limit_ns:
+                break
+            self._chronicle.note(f"not steady yet: {self._unsteady}")
+            end_ns += SECOND
         return self._unsteady is None
 
     def _break(self) -> bool:

@@ -117,7 +117,7 @@ def test_an_unmeasured_finding_is_inconclusive_and_says_why() -> None:
     assert outcome.verdict is U
     assert outcome.judgements[0].seen == "not measured"
     assert outcome.judgements[0].margin == "no final read"
-    assert "lost could not be told: wanted lost == 0; not measured: no final read" in outcome.reason
+    assert "lost could not be told: wanted == 0; not measured: no final read" in outcome.reason
 
 
 def test_a_finding_that_the_run_does_not_have_is_inconclusive() -> None:
@@ -137,8 +137,8 @@ def test_a_limit_in_another_unit_is_our_bug() -> None:
         ("< 2min", found(3 * SECOND, 4 * SECOND), "116 s (97%) inside"),
         ("<= 2s", found(3 * SECOND, 4 * SECOND), "1 s (50%) outside"),
         ("<= 2s", found(SECOND, 4 * SECOND), "too close to tell: the limit lies within 1 s to 4 s"),
-        (">= 90%", found(0.945, 0.95, unit=Unit.RATIO), "4.5 percentage points inside"),
-        ("> 99%", found(0.945, 0.95, unit=Unit.RATIO), "4 percentage points outside"),
+        (">= 90%", found(0.945, 0.95, unit=Unit.RATIO), "4.5 %-points inside"),
+        ("> 99%", found(0.945, 0.95, unit=Unit.RATIO), "4 %-points outside"),
         ("== 0", found(0, 0, unit=Unit.COUNT), "exact"),
         ("== 0", found(7, 7, unit=Unit.COUNT), "7 outside"),
     ],

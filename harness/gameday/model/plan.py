@@ -7,6 +7,8 @@ from gameday.model.event import Scalar
 
 __all__ = ["Plan", "PlannedFault", "PlannedStream"]
 
+_BASELINES_MOST = 4
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedFault:
@@ -67,6 +69,11 @@ class Plan:
         return self.baseline_ns + self.faults_end_ns + self.steady_ns + self.quiet_ns
 
     @property
+    def baseline_limit_ns(self) -> int:
+        """How long the steady state is waited for: a cold start or a busy host may delay it."""
+        return _BASELINES_MOST * self.baseline_ns
+
+    @property
     def longest_ns(self) -> int:
         """The longest that load can run: the system never recovers."""
-        return self.baseline_ns + self.faults_end_ns + self.recovery_limit_ns + self.quiet_ns
+        return self.baseline_limit_ns + self.faults_end_ns + self.recovery_limit_ns + self.quiet_ns

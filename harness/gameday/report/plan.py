@@ -31,7 +31,11 @@ def _lines(plan: Plan) -> Iterator[str]:
             f"  load      {stream.name}: {stream.edge}, {stream.rate_per_s:g}/s, "
             f"answered within {format_duration(stream.deadline_ns)}"
         )
-    yield _step(0, f"baseline: the steady state holds for {format_duration(plan.baseline_ns)}")
+    yield _step(
+        0,
+        f"baseline: until steady for {format_duration(plan.baseline_ns)}, "
+        f"at most {format_duration(plan.baseline_limit_ns)}",
+    )
     moments = []
     for fault in plan.faults:
         settings = ", ".join(f"{key} {value}" for key, value in fault.settings.items())

@@ -52,7 +52,7 @@ def closing_line(result: Result) -> str:
 def _table(result: Result, shape: box.Box, *, coloured: bool) -> Table:
     table = Table(box=shape, pad_edge=False, header_style="dim" if coloured else "")
     for name in _COLUMNS:
-        table.add_column(name, no_wrap=name == "verdict", overflow="fold")
+        table.add_column(name, no_wrap=name in ("expectation", "verdict"), overflow="fold")
     for judgement in result.expectations:
         tone = TONES[judgement.verdict] if coloured else ""
         values = (judgement.name, judgement.wanted, judgement.seen, judgement.margin)
