@@ -7,15 +7,11 @@ once, as a dead process on a live host does: without the companion its address w
 a proxy would wait seconds for the name or the route (measured: 3.3 s added to a recovery).
 """
 
-import os
-import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import TypeVar
 
 import docker
@@ -27,21 +23,19 @@ from testcontainers.core.config import testcontainers_config
 from testcontainers.core.container import DockerContainer
 from testcontainers.core.network import Network
 
+from gameday.environment.container_service import ContainerService, refusing
 from gameday.environment.edges import proxy_name
 from gameday.environment.protocol import (
     Checkpoint,
     Emit,
     Endpoint,
-    NotReadyError,
     Surroundings,
-    Vitals,
 )
 from gameday.environment.proxies import ProxyControl
-from gameday.environment.services import KINDS, ServiceKind
+from gameday.environment.services import KINDS
 from gameday.environment.services.app import app_image
-from gameday.environment.waiting import READY_LIMIT_NS, busy_ports, free_ports, until_ready
-from gameday.errors import EnvironmentRefused, NotHealed
-from gameday.model.result import Window
+from gameday.environment.waiting import READY_LIMIT_NS, busy_ports, free_ports
+from gameday.errors import NotHealed
 from gameday.model.scenario import Edge, ServiceSpec
 from gameday.resources import bundled
 
@@ -72,15 +66,6 @@ def engine_problem() -> str | None:
     return None
 
 
-@contextmanager
-def _refusing(what: str) -> Iterator[None]:
-    """Turn an engine's error into one line that says what was asked for."""
-    try:
-        yield
-    except (DockerException, requests.RequestException) as error:
-        raise EnvironmentRefused(f"{what}: {error}") from error
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Companion:
     """The container that owns a service's address, and the proxies before the service."""
@@ -88,85 +73,6 @@ class _Companion:
     container: Container
     control: ProxyControl
     direct: Endpoint
-
-
-class ContainerService:
-    """One service in a container that can die without taking its address with it."""
-
-    def __init__(
-        self, spec: ServiceSpec, kind: ServiceKind, container: Container, direct: Endpoint
-    ) -> None:
-        self.spec = spec
-        self._kind = kind
-        self.container = container
-        self.direct = direct
-
-    def check(self) -> str:
-        return self._kind.check(self.direct)
-
-    def wait_until_ready(self, limit_ns: int, checkpoint: Checkpoint) -> str:
-        next_look_ns = 0
-
-        def check_alive() -> str:
-            nonlocal next_look_ns
-            try:
-                return self.check()
-            except NotReadyError:
-                if time.monotonic_ns() > next_look_ns:
-                    self._refuse_if_ended()
-                    next_look_ns = time.monotonic_ns() + READY_LIMIT_NS // 100
-                raise
-
-        return until_ready(self.spec.name, check_alive, limit_ns=limit_ns, checkpoint=checkpoint)
-
-    def vitals(self) -> Vitals:
-        with _refusing(f"looking at the container of {self.spec.name}"):
-            self.container.reload()
-        state: Mapping[str, object] = self.container.attrs["State"]
-        alive = bool(state["Running"])
-        return Vitals(
-            alive=alive,
-            pid=int(str(state["Pid"])),
-            started=str(state["StartedAt"]),
-            exit_code=None if alive else int(str(state["ExitCode"])),
-        )
-
-    def kill(self, number: signal.Signals) -> Window:
-        """Signal the host's pid where that is this container's process, else ask the engine.
-
-        The first takes microseconds, the second a fifth of a second: that width goes into the
-        uncertainty of every time that is counted from the fault.
-        """
-        pid = self.vitals().pid
-        called_ns = time.monotonic_ns()
-        if self._is_ours(pid):
-            os.kill(pid, number)
-        else:
-            called_ns = time.monotonic_ns()
-            with _refusing(f"killing {self.spec.name}"):
-                self.container.kill(signal=number.name)
-        return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
-
-    def start_again(self) -> Window:
-        called_ns = time.monotonic_ns()
-        with _refusing(f"starting {self.spec.name} again"):
-            self.container.start()
-        return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
-
-    def _is_ours(self, pid: int) -> bool:
-        """Whether `pid` of this host's /proc is a process of this very container."""
-        try:
-            return str(self.container.id) in Path(f"/proc/{pid}/cgroup").read_text()
-        except OSError:
-            return False
-
-    def _refuse_if_ended(self) -> None:
-        vitals = self.vitals()
-        if not vitals.alive:
-            log = self.container.logs(tail=10).decode(errors="replace")
-            raise EnvironmentRefused(
-                f"{self.spec.name} ended with exit code {vitals.exit_code} while it started:\n{log}"
-            )
 
 
 class ContainerEnvironment:
@@ -200,7 +106,7 @@ class ContainerEnvironment:
         target = self._given.target
         self._bring_images(checkpoint)
         checkpoint()
-        with _refusing("creating the run's network"):
+        with refusing("creating the run's network"):
             self._network = Network(docker_network_kw={"labels": self._labels})
             self._network.name = f"gameday-{self._given.run}"
             self._network.create()
@@ -279,7 +185,7 @@ class ContainerEnvironment:
             try:
                 self._client.images.get(image)
             except ImageNotFound:
-                with _refusing(f"image {image} is not here and cannot be had"):
+                with refusing(f"image {image} is not here and cannot be had"):
                     if image == app_image():
                         self._build(image, checkpoint)
                     else:
@@ -360,7 +266,7 @@ class ContainerEnvironment:
 
     @staticmethod
     def _run(made: DockerContainer) -> Container:
-        with _refusing(f"starting a container of {made.image}"):
+        with refusing(f"starting a container of {made.image}"):
             made.start()
         return made.get_wrapped_container()
 
