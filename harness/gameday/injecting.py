@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from gameday.chronicle import Chronicle
 from gameday.environment.protocol import Checkpoint, Environment
 from gameday.faults.protocol import Fault, Injection
 from gameday.faults.undo import UndoRecord
+from gameday.model.clock import SECOND
 from gameday.model.event import (
     EffectProven,
     FaultInjected,
@@ -19,7 +21,10 @@ from gameday.model.history import FaultTimes
 from gameday.model.plan import PlannedFault
 from gameday.model.result import FaultRecord, Window
 
-__all__ = ["Injector"]
+__all__ = ["Injector", "Lease"]
+
+_TIME_TO_HEAL_NS = 60 * SECOND
+"""How long after its span a fault may still be in before it is healed from outside."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -48,6 +53,18 @@ class _Active:
         }
 
 
+class Lease(Protocol):
+    """Somebody outside of this process who heals what it does not heal in time."""
+
+    def fault_until(self, step: int, until_ns: int) -> None:
+        """Act if the fault of that step is not healed by `until_ns`; raise if nobody would."""
+        ...
+
+    def healed(self, step: int) -> None:
+        """Forget the fault of that step."""
+        ...
+
+
 class Injector:
     """The faults of one plan on one environment. What was begun is healed by `heal`, once."""
 
@@ -58,12 +75,14 @@ class Injector:
         environment: Environment,
         chronicle: Chronicle,
         undo_record: UndoRecord,
+        lease: Lease,
     ) -> None:
         self._faults = faults
         self._planned = planned
         self._environment = environment
         self._chronicle = chronicle
         self._record = undo_record
+        self._lease = lease
         self._active: list[_Active] = []
 
     def play(self, wait_until: Callable[[int], None], now_ns: int, checkpoint: Checkpoint) -> bool:
@@ -134,6 +153,9 @@ class Injector:
         )
         undo = active.injection.undo_text
         self._record.write(state="will inject", undo=undo, **active.facts)
+        lasts_ns = planned.until_ns - planned.at_ns
+        now_ns = self._chronicle.start_ns + self._chronicle.now_ns()
+        self._lease.fault_until(planned.step, now_ns + lasts_ns + _TIME_TO_HEAL_NS)
         self._chronicle.tell(UndoRecorded, **active.facts, undo=undo)
         self._active.append(active)
         active.injected = active.injection.inject()
@@ -169,6 +191,7 @@ class Injector:
         if proof.proven:
             active.undo_proven_ns = self._chronicle.start_ns + self._chronicle.now_ns()
             self._record.write(state="undone", **active.facts)
+            self._lease.healed(active.planned.step)
         self._chronicle.tell(
             UndoProven, **active.facts, proven=proof.proven, measured=proof.measured
         )

@@ -14,6 +14,8 @@ import numpy as np
 
 from gameday.analysis import Analysis, analyse, failed_guards
 from gameday.chronicle import Chronicle
+from gameday.environment.janitor import Janitor
+from gameday.environment.marks import marked
 from gameday.environment.protocol import Endpoint, Environment
 from gameday.errors import GamedayError
 from gameday.faults.protocol import Fault
@@ -69,12 +71,16 @@ class Conductor:
         self._chronicle = Chronicle(listeners, self._clock)
         self._interrupts = Interrupts()
         self._undo_record = UndoRecord(folder / "undo.jsonl")
+        self._janitor = Janitor(
+            run, in_docker=plan.runtime == "docker", log=folder / "logs" / "janitor.log"
+        )
         self._injector = Injector(
             [cast(Fault, step.fault) for step in self._scenario.faults],
             plan.faults,
             environment,
             self._chronicle,
             self._undo_record,
+            self._janitor,
         )
         self._driver: LoadDriver | None = None
         self._hiccups = HiccupMeter(folder / "hiccups.bin", folder / "logs" / "hiccups.log")
@@ -95,7 +101,8 @@ class Conductor:
         Raises Interrupted after a signal, once everything is healed and removed.
         """
         started_at = datetime.now(UTC).isoformat(timespec="milliseconds")
-        with self._interrupts, self._undo_record:
+        self._janitor.start()
+        with self._interrupts, self._undo_record, marked(self._run):
             try:
                 self._announce()
                 self._start()
@@ -279,6 +286,8 @@ class Conductor:
             self._environment.stop()
         with self._going_on():
             self._clean = self._environment.leftovers()
+        with self._going_on():
+            self._janitor.dismiss()
         if self._interrupts.received is not None:
             left = ", ".join(self._clean) or "nothing is left"
             self._chronicle.note(f"stopped by {self._interrupts.received.name}; {left}")

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from gameday.chronicle import Chronicle
+from gameday.errors import InternalError
 from gameday.faults import kill
 from gameday.faults.kill import Kill
 from gameday.faults.undo import UndoRecord
@@ -29,6 +30,22 @@ class Listening:
 
     def on_result(self, result: Result) -> None:
         raise AssertionError(result)
+
+
+class Leased:
+    """Whoever heals from outside: what is held there, and whether anybody is."""
+
+    def __init__(self) -> None:
+        self.until_ns: dict[int, int] = {}
+        self.gone = False
+
+    def fault_until(self, step: int, until_ns: int) -> None:
+        if self.gone:
+            raise InternalError("the janitor is gone")
+        self.until_ns[step] = until_ns
+
+    def healed(self, step: int) -> None:
+        del self.until_ns[step]
 
 
 class Stage:
@@ -55,7 +72,10 @@ class Stage:
             for step, target in enumerate("ab")
         ]
         faults = [Kill(target="a"), Kill(target="b")]
-        self.injector = Injector(faults, planned, self.environment, self.chronicle, self.record)
+        self.lease = Leased()
+        self.injector = Injector(
+            faults, planned, self.environment, self.chronicle, self.record, self.lease
+        )
 
     def wait_until(self, at_ns: int) -> None:
         self.clock.sleep_ns(at_ns - self.clock.now_ns())
@@ -157,3 +177,20 @@ def test_each_event_counts_from_the_start_of_the_run(stage: Stage) -> None:
     assert recorded.at_ns == 0
     assert isinstance(injected, FaultInjected)
     assert 0 == injected.called_ns < injected.returned_ns < SECOND
+
+
+def test_a_fault_is_leased_for_its_span_and_returned_when_it_is_proven_gone(stage: Stage) -> None:
+    stage.environment.service("b").starts = False
+    start_ns = stage.clock.now_ns()
+    stage.play()
+    (left,) = stage.lease.until_ns.items()
+    assert left[0] == 1, "what is not proven gone stays with the janitor"
+    assert left[1] > start_ns + 3 * SECOND
+
+
+def test_nothing_is_broken_when_nobody_would_heal_it(stage: Stage) -> None:
+    stage.lease.gone = True
+    with pytest.raises(InternalError):
+        stage.play()
+    assert stage.environment.service("a").vitals().alive
+    assert stage.injector.times() == ()

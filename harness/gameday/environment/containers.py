@@ -16,15 +16,15 @@ from typing import TypeVar
 
 import docker
 import requests
-from docker.errors import APIError, BuildError, DockerException, ImageNotFound, NotFound
+from docker.errors import BuildError, DockerException, ImageNotFound
 from docker.models.containers import Container
-from docker.models.networks import Network as DockerNetwork
 from testcontainers.core.config import testcontainers_config
 from testcontainers.core.container import DockerContainer
 from testcontainers.core.network import Network
 
 from gameday.environment.container_service import ContainerService, refusing
 from gameday.environment.edges import proxy_name
+from gameday.environment.marks import OWNER_LABEL, RUN_LABEL, this_owner
 from gameday.environment.protocol import (
     Checkpoint,
     Emit,
@@ -32,6 +32,7 @@ from gameday.environment.protocol import (
     Surroundings,
 )
 from gameday.environment.proxies import ProxyControl
+from gameday.environment.reaping import leftovers_of, reap
 from gameday.environment.services import KINDS
 from gameday.environment.services.app import app_image
 from gameday.environment.waiting import READY_LIMIT_NS, busy_ports, free_ports
@@ -39,10 +40,7 @@ from gameday.errors import NotHealed
 from gameday.model.scenario import Edge, ServiceSpec
 from gameday.resources import bundled
 
-__all__ = ["RUN_LABEL", "ContainerEnvironment", "ContainerService", "engine_problem"]
-
-RUN_LABEL = "gameday.run"
-"""Stands on everything that a run creates, with the run's id as its value."""
+__all__ = ["ContainerEnvironment", "ContainerService", "engine_problem"]
 
 TOXIPROXY_IMAGE = "ghcr.io/shopify/toxiproxy:2.12.0"
 _TOXIPROXY_API = 8474
@@ -82,7 +80,7 @@ class ContainerEnvironment:
 
     def __init__(self, surroundings: Surroundings) -> None:
         self._given = surroundings
-        self._labels = {RUN_LABEL: surroundings.run}
+        self._labels = {RUN_LABEL: surroundings.run, OWNER_LABEL: this_owner()}
         self._network: Network | None = None
         self._fronts: dict[Edge, Endpoint] = {}
         self._companions: dict[str, _Companion] = {}
@@ -150,32 +148,12 @@ class ContainerEnvironment:
                 (self._given.logs / f"{name}.log").write_bytes(log)
             except (DockerException, requests.RequestException, OSError) as error:
                 problems.append(f"saving the log of {name}: {error}")
-        containers = self._ours()
-        if containers:
-            with ThreadPoolExecutor(len(containers)) as pool:
-                problems += [p for p in pool.map(_remove, containers) if p is not None]
-        for network in self._networks():
-            try:
-                network.remove()
-            except (DockerException, requests.RequestException) as error:
-                problems.append(f"removing the network {network.name}: {error}")
+        reap(self._given.run, in_docker=True)
         if problems:
             raise NotHealed("; ".join(problems))
 
     def leftovers(self) -> tuple[str, ...]:
-        containers = [f"container {c.name}" for c in self._ours()]
-        networks = [f"network {n.name}" for n in self._networks()]
-        volumes = [f"volume {v.name}" for v in self._client.volumes.list(filters=self._only_ours())]
-        return (*containers, *networks, *volumes)
-
-    def _only_ours(self) -> dict[str, str | list[str] | bool]:
-        return {"label": f"{RUN_LABEL}={self._given.run}"}
-
-    def _ours(self) -> list[Container]:
-        return list(self._client.containers.list(all=True, filters=self._only_ours()))
-
-    def _networks(self) -> list[DockerNetwork]:
-        return list(self._client.networks.list(filters=self._only_ours()))
+        return leftovers_of(self._given.run, in_docker=True)
 
     def _bring_images(self, checkpoint: Checkpoint) -> None:
         """Make sure of every image: pull the official ones, build that of the bundled services."""
@@ -275,14 +253,3 @@ class ContainerEnvironment:
         """Do the same for several services at once: the slowest one sets the pace."""
         with ThreadPoolExecutor(len(specs)) as pool:
             return list(pool.map(act, specs))
-
-
-def _remove(container: Container) -> str | None:
-    """Remove a container with its anonymous volumes, whatever its state; return what failed."""
-    try:
-        container.remove(force=True, v=True)
-    except NotFound:
-        return None
-    except (APIError, requests.RequestException) as error:
-        return f"removing the container {container.name}: {error}"
-    return None

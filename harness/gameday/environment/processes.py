@@ -1,15 +1,13 @@
 """The embedded environment: the target's services as processes of this host, on loopback."""
 
-import shutil
 import subprocess
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import psutil
-
 from gameday.environment.edges import Edges
+from gameday.environment.marks import marked, marks_of
 from gameday.environment.process_service import ProcessService
 from gameday.environment.protocol import (
     Checkpoint,
@@ -23,6 +21,7 @@ from gameday.environment.proxies import (
     start_own_proxy,
     start_toxiproxy_server,
 )
+from gameday.environment.reaping import leftovers_of, reap
 from gameday.environment.services import KINDS
 from gameday.environment.waiting import READY_LIMIT_NS, busy_ports, free_ports
 from gameday.errors import NotHealed
@@ -61,7 +60,8 @@ class ProcessEnvironment:
 
     def start(self, emit: Emit, checkpoint: Checkpoint) -> None:
         self._home = Path(tempfile.mkdtemp(prefix=f"gameday-{self._given.run}-"))
-        self._proxy = self._start_proxy()
+        with marked(self._given.run):
+            self._proxy = self._start_proxy()
         target = self._given.target
         ports = dict(
             zip((s.name for s in target.services), free_ports(len(target.services)), strict=True)
@@ -103,22 +103,12 @@ class ProcessEnvironment:
                 self._proxy.stop(_STOP_LIMIT_S)
             except (NotHealed, OSError, subprocess.SubprocessError) as error:
                 problems.append(error)
-        if self._home is not None:
-            shutil.rmtree(self._home, ignore_errors=True)
+        reap(self._given.run, in_docker=False)
         if problems:
             raise NotHealed("; ".join(str(problem) for problem in problems))
 
     def leftovers(self) -> tuple[str, ...]:
-        left = [
-            f"process {service.vitals().pid} of {name}"
-            for name, service in self._services.items()
-            if service.vitals().alive
-        ]
-        if self._proxy is not None and psutil.pid_exists(self._proxy.pid):
-            left.append(f"process {self._proxy.pid} of the proxy")
-        if self._home is not None and self._home.exists():
-            left.append(f"folder {self._home}")
-        return tuple(left)
+        return leftovers_of(self._given.run, in_docker=False)
 
     def _start_proxy(self) -> ProxyProcess:
         log = self._given.logs / "proxy.log"
@@ -130,7 +120,7 @@ class ProcessEnvironment:
 
     def _make(self, spec: ServiceSpec, port: int) -> ProcessService:
         assert self._home is not None
-        env = {"PYTHONPATH": str(bundled("targets"))}
+        env = {**marks_of(self._given.run), "PYTHONPATH": str(bundled("targets"))}
         for need in spec.needs:
             front = self.front(Edge(client=spec.name, service=need))
             env |= {f"{need.upper()}_HOST": front.host, f"{need.upper()}_PORT": str(front.port)}

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from gameday.child import Child
 from gameday.errors import InternalError
 from gameday.model.clock import SECOND
 from gameday.model.history import HostNoise
-from gameday.workload.child import Child
 from gameday.workload.sleeper import PAIR
 
 __all__ = ["CpuTimes", "HiccupMeter", "read_cpu_times", "read_hiccups", "steal_share"]

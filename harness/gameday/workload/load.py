@@ -4,9 +4,9 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from gameday.child import Child
 from gameday.errors import InternalError
 from gameday.model.clock import SECOND
-from gameday.workload.child import Child
 from gameday.workload.messages import DriverReport, DriverSpec, StreamPlan
 from gameday.workload.pacer import Schedule
 

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
+from gameday.child import Child
 from gameday.errors import InternalError
-from gameday.workload.child import Child
 from gameday.workload.hiccup import CpuTimes, HiccupMeter, read_cpu_times, read_hiccups, steal_share
 from gameday.workload.sleeper import PAIR
 

@@ -12,9 +12,9 @@ from threading import Event, Thread
 import numpy as np
 import pytest
 
+from gameday.child import Child
 from gameday.errors import InternalError
 from gameday.model.operation import Outcome
-from gameday.workload.child import Child
 from gameday.workload.load import LoadDriver, StreamPlan
 from gameday.workload.messages import DriverSpec
 from gameday.workload.reader import LiveView, read_history

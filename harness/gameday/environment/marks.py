@@ -1,0 +1,111 @@
+"""The marks that everything a run creates carries, so that it is found whoever is left to look.
+
+Processes inherit GAMEDAY_RUN and GAMEDAY_OWNER in their environment, containers, networks and
+volumes carry labels of the same meaning, and folders have the run's id in their name. No list has
+to be kept, so none can be torn by a SIGKILL between a creation and its note.
+"""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+__all__ = [
+    "OWNER_LABEL",
+    "OWNER_MARK",
+    "RUN_LABEL",
+    "RUN_MARK",
+    "Marked",
+    "folders_of",
+    "is_dead",
+    "marked",
+    "marked_processes",
+    "marks_of",
+    "this_owner",
+]
+
+RUN_MARK = "GAMEDAY_RUN"
+OWNER_MARK = "GAMEDAY_OWNER"
+RUN_LABEL = "gameday.run"
+OWNER_LABEL = "gameday.owner"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Marked:
+    """A process that some run created, itself or through a child."""
+
+    process: psutil.Process
+    run: str
+    owner: str
+
+
+def this_owner() -> str:
+    """Return what tells this process from every other, now and later, here and elsewhere."""
+    process = psutil.Process()
+    return f"{process.pid}@{process.create_time():.2f}@{_place()}"
+
+
+def is_dead(owner: str) -> bool:
+    """Tell whether that owner is surely gone; of one that lives elsewhere nothing is sure."""
+    pid, _, rest = owner.partition("@")
+    started, _, place = rest.partition("@")
+    if not pid.isdigit() or place != _place():
+        return False
+    try:
+        process = psutil.Process(int(pid))
+        return f"{process.create_time():.2f}" != started or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def marks_of(run: str) -> dict[str, str]:
+    """Return the environment variables that mark a process as that run's, of this owner."""
+    return {RUN_MARK: run, OWNER_MARK: this_owner()}
+
+
+@contextmanager
+def marked(run: str) -> Iterator[None]:
+    """While entered, every process that is started carries the marks of `run`."""
+    before = {mark: os.environ.get(mark) for mark in (RUN_MARK, OWNER_MARK)}
+    os.environ.update(marks_of(run))
+    try:
+        yield
+    finally:
+        for mark, value in before.items():
+            if value is None:
+                os.environ.pop(mark, None)
+            else:
+                os.environ[mark] = value
+
+
+def marked_processes(run: str | None = None) -> list[Marked]:
+    """Return the living processes of one run, or of all, that this user may look at."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, OSError):
+            environ = process.environ()
+            mark = environ.get(RUN_MARK)
+            if mark is None or (run is not None and mark != run):
+                continue
+            if process.status() != psutil.STATUS_ZOMBIE:
+                owner = environ.get(OWNER_MARK, "")
+                found.append(Marked(process=process, run=mark, owner=owner))
+    return found
+
+
+def folders_of(run: str) -> list[Path]:
+    """Return the temporary folders of one run."""
+    return sorted(Path(tempfile.gettempdir()).glob(f"gameday-{run}-*"))
+
+
+def _place() -> str:
+    """Return what differs between hosts, boots and containers that number processes anew."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        return f"{boot}@{Path('/proc/self/ns/pid').readlink()}"
+    except OSError:
+        return f"{psutil.boot_time():.0f}"
