@@ -32,7 +32,7 @@ Made = TypeVar("Made")
 
 def key_of(name: str) -> str:
     """Return the key that people write for a field: its name without the unit."""
-    return name.removesuffix("_ns").removesuffix("_per_s")
+    return name.removesuffix("_ns").removesuffix("_per_s").removesuffix("_bytes")
 
 
 _CONFIG = ConfigDict(extra="forbid", alias_generator=key_of, strict=True)

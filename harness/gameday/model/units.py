@@ -1,8 +1,8 @@
 """Text with units at the edge, plain numbers inside: durations, rates, ratios and limits.
 
-`DurationNs`, `RatePerS`, `RatioField` and `LimitField` are field types whose YAML is text with a
-unit and whose value is the plain number. A refusal says what is valid and the nearest valid text.
-pydantic itself is imported only when a schema is asked for.
+`DurationNs`, `RatePerS`, `SizeBytes`, `BytesPerS`, `RatioField` and `LimitField` are field types
+whose YAML is text with a unit and whose value is the plain number. A refusal says what is valid and
+the nearest valid text. pydantic itself is imported only when a schema is asked for.
 """
 
 import difflib
@@ -19,18 +19,22 @@ if TYPE_CHECKING:
     from pydantic_core import CoreSchema
 
 __all__ = [
+    "BytesPerS",
     "DurationNs",
     "Limit",
     "LimitField",
     "RatePerS",
     "RatioField",
+    "SizeBytes",
     "Unit",
     "format_duration",
     "format_value",
+    "parse_byte_rate",
     "parse_duration",
     "parse_limit",
     "parse_rate",
     "parse_ratio",
+    "parse_size",
 ]
 
 _DURATION_UNITS = {
@@ -63,6 +67,17 @@ _NUMBER = r"([0-9]{1,15}(?:\.[0-9]{1,15})?)"
 _DURATION = re.compile(rf"{_NUMBER}\s*(us|ms|s|min|h)")
 _NEARLY_DURATION = re.compile(rf"{_NUMBER}\s*([^\W\d_]{{0,20}})\.?")
 _RATE = re.compile(rf"{_NUMBER}\s*/\s*(s|min)")
+_SIZE_UNITS = {
+    "B": 1,
+    "kB": 1000,
+    "MB": 1000**2,
+    "GB": 1000**3,
+    "KiB": 1024,
+    "MiB": 1024**2,
+    "GiB": 1024**3,
+}
+_SIZE = re.compile(rf"{_NUMBER}\s*([kMG]?B|[KMG]iB)")
+_NEARLY_SIZE = re.compile(rf"{_NUMBER}\s*([a-zA-Z]{{0,20}})")
 _RATIO = re.compile(rf"{_NUMBER}\s*%")
 _COUNT = re.compile(r"[0-9]{1,15}")
 _LIMIT = re.compile(r"(<=|>=|==|<|>)\s*(.+)")
@@ -125,6 +140,22 @@ def parse_rate(text: str) -> float:
     return float(match[1]) / (1 if match[2] == "s" else 60)
 
 
+def parse_size(text: str) -> int:
+    """Return the bytes of a text such as "64kB" (1000 a kB) or "1MiB" (1024 * 1024)."""
+    match = _SIZE.fullmatch(text.strip())
+    if match is None:
+        raise _SIZE_TEXT.refusal(text)
+    return round(float(match[1]) * _SIZE_UNITS[match[2]])
+
+
+def parse_byte_rate(text: str) -> int:
+    """Return the bytes per second of a text such as "64kB/s"; "0kB/s" is none at all."""
+    size, slash, per = text.strip().partition("/")
+    if not slash or per.strip() != "s" or _SIZE.fullmatch(size.strip()) is None:
+        raise _BYTE_RATE_TEXT.refusal(text)
+    return parse_size(size)
+
+
 def parse_ratio(text: str) -> float:
     """Return the ratio, from 0 to 1, of a text such as "99.5%"."""
     match = _RATIO.fullmatch(text.strip())
@@ -168,6 +199,22 @@ def _nearest_rate(text: str) -> str | None:
     if re.fullmatch(_NUMBER, amount.strip()) is None or float(amount) == 0:
         return None
     return f"{amount.strip()}/{'min' if slash and per.strip().startswith('m') else 's'}"
+
+
+def _nearest_size(text: str) -> str | None:
+    match = _NEARLY_SIZE.fullmatch(text.strip())
+    if match is None:
+        return None
+    word = match[2].lower()
+    for unit in _SIZE_UNITS:
+        if word in (unit.lower(), unit.lower().removesuffix("b")):
+            return f"{match[1]}{unit}"
+    return None
+
+
+def _nearest_byte_rate(text: str) -> str | None:
+    size = _nearest_size(text.partition("/")[0].strip().removesuffix("ps"))
+    return None if size is None else f"{size}/s"
 
 
 def _nearest_ratio(text: str) -> str | None:
@@ -280,6 +327,20 @@ _DURATION_TEXT = _Text(
 _RATE_TEXT = _Text(
     "a rate", "a number above 0 and '/s' or '/min'", "200/s", parse_rate, _nearest_rate
 )
+_SIZE_TEXT = _Text(
+    "a size",
+    f"a number and one of {', '.join(_SIZE_UNITS)}",
+    "64kB",
+    parse_size,
+    _nearest_size,
+)
+_BYTE_RATE_TEXT = _Text(
+    "a byte rate",
+    f"a number, one of {', '.join(_SIZE_UNITS)}, and '/s'",
+    "64kB/s",
+    parse_byte_rate,
+    _nearest_byte_rate,
+)
 _RATIO_TEXT = _Text("a share", "a percentage from 0% to 100%", "99%", parse_ratio, _nearest_ratio)
 _LIMIT_TEXT = _Text(
     "a limit",
@@ -291,5 +352,7 @@ _LIMIT_TEXT = _Text(
 
 DurationNs = Annotated[int, _DURATION_TEXT]
 RatePerS = Annotated[float, _RATE_TEXT]
+SizeBytes = Annotated[int, _SIZE_TEXT]
+BytesPerS = Annotated[int, _BYTE_RATE_TEXT]
 RatioField = Annotated[float, _RATIO_TEXT]
 LimitField = Annotated[Limit, _LIMIT_TEXT]

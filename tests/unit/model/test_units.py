@@ -1,5 +1,7 @@
 import contextlib
 import math
+import re
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -13,10 +15,12 @@ from gameday.model.units import (
     Unit,
     format_duration,
     format_value,
+    parse_byte_rate,
     parse_duration,
     parse_limit,
     parse_rate,
     parse_ratio,
+    parse_size,
 )
 
 
@@ -154,7 +158,8 @@ def test_a_limit_holds_on_its_side(op: str, inside: set[int]) -> None:
 
 @given(st.text())
 def test_any_text_is_parsed_or_refused(text: str) -> None:
-    for parse in (parse_duration, parse_rate, parse_ratio, parse_limit):
+    every = (parse_duration, parse_rate, parse_ratio, parse_limit, parse_size, parse_byte_rate)
+    for parse in every:
         with contextlib.suppress(ValueError):
             assert parse(text) is not None
 
@@ -202,3 +207,29 @@ def test_the_schema_of_a_field_is_text_with_an_example() -> None:
         "description": "a duration",
         "examples": ["2s"],
     }
+
+
+@pytest.mark.parametrize(
+    ("text", "bytes_"), [("512B", 512), ("64kB", 64_000), ("1.5MB", 1_500_000), ("1KiB", 1024)]
+)
+def test_sizes_have_a_unit(text: str, bytes_: int) -> None:
+    assert parse_size(text) == bytes_
+    assert parse_byte_rate(f"{text}/s") == bytes_
+
+
+@pytest.mark.parametrize(
+    ("parse", "text", "nearest"),
+    [
+        (parse_size, "64", "64B"),
+        (parse_size, "64k", "64kB"),
+        (parse_size, "64kb", "64kB"),
+        (parse_byte_rate, "64kB", "64kB/s"),
+        (parse_byte_rate, "64kbps", "64kB/s"),
+        (parse_byte_rate, "0", "0B/s"),
+    ],
+)
+def test_a_size_without_its_unit_is_refused_with_the_nearest(
+    parse: Callable[[str], int], text: str, nearest: str
+) -> None:
+    with pytest.raises(ValueError, match=re.escape(f"nearest: {nearest!r}")):
+        parse(text)
