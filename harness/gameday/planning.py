@@ -19,6 +19,7 @@ from gameday.loading import (
     load_scenario,
     load_slas,
     load_target,
+    schema,
     sweep,
 )
 from gameday.model.clock import SECOND
@@ -37,6 +38,7 @@ __all__ = [
     "make_environment",
     "make_plan",
     "sabotaged",
+    "scenario_schema",
     "sweeps",
     "vocabulary",
 ]
@@ -77,6 +79,11 @@ def vocabulary() -> Vocabulary:
         programs=frozenset({App.name}),
         findings={name: str(unit) for name, unit in FINDINGS.items()},
     )
+
+
+def scenario_schema() -> dict[str, object]:
+    """Return the JSON Schema of a scenario file, of the words that it may use."""
+    return schema(vocabulary())
 
 
 def find(selector: str, folders: Sequence[Path]) -> list[Path]:

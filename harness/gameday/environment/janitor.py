@@ -22,6 +22,7 @@ from gameday.model.clock import SECOND
 __all__ = ["Janitor"]
 
 _END_LIMIT_NS = 2 * SECOND
+_ACT_LIMIT_NS = 30 * SECOND
 _LOOK_S = 3600.0
 _LOOKS_AGAIN_S = (0.0, 0.5, 1.5)
 
@@ -58,6 +59,11 @@ class Janitor:
         if self._child is not None:
             self._say({"done": True})
             self._child.end(_END_LIMIT_NS)
+
+    def abandon(self) -> None:
+        """Let it find that nobody talks to it any more, as it does when the harness dies."""
+        if self._child is not None:
+            self._child.end(_ACT_LIMIT_NS)
 
     def _say(self, told: dict[str, int]) -> None:
         if self._child is None:
