@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -99,3 +101,34 @@ def program(missing: Callable[[str], NoReturn]) -> Callable[[str], str]:
         return shutil.which(name) or missing(f"{name} on PATH")
 
     return path
+
+
+@pytest.fixture(params=["process", "docker"])
+def runtime(request: pytest.FixtureRequest) -> str:
+    """Each environment; the images of docker are built by tests/live/images/build.sh."""
+    if request.param == "docker":
+        request.getfixturevalue("docker_engine")
+        named = request.getfixturevalue("docker_image")
+        for image in ("redis:7.0-bookworm", "ghcr.io/shopify/toxiproxy:2.12.0"):
+            named(image)
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def launch() -> Callable[[Path, list[str]], subprocess.Popen[str]]:
+    """Start pytest as a user does, in a folder where there is nothing but what pip installed."""
+
+    def start(folder: Path, arguments: list[str]) -> subprocess.Popen[str]:
+        ours = ("PYTEST_", "COVERAGE_", "COV_")
+        return subprocess.Popen(
+            [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments],
+            cwd=folder,
+            env={k: v for k, v in os.environ.items() if not k.startswith(ours)},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    return start

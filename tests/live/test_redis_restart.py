@@ -1,23 +1,24 @@
 """The main job as a user runs it: real servers, a real kill, and defects that must be found out."""
 
 import json
-import os
 import signal
 import struct
 import subprocess
-import sys
 import time
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
 
 import psutil
 import pytest
 
 pytestmark = pytest.mark.live
 
+Launch = Callable[[Path, list[str]], "subprocess.Popen[str]"]
+
+
+_JOB = ["--scenario=redis-restart"]
 _RUN_LIMIT_S = 240
 _STOP_LIMIT_S = 10
 _ROW = struct.Struct("<qqqIHBB")
@@ -38,33 +39,6 @@ class Finished:
         return found
 
 
-@pytest.fixture(params=["process", "docker"])
-def runtime(request: pytest.FixtureRequest, missing: Callable[[str], NoReturn]) -> str:
-    """Each environment; the images of docker are built by tests/live/images/build.sh."""
-    if request.param == "docker":
-        request.getfixturevalue("docker_engine")
-        named = request.getfixturevalue("docker_image")
-        for image in ("redis:7.0-bookworm", "ghcr.io/shopify/toxiproxy:2.12.0"):
-            named(image)
-    return str(request.param)
-
-
-def start(folder: Path, runtime: str, *args: str) -> "subprocess.Popen[str]":
-    """Start pytest in `folder`, where there is nothing but what pip installed."""
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--scenario=redis-restart"]
-    ours = ("PYTEST_", "COVERAGE_", "COV_")
-    return subprocess.Popen(
-        [*command, f"--gameday-runtime={runtime}", *args],
-        cwd=folder,
-        env={k: v for k, v in os.environ.items() if not k.startswith(ours)},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-
-
 def finish(folder: Path, process: "subprocess.Popen[str]", limit_s: float) -> Finished:
     try:
         output, _ = process.communicate(timeout=limit_s)
@@ -75,8 +49,18 @@ def finish(folder: Path, process: "subprocess.Popen[str]", limit_s: float) -> Fi
     return Finished(process.returncode, output, sorted(folder.glob("reports/*")))
 
 
-def run(folder: Path, runtime: str, *args: str) -> Finished:
-    return finish(folder, start(folder, runtime, *args), _RUN_LIMIT_S)
+Run = Callable[[list[str]], Finished]
+
+
+@pytest.fixture
+def run(launch: Launch, tmp_path: Path, runtime: str) -> Run:
+    """Run the scenario in an empty folder, to its end."""
+
+    def to_its_end(arguments: list[str]) -> Finished:
+        process = launch(tmp_path, [*_JOB, f"--gameday-runtime={runtime}", *arguments])
+        return finish(tmp_path, process, _RUN_LIMIT_S)
+
+    return to_its_end
 
 
 def findings(result: dict[str, object]) -> dict[str, dict[str, float | None]]:
@@ -91,8 +75,10 @@ def verdicts(result: dict[str, object]) -> dict[str, str]:
     return {expectation["name"]: expectation["verdict"] for expectation in listed}
 
 
-def test_a_restart_is_measured_judged_and_cleaned_up(tmp_path: Path, runtime: str) -> None:
-    done = run(tmp_path, runtime, "--junitxml=junit.xml", "--alluredir=allure")
+def test_a_restart_is_measured_judged_and_cleaned_up(
+    run: Run, tmp_path: Path, runtime: str
+) -> None:
+    done = run(["--junitxml=junit.xml", "--alluredir=allure"])
 
     assert done.status == 0, done.output
     result = done.result()
@@ -141,8 +127,8 @@ def assert_allure(folder: Path) -> None:
     assert any("002_576c939d27691360.txt" in link["url"] for link in test["links"])
 
 
-def test_a_kill_that_does_nothing_is_invalid(tmp_path: Path, runtime: str) -> None:
-    done = run(tmp_path, runtime, "--gameday-sabotage", "-k", "no-kill")
+def test_a_kill_that_does_nothing_is_invalid(run: Run, tmp_path: Path, runtime: str) -> None:
+    done = run(["--gameday-sabotage", "-k", "no-kill"])
 
     assert done.status == 0, done.output
     result = done.result("no-kill")
@@ -151,8 +137,8 @@ def test_a_kill_that_does_nothing_is_invalid(tmp_path: Path, runtime: str) -> No
     assert result["clean"] == []
 
 
-def test_lost_signals_are_counted_exactly(tmp_path: Path, runtime: str) -> None:
-    done = run(tmp_path, runtime, "--gameday-sabotage", "-k", "persistence")
+def test_lost_signals_are_counted_exactly(run: Run, tmp_path: Path, runtime: str) -> None:
+    done = run(["--gameday-sabotage", "-k", "persistence"])
 
     assert done.status == 0, done.output
     result = done.result("no-persistence+push")
@@ -177,14 +163,16 @@ def acknowledged_signals(folder: Path) -> Iterator[int]:
 
 
 def test_a_listener_that_gives_up_breaks_the_promised_recovery(
-    tmp_path: Path, docker_engine: object
+    launch: Launch, tmp_path: Path, docker_engine: object
 ) -> None:
     """Both environments at once: nearly all of the time is spent waiting for two minutes."""
     started = {}
     for runtime in ("process", "docker"):
         (tmp_path / runtime).mkdir()
         arguments = ("--gameday-sabotage", "-k", "reconnect")
-        started[runtime] = start(tmp_path / runtime, runtime, *arguments)
+        started[runtime] = launch(
+            tmp_path / runtime, [*_JOB, f"--gameday-runtime={runtime}", *arguments]
+        )
     for runtime, process in started.items():
         done = finish(tmp_path / runtime, process, _RUN_LIMIT_S)
         assert done.status == 0, done.output
@@ -198,9 +186,9 @@ def test_a_listener_that_gives_up_breaks_the_promised_recovery(
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda n: n.name)
 @pytest.mark.parametrize("phase", ["start", "baseline", "break", "recover", "settle"])
 def test_a_signal_at_any_moment_leaves_nothing_but_the_journal(
-    tmp_path: Path, runtime: str, phase: str, number: signal.Signals
+    launch: Launch, tmp_path: Path, runtime: str, phase: str, number: signal.Signals
 ) -> None:
-    process = start(tmp_path, runtime, "--gameday-set=outage=1s")
+    process = launch(tmp_path, [*_JOB, f"--gameday-runtime={runtime}", "--gameday-set=outage=1s"])
     journal = wait_for_phase(tmp_path, phase, process)
     family = psutil.Process(process.pid).children(recursive=True)
     asked = time.monotonic()
