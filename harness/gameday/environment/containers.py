@@ -23,6 +23,8 @@ from testcontainers.core.container import DockerContainer
 from testcontainers.core.network import Network
 
 from gameday.environment.container_service import ContainerService, refusing
+from gameday.environment.edge_protocol import Conversing
+from gameday.environment.edge_proxy import ControlledEdge, reaches
 from gameday.environment.edges import proxy_name
 from gameday.environment.marks import OWNER_LABEL, RUN_LABEL, this_owner
 from gameday.environment.protocol import (
@@ -37,6 +39,7 @@ from gameday.environment.services import KINDS
 from gameday.environment.services.app import app_image
 from gameday.environment.waiting import READY_LIMIT_NS, busy_ports, free_ports
 from gameday.errors import NotHealed
+from gameday.model.clock import SECOND
 from gameday.model.scenario import Edge, ServiceSpec
 from gameday.resources import bundled
 
@@ -138,6 +141,28 @@ class ContainerEnvironment:
     def front(self, edge: Edge) -> Endpoint:
         return self._fronts[edge]
 
+    def edge(self, edge: Edge) -> ControlledEdge:
+        """Return the proxy of an edge, at the container's own address where this host reaches it.
+
+        Behind a published port the engine's forwarder accepts before the proxy does: a refusal
+        and a reset both arrive as an orderly end.
+        """
+        companion = self._companions[edge.service]
+        kind = KINDS[self._services[edge.service].spec.kind]
+        inside = self._inside(companion.container)
+        front, direct = self._fronts[edge], companion.direct
+        if inside is not None:
+            front = Endpoint(host=inside, port=self._inner_front(edge))
+            direct = Endpoint(host=inside, port=kind.port)
+        return ControlledEdge(
+            companion.control,
+            proxy_name(edge),
+            front=front,
+            direct=direct,
+            talk=kind if isinstance(kind, Conversing) else None,
+            forwarded=inside is None,
+        )
+
     def stop(self) -> None:
         problems: list[str] = []
         started = {name: service.container for name, service in self._services.items()}
@@ -233,6 +258,20 @@ class ContainerEnvironment:
         service = ContainerService(spec, kind, self._run(made), companion.direct)
         self._services[spec.name] = service
         return service.wait_until_ready(READY_LIMIT_NS, checkpoint)
+
+    @staticmethod
+    def _inside(container: Container) -> str | None:
+        """Return the container's address if this host reaches it, as a native engine's host does.
+
+        A virtual machine between the two is the usual reason why not.
+        """
+        with refusing("looking at the proxy's container"):
+            container.reload()
+        for network in container.attrs["NetworkSettings"]["Networks"].values():
+            host = str(network["IPAddress"])
+            if host and reaches(Endpoint(host=host, port=_TOXIPROXY_API), SECOND):
+                return host
+        return None
 
     def _inner_front(self, edge: Edge) -> int:
         return _TOXIPROXY_FIRST_FRONT + self._given.target.edges.index(edge)

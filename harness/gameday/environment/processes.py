@@ -6,7 +6,9 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from gameday.environment.edges import Edges
+from gameday.environment.edge_protocol import Conversing
+from gameday.environment.edge_proxy import ControlledEdge
+from gameday.environment.edges import Edges, proxy_name
 from gameday.environment.marks import marked, marks_of
 from gameday.environment.process_service import ProcessService
 from gameday.environment.protocol import (
@@ -88,6 +90,20 @@ class ProcessEnvironment:
     def front(self, edge: Edge) -> Endpoint:
         assert self._edges is not None, "start() comes first"
         return self._edges.front(edge)
+
+    def edge(self, edge: Edge) -> ControlledEdge:
+        """Return the proxy of an edge, for faults and what is measured through them."""
+        assert self._proxy is not None, "start() comes first"
+        service = self._services[edge.service]
+        kind = KINDS[service.spec.kind]
+        return ControlledEdge(
+            self._proxy.control,
+            proxy_name(edge),
+            front=self.front(edge),
+            direct=service.direct,
+            talk=kind if isinstance(kind, Conversing) else None,
+            resets_open=self._given.proxy == "own",
+        )
 
     def stop(self) -> None:
         problems: list[Exception] = []

@@ -156,6 +156,16 @@ class ProxyControl:
         """Let the proxy refuse connections, and close the open ones."""
         self._switch(name, enabled=False)
 
+    def state(self, name: str) -> ProxyState:
+        """Return one proxy with its toxics, as it is now."""
+        return self._proxy(name)
+
+    def add_toxic(
+        self, name: str, toxic: str, kind: str, stream: Stream, attributes: Mapping[str, int]
+    ) -> None:
+        """Put a toxic under a name of its own on every connection of a proxy."""
+        self._add_toxic(name, kind, stream, attributes, toxic)
+
     def add_latency(self, name: str, stream: Stream, latency_ms: int, jitter_ms: int = 0) -> str:
         """Delay one direction of every connection, and return the toxic's name."""
         return self._add_toxic(
@@ -178,10 +188,15 @@ class ProxyControl:
                 raise self._differs(f"{state.name} enabled, without toxics", state)
 
     def _add_toxic(
-        self, name: str, kind: str, stream: Stream, attributes: Mapping[str, int]
+        self,
+        name: str,
+        kind: str,
+        stream: Stream,
+        attributes: Mapping[str, int],
+        called: str | None = None,
     ) -> str:
         toxic = ToxicState(
-            name=f"{kind}_{stream}",
+            name=called or f"{kind}_{stream}",
             type=kind,
             stream=stream,
             toxicity=1.0,

@@ -15,6 +15,10 @@ from gameday.resources import bundled
 __all__ = ["App", "app_image"]
 
 _ANSWER_LIMIT_S = 2.0
+_ANSWER_BYTES = 100
+"""No answer with its headers is shorter."""
+_PADDING_BYTES = 4_000
+_LAST = b"GET /status HTTP/1.1\r\nHost: gameday\r\nConnection: close\r\n\r\n"
 _IMAGE_PARTS = ("images/apps/Dockerfile", "requirements.txt", "apps/*.py", "resilience/*.py")
 _REQUIRED = ("starlette", "uvicorn", "redis")
 
@@ -34,6 +38,7 @@ class App:
 
     name = "app"
     port = 8000
+    greeting = b"GET /status HTTP/1.1\r\nHost: gameday\r\n\r\n"
 
     def image(self, spec: ServiceSpec) -> str:
         return spec.image or app_image()
@@ -54,6 +59,16 @@ class App:
         self, spec: ServiceSpec, *, host: str, port: int, home: str
     ) -> Mapping[str, str]:
         return {"HOST": host, "PORT": str(port), "DATA_DIR": home, "PYTHONUNBUFFERED": "1"}
+
+    def download(self, size: int) -> bytes:
+        """Many small questions, without a wait for the answers; the last one asks for the end."""
+        return self.greeting * (size // _ANSWER_BYTES + 1) + _LAST
+
+    def upload(self, size: int) -> bytes:
+        """Questions with a long header, which nobody reads."""
+        padding = b"\r\nX-Padding: " + b"x" * _PADDING_BYTES + b"\r\n\r\n"
+        padded = self.greeting.replace(b"\r\n\r\n", padding)
+        return padded * (size // _PADDING_BYTES + 1) + _LAST
 
     def check(self, endpoint: Endpoint) -> str:
         """GET /ready: 200 only once the service has itself written to what it needs."""

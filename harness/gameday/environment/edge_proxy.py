@@ -1,0 +1,167 @@
+"""The proxy of one edge, and connections that tell what passes it."""
+
+import socket
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
+
+from gameday.environment.edge_protocol import (
+    Conversing,
+    EdgeState,
+    Heard,
+    Line,
+    Route,
+    Seen,
+    Stream,
+)
+from gameday.environment.protocol import Endpoint
+from gameday.environment.proxies import ProxyControl
+from gameday.model.clock import SECOND
+
+__all__ = ["ControlledEdge", "SocketLine", "reaches"]
+
+_READ_BYTES = 256 * 1024
+
+
+class SocketLine:
+    """One TCP connection of the harness; what becomes of it is told, never raised."""
+
+    def __init__(self, endpoint: Endpoint, limit_ns: int) -> None:
+        self._socket: socket.socket | None = None
+        try:
+            address = (endpoint.host, endpoint.port)
+            self._socket = socket.create_connection(address, timeout=limit_ns / SECOND)
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self.opened = Seen.ANSWERED
+        except OSError as error:
+            self.opened = _seen(error)
+
+    def ask(self, question: bytes, limit_ns: int, *, to_the_end: bool = False) -> Heard:
+        if self._socket is None:
+            return Heard(seen=self.opened)
+        asked_ns = time.monotonic_ns()
+        broken = None
+        try:
+            self._socket.settimeout(limit_ns / SECOND)
+            self._socket.sendall(question)
+        except TimeoutError:
+            return Heard(seen=Seen.SILENT)
+        except OSError as error:
+            # An error is told once: what came before it is still to be read.
+            broken = _seen(error)
+        heard = self._listen(asked_ns, limit_ns, to_the_end)
+        if broken is Seen.RESET and heard.seen is Seen.CLOSED:
+            return replace(heard, seen=Seen.RESET)
+        return heard
+
+    def listen(self, limit_ns: int, *, to_the_end: bool = False) -> Heard:
+        return self._listen(time.monotonic_ns(), limit_ns, to_the_end)
+
+    def hang_up(self, limit_ns: int) -> Heard:
+        asked_ns = time.monotonic_ns()
+        if self._socket is not None:
+            with suppress(OSError):
+                self._socket.shutdown(socket.SHUT_WR)
+        return self._listen(asked_ns, limit_ns, True)
+
+    def close(self) -> None:
+        if self._socket is not None:
+            self._socket.close()
+
+    def _listen(self, asked_ns: int, limit_ns: int, to_the_end: bool) -> Heard:
+        if self._socket is None:
+            return Heard(seen=self.opened)
+        give_up_ns = asked_ns + limit_ns
+        reads: list[int] = []
+        first_ns: int | None = None
+        last_ns: int | None = None
+        ended_ns: int | None = None
+        while True:
+            left_ns = give_up_ns - time.monotonic_ns()
+            if left_ns <= 0:
+                seen = Seen.SILENT
+                break
+            try:
+                self._socket.settimeout(left_ns / SECOND)
+                some = self._socket.recv(_READ_BYTES)
+            except OSError as error:
+                seen = _seen(error)
+                ended_ns = None if seen is Seen.SILENT else time.monotonic_ns() - asked_ns
+                break
+            now_ns = time.monotonic_ns() - asked_ns
+            if not some:
+                seen, ended_ns = Seen.CLOSED, now_ns
+                break
+            reads.append(len(some))
+            first_ns, last_ns = first_ns or now_ns, now_ns
+            if not to_the_end:
+                seen = Seen.ANSWERED
+                break
+        return Heard(
+            seen=seen, reads=tuple(reads), first_ns=first_ns, last_ns=last_ns, ended_ns=ended_ns
+        )
+
+
+class ControlledEdge:
+    """An edge's proxy on a server that speaks Toxiproxy's API."""
+
+    def __init__(
+        self,
+        control: ProxyControl,
+        name: str,
+        *,
+        front: Endpoint,
+        direct: Endpoint,
+        talk: Conversing | None,
+        forwarded: bool = False,
+        resets_open: bool = False,
+    ) -> None:
+        self._control = control
+        self._name = name
+        self.front = front
+        self.direct = direct
+        self.talk = talk
+        self.forwarded = forwarded
+        self.resets_open = resets_open
+
+    def state(self) -> EdgeState:
+        state = self._control.state(self._name)
+        return EdgeState(enabled=state.enabled, toxics=tuple(t.name for t in state.toxics))
+
+    def enable(self) -> None:
+        self._control.enable(self._name)
+
+    def disable(self) -> None:
+        self._control.disable(self._name)
+
+    def add(self, name: str, kind: str, stream: Stream, attributes: Mapping[str, int]) -> None:
+        self._control.add_toxic(self._name, name, kind, stream, attributes)
+
+    def remove(self, name: str) -> None:
+        self._control.remove_toxic(self._name, name)
+
+    def open(self, route: Route, limit_ns: int) -> Line:
+        return SocketLine(self.front if route is Route.FRONT else self.direct, limit_ns)
+
+
+def reaches(endpoint: Endpoint, limit_ns: int) -> bool:
+    """Tell whether something accepts connections there."""
+    line = SocketLine(endpoint, limit_ns)
+    line.close()
+    return line.opened is Seen.ANSWERED
+
+
+def _seen(error: OSError) -> Seen:
+    match error:
+        case TimeoutError():
+            return Seen.SILENT
+        case ConnectionRefusedError():
+            return Seen.REFUSED
+        case ConnectionResetError():
+            return Seen.RESET
+        case BrokenPipeError():
+            # Writing after an orderly end.
+            return Seen.CLOSED
+        case _:
+            return Seen.UNREACHABLE
