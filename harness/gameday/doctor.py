@@ -15,7 +15,7 @@ from secrets import token_hex
 
 from gameday.environment.containers import TOXIPROXY_IMAGE, engine_problem
 from gameday.environment.janitor import Janitor
-from gameday.environment.marks import marked
+from gameday.environment.marks import make_folder, marked
 from gameday.environment.process_service import ProcessService
 from gameday.environment.proxies import find_toxiproxy_server, start_own_proxy
 from gameday.environment.reaping import leftovers_of, reap
@@ -197,7 +197,7 @@ _CHECKS: tuple[tuple[str, str, str, Callable[[], str]], ...] = (
 def _scratch() -> Iterator[tuple[str, Path]]:
     """Yield a run's id and folder, and leave nothing of either."""
     run = f"doctor{token_hex(3)}"
-    folder = Path(tempfile.mkdtemp(prefix=f"gameday-{run}-"))
+    folder = make_folder(run)
     try:
         yield run, folder
     finally:

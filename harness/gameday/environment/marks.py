@@ -1,8 +1,10 @@
 """The marks that everything a run creates carries, so that it is found whoever is left to look.
 
 Processes inherit GAMEDAY_RUN and GAMEDAY_OWNER in their environment, containers, networks and
-volumes carry labels of the same meaning, and folders have the run's id in their name. No list has
-to be kept, so none can be torn by a SIGKILL between a creation and its note.
+volumes carry labels of the same meaning, and folders have the run's id in their name. Servers that
+write their own title over their environment, as Redis and PostgreSQL do, are known by the folder
+that they work in. No list has to be kept, so none can be torn by a SIGKILL between a creation and
+its note.
 """
 
 import os
@@ -22,7 +24,9 @@ __all__ = [
     "Marked",
     "folders_of",
     "is_dead",
+    "make_folder",
     "marked",
+    "marked_folders",
     "marked_processes",
     "marks_of",
     "this_owner",
@@ -32,6 +36,9 @@ RUN_MARK = "GAMEDAY_RUN"
 OWNER_MARK = "GAMEDAY_OWNER"
 RUN_LABEL = "gameday.run"
 OWNER_LABEL = "gameday.owner"
+
+_PREFIX = "gameday-"
+_OWNER_FILE = "owner"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,19 +94,54 @@ def marked_processes(run: str | None = None) -> list[Marked]:
     found = []
     for process in psutil.process_iter():
         with suppress(psutil.Error, OSError):
-            environ = process.environ()
-            mark = environ.get(RUN_MARK)
-            if mark is None or (run is not None and mark != run):
+            mark, owner = _mark_of(process)
+            if not mark or run not in (None, mark):
                 continue
             if process.status() != psutil.STATUS_ZOMBIE:
-                owner = environ.get(OWNER_MARK, "")
                 found.append(Marked(process=process, run=mark, owner=owner))
     return found
 
 
+def make_folder(run: str) -> Path:
+    """Make and return a temporary folder of that run."""
+    folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{run}-"))
+    (folder / _OWNER_FILE).write_text(this_owner(), encoding="ascii")
+    return folder
+
+
+def marked_folders() -> list[tuple[str, str]]:
+    """Return the run and the owner of every temporary folder that a run made."""
+    folders = Path(tempfile.gettempdir()).glob(f"{_PREFIX}*-*")
+    return [(_run_in(folder), _owner_in(folder)) for folder in folders]
+
+
 def folders_of(run: str) -> list[Path]:
     """Return the temporary folders of one run."""
-    return sorted(Path(tempfile.gettempdir()).glob(f"gameday-{run}-*"))
+    return sorted(Path(tempfile.gettempdir()).glob(f"{_PREFIX}{run}-*"))
+
+
+def _mark_of(process: psutil.Process) -> tuple[str, str]:
+    """Return the run and the owner of a process, by its environment or by where it works."""
+    environ = process.environ()
+    if RUN_MARK in environ:
+        return environ[RUN_MARK], environ.get(OWNER_MARK, "")
+    root = Path(tempfile.gettempdir())
+    where = Path(process.cwd())
+    if not where.is_relative_to(root) or where == root:
+        return "", ""
+    folder = root / where.relative_to(root).parts[0]
+    return (_run_in(folder), _owner_in(folder)) if folder.name.startswith(_PREFIX) else ("", "")
+
+
+def _run_in(folder: Path) -> str:
+    return folder.name.removeprefix(_PREFIX).partition("-")[0]
+
+
+def _owner_in(folder: Path) -> str:
+    try:
+        return (folder / _OWNER_FILE).read_text(encoding="ascii")
+    except OSError:
+        return ""
 
 
 def _place() -> str:

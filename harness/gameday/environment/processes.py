@@ -1,7 +1,6 @@
 """The embedded environment: the target's services as processes of this host, on loopback."""
 
 import subprocess
-import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -9,7 +8,7 @@ from pathlib import Path
 from gameday.environment.edge_protocol import Conversing
 from gameday.environment.edge_proxy import ControlledEdge
 from gameday.environment.edges import Edges, proxy_name
-from gameday.environment.marks import marked, marks_of
+from gameday.environment.marks import make_folder, marked, marks_of
 from gameday.environment.process_service import ProcessService
 from gameday.environment.protocol import (
     Checkpoint,
@@ -61,7 +60,7 @@ class ProcessEnvironment:
         return tuple(lack for lack in lacks if lack is not None)
 
     def start(self, emit: Emit, checkpoint: Checkpoint) -> None:
-        self._home = Path(tempfile.mkdtemp(prefix=f"gameday-{self._given.run}-"))
+        self._home = make_folder(self._given.run)
         with marked(self._given.run):
             self._proxy = self._start_proxy()
         target = self._given.target

@@ -16,6 +16,7 @@ from gameday.environment.marks import (
     RUN_LABEL,
     folders_of,
     is_dead,
+    marked_folders,
     marked_processes,
 )
 
@@ -61,7 +62,7 @@ def leftovers_of(run: str, *, in_docker: bool) -> tuple[str, ...]:
 
 def owners(*, in_docker: bool) -> dict[str, str]:
     """Return the owner of every run of which there is anything, by the run's id."""
-    found = {m.run: m.owner for m in marked_processes()}
+    found = {**dict(marked_folders()), **{m.run: m.owner for m in marked_processes()}}
     if in_docker:
         with _engine() as engine:
             for container in engine.containers.list(all=True, filters={"label": RUN_LABEL}):
