@@ -17,6 +17,7 @@ from gameday.chronicle import Chronicle
 from gameday.environment.janitor import Janitor
 from gameday.environment.marks import marked
 from gameday.environment.protocol import Endpoint, Environment
+from gameday.environment.reaping import abandoned_runs, reap
 from gameday.errors import GamedayError
 from gameday.faults.protocol import Fault
 from gameday.faults.undo import UndoRecord
@@ -131,6 +132,7 @@ class Conductor:
     def _start(self) -> None:
         """Step 3: the services, then what loads and watches them, which does nothing yet."""
         self._chronicle.enter(Phase.START)
+        self._heal_abandoned()
         self._environment.start(self._service_up, self._interrupts.checkpoint)
         log = self._folder / "logs" / "driver.log"
         self._driver = LoadDriver(
@@ -140,6 +142,13 @@ class Conductor:
         self._hiccups.start()
         self._ledger = Ledger(self._url(self._workload.ledger), self._run)
         self._watch = Watch(self._folder, self._ledger, self._scenario.steady)
+
+    def _heal_abandoned(self) -> None:
+        """Remove what runs have left whose harness and janitor were both killed."""
+        in_docker = self._plan.runtime == "docker"
+        for run in abandoned_runs(in_docker=in_docker):
+            removed = reap(run, in_docker=in_docker)
+            self._chronicle.note(f"run {run} was abandoned; removed {', '.join(removed)}")
 
     def _baseline(self) -> bool:
         """Step 4: load starts; False when the steady state never held for the baseline's span."""
