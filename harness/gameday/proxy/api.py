@@ -1,14 +1,17 @@
 """The calls of the control API: which there are, and what each does."""
 
+import asyncio
 import errno
 import logging
 import os
 from collections.abc import Awaitable, Callable, Iterable
 from http import HTTPStatus
 
+from gameday.proxy import rule_calls
 from gameday.proxy.address import Address, BadAddress, format_address, resolve_listen
 from gameday.proxy.http import Request, Response
-from gameday.proxy.proxy import Proxy, Surroundings
+from gameday.proxy.metrics import PROMETHEUS_TYPE, counters, prometheus_text
+from gameday.proxy.proxy import Proxy, Speaks, Surroundings
 from gameday.proxy.refusal import Refusal
 from gameday.proxy.shapes import (
     ProxyChange,
@@ -19,7 +22,6 @@ from gameday.proxy.shapes import (
     read_toxic_new,
     toxic_shape,
 )
-from gameday.proxy.toxic_chain import Stream
 from gameday.proxy.url import route_words
 
 __all__ = ["VERSION", "Api"]
@@ -28,6 +30,7 @@ VERSION = "2.12.0+gameday"
 """The version of Toxiproxy whose API this is, and who speaks it."""
 
 _log = logging.getLogger(__name__)
+_CALL_LIMIT_S = 4.0
 _Call = Callable[[Request, str, str], Awaitable[Response]]
 
 
@@ -35,11 +38,13 @@ class Api:
     """The proxies of one process, and the calls that make, change and show them.
 
     A call is answered when its effect is there: no later connection meets the state before it.
-    Nothing but the resolving of a listen address is waited for, and that has a limit.
+    Nothing but the resolving of a listen address is waited for. That has a limit, and so has the
+    call as a whole, which may resolve many.
     """
 
-    def __init__(self, around: Surroundings) -> None:
+    def __init__(self, around: Surroundings, limit_s: float = _CALL_LIMIT_S) -> None:
         self._around = around
+        self._limit_s = limit_s
         self._proxies: dict[str, Proxy] = {}
         # The words of a path; "*" is the name of a proxy, the second one that of a toxic.
         self._routes: dict[tuple[str, ...], dict[str, _Call]] = {
@@ -60,7 +65,17 @@ class Api:
                 "PATCH": self._update_toxic,
                 "DELETE": self._remove_toxic,
             },
+            ("metrics",): {"GET": self._metrics},
             ("gameday", "counters"): {"GET": self._counters},
+            ("gameday", "http", "*", "rules"): {
+                "GET": self._list_rules,
+                "POST": self._add_rule,
+                "DELETE": self._clear_rules,
+            },
+            ("gameday", "http", "*", "rules", "*"): {
+                "GET": self._show_rule,
+                "DELETE": self._remove_rule,
+            },
         }
 
     async def handle(self, request: Request) -> Response:
@@ -76,15 +91,17 @@ class Api:
         if call is None:
             return Response(status=HTTPStatus.METHOD_NOT_ALLOWED)
         proxy_name, toxic_name = (*names, "", "")[:2]
+        limit = asyncio.timeout(self._limit_s)
         try:
-            return await call(request, proxy_name, toxic_name)
+            async with limit:
+                return await call(request, proxy_name, toxic_name)
         except Refusal as error:
-            shape = Response.json({"error": error.message, "status": error.status}).body.decode()
-            return Response.text(shape, error.status)
+            return _refused(error.message, error.status)
         except Exception as error:
+            if limit.expired():
+                return _refused(f"not done within {self._limit_s:g} s", 503)
             _log.exception("%s %s", request.method, request.path)
-            shape = Response.json({"error": repr(error), "status": 500}).body.decode()
-            return Response.text(shape, 500)
+            return _refused(repr(error), 500)
 
     def close(self) -> None:
         """Delete every proxy."""
@@ -101,6 +118,7 @@ class Api:
         for proxy in list(self._proxies.values()):
             _enable(proxy)
             proxy.toxics.clear()
+            proxy.rules.clear()
         return Response(status=HTTPStatus.NO_CONTENT)
 
     async def _populate(self, request: Request, proxy_name: str, toxic_name: str) -> Response:
@@ -121,14 +139,11 @@ class Api:
         address = await _resolved(listen)
         known = self._proxies.get(name)
         if known is not None:
-            if known.listen == format_address(address) and known.upstream == upstream:
+            same = known.listen == format_address(address) and known.upstream == upstream
+            if same and change.protocol in (None, known.speaks):
                 return known
             known.delete()
-        proxy = self._new(name, listen, address, upstream)
-        if change.enabled is not False:
-            _enable(proxy)
-        self._proxies[name] = proxy
-        return proxy
+        return self._added(change, address)
 
     async def _list(self, request: Request, proxy_name: str, toxic_name: str) -> Response:
         shapes = {name: proxy_shape(self._proxies[name]) for name in sorted(self._proxies)}
@@ -139,24 +154,28 @@ class Api:
         for name, given in (("name", change.name), ("upstream", change.upstream)):
             if not given:
                 raise Refusal(f"missing required field: {name}", 400)
-        name, upstream = change.name or "", change.upstream or ""
-        listen = change.listen or ""
+        name = change.name or ""
         if name in self._proxies:
             raise Refusal("proxy already exists", 409)
-        address = await _resolved(listen)
+        address = await _resolved(change.listen or "")
         # Somebody else may have taken the name while the address was looked up.
         if name in self._proxies:
             raise Refusal("proxy already exists", 409)
-        proxy = self._new(name, listen, address, upstream)
+        return Response.json(proxy_shape(self._added(change, address)), HTTPStatus.CREATED)
+
+    def _added(self, change: ProxyChange, address: Address) -> Proxy:
+        proxy = Proxy(
+            name=change.name or "",
+            listen=change.listen or "",
+            address=address,
+            upstream=change.upstream or "",
+            around=self._around,
+            speaks=change.protocol or Speaks.TCP,
+        )
         if change.enabled is not False:
             _enable(proxy)
-        self._proxies[name] = proxy
-        return Response.json(proxy_shape(proxy), HTTPStatus.CREATED)
-
-    def _new(self, name: str, listen: str, address: Address, upstream: str) -> Proxy:
-        return Proxy(
-            name=name, listen=listen, address=address, upstream=upstream, around=self._around
-        )
+        self._proxies[proxy.name] = proxy
+        return proxy
 
     async def _show(self, request: Request, proxy_name: str, toxic_name: str) -> Response:
         return Response.json(proxy_shape(self._proxy(proxy_name)))
@@ -173,6 +192,8 @@ class Api:
             proxy.move(change.listen, address)
         if change.upstream and change.upstream != proxy.upstream:
             proxy.redirect(change.upstream)
+        if change.protocol and change.protocol is not proxy.speaks:
+            proxy.speak(change.protocol)
         if enabled:
             _enable(proxy)
         else:
@@ -212,23 +233,39 @@ class Api:
         return Response(status=HTTPStatus.NO_CONTENT)
 
     async def _counters(self, request: Request, proxy_name: str, toxic_name: str) -> Response:
-        counters = {
-            name: {
-                "connections_open": proxy.connections_open,
-                "connections_total": proxy.connections_total,
-                "bytes_upstream": proxy.meters[Stream.UPSTREAM].total,
-                "bytes_downstream": proxy.meters[Stream.DOWNSTREAM].total,
-                "refused_upstream": proxy.refused_upstream,
-            }
-            for name, proxy in self._proxies.items()
-        }
-        return Response.json(counters)
+        return Response.json(counters(self._proxies))
+
+    async def _metrics(self, request: Request, proxy_name: str, toxic_name: str) -> Response:
+        text = prometheus_text(self._proxies[name] for name in sorted(self._proxies))
+        headers = {"Content-Type": PROMETHEUS_TYPE}
+        return Response(status=200, body=text.encode(), headers=headers)
+
+    async def _list_rules(self, request: Request, proxy_name: str, rule_name: str) -> Response:
+        return rule_calls.list_rules(self._proxy(proxy_name))
+
+    async def _add_rule(self, request: Request, proxy_name: str, rule_name: str) -> Response:
+        return rule_calls.add_rule(self._proxy(proxy_name), request)
+
+    async def _clear_rules(self, request: Request, proxy_name: str, rule_name: str) -> Response:
+        return rule_calls.clear_rules(self._proxy(proxy_name))
+
+    async def _show_rule(self, request: Request, proxy_name: str, rule_name: str) -> Response:
+        return rule_calls.show_rule(self._proxy(proxy_name), rule_name)
+
+    async def _remove_rule(self, request: Request, proxy_name: str, rule_name: str) -> Response:
+        return rule_calls.remove_rule(self._proxy(proxy_name), rule_name)
 
     def _proxy(self, name: str) -> Proxy:
         proxy = self._proxies.get(name)
         if proxy is None:
             raise Refusal("proxy not found", 404)
         return proxy
+
+
+def _refused(message: str, status: int) -> Response:
+    """Say what was wrong in Toxiproxy's shape."""
+    shape = Response.json({"error": message, "status": status}).body.decode()
+    return Response.text(shape, status)
 
 
 def _shapes(proxies: Iterable[Proxy]) -> list[dict[str, object]]:

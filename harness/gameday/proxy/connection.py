@@ -8,12 +8,13 @@ from collections.abc import Callable
 from random import Random
 from typing import Protocol, cast
 
-from gameday.proxy.link import Link
+from gameday.proxy.conversation import Conversation
+from gameday.proxy.link import Link, Meter
 from gameday.proxy.timer import Timer
 from gameday.proxy.toxic_chain import NamedToxic, Stream, ToxicChain
 from gameday.proxy.toxics import End
 
-__all__ = ["Connection", "Meter", "reset_socket"]
+__all__ = ["Connection", "reset_socket"]
 
 _NO_LINGER = struct.pack("ii", 1, 0)
 
@@ -25,15 +26,6 @@ class _Socket(Protocol):
 def reset_socket(sock: _Socket) -> None:
     """Let the close of `sock` be a RST: what is unsent is lost, and the peer sees an error."""
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
-
-
-class Meter:
-    """Counts the bytes that came from one side, over all connections of a proxy."""
-
-    __slots__ = ("total",)
-
-    def __init__(self) -> None:
-        self.total = 0
 
 
 class Side(asyncio.Protocol):
@@ -53,7 +45,7 @@ class Side(asyncio.Protocol):
         self.transport.pause_reading()
 
     def data_received(self, data: bytes) -> None:
-        self._meter.total += len(data)
+        self._meter.received += len(data)
         link = self.reads
         if link is not None:
             link.feed(data)
@@ -91,10 +83,13 @@ class Connection:
         meters: dict[Stream, Meter],
         draws: Callable[[NamedToxic], Random],
         over: Callable[["Connection"], None],
+        conversation: Conversation | None = None,
     ) -> None:
         self.client = Side(self, meters[Stream.UPSTREAM])
         self.upstream = Side(self, meters[Stream.DOWNSTREAM])
         self._toxics = toxics
+        self._meters = meters
+        self._conversation = conversation
         self._timer = timer
         self._draws = draws
         self._over = over
@@ -108,9 +103,17 @@ class Connection:
         if client is None or upstream is None or self.client.lost or self.upstream.lost:
             self.reset()
             return
-        there = Link(client, upstream, self, self._timer, self._draws)
-        back = Link(upstream, client, self, self._timer, self._draws)
+        there, back = (
+            Link(source, sink, self, self._timer, self._draws, self._meters[stream])
+            for source, sink, stream in (
+                (client, upstream, Stream.UPSTREAM),
+                (upstream, client, Stream.DOWNSTREAM),
+            )
+        )
         self._links = {Stream.UPSTREAM: there, Stream.DOWNSTREAM: back}
+        if self._conversation is not None:
+            there.lead(self._conversation.request_stage)
+            back.lead(self._conversation.response_stage)
         self.client.reads = self.upstream.written_by = there
         self.upstream.reads = self.client.written_by = back
         client.resume_reading()

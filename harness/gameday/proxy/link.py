@@ -7,9 +7,19 @@ from typing import Protocol
 
 from gameday.proxy.timer import Timer
 from gameday.proxy.toxic_chain import NamedToxic
-from gameday.proxy.toxics import End, Outlet, Stage
+from gameday.proxy.toxics import End, Outlet, Place, Stage
 
-__all__ = ["Ends", "Link"]
+__all__ = ["Ends", "Link", "Meter"]
+
+
+class Meter:
+    """Counts the bytes of one direction, over all connections of a proxy, as they pass."""
+
+    __slots__ = ("received", "sent")
+
+    def __init__(self) -> None:
+        self.received = 0
+        self.sent = 0
 
 
 class Ends(Protocol):
@@ -36,16 +46,19 @@ class Link:
         ends: Ends,
         timer: Timer,
         draws: Callable[[NamedToxic], Random],
+        meter: Meter,
     ) -> None:
-        self.feed: Callable[[bytes], None] = sink.write
         self.ended = False
         self._source = source
         self._ends = ends
         self._timer = timer
         self._new_draws = draws
         self._draws: dict[NamedToxic, Random] = {}
+        self._met: set[NamedToxic] = set()
         self._stages: dict[NamedToxic, Stage] = {}
-        self._drain = _Drain(sink, ends)
+        self._drain = _Drain(sink, ends, meter)
+        self.feed: Callable[[bytes], None] = self._drain.data
+        self._lead: Stage | None = None
         self._head: Outlet = self._drain
         self._sink_is_full = False
         self._dropped = False
@@ -55,6 +68,11 @@ class Link:
     def timer(self) -> Timer:
         """The timer that the stages share."""
         return self._timer
+
+    def lead(self, make: Callable[[Place, Outlet], Stage]) -> None:
+        """Let all bytes pass the stage of `make` first, before any toxic."""
+        self._lead = make(self, self._drain)
+        self._wire(())
 
     def end(self, how: End) -> None:
         """Take it that the source sends no more, and pass that on in its turn."""
@@ -70,7 +88,7 @@ class Link:
 
     def balance(self) -> None:
         """Pause the source while the sink or a stage holds too much, and resume it after that."""
-        held = any(stage.held_bytes > stage.HOLD_BYTES for stage in self._stages.values())
+        held = any(stage.held_bytes > stage.HOLD_BYTES for stage in self._all_stages())
         pause = self._sink_is_full or held
         if pause == self._paused or self.ended:
             return
@@ -87,9 +105,10 @@ class Link:
         """Forget all that is held; the connection is over."""
         self.ended = self._dropped = True
         self.feed = _swallow
-        for stage in self._stages.values():
+        for stage in self._all_stages():
             stage.drop()
         self._stages.clear()
+        self._lead = None
 
     def add(self, toxic: NamedToxic, chain: Iterable[NamedToxic]) -> None:
         """Draw whether `toxic` meets this link, and if so put it in."""
@@ -101,6 +120,10 @@ class Link:
         if not toxic.meets(random):
             return
         stage = toxic.attributes.stage(self, self._drain, random)
+        stage.tally = toxic.tally
+        if toxic not in self._met:
+            self._met.add(toxic)
+            toxic.tally.connections += 1
         self._stages[toxic] = stage
         self._wire(chain)
         stage.begin()
@@ -126,13 +149,25 @@ class Link:
             self._wire(chain)
             self.balance()
 
+    def forget(self, toxic: NamedToxic) -> None:
+        """Take it that `toxic` never comes back."""
+        self._draws.pop(toxic, None)
+        self._met.discard(toxic)
+
     def _wire(self, chain: Iterable[NamedToxic]) -> None:
         outlet: Outlet = self._drain
         for stage in reversed([self._stages[toxic] for toxic in chain if toxic in self._stages]):
             stage.outlet = outlet
             outlet = stage
+        if self._lead is not None:
+            self._lead.outlet = outlet
+            outlet = self._lead
         self._head = outlet
-        self.feed = self._through if self._stages else self._drain.data
+        self.feed = self._drain.data if outlet is self._drain else self._through
+
+    def _all_stages(self) -> list[Stage]:
+        stages = list(self._stages.values())
+        return stages if self._lead is None else [self._lead, *stages]
 
     def _through(self, chunk: bytes) -> None:
         self._head.data(chunk)
@@ -142,13 +177,18 @@ class Link:
 class _Drain:
     """The end of the chain: the sink's socket."""
 
-    __slots__ = ("_ends", "_over", "_sink", "data")
+    __slots__ = ("_ends", "_meter", "_over", "_sink", "_write")
 
-    def __init__(self, sink: asyncio.Transport, ends: Ends) -> None:
-        self.data: Callable[[bytes], None] = sink.write
+    def __init__(self, sink: asyncio.Transport, ends: Ends, meter: Meter) -> None:
+        self._write: Callable[[bytes], None] = sink.write
         self._sink = sink
         self._ends = ends
+        self._meter = meter
         self._over = False
+
+    def data(self, chunk: bytes) -> None:
+        self._meter.sent += len(chunk)
+        self._write(chunk)
 
     def end(self, how: End) -> None:
         if how is End.RESET:

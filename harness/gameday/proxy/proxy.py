@@ -6,15 +6,18 @@ import logging
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import StrEnum
 from random import Random
 
 from gameday.proxy.address import Address, format_address, parse_address
-from gameday.proxy.connection import Connection, Meter, reset_socket
+from gameday.proxy.connection import Connection, reset_socket
+from gameday.proxy.conversation import Conversation, Rule, RuleBook
+from gameday.proxy.link import Meter
 from gameday.proxy.listener import Listener
 from gameday.proxy.timer import Timer
 from gameday.proxy.toxic_chain import NamedToxic, Stream, ToxicChain
 
-__all__ = ["Proxy", "Surroundings"]
+__all__ = ["Proxy", "Route", "Speaks", "Surroundings"]
 
 _log = logging.getLogger(__name__)
 
@@ -28,6 +31,21 @@ class Surroundings:
     dial_timeout_s: float = 1.0
 
 
+class Speaks(StrEnum):
+    """What a proxy takes the bytes for."""
+
+    TCP = "tcp"
+    HTTP = "http"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """Where connections came in and went to: each has byte counters of its own."""
+
+    listen: str
+    upstream: str
+
+
 class Proxy:
     """Passes connections to `listen` on to `upstream` while it is enabled.
 
@@ -36,14 +54,23 @@ class Proxy:
     """
 
     def __init__(
-        self, *, name: str, listen: str, address: Address, upstream: str, around: Surroundings
+        self,
+        *,
+        name: str,
+        listen: str,
+        address: Address,
+        upstream: str,
+        around: Surroundings,
+        speaks: Speaks = Speaks.TCP,
     ) -> None:
         self.name = name
         self.listen = listen
         self.upstream = upstream
         self.enabled = False
         self.toxics = ToxicChain()
-        self.meters = {stream: Meter() for stream in Stream}
+        self.rules = RuleBook()
+        self.speaks = speaks
+        self.meters: dict[Route, dict[Stream, Meter]] = {}
         self.connections_total = 0
         self.refused_upstream = 0
         self._around = around
@@ -55,6 +82,15 @@ class Proxy:
     def connections_open(self) -> int:
         """Clients that are connected, also those whose upstream is still being dialled."""
         return len(self._connections)
+
+    @property
+    def route(self) -> Route:
+        """The route of a connection that is accepted now."""
+        return Route(listen=self.listen, upstream=self.upstream)
+
+    def received_bytes(self, stream: Stream) -> int:
+        """Count what came of one direction, over all routes."""
+        return sum(meters[stream].received for meters in self.meters.values())
 
     def enable(self) -> None:
         """Listen. Raises OSError, and stays disabled, if the port cannot be had."""
@@ -81,6 +117,11 @@ class Proxy:
         self.upstream = upstream
         self._cut()
 
+    def speak(self, what: Speaks) -> None:
+        """Take the bytes of new connections for something else, and close the open ones."""
+        self.speaks = what
+        self._cut()
+
     def move(self, listen: str, address: Address) -> None:
         """Take another port, disabled; the old one is free afterwards."""
         self.delete()
@@ -98,11 +139,17 @@ class Proxy:
 
     def _accepted(self, client: socket.socket) -> None:
         self.connections_total += 1
+        number = self.connections_total
+        meters = self.meters.get(self.route)
+        if meters is None:
+            meters = self.meters[self.route] = {stream: Meter() for stream in Stream}
+        is_http = self.speaks is Speaks.HTTP
         connection = Connection(
             toxics=self.toxics,
             timer=self._around.timer,
-            meters=self.meters,
-            draws=self._draws(self.connections_total),
+            meters=meters,
+            draws=self._draws(number),
+            conversation=Conversation(self.rules, self._rule_draws(number)) if is_http else None,
             over=self._connections.discard,
         )
         self._connections.add(connection)
@@ -152,5 +199,13 @@ class Proxy:
 
         def draws(toxic: NamedToxic) -> Random:
             return Random(f"{self._around.seed}/{self.name}/{number}/{toxic.stream}/{toxic.name}")
+
+        return draws
+
+    def _rule_draws(self, number: int) -> Callable[[Rule], Random]:
+        """Give each rule its own draws in connection `number`."""
+
+        def draws(rule: Rule) -> Random:
+            return Random(f"{self._around.seed}/{self.name}/{number}/http/{rule.name}")
 
         return draws

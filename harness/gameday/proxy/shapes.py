@@ -1,17 +1,14 @@
 """The JSON of the API: what a call may say, and what it is answered.
 
-Names are read as Go reads them, without regard to case, and null is the same as nothing. What
-Toxiproxy would silently ignore is refused: a misspelt name that does nothing is a fault that is not
-there.
+What Toxiproxy would silently ignore is refused.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from difflib import get_close_matches
 
 from gameday.proxy.address import BadAddress, parse_address
-from gameday.proxy.proxy import Proxy
+from gameday.proxy.json_body import kind_of, parse_json, read_fields, read_share, read_text
+from gameday.proxy.proxy import Proxy, Speaks
 from gameday.proxy.refusal import Refusal
 from gameday.proxy.toxic_chain import NamedToxic
 from gameday.proxy.toxics import TOXICS, Toxic
@@ -28,7 +25,7 @@ __all__ = [
 ]
 
 # "toxics" and "Logger" are in every answer, and clients send back what they were given.
-_PROXY_NAMES = ("name", "listen", "upstream", "enabled", "toxics", "logger")
+_PROXY_NAMES = ("name", "listen", "upstream", "enabled", "toxics", "logger", "protocol")
 _TOXIC_NAMES = ("name", "type", "stream", "toxicity", "attributes")
 
 
@@ -40,6 +37,7 @@ class ProxyChange:
     listen: str | None = None
     upstream: str | None = None
     enabled: bool | None = None
+    protocol: Speaks | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +50,7 @@ class ToxicChange:
 
 def proxy_shape(proxy: Proxy) -> dict[str, object]:
     """Write `proxy` with its toxics."""
-    return {
+    shape: dict[str, object] = {
         "name": proxy.name,
         "listen": proxy.listen,
         "upstream": proxy.upstream,
@@ -61,6 +59,9 @@ def proxy_shape(proxy: Proxy) -> dict[str, object]:
         "Logger": {},
         "toxics": [toxic_shape(toxic) for toxic in proxy.toxics.listed()],
     }
+    if proxy.speaks is not Speaks.TCP:
+        shape["protocol"] = proxy.speaks.value
+    return shape
 
 
 def toxic_shape(toxic: NamedToxic) -> dict[str, object]:
@@ -77,18 +78,18 @@ def toxic_shape(toxic: NamedToxic) -> dict[str, object]:
 
 def read_proxy(body: bytes) -> ProxyChange:
     """Read what a call says about one proxy."""
-    return _proxy_change(_mapping(_parse(body), _PROXY_NAMES, "a proxy"))
+    return _proxy_change(read_fields(parse_json(body), _PROXY_NAMES, "a proxy"))
 
 
 def read_proxies(body: bytes) -> list[ProxyChange]:
     """Read a list of proxies to create, each with a name and an upstream."""
-    value = _parse(body)
+    value = parse_json(body)
     if not isinstance(value, list):
-        raise Refusal(f"bad request body: wanted a list of proxies, got {_kind_of(value)}", 400)
+        raise Refusal(f"bad request body: wanted a list of proxies, got {kind_of(value)}", 400)
     changes: list[ProxyChange] = []
     items: list[object] = value
     for number, item in enumerate(items, start=1):
-        change = _proxy_change(_mapping(item, _PROXY_NAMES, f"proxy {number}"))
+        change = _proxy_change(read_fields(item, _PROXY_NAMES, f"proxy {number}"))
         for name, given in (("name", change.name), ("upstream", change.upstream)):
             if not given:
                 raise Refusal(f"missing required field: {name} at proxy {number}", 400)
@@ -98,35 +99,35 @@ def read_proxies(body: bytes) -> list[ProxyChange]:
 
 def read_toxic_new(body: bytes) -> NamedToxic:
     """Read a toxic to add: downstream, and in every connection, unless it says otherwise."""
-    given = _mapping(_parse(body), _TOXIC_NAMES, "a toxic")
-    stream = _text(given, "stream")
+    given = read_fields(parse_json(body), _TOXIC_NAMES, "a toxic")
+    stream = read_text(given, "stream")
     stream = "downstream" if stream is None else stream
     if stream.lower() not in ("upstream", "downstream"):
         raise Refusal("stream was invalid, can be either upstream or downstream", 400)
-    kind = _text(given, "type") or ""
+    kind = read_text(given, "type") or ""
     if kind not in TOXICS:
         raise Refusal("invalid toxic type", 400)
     return NamedToxic(
-        name=_text(given, "name") or f"{kind}_{stream}",
+        name=read_text(given, "name") or f"{kind}_{stream}",
         kind=kind,
         stream_text=stream,
-        toxicity=_toxicity(given, 1.0),
+        toxicity=read_share(given, "toxicity", 1.0),
         attributes=_made(kind, _named_attributes(kind, given.get("attributes"))),
     )
 
 
 def read_toxic_change(body: bytes, toxic: NamedToxic) -> ToxicChange:
     """Read what becomes of `toxic`; it keeps what the call does not name."""
-    given = _mapping(_parse(body), _TOXIC_NAMES, "a toxic")
+    given = read_fields(parse_json(body), _TOXIC_NAMES, "a toxic")
     fixed = {"name": toxic.name, "type": toxic.kind, "stream": toxic.stream_text}
     for name, value in fixed.items():
-        asked = _text(given, name)
+        asked = read_text(given, name)
         if asked is not None and asked != value:
             raise Refusal(f"bad request body: {name} is {value!r} and cannot change", 400)
     kept = toxic.attributes.values()
     named = _named_attributes(toxic.kind, given.get("attributes"))
     return ToxicChange(
-        toxicity=_toxicity(given, toxic.toxicity),
+        toxicity=read_share(given, "toxicity", toxic.toxicity),
         attributes=_made(toxic.kind, {**kept, **named}),
     )
 
@@ -134,71 +135,31 @@ def read_toxic_change(body: bytes, toxic: NamedToxic) -> ToxicChange:
 def _proxy_change(given: Mapping[str, object]) -> ProxyChange:
     enabled = given.get("enabled")
     if enabled is not None and not isinstance(enabled, bool):
-        raise Refusal(f"bad request body: enabled is a boolean, got {_kind_of(enabled)}", 400)
-    upstream = _text(given, "upstream")
+        raise Refusal(f"bad request body: enabled is a boolean, got {kind_of(enabled)}", 400)
+    upstream = read_text(given, "upstream")
     if upstream:
         try:
             parse_address(upstream)
         except BadAddress as error:
             raise Refusal(f"bad request body: upstream: {error}", 400) from error
+    protocol = read_text(given, "protocol")
+    if protocol not in (None, *Speaks):
+        wanted = ", ".join(Speaks)
+        raise Refusal(f"bad request body: protocol is {protocol!r}; known: {wanted}", 400)
     return ProxyChange(
-        name=_text(given, "name"),
-        listen=_text(given, "listen"),
+        name=read_text(given, "name"),
+        listen=read_text(given, "listen"),
         upstream=upstream,
         enabled=enabled,
+        protocol=None if protocol is None else Speaks(protocol),
     )
-
-
-def _parse(body: bytes) -> object:
-    if not body.strip():
-        raise Refusal("bad request body: EOF", 400)
-    try:
-        value: object = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise Refusal(f"bad request body: {error}", 400) from error
-    return value
-
-
-def _mapping(value: object, known: tuple[str, ...], what: str) -> dict[str, object]:
-    """Take the fields of a JSON object whose every name is in `known`."""
-    if not isinstance(value, dict):
-        raise Refusal(f"bad request body: wanted {what} as an object, got {_kind_of(value)}", 400)
-    fold = {name.lower(): name for name in known}
-    given: dict[str, object] = {}
-    for key, item in value.items():
-        name = fold.get(str(key).lower())
-        if name is None:
-            nearest = get_close_matches(str(key), known, n=1)
-            hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
-            raise Refusal(
-                f"bad request body: {what} has no {key!r}; known: {', '.join(known)}{hint}", 400
-            )
-        if item is not None:
-            given[name] = item
-    return given
-
-
-def _text(given: Mapping[str, object], name: str) -> str | None:
-    value = given.get(name)
-    if value is not None and not isinstance(value, str):
-        raise Refusal(f"bad request body: {name} is a string, got {_kind_of(value)}", 400)
-    return value
-
-
-def _toxicity(given: Mapping[str, object], default: float) -> float:
-    value = given.get("toxicity", default)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise Refusal(f"bad request body: toxicity is a number, got {_kind_of(value)}", 400)
-    if not 0 <= value <= 1:
-        raise Refusal(f"bad request body: toxicity is {value}; wanted 0 to 1", 400)
-    return float(value)
 
 
 def _named_attributes(kind: str, value: object) -> dict[str, object]:
     if value is None:
         return {}
     known = tuple(field.name for field in fields(TOXICS[kind]))
-    return _mapping(value, known, f"the attributes of {kind}")
+    return read_fields(value, known, f"the attributes of {kind}")
 
 
 def _made(kind: str, values: Mapping[str, object]) -> Toxic:
@@ -206,11 +167,3 @@ def _made(kind: str, values: Mapping[str, object]) -> Toxic:
         return TOXICS[kind].made(values)
     except ValueError as error:
         raise Refusal(f"bad request body: {kind}: {error}", 400) from error
-
-
-def _kind_of(value: object) -> str:
-    if value is None:
-        return "null"
-    if isinstance(value, dict | list):
-        return "an object" if isinstance(value, dict) else "an array"
-    return json.dumps(value)

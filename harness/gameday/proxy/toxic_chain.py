@@ -6,9 +6,11 @@ from random import Random
 from typing import Protocol
 
 from gameday.proxy.refusal import Refusal
-from gameday.proxy.toxics import Toxic
+from gameday.proxy.toxics import Tally, Toxic
 
 __all__ = ["NamedToxic", "Stream", "ToxicChain"]
+
+_TALLIES_KEPT = 1000
 
 
 class Stream(Enum):
@@ -21,7 +23,7 @@ class Stream(Enum):
 class NamedToxic:
     """A toxic of one proxy: its kind and attributes, and how many connections it meets."""
 
-    __slots__ = ("attributes", "kind", "name", "stream", "stream_text", "toxicity")
+    __slots__ = ("attributes", "kind", "name", "stream", "stream_text", "tally", "toxicity")
 
     def __init__(
         self, *, name: str, kind: str, stream_text: str, toxicity: float, attributes: Toxic
@@ -32,6 +34,7 @@ class NamedToxic:
         self.stream = Stream(stream_text.lower())
         self.toxicity = toxicity
         self.attributes = attributes
+        self.tally = Tally()
 
     def meets(self, random: Random) -> bool:
         """Draw whether a connection meets this toxic: once for each, and anew at a change."""
@@ -45,11 +48,15 @@ class _Link(Protocol):
 
     def remove(self, toxic: NamedToxic, chain: "ToxicChain") -> None: ...
 
+    def forget(self, toxic: NamedToxic) -> None: ...
+
 
 class ToxicChain:
     """Every change reaches the open connections before the call returns; none can block it."""
 
     def __init__(self) -> None:
+        self.tallies: dict[str, Tally] = {}
+        """What each toxic did, by name; it outlives the toxic, and goes on with its namesake."""
         self._toxics: list[NamedToxic] = []
         self._links: dict[Stream, set[_Link]] = {stream: set() for stream in Stream}
 
@@ -69,6 +76,9 @@ class ToxicChain:
     def add(self, toxic: NamedToxic) -> None:
         if any(known.name == toxic.name for known in self._toxics):
             raise Refusal("toxic already exists", 409)
+        while toxic.name not in self.tallies and len(self.tallies) >= _TALLIES_KEPT:
+            del self.tallies[next(iter(self.tallies))]
+        toxic.tally = self.tallies.setdefault(toxic.name, toxic.tally)
         self._toxics.append(toxic)
         for link in list(self._links[toxic.stream]):
             link.add(toxic, self)
@@ -81,6 +91,7 @@ class ToxicChain:
         self._toxics.remove(toxic)
         for link in list(self._links[toxic.stream]):
             link.remove(toxic, self)
+            link.forget(toxic)
 
     def clear(self) -> None:
         for toxic in list(self._toxics):

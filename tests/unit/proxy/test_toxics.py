@@ -272,6 +272,40 @@ def test_limit_data_passes_its_bytes_and_closes_once() -> None:
     assert [item for _, item in line.out if isinstance(item, End)] == [End.CLOSE]
 
 
+def test_half_open_swallows_bytes_and_every_end_until_its_removal_resets() -> None:
+    line = Line("half_open")
+    line.stage.data(b"abc")
+    for how in End:
+        line.stage.end(how)
+    line.timer.pass_ms(1_000_000)
+    assert (line.out, line.was_reset_at) == ([], None)
+    line.stage.release()
+    assert line.was_reset_at == 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("kind", "attributes", "delayed", "dropped"),
+    [
+        ("latency", {"latency": 5}, 300, 0),
+        ("latency", {"latency": 0}, 0, 0),
+        ("bandwidth", {"rate": 1}, 300, 0),
+        ("slicer", {"average_size": 100, "delay": 5}, 200, 0),
+        ("slow_close", {"delay": 5}, 0, 0),
+        ("timeout", {"timeout": 0}, 0, 300),
+        ("reset_peer", {"timeout": 5}, 0, 300),
+        ("limit_data", {"bytes": 120}, 0, 180),
+        ("half_open", {}, 0, 300),
+    ],
+)
+def test_a_toxic_counts_the_bytes_that_it_delays_and_drops(
+    kind: str, attributes: dict[str, int], delayed: int, dropped: int
+) -> None:
+    line = Line(kind, **attributes)
+    line.stage.data(b"abc" * 100)
+    tally = line.stage.tally
+    assert (tally.bytes_delayed, tally.bytes_dropped) == (delayed, dropped)
+
+
 @pytest.mark.parametrize(
     ("kind", "values", "message"),
     [
@@ -302,4 +336,5 @@ def test_every_toxic_has_its_attributes_in_the_order_of_the_api() -> None:
         "reset_peer": ["timeout"],
         "slicer": ["average_size", "size_variation", "delay"],
         "limit_data": ["bytes"],
+        "half_open": [],
     }

@@ -38,6 +38,7 @@ class _BandwidthStage(Stage):
 
     def data(self, chunk: bytes) -> None:
         self.held_bytes += len(chunk)
+        self.tally.bytes_delayed += len(chunk)
         self._put(chunk)
 
     def end(self, how: End) -> None:

@@ -61,6 +61,8 @@ class _LatencyStage(Stage):
         now_ns = self.place.timer.now_ns()
         self.held_bytes += size_of(item)
         due_ns = now_ns + self._toxic.delay_ns(self._random)
+        if due_ns > now_ns:
+            self.tally.bytes_delayed += size_of(item)
         self._line.put(Held(item, came_ns=now_ns, due_ns=due_ns))
 
     def _leave(self, item: bytes | End) -> None:

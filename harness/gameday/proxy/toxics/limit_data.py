@@ -29,6 +29,7 @@ class _LimitDataStage(Stage):
         rest = max(0, self._toxic.bytes - self._passed)
         allowed = chunk[:rest]
         self._passed += len(allowed)
+        self.tally.bytes_dropped += len(chunk) - len(allowed)
         if allowed:
             self.outlet.data(allowed)
         if self._passed >= self._toxic.bytes and not self._closed:

@@ -34,6 +34,7 @@ class _ResetPeerStage(Stage):
         self.changed()
 
     def data(self, chunk: bytes) -> None:
+        self.tally.bytes_dropped += len(chunk)
         self._swallowed = True
 
     def end(self, how: End) -> None:

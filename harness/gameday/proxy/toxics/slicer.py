@@ -74,6 +74,8 @@ class _SlicerStage(Stage):
     def _put(self, item: bytes | End) -> None:
         now_ns = self.place.timer.now_ns()
         due_ns = max(now_ns, self._next_ns)
+        if due_ns > now_ns:
+            self.tally.bytes_delayed += size_of(item)
         self._next_ns = due_ns + self._toxic.delay * _MICROSECOND_NS
         self._line.put(Held(item, came_ns=now_ns, due_ns=due_ns))
 

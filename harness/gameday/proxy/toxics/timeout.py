@@ -33,7 +33,7 @@ class _TimeoutStage(Stage):
         self.changed()
 
     def data(self, chunk: bytes) -> None:
-        """Swallow the data."""
+        self.tally.bytes_dropped += len(chunk)
 
     def changed(self) -> None:
         self.drop()

@@ -13,7 +13,7 @@ from typing import ClassVar, Protocol
 
 from gameday.proxy.timer import Timer
 
-__all__ = ["MILLISECOND_NS", "End", "Outlet", "Place", "Stage", "Toxic"]
+__all__ = ["MILLISECOND_NS", "End", "Outlet", "Place", "Stage", "Tally", "Toxic"]
 
 MILLISECOND_NS = 1_000_000
 _INT64_MAX = 2**63 - 1
@@ -25,6 +25,18 @@ class End(Enum):
     EOF = "the source sends no more, and still listens"
     CLOSE = "both sides close in order"
     RESET = "both sides are reset"
+
+
+@dataclass(slots=True)
+class Tally:
+    """What one toxic did so far, over all connections."""
+
+    connections: int = 0
+    """Connections that met it."""
+    bytes_delayed: int = 0
+    """Bytes that it let through later than they came."""
+    bytes_dropped: int = 0
+    """Bytes that never arrive because of it."""
 
 
 class Outlet(Protocol):
@@ -58,6 +70,7 @@ class Stage:
         self.place = place
         self.outlet = outlet
         self.held_bytes = 0
+        self.tally = Tally()
 
     def begin(self) -> None:
         """Called once, when the stage stands in its place."""
