@@ -7,10 +7,12 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
 from gameday.environment.containers import engine_problem
+from gameday.environment.marks import is_dead
 from gameday.environment.reaping import abandoned_runs, owners, reap
 from gameday.errors import GamedayError
 from gameday.planning import Options, find, load, make_plan, scenario_schema
@@ -39,6 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     reaping.add_argument("--run", help="remove all of this run, whoever owns it")
     reaping.set_defaults(act=_reap)
     stop = commands.add_parser("stop", help="stop every run of this host: heal, remove, report")
+    stop.add_argument("--run", help="only this run")
     stop.set_defaults(act=_stop)
     chosen = parser.parse_args(arguments)
     try:
@@ -119,19 +122,25 @@ def _reap(chosen: argparse.Namespace) -> int:
     return _OK
 
 
-def _stop(_: argparse.Namespace) -> int:
+def _stop(chosen: argparse.Namespace) -> int:
     in_docker = engine_problem() is None
-    running = owners(in_docker=in_docker)
-    for run, owner in running.items():
+
+    def running() -> dict[str, str]:
+        found = owners(in_docker=in_docker)
+        return {run: owner for run, owner in found.items() if chosen.run in (None, run)}
+
+    asked = running()
+    for run, owner in asked.items():
         pid = owner.partition("@")[0]
-        if run not in abandoned_runs(in_docker=in_docker) and pid.isdigit():
-            os.kill(int(pid), signal.SIGTERM)
-            _say(f"{run}: asked process {pid} to stop")
+        if owner and not is_dead(owner):
+            with suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGTERM)
+                _say(f"{run}: asked process {pid} to stop")
     give_up = time.monotonic() + _STOP_LIMIT_S
-    while owners(in_docker=in_docker).keys() & running.keys() and time.monotonic() < give_up:
+    while asked.keys() & running().keys() and time.monotonic() < give_up:
         time.sleep(0.1)
-    for run in owners(in_docker=in_docker).keys() & running.keys():
+    for run in asked.keys() & running().keys():
         for what in reap(run, in_docker=in_docker):
             _say(f"{run}: removed {what}")
-    _say("nothing runs" if not running else "stopped")
+    _say("stopped" if asked else "nothing runs")
     return _OK

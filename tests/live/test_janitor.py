@@ -1,4 +1,4 @@
-"""What heals when the harness cannot: the janitor, `gameday reap`, `gameday stop`, the next start."""
+"""What heals when the harness cannot: the janitor, `gameday reap` and `stop`, the next start."""
 
 import json
 import signal
@@ -131,7 +131,9 @@ def wait_for_services(folder: Path) -> Path:
 
 def gameday(*arguments: str) -> str:
     command = [sys.executable, "-m", "gameday", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def test_reap_removes_what_a_killed_run_and_its_killed_janitor_left(
@@ -162,7 +164,8 @@ def test_stop_ends_a_run_that_goes_on(launch: Launch, tmp_path: Path, runtime: s
     process = launch(tmp_path, ["--scenario=redis-restart", f"--gameday-runtime={runtime}"])
     journal = wait_for_services(tmp_path)
     began = time.monotonic()
-    assert "stopped" in gameday("stop")
+    run = journal.read_text().partition(", run ")[2][:8]
+    assert "stopped" in gameday("stop", "--run", run)
     assert time.monotonic() - began < _LIMIT_S
     process.communicate(timeout=_LIMIT_S)
     assert process.returncode == pytest.ExitCode.INTERRUPTED
