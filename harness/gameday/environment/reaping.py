@@ -65,7 +65,9 @@ def owners(*, in_docker: bool) -> dict[str, str]:
     found = {**dict(marked_folders()), **{m.run: m.owner for m in marked_processes()}}
     if in_docker:
         with _engine() as engine:
-            for container in engine.containers.list(all=True, filters={"label": RUN_LABEL}):
+            for container in engine.containers.list(
+                all=True, filters={"label": RUN_LABEL}, ignore_removed=True
+            ):
                 found[container.labels[RUN_LABEL]] = container.labels.get(OWNER_LABEL, "")
             for network in engine.networks.list(filters={"label": RUN_LABEL}):
                 labels: dict[str, str] = (network.attrs or {}).get("Labels") or {}
@@ -95,7 +97,7 @@ def _end_processes(run: str) -> Iterator[str]:
 def _in_engine(engine: "docker.DockerClient", run: str) -> Iterator[tuple[str, Callable[[], None]]]:
     """Yield the name and the removal of each thing that the engine holds for a run."""
     only_ours: dict[str, str | list[str] | bool] = {"label": f"{RUN_LABEL}={run}"}
-    for container in engine.containers.list(all=True, filters=only_ours):
+    for container in engine.containers.list(all=True, filters=only_ours, ignore_removed=True):
         yield f"container {container.name}", partial(container.remove, force=True, v=True)
     for network in engine.networks.list(filters={"label": f"{RUN_LABEL}={run}"}):
         yield f"network {network.name}", network.remove
