@@ -10,6 +10,7 @@ from gameday.model.scenario import Edge
 
 __all__ = [
     "Conversing",
+    "Copious",
     "EdgeProxied",
     "EdgeProxy",
     "EdgeState",
@@ -90,6 +91,14 @@ class Conversing(Protocol):
 
     greeting: bytes
     """What a client may send first, and every server answers at once with a few bytes."""
+
+
+@runtime_checkable
+class Copious(Conversing, Protocol):
+    """A kind of service that can be made to say or to read much, without a trace of it.
+
+    Its greeting may be repeated.
+    """
 
     def download(self, size: int) -> bytes:
         """Return a short question with an answer of at least `size` bytes, then the end."""

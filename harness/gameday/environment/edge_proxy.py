@@ -4,7 +4,6 @@ import socket
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import replace
 
 from gameday.environment.edge_protocol import (
     Conversing,
@@ -29,6 +28,7 @@ class SocketLine:
 
     def __init__(self, endpoint: Endpoint, limit_ns: int) -> None:
         self._socket: socket.socket | None = None
+        self._was_reset = False
         try:
             address = (endpoint.host, endpoint.port)
             self._socket = socket.create_connection(address, timeout=limit_ns / SECOND)
@@ -48,12 +48,10 @@ class SocketLine:
         except TimeoutError:
             return Heard(seen=Seen.SILENT)
         except OSError as error:
-            # An error is told once: what came before it is still to be read.
+            # The system tells it once, and what came before it is still to be read.
             broken = _seen(error)
-        heard = self._listen(asked_ns, limit_ns, to_the_end)
-        if broken is Seen.RESET and heard.seen is Seen.CLOSED:
-            return replace(heard, seen=Seen.RESET)
-        return heard
+        self._was_reset |= broken is Seen.RESET
+        return self._listen(asked_ns, limit_ns, to_the_end)
 
     def listen(self, limit_ns: int, *, to_the_end: bool = False) -> Heard:
         return self._listen(time.monotonic_ns(), limit_ns, to_the_end)
@@ -98,6 +96,9 @@ class SocketLine:
             if not to_the_end:
                 seen = Seen.ANSWERED
                 break
+        self._was_reset |= seen is Seen.RESET
+        if seen is Seen.CLOSED and self._was_reset:
+            seen = Seen.RESET
         return Heard(
             seen=seen, reads=tuple(reads), first_ns=first_ns, last_ns=last_ns, ended_ns=ended_ns
         )

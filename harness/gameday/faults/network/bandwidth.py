@@ -1,0 +1,113 @@
+"""Bandwidth: an edge carries so many bytes a second, or none."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from gameday.environment.edge_protocol import Heard, Route, Seen, Stream
+from gameday.environment.protocol import Checkpoint, Environment
+from gameday.faults.network.blackhole import silence
+from gameday.faults.network.injection import EdgeInjection, Scene, scene_of
+from gameday.faults.network.measuring import answered_again, say
+from gameday.faults.network.settings import Toxics, streams_of
+from gameday.faults.protocol import Injection, Proof
+from gameday.model.clock import SECOND
+from gameday.model.event import Scalar
+from gameday.model.scenario import Hits
+from gameday.model.units import BytesPerS
+
+__all__ = ["Bandwidth"]
+
+_KILOBYTE = 1000
+_MOST_PER_S = 2_000_000
+_LEAST_PAYLOAD = 2_000
+_TOLERANCE = 0.25
+_MARGIN = 1.5
+_PAYLOAD_LIMIT_NS = 15 * SECOND
+_LATE_LIMIT_NS = 2 * SECOND
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bandwidth:
+    """An edge carries at most so many bytes a second; at 0 it stalls. Nothing is lost.
+
+    Mechanism, both environments: a `bandwidth` toxic in each direction asked for.
+    Proof: half a second's worth of bytes, but at least 2 kB, through the front in each of these
+    directions runs at that rate within 25 %, and on the direct way at least half as fast again.
+    At 0: as for a blackhole, three connections are accepted and get no answer within 300 ms.
+    Undo: the toxics are removed, and the same bytes pass half as fast again as was asked for;
+    after a stall an open connection gets the answer that waited (`open_connection_after`).
+    """
+
+    verb: ClassVar[str] = "bandwidth"
+    hits: ClassVar[Hits] = "edge"
+    target: str
+    """The edge, such as "relay -> redis"."""
+    rate_bytes_per_s: BytesPerS
+    """For each direction of each connection: whole kB/s up to 2MB/s; 0kB/s is a stall."""
+    stream: Literal["both", "upstream", "downstream"] = "both"
+
+    def __post_init__(self) -> None:
+        if self.rate_bytes_per_s % _KILOBYTE:
+            raise ValueError("a bandwidth counts whole kB/s")
+        if self.rate_bytes_per_s > _MOST_PER_S:
+            raise ValueError("a bandwidth above 2MB/s cannot be told from none by a short proof")
+
+    def on(self, environment: Environment) -> Injection:
+        stalls = self.rate_bytes_per_s == 0
+        scene = scene_of(environment, self.target, self.verb, copious=not stalls)
+        rate = {"rate": self.rate_bytes_per_s // _KILOBYTE}
+        return EdgeInjection(
+            scene,
+            Toxics(scene.edge, "bandwidth", streams_of(self.stream), rate),
+            asked={"rate_bytes_per_s": self.rate_bytes_per_s, "stream": self.stream},
+            effect=silence if stalls else self._effect,
+            normal=_flows_again if stalls else self._normal,
+        )
+
+    def _effect(self, scene: Scene, checkpoint: Checkpoint) -> Proof:
+        proven = True
+        measured: dict[str, Scalar] = {"tolerance_ratio": _TOLERANCE}
+        asked = self.rate_bytes_per_s
+        for stream in streams_of(self.stream):
+            checkpoint()
+            front = self._rate(scene, Route.FRONT, stream)
+            direct = self._rate(scene, Route.DIRECT, stream)
+            measured |= {
+                f"{stream}_bytes_per_s": front,
+                f"{stream}_direct_bytes_per_s": direct,
+            }
+            # Where the service itself is no faster, the link was not what held the bytes back.
+            proven &= abs(front - asked) <= _TOLERANCE * asked and direct >= _MARGIN * asked
+        return Proof(proven=proven, measured=measured)
+
+    def _normal(self, scene: Scene, checkpoint: Checkpoint) -> Proof:
+        after: Mapping[str, int] = {
+            f"{stream}_bytes_per_s_after": self._rate(scene, Route.FRONT, stream)
+            for stream in streams_of(self.stream)
+        }
+        return Proof(
+            proven=all(rate >= _MARGIN * self.rate_bytes_per_s for rate in after.values()),
+            measured=after,
+        )
+
+    def _rate(self, scene: Scene, route: Route, stream: Stream) -> int:
+        """Return the bytes per second of one exchange; 0 if it did not come to its end."""
+        size = max(self.rate_bytes_per_s // 2, _LEAST_PAYLOAD)
+        talk = scene.copious
+        question = talk.upload(size) if stream == "upstream" else talk.download(size)
+        heard: Heard = say(scene, route, question, _PAYLOAD_LIMIT_NS, to_the_end=True)
+        if heard.seen is not Seen.CLOSED or not heard.last_ns:
+            return 0
+        carried = len(question) if stream == "upstream" else heard.received
+        return carried * SECOND // heard.last_ns
+
+
+def _flows_again(scene: Scene, checkpoint: Checkpoint) -> Proof:
+    """The stall is over; what an open connection was told meanwhile had waited, not gone."""
+    answered = answered_again(scene, checkpoint)
+    if scene.witness is None:
+        return answered
+    late = scene.witness.listen(_LATE_LIMIT_NS).seen
+    measured = {**answered.measured, "open_connection_after": late.value}
+    return Proof(proven=answered.proven, measured=measured)

@@ -1,0 +1,174 @@
+"""One network fault on one edge, from before it is in until it is proven gone."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from gameday.environment.edge_protocol import (
+    Conversing,
+    Copious,
+    EdgeProxied,
+    EdgeProxy,
+    Line,
+    Route,
+    Seen,
+)
+from gameday.environment.protocol import Checkpoint, Environment
+from gameday.errors import EnvironmentRefused
+from gameday.faults.network.settings import Setting
+from gameday.faults.protocol import Proof
+from gameday.model.clock import SECOND
+from gameday.model.event import Scalar
+from gameday.model.result import Window
+from gameday.model.scenario import Edge
+
+__all__ = ["EdgeInjection", "Measure", "Scene", "scene_of"]
+
+_ATTEMPTS = 3
+_OPEN_LIMIT_NS = 2 * SECOND
+_END_LIMIT_NS = SECOND
+_NORMAL_LIMIT_NS = 5 * SECOND
+_PAUSE_S = 0.02
+
+
+@dataclass(slots=True, kw_only=True)
+class Scene:
+    """An edge, how its service is spoken to, and a connection from before the fault."""
+
+    edge: EdgeProxy
+    talk: Conversing
+    witness: Line | None = None
+    """None until something is injected: a dud has none."""
+
+    @property
+    def copious(self) -> Copious:
+        assert isinstance(self.talk, Copious), "scene_of was not asked for it"
+        return self.talk
+
+    def witness_ended(self) -> Seen | None:
+        """Return how the connection from before the fault ended, if there is one."""
+        if self.witness is None:
+            return None
+        return self.witness.listen(_END_LIMIT_NS, to_the_end=True).seen
+
+    def witness_asked(self, limit_ns: int) -> Seen | None:
+        """Return what a greeting over that connection brings."""
+        if self.witness is None:
+            return None
+        return self.witness.ask(self.talk.greeting, limit_ns).seen
+
+
+Measure = Callable[[Scene, Checkpoint], Proof]
+
+
+def scene_of(
+    environment: Environment, target: str, verb: str, *, copious: bool = False, bare: bool = False
+) -> Scene:
+    """Return the scene of an edge "a -> b"; EnvironmentRefused if nothing could be proven there.
+
+    `copious` wants a service that can be made to say much, `bare` a proxy that nothing stands
+    before.
+    """
+    if not isinstance(environment, EdgeProxied):
+        raise EnvironmentRefused(f"{verb}: {environment.runtime} has no proxy for {target}")
+    client, _, service = target.partition(" -> ")
+    edge = environment.edge(Edge(client=client, service=service))
+    talk = edge.talk
+    if talk is None or (copious and not isinstance(talk, Copious)):
+        what = "that carries many bytes" if copious else "to measure with"
+        raise EnvironmentRefused(f"{verb} on {target}: no question to {service} is known {what}")
+    if bare and edge.forwarded:
+        raise EnvironmentRefused(
+            f"{verb} on {target}: this host reaches the proxy through a forwarder only, which "
+            "turns a reset into an orderly end, so that nothing could be proven"
+        )
+    return Scene(edge=edge, talk=talk)
+
+
+class EdgeInjection:
+    """A setting of an edge's proxy: proven by connections through it, never by its own word.
+
+    A busy host can spoil one measurement, so three are tried; a fault that does nothing spoils
+    all of them.
+    """
+
+    def __init__(
+        self,
+        scene: Scene,
+        setting: Setting,
+        *,
+        asked: Mapping[str, Scalar],
+        effect: Measure,
+        normal: Measure,
+    ) -> None:
+        self._scene = scene
+        self._setting = setting
+        self._asked = asked
+        self._effect = effect
+        self._normal = normal
+        self._trouble: EnvironmentRefused | None = None
+
+    @property
+    def undo_text(self) -> str:
+        return self._setting.undo_text
+
+    @property
+    def asked(self) -> Mapping[str, Scalar]:
+        return self._asked
+
+    def inject(self) -> Window:
+        witness = self._scene.edge.open(Route.FRONT, _OPEN_LIMIT_NS)
+        if witness.ask(self._scene.talk.greeting, _OPEN_LIMIT_NS).seen is Seen.ANSWERED:
+            self._scene.witness = witness
+        else:
+            witness.close()
+        called_ns = time.monotonic_ns()
+        self._setting.put()
+        return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
+
+    def prove(self, checkpoint: Checkpoint) -> Proof:
+        attempt = 0
+        while True:
+            attempt += 1
+            checkpoint()
+            proof = self._effect(self._scene, checkpoint)
+            if proof.proven or attempt == _ATTEMPTS:
+                break
+        return Proof(proven=proof.proven, measured={**proof.measured, "attempts": attempt})
+
+    def undo(self) -> Window:
+        called_ns = time.monotonic_ns()
+        try:
+            self._setting.lift()
+        except EnvironmentRefused as error:
+            # Whether that left anything is for the re-reading to say.
+            self._trouble = error
+        else:
+            self._trouble = None
+        return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
+
+    def prove_undone(self, checkpoint: Checkpoint) -> Proof:
+        """Nothing of it is on the server any more, and the proof of the effect fails."""
+        measured: dict[str, Scalar] = {}
+        if self._trouble is not None:
+            measured["undo_error"] = str(self._trouble)
+        try:
+            state = self._scene.edge.state()
+        except EnvironmentRefused as error:
+            return Proof(proven=False, measured={**measured, "error": str(error)})
+        left = self._setting.left(state)
+        measured |= {
+            "proxy_enabled": state.enabled,
+            "toxics_left": ", ".join(left) or "none",
+            "toxics_of_others": len([name for name in state.toxics if name not in left]),
+        }
+        give_up_ns = time.monotonic_ns() + _NORMAL_LIMIT_NS
+        while True:
+            normal = self._normal(self._scene, checkpoint)
+            if normal.proven or time.monotonic_ns() > give_up_ns:
+                break
+            time.sleep(_PAUSE_S)
+        if self._scene.witness is not None:
+            self._scene.witness.close()
+        clean = not left and state.enabled
+        return Proof(proven=clean and normal.proven, measured={**measured, **normal.measured})

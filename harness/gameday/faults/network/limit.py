@@ -1,0 +1,106 @@
+"""Byte limit: connections on an edge end after so many bytes."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from gameday.environment.edge_protocol import Heard, Route, Seen
+from gameday.environment.protocol import Checkpoint, Environment
+from gameday.faults.network.injection import EdgeInjection, Scene, scene_of
+from gameday.faults.network.measuring import ANSWER_LIMIT_NS, answered_again, say
+from gameday.faults.network.settings import Toxics
+from gameday.faults.protocol import Injection, Proof
+from gameday.model.clock import SECOND
+from gameday.model.scenario import Hits
+from gameday.model.units import SizeBytes
+
+__all__ = ["ByteLimit"]
+
+_LEAST = 500
+_MOST = 1_000_000
+_STEPS = 50
+_LIMIT_NS = 10 * SECOND
+_ENDS = (Seen.CLOSED, Seen.RESET)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ByteLimit:
+    """Every connection on an edge ends after so many bytes, in the midst of a message.
+
+    Mechanism, both environments: a `limit_data` toxic; a connection from before counts from
+    when the fault came in. Proof: downstream, an answer of twice as many bytes through the
+    front breaks off at 90 % to 100 % of the limit, and comes whole on the direct way; upstream,
+    a connection on which small questions follow each other ends at the limit within 25 %.
+    Undo: the toxic is removed, and the same answer or questions pass.
+    """
+
+    verb: ClassVar[str] = "byte-limit"
+    hits: ClassVar[Hits] = "edge"
+    target: str
+    """The edge, such as "relay -> redis"."""
+    after_bytes: SizeBytes
+    """500B to 1MB."""
+    stream: Literal["upstream", "downstream"] = "downstream"
+
+    def __post_init__(self) -> None:
+        if not _LEAST <= self.after_bytes <= _MOST:
+            raise ValueError("a byte limit is 500B to 1MB")
+
+    def on(self, environment: Environment) -> Injection:
+        scene = scene_of(environment, self.target, self.verb, copious=True)
+        return EdgeInjection(
+            scene,
+            Toxics(scene.edge, "limit_data", (self.stream,), {"bytes": self.after_bytes}),
+            asked={"after_bytes": self.after_bytes, "stream": self.stream},
+            effect=self._effect,
+            normal=self._normal,
+        )
+
+    def _effect(self, scene: Scene, checkpoint: Checkpoint) -> Proof:
+        if self.stream == "upstream":
+            sent, ended = self._sent(scene)
+            near = abs(sent - self.after_bytes) <= self.after_bytes // 4
+            return Proof(
+                proven=ended in _ENDS and near,
+                measured={"sent_bytes": sent, "seen": ended.value},
+            )
+        front, direct = self._download(scene, Route.FRONT), self._download(scene, Route.DIRECT)
+        limit = self.after_bytes
+        return Proof(
+            proven=front.seen in _ENDS
+            and limit * 9 // 10 <= front.received <= limit < direct.received,
+            measured={
+                "received_bytes": front.received,
+                "direct_bytes": direct.received,
+                "seen": front.seen.value,
+            },
+        )
+
+    def _normal(self, scene: Scene, checkpoint: Checkpoint) -> Proof:
+        if self.stream == "upstream":
+            sent, ended = self._sent(scene)
+            passed = ended is Seen.ANSWERED and sent > self.after_bytes
+            return Proof(proven=passed, measured={"sent_after_bytes": sent})
+        answered = answered_again(scene, checkpoint)
+        received = self._download(scene, Route.FRONT).received
+        return Proof(
+            proven=answered.proven and received > self.after_bytes,
+            measured={**answered.measured, "received_after_bytes": received},
+        )
+
+    def _download(self, scene: Scene, route: Route) -> Heard:
+        question = scene.copious.download(2 * self.after_bytes)
+        return say(scene, route, question, _LIMIT_NS, to_the_end=True)
+
+    def _sent(self, scene: Scene) -> tuple[int, Seen]:
+        """Ask in steps of 2 % of the limit until the line ends, or twice the limit is sent."""
+        greeting = scene.talk.greeting
+        question = greeting * max(1, self.after_bytes // _STEPS // len(greeting))
+        line = scene.edge.open(Route.FRONT, ANSWER_LIMIT_NS)
+        sent, seen = 0, line.opened
+        try:
+            while seen is Seen.ANSWERED and sent < 2 * self.after_bytes:
+                seen = line.ask(question, ANSWER_LIMIT_NS).seen
+                sent += len(question) if seen is Seen.ANSWERED else 0
+        finally:
+            line.close()
+        return sent, seen

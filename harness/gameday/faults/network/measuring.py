@@ -1,0 +1,139 @@
+"""What connections of the harness's own tell of an edge; all of it bounded in time."""
+
+import statistics
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from gameday.environment.edge_protocol import Heard, Route, Seen
+from gameday.environment.protocol import Checkpoint
+from gameday.faults.network.injection import Scene
+from gameday.faults.protocol import Proof
+from gameday.model.clock import MILLISECOND, SECOND
+from gameday.model.event import Scalar
+
+__all__ = [
+    "ANSWER_LIMIT_NS",
+    "SAMPLES",
+    "Added",
+    "added",
+    "answered_again",
+    "close_enough",
+    "greet",
+    "greet_directly",
+    "say",
+    "tolerance_ns",
+]
+
+SAMPLES = 9
+ANSWER_LIMIT_NS = 2 * SECOND
+_CONNECT_LIMIT_NS = SECOND
+_GREETINGS_AFTER = 3
+_SIDE_BY_SIDE_FROM_NS = 250 * MILLISECOND
+"""Longer waits are spent side by side; shorter ones one by one, so as not to measure ourselves."""
+
+
+def tolerance_ns(asked_ns: int) -> int:
+    """How far a measured time may be from what was asked for: 10 %, or 5 ms if that is more."""
+    return max(asked_ns // 10, 5 * MILLISECOND)
+
+
+def close_enough(measured_ns: int | None, asked_ns: int) -> bool:
+    """Tell whether a measured time is what was asked for, within the tolerance."""
+    return measured_ns is not None and abs(measured_ns - asked_ns) <= tolerance_ns(asked_ns)
+
+
+def say(
+    scene: Scene, route: Route, question: bytes, limit_ns: int, *, to_the_end: bool = False
+) -> Heard:
+    """Ask once over a connection of its own; one that cannot be opened says how that went."""
+    line = scene.edge.open(route, _CONNECT_LIMIT_NS)
+    try:
+        if line.opened is not Seen.ANSWERED:
+            return Heard(seen=line.opened)
+        return line.ask(question, limit_ns, to_the_end=to_the_end)
+    finally:
+        line.close()
+
+
+def greet(scene: Scene, limit_ns: int = ANSWER_LIMIT_NS) -> Heard:
+    """Greet the service through the edge's front."""
+    return say(scene, Route.FRONT, scene.talk.greeting, limit_ns)
+
+
+def greet_directly(scene: Scene) -> Heard:
+    """Greet the service past the proxy."""
+    return say(scene, Route.DIRECT, scene.talk.greeting, ANSWER_LIMIT_NS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Added:
+    """What the front adds to the time of an exchange, by the medians of both ways."""
+
+    front_ns: int | None
+    direct_ns: int | None
+    spread_ns: int
+    """From the shortest to the longest through the front."""
+    answered: int
+
+    @property
+    def ns(self) -> int | None:
+        if self.front_ns is None or self.direct_ns is None:
+            return None
+        return self.front_ns - self.direct_ns
+
+    def as_evidence(self) -> Mapping[str, Scalar]:
+        return {
+            "added_ns": self.ns,
+            "front_ns": self.front_ns,
+            "direct_ns": self.direct_ns,
+            "samples": self.answered,
+        }
+
+
+def added(scene: Scene, expected_ns: int, checkpoint: Checkpoint, *, by_end: bool = False) -> Added:
+    """Compare nine exchanges through the front with nine on the direct way.
+
+    An exchange is a greeting and its first answer; `by_end`: from hanging up to the other
+    side's end.
+    """
+    limit_ns = 2 * expected_ns + ANSWER_LIMIT_NS
+
+    def once(route: Route) -> int | None:
+        if not by_end:
+            return say(scene, route, scene.talk.greeting, limit_ns).first_ns
+        line = scene.edge.open(route, _CONNECT_LIMIT_NS)
+        try:
+            if line.ask(scene.talk.greeting, limit_ns).seen is not Seen.ANSWERED:
+                return None
+            return line.hang_up(limit_ns).ended_ns
+        finally:
+            line.close()
+
+    def every(route: Route, at_once: int) -> list[int]:
+        with ThreadPoolExecutor(at_once) as pool:
+            times = pool.map(once, [route] * SAMPLES)
+            return [time_ns for time_ns in times if time_ns is not None]
+
+    direct = every(Route.DIRECT, 1)
+    checkpoint()
+    front = every(Route.FRONT, SAMPLES if expected_ns >= _SIDE_BY_SIDE_FROM_NS else 1)
+    checkpoint()
+    # A sample that did not come back is no sample that was quick: all are wanted.
+    whole = len(front) == len(direct) == SAMPLES
+    return Added(
+        front_ns=round(statistics.median(front)) if whole else None,
+        direct_ns=round(statistics.median(direct)) if whole else None,
+        spread_ns=max(front) - min(front) if front else 0,
+        answered=len(front),
+    )
+
+
+def answered_again(scene: Scene, checkpoint: Checkpoint) -> Proof:
+    """Greetings through the front are answered, each over a new connection."""
+    seen = [greet(scene).seen for _ in range(_GREETINGS_AFTER)]
+    answers = seen.count(Seen.ANSWERED)
+    return Proof(
+        proven=answers == len(seen),
+        measured={"answered_after": answers, "asked_after": len(seen)},
+    )

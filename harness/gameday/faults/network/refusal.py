@@ -1,0 +1,128 @@
+"""Refusals: an edge whose connections are refused, all the time or in turns."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import ClassVar
+
+from gameday.environment.edge_protocol import Seen
+from gameday.environment.protocol import Checkpoint, Environment
+from gameday.faults.network.injection import EdgeInjection, Scene, scene_of
+from gameday.faults.network.measuring import answered_again, greet, greet_directly
+from gameday.faults.network.settings import Closed, Flapping
+from gameday.faults.protocol import Injection, Proof
+from gameday.model.clock import MILLISECOND, SECOND
+from gameday.model.event import Scalar
+from gameday.model.scenario import Hits
+from gameday.model.units import DurationNs, format_duration
+
+__all__ = ["Flap", "Refuse"]
+
+_TRIES = 3
+_LEAST_NS = 200 * MILLISECOND
+_MOST_NS = 10 * SECOND
+_LOOK_LIMIT_NS = 100 * MILLISECOND
+_LOOK_PAUSE_S = 0.004
+_ENDS = (Seen.CLOSED, Seen.RESET)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refuse:
+    """New connections on an edge are refused, and the open ones end.
+
+    Mechanism, both environments: the edge's proxy is disabled, so that nothing listens at its
+    address. Proof: three connects to the front are refused (where only a published port can be
+    reached: accepted by the engine's forwarder and ended without an answer), a connection from
+    before has ended, and the service answers directly. Undo: the proxy is enabled, reads back
+    as enabled, and three greetings over new connections are answered.
+    """
+
+    verb: ClassVar[str] = "refuse"
+    hits: ClassVar[Hits] = "edge"
+    target: str
+    """The edge, such as "relay -> redis"."""
+
+    def on(self, environment: Environment) -> Injection:
+        scene = scene_of(environment, self.target, self.verb)
+        return EdgeInjection(
+            scene, Closed(scene.edge), asked={}, effect=self._effect, normal=answered_again
+        )
+
+    def _effect(self, scene: Scene, checkpoint: Checkpoint) -> Proof:
+        refusals = (Seen.REFUSED, *_ENDS) if scene.edge.forwarded else (Seen.REFUSED,)
+        seen = [greet(scene).seen for _ in range(_TRIES)]
+        witness = scene.witness_ended()
+        directly = greet_directly(scene).seen
+        refused = sum(one in refusals for one in seen)
+        return Proof(
+            proven=refused == _TRIES
+            and directly is Seen.ANSWERED
+            and (witness is None or witness in _ENDS),
+            measured={
+                "connects": _TRIES,
+                "refused": refused,
+                "seen": seen[-1].value,
+                "open_connection": witness,
+                "direct": directly.value,
+            },
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flap:
+    """An edge is refused and served in turns, beginning with a refusal.
+
+    Mechanism, both environments: a thread of the harness disables and enables the edge's proxy
+    on a fixed schedule, for at most 10 min. Proof: connections every few milliseconds see one
+    whole time down and one whole time up, each as long as asked for within 10 % or 50 ms.
+    Undo: the thread has ended, the proxy is enabled, and three greetings are answered.
+    """
+
+    verb: ClassVar[str] = "flap"
+    hits: ClassVar[Hits] = "edge"
+    target: str
+    """The edge, such as "relay -> redis"."""
+    down_ns: DurationNs
+    """200ms to 10s."""
+    up_ns: DurationNs
+    """200ms to 10s."""
+
+    def __post_init__(self) -> None:
+        if not all(_LEAST_NS <= one <= _MOST_NS for one in (self.down_ns, self.up_ns)):
+            least, most = format_duration(_LEAST_NS), format_duration(_MOST_NS)
+            raise ValueError(f"down and up are {least} to {most} each")
+
+    def on(self, environment: Environment) -> Injection:
+        scene = scene_of(environment, self.target, self.verb)
+        setting = Flapping(scene.edge, down_ns=self.down_ns, up_ns=self.up_ns)
+        asked: Mapping[str, Scalar] = {"down_ns": self.down_ns, "up_ns": self.up_ns}
+        return EdgeInjection(
+            scene, setting, asked=asked, effect=self._effect, normal=answered_again
+        )
+
+    def _effect(self, scene: Scene, checkpoint: Checkpoint) -> Proof:
+        """Look until three changes have been seen: between them lie one time up and one down."""
+        give_up_ns = time.monotonic_ns() + 2 * (self.down_ns + self.up_ns) + SECOND
+        changes: list[tuple[int, bool]] = []
+        up: bool | None = None
+        while len(changes) < 3 and time.monotonic_ns() < give_up_ns:
+            checkpoint()
+            now_ns = time.monotonic_ns()
+            was, up = up, greet(scene, _LOOK_LIMIT_NS).seen is Seen.ANSWERED
+            if was is not None and was is not up:
+                changes.append((now_ns, up))
+            time.sleep(_LOOK_PAUSE_S)
+        spans = {
+            begins_up: later_ns - at_ns for (at_ns, begins_up), (later_ns, _) in pairwise(changes)
+        }
+        down_ns, up_ns = spans.get(False), spans.get(True)
+        return Proof(
+            proven=_as_long(down_ns, self.down_ns) and _as_long(up_ns, self.up_ns),
+            measured={"down_ns": down_ns, "up_ns": up_ns, "changes": len(changes)},
+        )
+
+
+def _as_long(measured_ns: int | None, asked_ns: int) -> bool:
+    within_ns = max(asked_ns // 10, 50 * MILLISECOND)
+    return measured_ns is not None and abs(measured_ns - asked_ns) <= within_ns

@@ -1,0 +1,164 @@
+"""What is set on the proxy of an edge, and taken off again whatever state it is in."""
+
+import itertools
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Protocol
+
+from gameday.environment.edge_protocol import EdgeProxy, EdgeState, Stream
+from gameday.errors import EnvironmentRefused
+from gameday.model.clock import MINUTE, SECOND
+
+__all__ = ["Closed", "Flapping", "Setting", "Toxics", "streams_of"]
+
+_FLAPPING_LIMIT_NS = 10 * MINUTE
+_JOIN_LIMIT_S = 15.0
+
+_numbers = itertools.count(1)
+
+
+def streams_of(words: str) -> tuple[Stream, ...]:
+    """Return the directions that "both", "upstream" or "downstream" stands for."""
+    match words:
+        case "upstream":
+            return ("upstream",)
+        case "downstream":
+            return ("downstream",)
+        case _:
+            return ("upstream", "downstream")
+
+
+class Setting(Protocol):
+    """Something that is put on an edge and lifted again."""
+
+    @property
+    def undo_text(self) -> str: ...
+
+    def put(self) -> None: ...
+
+    def lift(self) -> None:
+        """Take it off, however much of it is on; twice is harmless."""
+        ...
+
+    def left(self, state: EdgeState) -> tuple[str, ...]:
+        """Return what of it is still on, by what the server reports."""
+        ...
+
+
+class Toxics:
+    """Toxics of one kind, in one or both directions, under names of their own."""
+
+    def __init__(
+        self,
+        edge: EdgeProxy,
+        kind: str,
+        streams: Sequence[Stream],
+        attributes: Mapping[str, int],
+        *,
+        cut_open: bool = False,
+    ) -> None:
+        self._edge = edge
+        self._kind = kind
+        self._attributes = attributes
+        self._cut_open = cut_open
+        # Chosen before the first call: one that was never answered may have added its toxic.
+        number = next(_numbers)
+        self._names = {stream: f"{kind}_{stream}_{number}" for stream in streams}
+
+    @property
+    def undo_text(self) -> str:
+        return f"remove the toxics {', '.join(self._names.values())}"
+
+    def put(self) -> None:
+        for stream, name in self._names.items():
+            self._edge.add(name, self._kind, stream, self._attributes)
+        if self._cut_open:
+            self._edge.disable()
+            self._edge.enable()
+
+    def lift(self) -> None:
+        if self._cut_open:
+            self._edge.enable()
+        for name in self._names.values():
+            try:
+                self._edge.remove(name)
+            except EnvironmentRefused:
+                # A toxic that waits for its reader blocks its own removal; without connections
+                # there is no reader to wait for.
+                with suppress(EnvironmentRefused):
+                    self._edge.disable()
+                try:
+                    self._edge.remove(name)
+                finally:
+                    self._edge.enable()
+
+    def left(self, state: EdgeState) -> tuple[str, ...]:
+        return tuple(name for name in self._names.values() if name in state.toxics)
+
+
+class Closed:
+    """The proxy is disabled: it refuses, and open connections end."""
+
+    undo_text = "enable the proxy"
+
+    def __init__(self, edge: EdgeProxy) -> None:
+        self._edge = edge
+
+    def put(self) -> None:
+        self._edge.disable()
+
+    def lift(self) -> None:
+        self._edge.enable()
+
+    def left(self, state: EdgeState) -> tuple[str, ...]:
+        return () if state.enabled else ("the proxy is disabled",)
+
+
+class Flapping:
+    """The proxy is disabled and enabled in turns by a thread, within a limit."""
+
+    undo_text = "stop the flapping and enable the proxy"
+
+    def __init__(self, edge: EdgeProxy, *, down_ns: int, up_ns: int) -> None:
+        self._edge = edge
+        self._down_ns = down_ns
+        self._up_ns = up_ns
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self.trouble: EnvironmentRefused | None = None
+
+    def put(self) -> None:
+        self._edge.disable()
+        self._thread = threading.Thread(target=self._flap, name="flap", daemon=True)
+        self._thread.start()
+
+    def lift(self) -> None:
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join(_JOIN_LIMIT_S)
+        self._edge.enable()
+
+    def left(self, state: EdgeState) -> tuple[str, ...]:
+        if self._thread is not None and self._thread.is_alive():
+            return ("the thread that flaps does not end",)
+        return ()
+
+    def _flap(self) -> None:
+        """Keep to a schedule, so that what the calls take does not add up."""
+        next_ns = time.monotonic_ns()
+        give_up_ns = next_ns + _FLAPPING_LIMIT_NS
+        try:
+            while next_ns < give_up_ns:
+                next_ns += self._down_ns
+                if self._stop.wait(max(0, next_ns - time.monotonic_ns()) / SECOND):
+                    return
+                self._edge.enable()
+                next_ns += self._up_ns
+                if self._stop.wait(max(0, next_ns - time.monotonic_ns()) / SECOND):
+                    return
+                self._edge.disable()
+            self._edge.enable()
+        except EnvironmentRefused as error:
+            self.trouble = error

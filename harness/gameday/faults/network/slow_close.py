@@ -1,0 +1,74 @@
+"""Slow close: the end of a connection on an edge arrives late."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from gameday.environment.protocol import Checkpoint, Environment
+from gameday.faults.network.injection import EdgeInjection, Scene, scene_of
+from gameday.faults.network.measuring import added, close_enough, tolerance_ns
+from gameday.faults.network.settings import Toxics, streams_of
+from gameday.faults.protocol import Injection, Proof
+from gameday.model.clock import MILLISECOND, SECOND
+from gameday.model.scenario import Hits
+from gameday.model.units import DurationNs
+
+__all__ = ["SlowClose"]
+
+_LEAST_NS = 10 * MILLISECOND
+_MOST_NS = 4 * SECOND
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlowClose:
+    """Data on an edge passes at once, and the end of a connection later.
+
+    Mechanism, both environments: a `slow_close` toxic in each direction asked for.
+    Proof: a client that hangs up after an answer sees the other side's end later than on the
+    direct way, by the sum over the directions within 10 % or 5 ms (medians of nine).
+    Undo: the toxics are removed, and the same median is below half of what was asked for.
+    """
+
+    verb: ClassVar[str] = "slow-close"
+    hits: ClassVar[Hits] = "edge"
+    target: str
+    """The edge, such as "relay -> redis"."""
+    delay_ns: DurationNs
+    """For each direction; whole milliseconds, 10ms to 4s."""
+    stream: Literal["both", "upstream", "downstream"] = "downstream"
+
+    def __post_init__(self) -> None:
+        if not _LEAST_NS <= self.delay_ns <= _MOST_NS or self.delay_ns % MILLISECOND:
+            raise ValueError("the delay of a slow close is 10ms to 4s in whole milliseconds")
+
+    def on(self, environment: Environment) -> Injection:
+        scene = scene_of(environment, self.target, self.verb)
+        delay = {"delay": self.delay_ns // MILLISECOND}
+        return EdgeInjection(
+            scene,
+            Toxics(scene.edge, "slow_close", streams_of(self.stream), delay),
+            asked={
+                "delay_ns": self.delay_ns,
+                "stream": self.stream,
+                "total_ns": self._total_ns,
+            },
+            effect=self._effect,
+            normal=self._normal,
+        )
+
+    @property
+    def _total_ns(self) -> int:
+        return self.delay_ns * len(streams_of(self.stream))
+
+    def _effect(self, scene: Scene, checkpoint: Checkpoint) -> Proof:
+        seen = added(scene, self._total_ns, checkpoint, by_end=True)
+        return Proof(
+            proven=close_enough(seen.ns, self._total_ns),
+            measured={**seen.as_evidence(), "tolerance_ns": tolerance_ns(self._total_ns)},
+        )
+
+    def _normal(self, scene: Scene, checkpoint: Checkpoint) -> Proof:
+        seen = added(scene, 0, checkpoint, by_end=True)
+        return Proof(
+            proven=seen.ns is not None and seen.ns < self._total_ns // 2,
+            measured={"added_after_ns": seen.ns},
+        )
