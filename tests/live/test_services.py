@@ -1,0 +1,170 @@
+"""Each kind of service in both environments: killed, it comes back at its front with its data."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NoReturn, Protocol
+
+import pika
+import psycopg
+import pytest
+import redis
+
+from gameday.environment.protocol import Endpoint, Environment, Surroundings
+from gameday.environment.services.postgres import postgres_login
+from gameday.environment.services.rabbitmq import rabbitmq_login
+from gameday.faults.kill import Kill
+from gameday.loading import load_target
+from gameday.model.scenario import Edge, ServiceSpec, Target
+from gameday.planning import vocabulary
+from gameday.resources import bundled
+
+pytestmark = pytest.mark.live
+
+
+@pytest.fixture(scope="module")
+def target() -> Target:
+    return load_target(bundled("targets") / "stores" / "target.yaml", vocabulary())
+
+
+@pytest.fixture(scope="module", params=["process", "docker"])
+def environment(
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    missing: Callable[[str], NoReturn],
+    target: Target,
+) -> Iterator[Environment]:
+    """The target `stores`, started once in each environment; nothing may be left of it."""
+    logs = tmp_path_factory.mktemp("logs")
+    made = make(str(request.param), target, logs, request, missing)
+    try:
+        made.start(lambda *_: None, lambda: None)
+        yield made
+    finally:
+        made.stop()
+    assert made.leftovers() == ()
+
+
+def make(
+    runtime: str,
+    target: Target,
+    logs: Path,
+    request: pytest.FixtureRequest,
+    missing: Callable[[str], NoReturn],
+) -> Environment:
+    given = Surroundings(
+        run=f"s{os.getpid()}",
+        target=target,
+        logs=logs,
+        seed=1,
+        proxy="toxiproxy" if runtime == "docker" else "own",
+    )
+    made: Environment
+    if runtime == "docker":
+        request.getfixturevalue("docker_engine")
+        from gameday.environment.containers import ContainerEnvironment
+
+        made = ContainerEnvironment(given)
+    else:
+        from gameday.environment.processes import ProcessEnvironment
+
+        made = ProcessEnvironment(given)
+    if made.missing():
+        missing("; ".join(made.missing()))
+    return made
+
+
+class RedisWord:
+    """A word in Redis."""
+
+    def write(self, spec: ServiceSpec, front: Endpoint, word: str) -> None:
+        with redis.Redis(host=front.host, port=front.port) as client:
+            client.set("word", word)
+
+    def read(self, spec: ServiceSpec, front: Endpoint) -> str:
+        with redis.Redis(host=front.host, port=front.port) as client:
+            return bytes(client.get("word") or b"").decode()
+
+
+class PostgresWord:
+    """A word in PostgreSQL."""
+
+    def write(self, spec: ServiceSpec, front: Endpoint, word: str) -> None:
+        with self.connect(spec, front) as connection:
+            connection.execute("CREATE TABLE words (word text)")
+            connection.execute("INSERT INTO words VALUES (%s)", (word,))
+
+    def read(self, spec: ServiceSpec, front: Endpoint) -> str:
+        with self.connect(spec, front) as connection:
+            (row,) = connection.execute("SELECT word FROM words").fetchall()
+            return str(row[0])
+
+    @staticmethod
+    def connect(spec: ServiceSpec, front: Endpoint) -> "psycopg.Connection[tuple[object, ...]]":
+        return psycopg.connect(
+            host=front.host, port=front.port, connect_timeout=5, **postgres_login(spec)
+        )
+
+
+class RabbitWord:
+    """A word in RabbitMQ."""
+
+    def write(self, spec: ServiceSpec, front: Endpoint, word: str) -> None:
+        with self.connect(spec, front) as connection:
+            channel = connection.channel()
+            channel.confirm_delivery()
+            channel.queue_declare("words", durable=True)
+            persistent = pika.BasicProperties(delivery_mode=2)  # type: ignore[no-untyped-call]
+            channel.basic_publish("", "words", word.encode(), persistent, mandatory=True)
+
+    def read(self, spec: ServiceSpec, front: Endpoint) -> str:
+        with self.connect(spec, front) as connection:
+            _, _, body = connection.channel().basic_get("words", auto_ack=True)
+            return (body or b"").decode()
+
+    @staticmethod
+    def connect(spec: ServiceSpec, front: Endpoint) -> pika.BlockingConnection:
+        return pika.BlockingConnection(
+            pika.ConnectionParameters(
+                host=front.host,
+                port=front.port,
+                credentials=pika.PlainCredentials(*rabbitmq_login(spec)),
+            )
+        )
+
+
+class Store(Protocol):
+    """A kind of service that keeps a word, written and read through its front."""
+
+    def write(self, spec: ServiceSpec, front: Endpoint, word: str) -> None: ...
+
+    def read(self, spec: ServiceSpec, front: Endpoint) -> str: ...
+
+
+WORDS: dict[str, Store] = {
+    "redis": RedisWord(),
+    "postgres": PostgresWord(),
+    "rabbitmq": RabbitWord(),
+}
+
+
+@pytest.mark.parametrize("name", WORDS)
+def test_a_killed_store_is_back_at_its_front_with_what_it_confirmed(
+    environment: Environment, name: str
+) -> None:
+    edge = Edge(client="client", service=name)
+    front, spec = environment.front(edge), environment.service(name).spec
+    store = WORDS[name]
+    store.write(spec, front, f"kept by {name}")
+    killing = Kill(target=name).on(environment)
+    try:
+        killing.inject()
+        effect = killing.prove(lambda: None)
+    finally:
+        killing.undo()
+        undone = killing.prove_undone(lambda: None)
+    assert effect.proven, effect.measured
+    assert effect.measured["exit_code"] == 137
+    assert undone.proven, undone.measured
+    assert environment.front(edge) == front
+    assert store.read(spec, front) == f"kept by {name}"
