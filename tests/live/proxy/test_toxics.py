@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import struct
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -183,3 +184,49 @@ def test_reset_peer_resets_an_open_idle_connection_on_both_sides(
         for side in (ours, theirs):
             with pytest.raises(ConnectionResetError):
                 side.recv(1)
+
+
+def test_half_open_loses_one_direction_and_nobody_is_told(
+    own: Server, upstream: Upstream, client: Connect
+) -> None:
+    with client(own.create(upstream.address)) as ours:
+        theirs = upstream.accept()
+        own.toxic("half_open", "upstream")
+        ours.sendall(b"lost")
+        theirs.sendall(b"still here")
+        assert ours.recv(10) == b"still here"
+        ours.shutdown(socket.SHUT_WR)
+        theirs.settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            theirs.recv(1)
+        theirs.sendall(b"and here")
+        assert ours.recv(8) == b"and here"
+
+
+def test_a_receiver_of_a_half_open_connection_outlives_a_sender_that_is_gone(
+    own: Server, upstream: Upstream, client: Connect
+) -> None:
+    with client(own.create(upstream.address)) as ours:
+        theirs = upstream.accept()
+        own.toxic("half_open", "upstream")
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        ours.close()
+        theirs.settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            theirs.recv(1)
+
+
+def test_removing_half_open_resets_the_connections_that_met_it(
+    own: Server, upstream: Upstream, client: Connect
+) -> None:
+    address = own.create(upstream.address)
+    with client(address) as ours:
+        theirs = upstream.accept()
+        own.toxic("half_open", "upstream")
+        assert own.call("DELETE", "/proxies/p/toxics/half_open_upstream")[0] == 204
+        for side in (ours, theirs):
+            with pytest.raises(ConnectionResetError):
+                side.recv(1)
+    with client(address) as ours:
+        ours.sendall(b"x")
+        assert upstream.accept().recv(1) == b"x"
