@@ -142,7 +142,7 @@ def pytest_runtest_makereport(
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Show the verdicts of scenarios that ran in other processes, where nobody saw them."""
     config = terminalreporter.config
-    if not getattr(config.option, "dist", "no") or config.option.dist == "no":
+    if getattr(config.option, "dist", "no") == "no":  # the option is there only with xdist
         return
     for reports in terminalreporter.stats.values():
         for report in reports:

@@ -200,7 +200,7 @@ def test_a_signal_at_any_moment_leaves_nothing_but_the_journal(
     events = [json.loads(line) for line in journal.read_text().splitlines()]
     assert "nothing is left" in events[-1]["text"]
     assert [child for child in family if child.is_running()] == []
-    assert leftovers_in_docker(done.runs[0]) == []
+    assert leftovers_in_docker(journal) == []
 
 
 def wait_for_phase(folder: Path, phase: str, process: "subprocess.Popen[str]") -> Path:
@@ -214,17 +214,18 @@ def wait_for_phase(folder: Path, phase: str, process: "subprocess.Popen[str]") -
     pytest.fail(f"never came to {phase}:\n{process.communicate()[0]}")
 
 
-def leftovers_in_docker(folder: Path) -> list[str]:
-    """Return what carries the label of any run, by the engine's own client."""
+def leftovers_in_docker(journal: Path) -> list[str]:
+    """Return what carries the label of the journal's run, by the engine's own client."""
     import docker
 
-    if json.loads((folder / "plan.json").read_text())["runtime"] != "docker":
+    if json.loads((journal.parent / "plan.json").read_text())["runtime"] != "docker":
         return []
+    label = f"gameday.run={journal.read_text().partition(', run ')[2][:8]}"
     client = docker.from_env(timeout=30)
     try:
-        only_ours: dict[str, str | list[str] | bool] = {"label": "gameday.run"}
+        only_ours: dict[str, str | list[str] | bool] = {"label": label}
         left = [str(c.name) for c in client.containers.list(all=True, filters=only_ours)]
-        left += [str(n.name) for n in client.networks.list(filters={"label": "gameday.run"})]
+        left += [str(n.name) for n in client.networks.list(filters={"label": label})]
         return left
     finally:
         client.close()
