@@ -103,7 +103,8 @@ class Flap:
 
     def _effect(self, scene: Scene, checkpoint: Checkpoint) -> Proof:
         """Look until three changes have been seen: between them lie one time up and one down."""
-        give_up_ns = time.monotonic_ns() + 2 * (self.down_ns + self.up_ns) + SECOND
+        patience_ns = max(self.down_ns, self.up_ns) + SECOND // 2
+        give_up_ns = time.monotonic_ns() + patience_ns
         changes: list[tuple[int, bool]] = []
         up: bool | None = None
         while len(changes) < 3 and time.monotonic_ns() < give_up_ns:
@@ -112,6 +113,7 @@ class Flap:
             was, up = up, greet(scene, _LOOK_LIMIT_NS).seen is Seen.ANSWERED
             if was is not None and was is not up:
                 changes.append((now_ns, up))
+                give_up_ns = now_ns + patience_ns
             time.sleep(_LOOK_PAUSE_S)
         spans = {
             begins_up: later_ns - at_ns for (at_ns, begins_up), (later_ns, _) in pairwise(changes)

@@ -1,0 +1,201 @@
+"""The proxies of edges in memory, to test network faults without a socket."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from gameday.environment.edge_protocol import (
+    Conversing,
+    EdgeState,
+    Heard,
+    Route,
+    Seen,
+    Stream,
+)
+from gameday.environment.protocol import Endpoint
+from gameday.errors import EnvironmentRefused
+from gameday.model.clock import MICROSECOND, MILLISECOND
+from gameday.model.scenario import Edge
+from gameday.testing.environments import MemoryEnvironment
+
+__all__ = ["EdgedEnvironment", "MemoryEdge", "MemoryLine", "MemoryTalk", "TerseTalk"]
+
+_DIRECT_NS = 200 * MICROSECOND
+_FRONT_NS = 500 * MICROSECOND
+_ANSWER_BYTES = 10
+
+
+class TerseTalk:
+    """A service of which only the greeting is known."""
+
+    greeting = b"HI"
+
+
+class MemoryTalk(TerseTalk):
+    """A service that says as much as it is asked for."""
+
+    def download(self, size: int) -> bytes:
+        return b"GET %d" % size
+
+    def upload(self, size: int) -> bytes:
+        return b"U" * size
+
+
+@dataclass(slots=True, kw_only=True)
+class _Toxic:
+    kind: str
+    stream: Stream
+    attributes: Mapping[str, int]
+
+
+@dataclass(slots=True, kw_only=True)
+class MemoryEdge:
+    """A proxy that does what it is told at once; each of its defects is a field."""
+
+    front: Endpoint = field(default_factory=lambda: Endpoint(host="127.0.0.1", port=2))
+    direct: Endpoint = field(default_factory=lambda: Endpoint(host="127.0.0.1", port=1))
+    talk: Conversing | None = field(default_factory=MemoryTalk)
+    forwarded: bool = False
+    resets_open: bool = True
+    works: bool = True
+    """Whether toxics and switches do what they say; the server reports them either way."""
+    does: float = 1.0
+    """How much of each magnitude it does: 0.5 delays half as long as asked for."""
+    removes: bool = True
+    enables: bool = True
+    readable: bool = True
+    fails_to_add: int = 0
+    """The number of the `add`, from 1, that is refused."""
+    blocks_removal: bool = False
+    """Whether a toxic comes off only while the proxy is disabled."""
+    keeps_open: bool = False
+    """Whether open connections outlive what should end them."""
+    adds: int = 0
+    _enabled: bool = True
+    _toxics: dict[str, _Toxic] = field(default_factory=dict)
+
+    def state(self) -> EdgeState:
+        if not self.readable:
+            raise EnvironmentRefused("the proxy server gives no answer")
+        return EdgeState(enabled=self._enabled, toxics=tuple(self._toxics))
+
+    def enable(self) -> None:
+        if not self.enables:
+            raise EnvironmentRefused("the proxy stays disabled")
+        self._enabled = True
+
+    def disable(self) -> None:
+        self._enabled = False
+
+    def add(self, name: str, kind: str, stream: Stream, attributes: Mapping[str, int]) -> None:
+        self.adds += 1
+        if self.adds == self.fails_to_add:
+            raise EnvironmentRefused("the proxy server has no such toxic")
+        self._toxics[name] = _Toxic(kind=kind, stream=stream, attributes=attributes)
+
+    def remove(self, name: str) -> None:
+        if not self.removes or (self.blocks_removal and self._enabled):
+            raise EnvironmentRefused("the removal gives no answer")
+        self._toxics.pop(name, None)
+
+    def open(self, route: Route, limit_ns: int) -> "MemoryLine":
+        return MemoryLine(self, route)
+
+    def refuses(self) -> bool:
+        return self.works and not self._enabled
+
+    def doing(self, kind: str) -> list[_Toxic]:
+        """Return the toxics of a kind that have an effect."""
+        return [toxic for toxic in self._toxics.values() if self.works and toxic.kind == kind]
+
+    def sum_of(self, kind: str, attribute: str) -> int:
+        return round(self.does * sum(toxic.attributes[attribute] for toxic in self.doing(kind)))
+
+
+class MemoryLine:
+    """One connection: what it hears is computed from the toxics, and takes no time."""
+
+    def __init__(self, edge: MemoryEdge, route: Route) -> None:
+        self._edge = edge
+        self._through = route is Route.FRONT
+        self._sent = 0
+        self._unanswered = False
+        refused = self._through and edge.refuses()
+        self._ended: Seen | None = Seen.CLOSED if refused else None
+        self.opened = Seen.REFUSED if refused and not edge.forwarded else Seen.ANSWERED
+
+    def ask(self, question: bytes, limit_ns: int, *, to_the_end: bool = False) -> Heard:
+        self._sent += len(question)
+        fate = self._fate()
+        if fate is not None:
+            return Heard(seen=fate, ended_ns=_FRONT_NS)
+        size = int(question.split()[1]) if question.startswith(b"GET") else _ANSWER_BYTES
+        if not self._through:
+            return _heard(_DIRECT_NS, (size,), to_the_end)
+        edge = self._edge
+        if edge.doing("timeout") or any(t.attributes["rate"] == 0 for t in edge.doing("bandwidth")):
+            self._unanswered = bool(edge.doing("bandwidth"))
+            return Heard(seen=Seen.SILENT)
+        reads: tuple[int, ...] = (size,)
+        took_ns = _FRONT_NS + edge.sum_of("latency", "latency") * MILLISECOND
+        for toxic in edge.doing("bandwidth"):
+            carried = len(question) if toxic.stream == "upstream" else size
+            took_ns += round(carried * MILLISECOND / (toxic.attributes["rate"] * edge.does))
+        for toxic in edge.doing("slicer"):
+            carried = len(question) if toxic.stream == "upstream" else size
+            pieces = carried // toxic.attributes["average_size"]
+            took_ns += round(pieces * toxic.attributes["delay"] * MICROSECOND * edge.does)
+            if toxic.stream == "downstream":
+                reads = (toxic.attributes["average_size"],) * pieces
+        for toxic in edge.doing("limit_data"):
+            limit = round(toxic.attributes["bytes"] * edge.does)
+            if toxic.stream == "upstream" and self._sent > limit:
+                return Heard(seen=Seen.CLOSED, ended_ns=took_ns)
+            if toxic.stream == "downstream" and sum(reads) > limit:
+                reads, to_the_end = (limit,), True
+        return _heard(took_ns, reads, to_the_end)
+
+    def listen(self, limit_ns: int, *, to_the_end: bool = False) -> Heard:
+        fate = self._fate()
+        if fate is not None:
+            return Heard(seen=fate, ended_ns=_FRONT_NS)
+        if self._unanswered and not self._edge.doing("bandwidth"):
+            self._unanswered = False
+            return _heard(_FRONT_NS, (_ANSWER_BYTES,), to_the_end)
+        return Heard(seen=Seen.SILENT)
+
+    def hang_up(self, limit_ns: int) -> Heard:
+        delay_ns = self._edge.sum_of("slow_close", "delay") * MILLISECOND if self._through else 0
+        return Heard(seen=Seen.CLOSED, ended_ns=_DIRECT_NS + delay_ns)
+
+    def close(self) -> None:
+        """There is nothing to close."""
+
+    def _fate(self) -> Seen | None:
+        """Return how the connection has ended, if it has."""
+        edge = self._edge
+        if self._through and self._ended is None and not (edge.keeps_open and self._sent):
+            if edge.refuses():
+                self._ended = Seen.CLOSED
+            elif edge.doing("reset_peer"):
+                self._ended = Seen.RESET
+        return self._ended
+
+
+def _heard(took_ns: int, reads: tuple[int, ...], to_the_end: bool) -> Heard:
+    return Heard(
+        seen=Seen.CLOSED if to_the_end else Seen.ANSWERED,
+        reads=reads,
+        first_ns=took_ns,
+        last_ns=took_ns,
+        ended_ns=took_ns if to_the_end else None,
+    )
+
+
+@dataclass(slots=True, kw_only=True)
+class EdgedEnvironment(MemoryEnvironment):
+    """The services of a target in memory, with a proxy before each edge."""
+
+    proxies: dict[Edge, MemoryEdge] = field(default_factory=dict)
+
+    def edge(self, edge: Edge) -> MemoryEdge:
+        return self.proxies.setdefault(edge, MemoryEdge())

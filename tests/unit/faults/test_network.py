@@ -1,0 +1,304 @@
+"""Network faults: proven by what passes the edge, and gone only when the server says so too."""
+
+from pathlib import Path
+
+import pytest
+
+from gameday.environment.edge_protocol import Route, Seen
+from gameday.errors import EnvironmentRefused
+from gameday.faults.network import (
+    Bandwidth,
+    Blackhole,
+    ByteLimit,
+    Flap,
+    Latency,
+    Refuse,
+    Reset,
+    Slice,
+    SlowClose,
+    injection,
+)
+from gameday.faults.protocol import Fault, Injection, Proof
+from gameday.model.clock import MILLISECOND, SECOND
+from gameday.model.scenario import Edge, ServiceSpec, Target
+from gameday.testing.clocks import ManualClock
+from gameday.testing.dud import Dud
+from gameday.testing.edges import EdgedEnvironment, MemoryEdge, TerseTalk
+from gameday.testing.environments import MemoryEnvironment
+
+EDGE = "app -> db"
+FLAP = Flap(target=EDGE, down_ns=200 * MILLISECOND, up_ns=200 * MILLISECOND)
+SIZED: list[Fault] = [
+    Latency(target=EDGE, delay_ns=50 * MILLISECOND),
+    Latency(target=EDGE, delay_ns=2 * SECOND, stream="upstream"),
+    Bandwidth(target=EDGE, rate_bytes_per_s=64_000),
+    Slice(target=EDGE, size_bytes=50),
+    Slice(target=EDGE, size_bytes=64, variation_bytes=8, stream="upstream"),
+    ByteLimit(target=EDGE, after_bytes=4_000),
+    ByteLimit(target=EDGE, after_bytes=4_000, stream="upstream"),
+    SlowClose(target=EDGE, delay_ns=100 * MILLISECOND, stream="both"),
+]
+INSTANT: list[Fault] = [
+    *SIZED,
+    Bandwidth(target=EDGE, rate_bytes_per_s=0),
+    Blackhole(target=EDGE),
+    Blackhole(target=EDGE, stream="downstream"),
+    Refuse(target=EDGE),
+    Reset(target=EDGE),
+]
+
+
+def name(fault: Fault) -> str:
+    return f"{fault.verb}-{getattr(fault, 'stream', '')}-{getattr(fault, 'rate_bytes_per_s', '')}"
+
+
+every = pytest.mark.parametrize("fault", [*INSTANT, FLAP], ids=name)
+instant = pytest.mark.parametrize("fault", INSTANT, ids=name)
+sized = pytest.mark.parametrize("fault", SIZED, ids=name)
+
+
+def no_checkpoint() -> None:
+    return
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> EdgedEnvironment:
+    monkeypatch.setattr(injection, "_NORMAL_LIMIT_NS", 0)  # what is not normal is not waited for
+    monkeypatch.setattr(injection, "_ATTEMPTS", 1)
+    return EdgedEnvironment(target=target(), clock=ManualClock())
+
+
+@pytest.fixture
+def edge(environment: EdgedEnvironment) -> MemoryEdge:
+    return environment.edge(Edge(client="app", service="db"))
+
+
+def target() -> Target:
+    app = ServiceSpec(name="app", kind="app", program="p", needs=("db",))
+    db = ServiceSpec(name="db", kind="redis")
+    return Target(name="t", title="T", path=Path(), services=(db, app))
+
+
+def put(fault: Fault, environment: EdgedEnvironment) -> tuple[Injection, Proof]:
+    made = fault.on(environment)
+    made.inject()
+    return made, made.prove(no_checkpoint)
+
+
+def healed(made: Injection) -> Proof:
+    made.undo()
+    return made.prove_undone(no_checkpoint)
+
+
+@every
+def test_an_effect_of_the_size_asked_for_is_proven_and_undone(
+    environment: EdgedEnvironment, edge: MemoryEdge, fault: Fault
+) -> None:
+    made, effect = put(fault, environment)
+    assert effect.proven, effect.measured
+    undone = healed(made)
+    assert undone.proven, undone.measured
+    assert edge.state().enabled
+    assert edge.state().toxics == ()
+
+
+@every
+def test_a_dud_is_not_proven_and_leaves_nothing(
+    environment: EdgedEnvironment, fault: Fault
+) -> None:
+    made, effect = put(Dud(fault=fault), environment)
+    assert not effect.proven, effect.measured
+    assert healed(made).proven
+
+
+@instant
+def test_what_only_the_server_reports_is_not_proven(
+    environment: EdgedEnvironment, edge: MemoryEdge, fault: Fault
+) -> None:
+    edge.works = False
+    assert not put(fault, environment)[1].proven
+
+
+@sized
+@pytest.mark.parametrize("share", [0.4, 4.0])
+def test_an_effect_of_another_size_is_not_proven(
+    environment: EdgedEnvironment, edge: MemoryEdge, fault: Fault, share: float
+) -> None:
+    edge.does = share
+    assert not put(fault, environment)[1].proven
+
+
+@instant
+def test_undoing_twice_is_harmless(environment: EdgedEnvironment, fault: Fault) -> None:
+    made, _ = put(fault, environment)
+    made.undo()
+    assert healed(made).proven
+
+
+@instant
+def test_what_cannot_be_read_is_not_undone(
+    environment: EdgedEnvironment, edge: MemoryEdge, fault: Fault
+) -> None:
+    made, _ = put(fault, environment)
+    edge.readable = False
+    assert not healed(made).proven
+
+
+def test_an_edge_that_stays_refused_is_not_undone(
+    environment: EdgedEnvironment, edge: MemoryEdge
+) -> None:
+    made, _ = put(Refuse(target=EDGE), environment)
+    edge.enables = False
+    proof = healed(made)
+    assert not proof.proven
+    assert proof.measured["proxy_enabled"] is False
+    assert "stays disabled" in str(proof.measured["undo_error"])
+
+
+@pytest.mark.parametrize("works", [True, False])
+def test_a_toxic_that_stays_is_not_undone_even_without_an_effect(
+    environment: EdgedEnvironment, edge: MemoryEdge, works: bool
+) -> None:
+    made, _ = put(Latency(target=EDGE, delay_ns=50 * MILLISECOND), environment)
+    edge.removes, edge.works = False, works
+    proof = healed(made)
+    assert not proof.proven
+    assert "latency_upstream" in str(proof.measured["toxics_left"])
+
+
+def test_an_edge_that_is_still_slow_is_not_undone(
+    environment: EdgedEnvironment, edge: MemoryEdge
+) -> None:
+    made, _ = put(Latency(target=EDGE, delay_ns=50 * MILLISECOND), environment)
+    edge.add("somebody else's", "latency", "upstream", {"latency": 80, "jitter": 0})
+    proof = healed(made)
+    assert not proof.proven
+    assert proof.measured["toxics_left"] == "none"
+    assert proof.measured["toxics_of_others"] == 1
+
+
+def test_a_toxic_that_waits_for_its_reader_comes_off_without_connections(
+    environment: EdgedEnvironment, edge: MemoryEdge
+) -> None:
+    made, _ = put(Latency(target=EDGE, delay_ns=50 * MILLISECOND), environment)
+    edge.blocks_removal = True
+    assert healed(made).proven
+
+
+def test_half_an_injection_is_undone(environment: EdgedEnvironment, edge: MemoryEdge) -> None:
+    edge.fails_to_add = 2
+    made = Latency(target=EDGE, delay_ns=50 * MILLISECOND).on(environment)
+    with pytest.raises(EnvironmentRefused):
+        made.inject()
+    assert len(edge.state().toxics) == 1
+    assert healed(made).proven
+    assert edge.state().toxics == ()
+
+
+def test_two_latencies_of_one_edge_add_up_and_leave_each_other_alone(
+    environment: EdgedEnvironment, edge: MemoryEdge
+) -> None:
+    first, _ = put(Latency(target=EDGE, delay_ns=50 * MILLISECOND), environment)
+    put(Latency(target=EDGE, delay_ns=50 * MILLISECOND), environment)
+    first.undo()
+    assert len(edge.state().toxics) == 2
+
+
+@pytest.mark.parametrize("fault", [Refuse(target=EDGE), Reset(target=EDGE)], ids=name)
+def test_a_connection_that_outlives_its_end_is_not_proven(
+    environment: EdgedEnvironment, edge: MemoryEdge, fault: Fault
+) -> None:
+    edge.keeps_open = True
+    proof = put(fault, environment)[1]
+    assert not proof.proven
+    assert proof.measured["open_connection"] == Seen.SILENT
+
+
+def test_a_proxy_that_ends_open_connections_in_order_says_so(
+    environment: EdgedEnvironment, edge: MemoryEdge
+) -> None:
+    edge.resets_open = False
+    proof = put(Reset(target=EDGE), environment)[1]
+    assert proof.proven
+    assert proof.measured["open_connection"] in (Seen.CLOSED, Seen.RESET)
+    assert edge.state().enabled, "disabled for a moment, to end the open connections"
+
+
+def test_a_stall_keeps_what_was_sent_and_says_so(environment: EdgedEnvironment) -> None:
+    made, effect = put(Bandwidth(target=EDGE, rate_bytes_per_s=0), environment)
+    assert effect.measured["open_connection"] == Seen.SILENT
+    assert healed(made).measured["open_connection_after"] == Seen.ANSWERED
+
+
+def test_a_refusal_behind_a_forwarder_is_an_end_without_an_answer(
+    environment: EdgedEnvironment, edge: MemoryEdge
+) -> None:
+    edge.forwarded = True
+    assert edge.open(Route.FRONT, 0).opened is Seen.ANSWERED
+    proof = put(Refuse(target=EDGE), environment)[1]
+    assert proof.proven
+    assert proof.measured["seen"] == Seen.CLOSED
+
+
+def test_a_reset_behind_a_forwarder_is_refused(
+    environment: EdgedEnvironment, edge: MemoryEdge
+) -> None:
+    edge.forwarded = True
+    with pytest.raises(EnvironmentRefused, match=r"reset on app -> db: .* forwarder"):
+        Reset(target=EDGE).on(environment)
+
+
+@every
+def test_an_environment_without_proxies_refuses_by_name(fault: Fault) -> None:
+    bare = MemoryEnvironment(target=target(), clock=ManualClock())
+    with pytest.raises(
+        EnvironmentRefused, match=f"{fault.verb}: memory has no proxy for app -> db"
+    ):
+        fault.on(bare)
+
+
+@every
+def test_a_service_that_nothing_can_be_asked_is_refused(
+    environment: EdgedEnvironment, edge: MemoryEdge, fault: Fault
+) -> None:
+    edge.talk = None
+    with pytest.raises(EnvironmentRefused, match=f"{fault.verb} on app -> db: no question to db"):
+        fault.on(environment)
+
+
+@pytest.mark.parametrize("verb", [Bandwidth, Slice, ByteLimit])
+def test_a_service_that_says_little_bears_no_fault_that_is_measured_in_bytes(
+    environment: EdgedEnvironment, edge: MemoryEdge, verb: type[Fault]
+) -> None:
+    edge.talk = TerseTalk()
+    fault = next(fault for fault in SIZED if isinstance(fault, verb))
+    with pytest.raises(EnvironmentRefused, match="many bytes"):
+        fault.on(environment)
+    assert put(Latency(target=EDGE, delay_ns=50 * MILLISECOND), environment)[1].proven
+
+
+@pytest.mark.parametrize(
+    ("make", "why"),
+    [
+        (lambda: Latency(target=EDGE, delay_ns=5 * MILLISECOND), "less than 10ms"),
+        (lambda: Latency(target=EDGE, delay_ns=11 * SECOND), "more than 10s"),
+        (lambda: Latency(target=EDGE, delay_ns=10_500_000), "whole milliseconds"),
+        (
+            lambda: Latency(target=EDGE, delay_ns=10 * MILLISECOND, jitter_ns=11 * MILLISECOND),
+            "cut off",
+        ),
+        (lambda: Bandwidth(target=EDGE, rate_bytes_per_s=1_500), "whole kB/s"),
+        (lambda: Bandwidth(target=EDGE, rate_bytes_per_s=3_000_000), "above 2MB/s"),
+        (lambda: Slice(target=EDGE, size_bytes=0), "1B to 10kB"),
+        (lambda: Slice(target=EDGE, size_bytes=9, variation_bytes=9), "less than the size"),
+        (lambda: Slice(target=EDGE, size_bytes=9, delay_ns=0), "1ms to 100ms"),
+        (lambda: ByteLimit(target=EDGE, after_bytes=10), "500B to 1MB"),
+        (lambda: SlowClose(target=EDGE, delay_ns=5 * SECOND), "10ms to 4s"),
+        (lambda: Flap(target=EDGE, down_ns=0, up_ns=SECOND), "200 ms to 10 s"),
+    ],
+)
+def test_what_could_not_be_proven_is_refused_before_anything_starts(
+    make: type[Fault], why: str
+) -> None:
+    with pytest.raises(ValueError, match=why):
+        make()
