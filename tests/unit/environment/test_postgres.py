@@ -1,0 +1,204 @@
+"""Which PostgreSQL is run, as whom, and what is made before its first start."""
+
+import importlib.machinery
+import importlib.util
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from gameday.environment.protocol import Endpoint, NotReadyError
+from gameday.environment.services import KINDS, account, postgres
+from gameday.environment.services.protocol import Prepared, Private
+from gameday.environment.waiting import free_ports
+from gameday.errors import EnvironmentRefused
+from gameday.model.scenario import ServiceSpec
+
+SPEC = ServiceSpec(name="db", kind="postgres", options={"max_connections": "20"})
+KIND = KINDS["postgres"]
+
+
+@pytest.fixture(autouse=True)
+def bare_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing of this host's is found, and nobody else is needed to run what a test makes."""
+    monkeypatch.setenv("PATH", str(tmp_path / "path"))
+    monkeypatch.setattr(postgres, "_PACKAGED", tmp_path / "packaged")
+    monkeypatch.setattr(postgres, "_WHEEL", "no_such_wheel")
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+
+
+def script(path: Path, text: str = "exit 0") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+    return path
+
+
+def server(folder: Path, *, initdb: str = "exit 0", single: str = "exit 0") -> Path:
+    script(folder / "initdb", initdb)
+    return script(folder / "postgres", single)
+
+
+def wheel(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    found = importlib.machinery.ModuleSpec("wheel", None, is_package=True)
+    found.submodule_search_locations = [str(folder)]
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: found)
+
+
+def test_the_server_on_path_is_preferred_then_debians_newest_then_the_wheels_newest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wheel(monkeypatch, tmp_path / "wheel")
+    server(tmp_path / "wheel" / "pginstall" / "bin")
+    carried = server(tmp_path / "wheel" / "pginstall18" / "bin")
+    assert postgres.find_postgres() == carried
+    server(tmp_path / "packaged" / "9.6" / "bin")
+    packaged = server(tmp_path / "packaged" / "15" / "bin")
+    assert postgres.find_postgres() == packaged
+    on_path = server(tmp_path / "path")
+    assert postgres.find_postgres() == on_path
+
+
+def test_a_server_without_its_initdb_is_none(tmp_path: Path) -> None:
+    server(tmp_path / "path").with_name("initdb").unlink()
+    assert postgres.find_postgres() is None
+
+
+def test_a_link_on_path_leads_to_the_folder_that_has_initdb(tmp_path: Path) -> None:
+    real = server(tmp_path / "elsewhere")
+    (tmp_path / "path").mkdir()
+    (tmp_path / "path" / "postgres").symlink_to(real)
+    assert postgres.find_postgres() == real
+
+
+def test_without_any_server_the_lack_is_named_with_its_cure() -> None:
+    lack = KIND.missing(SPEC)
+    assert lack is not None
+    assert "\n" not in lack
+    assert lack.startswith("db: no postgres on PATH")
+    assert "install postgresql" in lack
+
+
+def test_a_server_that_may_not_be_run_is_passed_over_and_named(tmp_path: Path) -> None:
+    refused = server(tmp_path / "path", single="exit 126")
+    assert postgres.find_postgres() is None
+    lack = KIND.missing(SPEC)
+    assert lack is not None
+    assert str(refused) in lack
+    server(tmp_path / "packaged" / "15" / "bin")
+    assert KIND.missing(SPEC) is None
+
+
+def test_root_runs_it_as_the_first_user_that_exists(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ("nobody-has-this-name", "nobody", "root")
+    assert account.account(names) is None, "who is not root stays who they are"
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert account.account(names) == "nobody"
+
+
+def test_who_becomes_another_user_keeps_none_of_its_groups() -> None:
+    identity = account.as_account("nobody")
+    assert identity["user"] == "nobody"
+    assert identity["group"] not in (None, 0)
+    assert identity["extra_groups"] == ()
+    assert set(account.as_account(None).values()) == {None}
+
+
+def test_the_login_is_the_targets_and_the_database_has_the_users_name() -> None:
+    env = {"POSTGRES_USER": "ann", "POSTGRES_PASSWORD": "secret"}
+    said = ServiceSpec(name="db", kind="postgres", env=env)
+    assert postgres.postgres_login(said) == {
+        "user": "ann",
+        "password": "secret",
+        "dbname": "ann",
+    }
+    named = ServiceSpec(name="db", kind="postgres", env={**env, "POSTGRES_DB": "shop"})
+    assert postgres.postgres_login(named)["dbname"] == "shop"
+    given = KIND.environment(SPEC, host="0.0.0.0", port=5432, home="/tmp")
+    assert postgres.postgres_login(SPEC)["user"] == given["POSTGRES_USER"]
+    assert postgres.postgres_login(SPEC)["password"] == given["POSTGRES_PASSWORD"]
+
+
+def test_options_reach_both_commands_and_cannot_open_it_to_other_hosts(tmp_path: Path) -> None:
+    server(tmp_path / "path")
+    spec = ServiceSpec(
+        name="db", kind="postgres", options={"max_connections": "20", "listen_addresses": "*"}
+    )
+    command = KIND.process_command(spec, port=7, home=tmp_path)
+    assert "max_connections=20" in command
+    assert "max_connections=20" in KIND.container_command(spec)
+    assert "listen_addresses=127.0.0.1" in command
+    assert "listen_addresses=*" not in command
+    assert command[command.index("-p") + 1] == "7"
+    assert "unix_socket_directories=" in command, "no socket in a folder that others use"
+
+
+MAKES_DATA = """
+for word in "$@"; do case $word in
+  --pgdata=*) mkdir "${word#*=}" ;;
+  --pwfile=*) cat "${word#*=}" >> told; stat -c %a "${word#*=}" >> told ;;
+  --username=*) echo "${word#*=}" >> told ;;
+esac; done"""
+
+
+def test_the_data_are_made_once_and_nothing_secret_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", f"{tmp_path / 'path'}:/usr/bin:/bin")
+    server(tmp_path / "path", initdb=MAKES_DATA, single="cat >> told")
+    home = tmp_path / "home"
+    home.mkdir()
+    env = {"POSTGRES_USER": "ann", "POSTGRES_PASSWORD": "secret", "POSTGRES_DB": 'a"b'}
+    spec = ServiceSpec(name="db", kind="postgres", env=env)
+    assert isinstance(KIND, Prepared)
+    for _ in range(2):
+        KIND.prepare(spec, home=home)
+    told = (home / "told").read_text().splitlines()
+    assert sorted(told) == ["600", 'CREATE DATABASE "a""b";', "ann", "secret"]
+    assert {path.name for path in home.iterdir()} == {"data", "told"}
+
+
+@pytest.mark.parametrize(
+    ("initdb", "single", "words"),
+    [
+        ("echo no room >&2; exit 1", "exit 0", "making the data folder: exit code 1:\nno room"),
+        ("exit 0", "echo 'ERROR: bad name' >&2", "making the database: exit code 0:\nERROR: bad"),
+    ],
+)
+def test_what_fails_is_refused_in_its_own_words(
+    tmp_path: Path, initdb: str, single: str, words: str
+) -> None:
+    # Any server answers --version with success.
+    server(tmp_path / "path", initdb=initdb, single=f'[ "$1" = --version ] || {single}')
+    assert isinstance(KIND, Prepared)
+    with pytest.raises(EnvironmentRefused) as refused:
+        KIND.prepare(SPEC, home=tmp_path)
+    assert str(refused.value).startswith(f"db: {words}")
+
+
+def test_what_outlived_a_killed_server_ends_before_the_next_start(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "other").mkdir()
+    orphan, stranger = (
+        subprocess.Popen(
+            ["/bin/sleep", "60"], cwd=tmp_path / folder, start_new_session=True, env=os.environ
+        )
+        for folder in ("data", "other")
+    )
+    try:
+        assert isinstance(KIND, Prepared)
+        KIND.prepare(SPEC, home=tmp_path)
+        assert orphan.poll() is not None
+        assert stranger.poll() is None
+    finally:
+        for process in (orphan, stranger):
+            process.kill()
+            process.wait()
+
+
+def test_a_closed_port_is_not_ready_for_whoever_logs_in() -> None:
+    (port,) = free_ports(1)
+    assert isinstance(KIND, Private)
+    with pytest.raises(NotReadyError, match="PostgreSQL at 127"):
+        KIND.check_as(SPEC, Endpoint(host="127.0.0.1", port=port))

@@ -1,0 +1,148 @@
+"""Which RabbitMQ is run, what keeps its node apart from others, and when it is not ready."""
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from gameday.environment.protocol import Endpoint, NotReadyError
+from gameday.environment.services import KINDS, rabbitmq
+from gameday.environment.services.protocol import Private
+from gameday.environment.waiting import free_ports
+from gameday.model.scenario import ServiceSpec
+
+SPEC = ServiceSpec(name="queue", kind="rabbitmq", options={"vm_memory_high_watermark": "0.3"})
+KIND = KINDS["rabbitmq"]
+
+
+@pytest.fixture(autouse=True)
+def bare_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing of this host's is found."""
+    monkeypatch.setenv("PATH", str(tmp_path / "path"))
+    monkeypatch.setattr(rabbitmq, "_PACKAGED", tmp_path / "packaged" / "rabbitmq-server")
+    monkeypatch.setattr(rabbitmq, "account", lambda _: None)
+
+
+def program(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("#!/bin/sh\n")
+    path.chmod(0o755)
+    return path
+
+
+def installed(folder: Path) -> Path:
+    program(folder / "rabbitmq-env")
+    return program(folder / "rabbitmq-server")
+
+
+def test_the_server_on_path_is_preferred(tmp_path: Path) -> None:
+    installed(tmp_path / "packaged")
+    on_path = installed(tmp_path / "path")
+    assert rabbitmq.find_rabbitmq_server() == on_path
+
+
+def test_a_script_that_starts_it_as_another_user_is_passed_over(tmp_path: Path) -> None:
+    program(tmp_path / "path" / "rabbitmq-server")
+    assert rabbitmq.find_rabbitmq_server() is None
+    packaged = installed(tmp_path / "packaged")
+    assert rabbitmq.find_rabbitmq_server() == packaged
+
+
+def test_without_a_server_the_lack_is_one_line_with_its_cure() -> None:
+    assert KIND.missing(SPEC) == (
+        "queue: no rabbitmq-server on PATH; install rabbitmq-server, or start a Docker engine"
+    )
+
+
+def test_a_server_without_erlang_lacks_erlang(tmp_path: Path) -> None:
+    installed(tmp_path / "path")
+    lack = KIND.missing(SPEC)
+    assert lack is not None
+    assert "no erl and no epmd on PATH" in lack
+    for name in ("erl", "epmd"):
+        program(tmp_path / "path" / name)
+    assert KIND.missing(SPEC) is None
+
+
+def settings(command: list[str]) -> dict[str, str]:
+    words = command[1 : command.index("/bin/sh")]
+    return dict(word.split("=", 1) for word in words)
+
+
+def test_a_node_keeps_all_it_writes_in_its_home_and_reads_nothing_of_the_hosts(
+    tmp_path: Path,
+) -> None:
+    installed(tmp_path / "path")
+    own = settings(KIND.process_command(SPEC, port=7, home=tmp_path / "home"))
+    paths = {key: value for key, value in own.items() if value.startswith("/")}
+    assert all(Path(value).is_relative_to(tmp_path / "home") for value in paths.values())
+    assert {"HOME", "RABBITMQ_CONFIG_FILES", "RABBITMQ_CONF_ENV_FILE"} < set(paths)
+    assert own["RABBITMQ_NODE_IP_ADDRESS"] == own["ERL_EPMD_ADDRESS"] == "127.0.0.1"
+
+
+def test_the_nodes_name_is_that_of_every_start_and_no_other_nodes(tmp_path: Path) -> None:
+    installed(tmp_path / "path")
+    one, again, other = (
+        settings(KIND.process_command(SPEC, port=port, home=tmp_path)) for port in (7, 7, 8)
+    )
+    assert one["RABBITMQ_NODENAME"] == again["RABBITMQ_NODENAME"] != other["RABBITMQ_NODENAME"]
+    ports = [s[key] for s in (one, other) for key in ("ERL_EPMD_PORT", "RABBITMQ_DIST_PORT")]
+    assert len(set(ports)) == 4
+
+
+def test_options_are_parameters_of_the_application_in_both_commands(tmp_path: Path) -> None:
+    server = installed(tmp_path / "path")
+    wanted = ["-rabbit", "vm_memory_high_watermark", "0.3"]
+    assert KIND.container_command(SPEC) == ["rabbitmq-server", *wanted]
+    command = KIND.process_command(SPEC, port=7, home=tmp_path)
+    assert command[command.index(str(server)) :][-3:] == wanted
+
+
+def test_the_login_is_the_targets_or_what_the_server_is_told() -> None:
+    told = KIND.environment(SPEC, host="0.0.0.0", port=5672, home="/tmp")
+    assert rabbitmq.rabbitmq_login(SPEC) == tuple(told.values())
+    env = {"RABBITMQ_DEFAULT_USER": "ann", "RABBITMQ_DEFAULT_PASS": "secret"}
+    said = ServiceSpec(name="queue", kind="rabbitmq", env=env)
+    assert rabbitmq.rabbitmq_login(said) == ("ann", "secret")
+
+
+@contextmanager
+def answering(answer: bytes) -> Iterator[Endpoint]:
+    """A server that reads once, gives one answer and closes."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve() -> None:
+            accepted, _ = listening.accept()
+            with accepted:
+                accepted.recv(100)
+                accepted.sendall(answer)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield Endpoint(host="127.0.0.1", port=listening.getsockname()[1])
+        thread.join(5)
+
+
+@pytest.mark.parametrize("answer", [b"", b"AMQP\x00\x01\x00\x00"])
+def test_a_port_that_speaks_no_amqp_of_ours_is_not_ready_and_nothing_is_logged(
+    answer: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert isinstance(KIND, Private)
+    with (
+        answering(answer) as endpoint,
+        pytest.raises(NotReadyError, match=r"answers b'A?' to AMQP 0-9-1"),
+    ):
+        KIND.check_as(SPEC, endpoint)
+    assert caplog.records == []
+
+
+def test_a_closed_port_is_not_ready_and_nothing_is_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    (port,) = free_ports(1)
+    with pytest.raises(NotReadyError, match="RabbitMQ at 127"):
+        KIND.check(Endpoint(host="127.0.0.1", port=port))
+    assert caplog.records == []
