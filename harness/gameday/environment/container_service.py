@@ -7,19 +7,37 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import requests
-from docker.errors import DockerException
+from docker.errors import APIError, DockerException, NotFound
 from docker.models.containers import Container
 
-from gameday.environment.protocol import Checkpoint, Endpoint, NotReadyError, Vitals
+from gameday.environment import process_tree
+from gameday.environment.protocol import (
+    Checkpoint,
+    Endpoint,
+    Inmate,
+    Motion,
+    NotReadyError,
+    Vitals,
+)
 from gameday.environment.services import ServiceKind
-from gameday.environment.services.protocol import Private
+from gameday.environment.services.protocol import Markable, Private
 from gameday.environment.waiting import READY_LIMIT_NS, until_ready
 from gameday.errors import EnvironmentRefused
 from gameday.model.result import Window
 from gameday.model.scenario import ServiceSpec
 
 __all__ = ["ContainerService", "refusing"]
+
+_MOTIONS: Mapping[str, Motion] = {
+    "FROZEN": "frozen",
+    "FREEZING": "partly frozen",
+    "THAWED": "running",
+    "1": "frozen",
+    "0": "running",
+}
+"""How the two versions of cgroups say it."""
 
 
 @contextmanager
@@ -41,6 +59,10 @@ class ContainerService:
         self._kind = kind
         self.container = container
         self.direct = direct
+        self._name = str(container.name)
+        self._bodies = 1
+        self.past_log = b""
+        """What the service wrote in containers that are no more."""
 
     def check(self) -> str:
         if isinstance(self._kind, Private):
@@ -95,6 +117,133 @@ class ContainerService:
         with refusing(f"starting {self.spec.name} again"):
             self.container.start()
         return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
+
+    def motion(self) -> Motion:
+        """Read the freezer itself where it is this host's, else believe the engine."""
+        vitals = self.vitals()
+        if not vitals.alive:
+            return "running"
+        state = self._freezer_state(vitals.pid) if self._is_ours(vitals.pid) else None
+        if state is None:
+            return "frozen" if self.container.attrs["State"]["Paused"] else "running"
+        return state
+
+    def freeze(self) -> Window:
+        called_ns = time.monotonic_ns()
+        with refusing(f"pausing {self.spec.name}"):
+            self.container.pause()
+        return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
+
+    def thaw(self) -> Window:
+        called_ns = time.monotonic_ns()
+        with refusing(f"thawing {self.spec.name}"):
+            try:
+                self.container.unpause()
+            except APIError as error:
+                # The engine refuses to thaw what is not frozen, which is what is wanted.
+                if "not paused" not in str(error) and "not running" not in str(error):
+                    raise
+        return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
+
+    def parts(self) -> frozenset[str]:
+        """Return the container and its volumes, by their ids."""
+        with refusing(f"looking at the container of {self.spec.name}"):
+            self.container.reload()
+        mounts: list[Mapping[str, object]] = self.container.attrs["Mounts"]
+        volumes = {f"volume {mount['Name']}" for mount in mounts if mount["Type"] == "volume"}
+        return frozenset({f"container {self.container.id}"} | volumes)
+
+    def left(self, parts: frozenset[str]) -> frozenset[str]:
+        return frozenset(part for part in parts if self._exists(*part.split(" ")))
+
+    def remove(self, *, keep_data: bool) -> Window:
+        """Make the successor, which is not started yet, then remove the container by force.
+
+        A successor with the old volumes takes them over as the anonymous volumes that they are:
+        they go when it goes, and no other record has to be kept of them.
+        """
+        old = self.container
+        with refusing(f"making a successor of {self.spec.name}"):
+            self.past_log += old.logs(timestamps=True)
+            successor = self._make_successor(with_volumes=keep_data)
+        called_ns = time.monotonic_ns()
+        with refusing(f"removing {self.spec.name}"):
+            try:
+                old.remove(force=True, v=not keep_data)
+            finally:
+                called = Window(start_ns=called_ns, end_ns=time.monotonic_ns())
+                self.container = successor
+        return called
+
+    def plant(self, marker: str) -> bool:
+        if not isinstance(self._kind, Markable):
+            return False
+        self._kind.plant(self.direct, marker)
+        return True
+
+    def finds(self, marker: str) -> bool:
+        return isinstance(self._kind, Markable) and self._kind.finds(self.direct, marker)
+
+    def inmates(self) -> tuple[Inmate, ...]:
+        vitals = self.vitals()
+        if vitals.alive and not self._is_ours(vitals.pid):
+            raise EnvironmentRefused(
+                f"{self.spec.name}: its processes are not among those of this host, where the "
+                "engine does not run; only its main process can be signalled: use kill"
+            )
+        return process_tree.inmates_of(self._processes(), main=vitals.pid)
+
+    def kill_inmates(self, inmates: tuple[Inmate, ...], number: signal.Signals) -> Window:
+        hit = {(inmate.pid, inmate.started) for inmate in inmates}
+        found = [p for p in self._processes() if (p.pid, p.create_time()) in hit]
+        called_ns = time.monotonic_ns()
+        process_tree.send(found, number)
+        return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
+
+    def _processes(self) -> list[psutil.Process]:
+        return process_tree.of_container(str(self.container.id))
+
+    def _freezer_state(self, pid: int) -> Motion | None:
+        """Return what the kernel says of the container's cgroup; None: it says nothing here."""
+        for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines():
+            _, controllers, path = line.split(":", 2)
+            if controllers == "freezer":
+                file = Path(f"/sys/fs/cgroup/freezer{path}/freezer.state")
+            elif controllers == "":
+                file = Path(f"/sys/fs/cgroup{path}/cgroup.freeze")
+            else:
+                continue
+            if file.is_file():
+                return _MOTIONS.get(file.read_text().strip())
+        return None
+
+    def _exists(self, kind: str, name: str) -> bool:
+        assert self.container.client is not None
+        with refusing(f"looking for the {kind} {name}"):
+            try:
+                if kind == "volume":
+                    self.container.client.volumes.get(name)
+                else:
+                    self.container.client.containers.get(name)
+            except NotFound:
+                return False
+        return True
+
+    def _make_successor(self, *, with_volumes: bool) -> Container:
+        """Create, but not start, a container of the same settings in the same network."""
+        client = self.container.client
+        assert client is not None
+        self.container.reload()
+        config: dict[str, object] = dict(self.container.attrs["Config"])
+        # Those of the companion, whose network it joins: the engine refuses to be told again.
+        for key in ("Hostname", "Domainname", "ExposedPorts", "MacAddress"):
+            config.pop(key, None)
+        volumes_from = [str(self.container.id)] if with_volumes else None
+        config["HostConfig"] = {**self.container.attrs["HostConfig"], "VolumesFrom": volumes_from}
+        self._bodies += 1
+        name = f"{self._name}-{self._bodies}"
+        made = client.api.create_container_from_config(config, name)  # type: ignore[no-untyped-call]
+        return client.containers.get(made["Id"])
 
     def _is_ours(self, pid: int) -> bool:
         """Whether `pid` of this host's /proc is a process of this very container."""

@@ -167,9 +167,10 @@ class ContainerEnvironment:
         problems: list[str] = []
         started = {name: service.container for name, service in self._services.items()}
         started |= {f"{name}-proxy": c.container for name, c in self._companions.items()}
+        past = {name: service.past_log for name, service in self._services.items()}
         for name, container in started.items():
             try:
-                log = container.logs(timestamps=True)
+                log = past.get(name, b"") + container.logs(timestamps=True)
                 (self._given.logs / f"{name}.log").write_bytes(log)
             except (DockerException, requests.RequestException, OSError) as error:
                 problems.append(f"saving the log of {name}: {error}")

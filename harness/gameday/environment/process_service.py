@@ -6,14 +6,16 @@ import signal
 import subprocess
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
 
-from gameday.environment.protocol import Checkpoint, Endpoint, Vitals
+from gameday.environment import process_tree
+from gameday.environment.protocol import Checkpoint, Endpoint, Inmate, Motion, Vitals
 from gameday.environment.services import ServiceKind
 from gameday.environment.services.account import as_account
-from gameday.environment.services.protocol import Prepared, Private
+from gameday.environment.services.protocol import Markable, Prepared, Private
 from gameday.environment.waiting import until_ready
 from gameday.errors import EnvironmentRefused, NotHealed
 from gameday.model.result import Window
@@ -22,6 +24,7 @@ from gameday.model.scenario import ServiceSpec
 __all__ = ["ProcessService"]
 
 _LOOPBACK = "127.0.0.1"
+_DEATH_LIMIT_S = 3.0
 
 
 class ProcessService:
@@ -43,7 +46,10 @@ class ProcessService:
         self._log = log
         self._env = env
         self._process: subprocess.Popen[bytes] | None = None
+        self._main: psutil.Process | None = None
         self._started = ""
+        self._wiped: int | None = None
+        self._to_end: list[psutil.Process] = []
         self.direct = Endpoint(host=_LOOPBACK, port=port)
 
     def start(self) -> None:
@@ -64,7 +70,8 @@ class ProcessService:
                 start_new_session=True,
                 **as_account(account),
             )
-        self._started = f"{psutil.Process(self._process.pid).create_time():.2f}"
+        self._main = psutil.Process(self._process.pid)
+        self._started = f"{self._main.create_time():.2f}"
 
     def _prepare(self) -> str | None:
         """Make what the kind wants before a start; return the user to run it as."""
@@ -115,26 +122,108 @@ class ProcessService:
             self.start()
         return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
 
+    def motion(self) -> Motion:
+        return process_tree.motion_of(self._tree())
+
+    def freeze(self) -> Window:
+        called_ns = time.monotonic_ns()
+        if self._main is not None:
+            process_tree.stop_all(self._main)
+        return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
+
+    def thaw(self) -> Window:
+        called_ns = time.monotonic_ns()
+        process_tree.send(self._tree(), signal.SIGCONT)
+        return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
+
+    def parts(self) -> frozenset[str]:
+        """Return the process while it lives, and the data folder by its inode."""
+        vitals = self.vitals()
+        parts = {f"process {vitals.pid} of {vitals.started}"} if vitals.alive else set()
+        with suppress(FileNotFoundError):
+            parts.add(f"volume {self._home}, inode {self._home.stat().st_ino}")
+        return frozenset(parts)
+
+    def left(self, parts: frozenset[str]) -> frozenset[str]:
+        return parts & self.parts()
+
+    def remove(self, *, keep_data: bool) -> Window:
+        """Kill every process and wipe the data folder.
+
+        The folder is held open until the next one is wiped or all ends: its inode cannot return
+        as that of another folder, which would pass for the old one.
+        """
+        if keep_data:
+            raise EnvironmentRefused(f"{self.spec.name}: without losing data this is a kill")
+        self._let_go()
+        self._wiped = os.open(self._home, os.O_RDONLY | os.O_DIRECTORY)
+        called_ns = time.monotonic_ns()
+        process_tree.send(self._tree(), signal.SIGKILL)
+        if self._process is not None:
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(_DEATH_LIMIT_S)
+        shutil.rmtree(self._home, ignore_errors=True)
+        return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
+
+    def plant(self, marker: str) -> bool:
+        if not isinstance(self._kind, Markable):
+            return False
+        self._kind.plant(self.direct, marker)
+        return True
+
+    def finds(self, marker: str) -> bool:
+        return isinstance(self._kind, Markable) and self._kind.finds(self.direct, marker)
+
+    def inmates(self) -> tuple[Inmate, ...]:
+        main = 0 if self._process is None else self._process.pid
+        return process_tree.inmates_of(self._tree(), main=main)
+
+    def kill_inmates(self, inmates: tuple[Inmate, ...], number: signal.Signals) -> Window:
+        hit = {(inmate.pid, inmate.started) for inmate in inmates}
+        found = [p for p in self._tree() if (p.pid, p.create_time()) in hit]
+        called_ns = time.monotonic_ns()
+        process_tree.send(found, number)
+        return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
+
     def ask_to_end(self) -> None:
-        """Send SIGTERM, to a process that may be stopped."""
+        """Send SIGTERM to the main process, and let all go on that may be stopped."""
+        self._to_end = self._tree()
         if self._process is not None and self._process.poll() is None:
             self._process.send_signal(_end_signal(self._kind))
-            self._process.send_signal(signal.SIGCONT)
+        process_tree.send(self._to_end, signal.SIGCONT)
 
     def make_end(self, limit_s: float) -> None:
-        """Wait for the end for `limit_s` seconds, then force it; NotHealed if even that fails."""
+        """Wait for the end for `limit_s` seconds, then force it; NotHealed if even that fails.
+
+        What the main process leaves behind of its own is ended as well.
+        """
+        self._let_go()
         if self._process is None:
             return
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(limit_s)
+        process_tree.send(self._to_end, signal.SIGKILL)
         try:
+            # Without a list from before, at least the main process is known.
+            if self._process.poll() is None:
+                self._process.kill()
             self._process.wait(limit_s)
         except subprocess.TimeoutExpired:
-            self._process.kill()
-            try:
-                self._process.wait(limit_s)
-            except subprocess.TimeoutExpired:
-                raise NotHealed(
-                    f"{self.spec.name}: process {self._process.pid} does not end by SIGKILL"
-                ) from None
+            raise NotHealed(
+                f"{self.spec.name}: process {self._process.pid} does not end by SIGKILL"
+            ) from None
+        _, alive = psutil.wait_procs(self._to_end, timeout=limit_s)
+        if alive:
+            pids = ", ".join(str(process.pid) for process in alive)
+            raise NotHealed(f"{self.spec.name}: processes {pids} do not end by SIGKILL")
+
+    def _tree(self) -> list[psutil.Process]:
+        return [] if self._main is None else process_tree.of_main(self._main)
+
+    def _let_go(self) -> None:
+        if self._wiped is not None:
+            os.close(self._wiped)
+            self._wiped = None
 
 
 def _end_signal(kind: ServiceKind) -> signal.Signals:

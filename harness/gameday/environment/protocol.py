@@ -4,7 +4,7 @@ import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 from gameday.model.event import Scalar
 from gameday.model.result import Window
@@ -15,8 +15,13 @@ __all__ = [
     "Emit",
     "Endpoint",
     "Environment",
+    "Inhabited",
+    "Inmate",
     "Killable",
+    "Motion",
     "NotReadyError",
+    "Pausable",
+    "Removable",
     "Service",
     "Surroundings",
     "Vitals",
@@ -24,6 +29,9 @@ __all__ = [
 
 Checkpoint = Callable[[], None]
 """Called between the steps of everything that takes long; raises when the run shall stop."""
+
+Motion = Literal["running", "partly frozen", "frozen"]
+"""Whether the processes of a service run."""
 
 Emit = Callable[[str, int, str], None]
 """Told of every service that is up: its name, how long that took in ns, and the evidence."""
@@ -116,6 +124,74 @@ class Killable(Protocol):
 
     def start_again(self) -> Window:
         """Start the service with the data that it left; does nothing while it lives."""
+        ...
+
+
+@runtime_checkable
+class Pausable(Protocol):
+    """A service of which every process can be frozen, and go on from where it was."""
+
+    def motion(self) -> Motion:
+        """Read from the host whether its processes run; a dead service is "running"."""
+        ...
+
+    def freeze(self) -> Window: ...
+
+    def thaw(self) -> Window:
+        """Let every process run, whether or not it is frozen."""
+        ...
+
+
+@runtime_checkable
+class Removable(Killable, Protocol):
+    """A service that can be removed with what it consists of; `start_again` makes it anew."""
+
+    def parts(self) -> frozenset[str]:
+        """Return what the service consists of now: its body, and what holds its data."""
+        ...
+
+    def left(self, parts: frozenset[str]) -> frozenset[str]:
+        """Return which of these parts still exist."""
+        ...
+
+    def remove(self, *, keep_data: bool) -> Window:
+        """Remove the service at once; EnvironmentRefused, before anything, if it cannot."""
+        ...
+
+    def plant(self, marker: str) -> bool:
+        """Store `marker` among the service's data; False if nobody knows how to, for its kind."""
+        ...
+
+    def finds(self, marker: str) -> bool:
+        """Tell whether the service has `marker` among its data. Raises NotReadyError."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inmate:
+    """One process of a service, which is not its main process."""
+
+    pid: int
+    """As this host numbers it."""
+    started: float
+    """Tells it from another process that gets the same number later."""
+    command: str
+    """Its whole command line."""
+
+
+@runtime_checkable
+class Inhabited(Killable, Protocol):
+    """A service whose processes can be told apart, and killed one by one."""
+
+    def inmates(self) -> tuple[Inmate, ...]:
+        """Return every living process of the service but the main one.
+
+        Raises EnvironmentRefused where they are not processes of this host.
+        """
+        ...
+
+    def kill_inmates(self, inmates: tuple[Inmate, ...], number: signal.Signals) -> Window:
+        """Signal those that still live."""
         ...
 
 

@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping
 
+from gameday.faults.crash_loop import CrashLoop
 from gameday.faults.kill import Kill
+from gameday.faults.kill_inside import KillInside
 from gameday.faults.network import (
     Bandwidth,
     Blackhole,
@@ -14,12 +16,22 @@ from gameday.faults.network import (
     Slice,
     SlowClose,
 )
+from gameday.faults.pause import Pause
 from gameday.faults.protocol import Fault
+from gameday.faults.remove import Remove
+from gameday.faults.restart import Restart
+from gameday.faults.stop import Stop
 
 __all__ = ["FAULTS"]
 
 _ALL: tuple[type[Fault], ...] = (
     Kill,
+    Stop,
+    Restart,
+    CrashLoop,
+    Pause,
+    Remove,
+    KillInside,
     Latency,
     Bandwidth,
     Blackhole,

@@ -2,11 +2,14 @@
 
 import signal
 from dataclasses import dataclass, field
+from threading import Event
 
 from gameday.environment.protocol import (
     Checkpoint,
     Emit,
     Endpoint,
+    Inmate,
+    Motion,
     NotReadyError,
     Vitals,
 )
@@ -18,10 +21,12 @@ from gameday.testing.clocks import ManualClock
 
 __all__ = ["MemoryEnvironment", "MemoryService"]
 
+_SILENCE_LIMIT_S = 1.0
+
 
 @dataclass(slots=True, kw_only=True)
 class MemoryService:
-    """A service that can be killed; each of its defects is a field."""
+    """A service that can be killed, frozen and removed; each of its defects is a field."""
 
     spec: ServiceSpec
     clock: ManualClock
@@ -32,11 +37,35 @@ class MemoryService:
     """Whether it can be started again."""
     answers: bool = True
     """Whether it answers once it lives."""
+    shrugs_off: frozenset[signal.Signals] = frozenset()
+    """The signals that do not end it."""
+    freezes: bool = True
+    thaws: bool = True
+    answers_frozen: bool = False
+    """Whether it answers although it is said to be frozen."""
+    removes: bool = True
+    drops: bool = True
+    """Whether its volume goes when that is asked for."""
+    keeps: bool = True
+    """Whether its volume stays when that is asked for."""
+    markable: bool = True
+    inside: tuple[Inmate, ...] = ()
+    inside_survives: bool = False
+    takes_main_along: bool = False
+    """Whether it ends when a process inside does."""
     direct: Endpoint = field(default_factory=lambda: Endpoint(host="127.0.0.1", port=1))
     _pid: int = 100
     _code: int | None = None
+    _body: int = 1
+    _volume: int = 1
+    _volumes: set[int] = field(default_factory=lambda: {1})
+    _markers: set[str] = field(default_factory=set)
+    _frozen: bool = False
+    _awake: Event = field(default_factory=Event)
 
     def check(self) -> str:
+        if self._frozen and not self.answers_frozen:
+            self._awake.wait(_SILENCE_LIMIT_S)
         if self._code is not None or not self.answers:
             raise NotReadyError(f"{self.spec.name} does not answer")
         return "a write was answered"
@@ -60,7 +89,7 @@ class MemoryService:
     def kill(self, number: signal.Signals) -> Window:
         called_ns = self.clock.now_ns()
         self.clock.sleep_ns(SECOND // 1000)
-        if not self.survives_signals:
+        if not self.survives_signals and number not in self.shrugs_off:
             self._code = 128 + number if self.exit_code is None else self.exit_code
         return Window(start_ns=called_ns, end_ns=self.clock.now_ns())
 
@@ -70,7 +99,62 @@ class MemoryService:
         if self._code is not None and self.starts:
             self._code = None
             self._pid += 1
+            self._volumes.add(self._volume)
         return Window(start_ns=called_ns, end_ns=self.clock.now_ns())
+
+    def motion(self) -> Motion:
+        return "frozen" if self._frozen else "running"
+
+    def freeze(self) -> Window:
+        if self.freezes:
+            self._frozen = True
+            self._awake.clear()
+        return self._now()
+
+    def thaw(self) -> Window:
+        if self.thaws:
+            self._frozen = False
+            self._awake.set()
+        return self._now()
+
+    def parts(self) -> frozenset[str]:
+        return frozenset({f"body {self._body}", f"volume {self._volume}"})
+
+    def left(self, parts: frozenset[str]) -> frozenset[str]:
+        volumes = {f"volume {number}" for number in self._volumes}
+        return parts & (volumes | {f"body {self._body}"})
+
+    def remove(self, *, keep_data: bool) -> Window:
+        if self.removes:
+            self._code = 128 + signal.SIGKILL
+            self._body += 1
+            if not (self.keeps if keep_data else not self.drops):
+                self._volumes.discard(self._volume)
+                self._volume += 1
+                self._markers.clear()
+        return self._now()
+
+    def plant(self, marker: str) -> bool:
+        if self.markable:
+            self._markers.add(marker)
+        return self.markable
+
+    def finds(self, marker: str) -> bool:
+        return marker in self._markers
+
+    def inmates(self) -> tuple[Inmate, ...]:
+        return self.inside
+
+    def kill_inmates(self, inmates: tuple[Inmate, ...], number: signal.Signals) -> Window:
+        if not self.inside_survives:
+            self.inside = tuple(i for i in self.inside if i not in inmates)
+            if self.takes_main_along:
+                self._code = 128 + number
+        return self._now()
+
+    def _now(self) -> Window:
+        now_ns = self.clock.now_ns()
+        return Window(start_ns=now_ns, end_ns=now_ns)
 
 
 @dataclass(slots=True, kw_only=True)

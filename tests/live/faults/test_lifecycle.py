@@ -1,15 +1,58 @@
-"""Kill: a death by that very signal, and a new start with the data."""
+"""A service ends, freezes or loses parts of itself, and is brought back, in each environment."""
 
-from collections.abc import Callable
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
+import redis
 
+from gameday.environment.protocol import Environment, Inhabited
+from gameday.errors import EnvironmentRefused
+from gameday.faults.crash_loop import CrashLoop
 from gameday.faults.kill import Kill
+from gameday.faults.kill_inside import KillInside
+from gameday.faults.pause import Pause
 from gameday.faults.protocol import Fault, Proof
+from gameday.faults.remove import Remove
+from gameday.faults.restart import Restart
+from gameday.faults.stop import Stop
+from gameday.model.clock import MILLISECOND, SECOND
+from gameday.testing.dud import Dud
 
 pytestmark = pytest.mark.live
 
 Through = Callable[[Fault], tuple[Proof, Proof]]
+
+SAVING = "redis-rdb-bgsave"
+
+
+@contextmanager
+def talk(environment: Environment) -> Iterator[redis.Redis]:
+    direct = environment.service("redis").direct
+    client = redis.Redis(host=direct.host, port=direct.port, socket_timeout=2)
+    try:
+        yield client
+    finally:
+        client.close()
+
+
+@pytest.fixture
+def slow_save(environment: Environment) -> Iterator[None]:
+    """A child of Redis that takes seconds to save a few keys."""
+    house = environment.service("redis")
+    assert isinstance(house, Inhabited)
+    with talk(environment) as client:
+        client.mset({f"saved:{number}": "x" for number in range(20)})
+        client.config_set("rdb-key-save-delay", 500_000)
+        client.bgsave()
+        give_up_ns = time.monotonic_ns() + 3 * SECOND
+        while not any(SAVING in inmate.command for inmate in house.inmates()):
+            assert time.monotonic_ns() < give_up_ns, house.inmates()
+            time.sleep(0.01)
+        yield
+        client.config_set("rdb-key-save-delay", 0)
 
 
 @pytest.mark.parametrize(("signal", "code"), [("SIGKILL", 137), ("SIGTERM", 0)])
@@ -17,3 +60,100 @@ def test_a_killed_service_is_gone_and_comes_back(through: Through, signal: str, 
     effect, undone = through(Kill(target="redis", signal=signal))  # type: ignore[arg-type]
     assert effect.measured["exit_code"] == code
     assert undone.measured["pid_after"] != effect.measured["pid"]
+
+
+def test_a_stopped_service_says_goodbye_within_the_grace(through: Through) -> None:
+    effect, _ = through(Stop(target="redis", grace_ns=5 * SECOND))
+    assert effect.measured["exit_code"] == 0
+    assert effect.measured["grace_ran_out"] is False
+
+
+def test_who_does_not_stop_within_the_grace_is_forced(
+    environment: Environment, through: Through
+) -> None:
+    direct = environment.service("redis").direct
+    with socket.create_connection((direct.host, direct.port)) as busy:
+        # A server in a script hears the signal and keeps it for afterwards.
+        busy.sendall(b"EVAL 'while true do end' 0\r\n")
+        effect, _ = through(Stop(target="redis", grace_ns=300 * MILLISECOND))
+    assert effect.measured["exit_code"] == 137
+    assert effect.measured["grace_ran_out"] is True
+    assert int(effect.measured["ended_after_ns"] or 0) >= 300 * MILLISECOND
+
+
+def test_a_restarted_service_is_another_start(through: Through) -> None:
+    effect, undone = through(Restart(target="redis"))
+    assert effect.measured["started_after"] != effect.measured["started_before"]
+    assert undone.measured["started_after"] == effect.measured["started_after"]
+
+
+def test_a_crash_loop_is_as_many_deaths_and_starts_as_asked_for(through: Through) -> None:
+    effect, _ = through(CrashLoop(target="redis", times=3, interval_ns=300 * MILLISECOND))
+    assert effect.measured["exit_codes"] == "137 137 137"
+    assert effect.measured["starts"] == 3
+
+
+@pytest.mark.parametrize("target", ["redis", "relay"])
+def test_a_paused_service_accepts_and_does_not_answer(through: Through, target: str) -> None:
+    effect, undone = through(Pause(target=target))
+    assert effect.measured["accepts_connections"] is True
+    assert undone.measured["state_after"] == "running"
+
+
+def test_a_thaw_twice_is_harmless(environment: Environment) -> None:
+    injection = Pause(target="redis").on(environment)
+    injection.inject()
+    try:
+        injection.undo()
+    finally:
+        injection.undo()
+    assert injection.prove_undone(lambda: None).proven
+
+
+def test_a_removed_service_comes_back_with_its_data_if_they_are_kept(
+    environment: Environment, through: Through
+) -> None:
+    fault = Remove(target="redis", volume="keep")
+    if environment.runtime == "process":
+        with pytest.raises(EnvironmentRefused, match="use kill"):
+            fault.on(environment)
+        return
+    _, undone = through(fault)
+    assert undone.measured["marker_found"] is True
+    through(fault)  # the successor can be removed as well
+
+
+def test_a_removed_service_comes_back_empty_if_its_data_are_dropped(through: Through) -> None:
+    effect, undone = through(Remove(target="redis", volume="drop"))
+    assert effect.measured["left"] == "nothing"
+    assert undone.measured["marker_found"] is False
+
+
+@pytest.mark.usefixtures("slow_save")
+def test_a_process_inside_dies_and_the_service_lives(through: Through) -> None:
+    effect, undone = through(KillInside(target="redis", pattern="^" + SAVING))
+    assert effect.measured["matched"] == 1
+    assert effect.measured["main_alive"] is True
+    assert undone.measured["matching_after"] == 0
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Stop(target="redis", grace_ns=100 * MILLISECOND),
+        Restart(target="redis", grace_ns=100 * MILLISECOND),
+        CrashLoop(target="redis", times=2, interval_ns=100 * MILLISECOND),
+        Pause(target="redis"),
+        KillInside(target="redis", pattern="redis-server"),
+    ],
+    ids=lambda fault: fault.verb,
+)
+def test_what_did_nothing_is_not_proven_on_a_real_service(
+    environment: Environment, fault: Fault
+) -> None:
+    injection = Dud(fault=fault).on(environment)
+    injection.inject()
+    effect = injection.prove(lambda: None)
+    injection.undo()
+    assert not effect.proven, effect.measured
+    assert injection.prove_undone(lambda: None).proven

@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 from gameday.environment.protocol import Endpoint
 from gameday.model.scenario import ServiceSpec
 
-__all__ = ["Prepared", "Private", "ServiceKind"]
+__all__ = ["Markable", "Prepared", "Private", "ServiceKind"]
 
 
 class ServiceKind(Protocol):
@@ -38,6 +38,19 @@ class ServiceKind(Protocol):
 
     def check(self, endpoint: Endpoint) -> str:
         """Return evidence that it answers by its protocol, with a write; NotReadyError if not."""
+        ...
+
+
+@runtime_checkable
+class Markable(Protocol):
+    """A kind that can keep a word among its data, so that it shows whose data they are."""
+
+    def plant(self, endpoint: Endpoint, marker: str) -> None:
+        """Store the marker. Raises NotReadyError."""
+        ...
+
+    def finds(self, endpoint: Endpoint, marker: str) -> bool:
+        """Tell whether the marker is stored. Raises NotReadyError."""
         ...
 
 

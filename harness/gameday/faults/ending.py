@@ -1,0 +1,124 @@
+"""The end of a service and its new start: what the faults that end a service share."""
+
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from signal import Signals
+from typing import Literal
+
+from gameday.environment.protocol import Checkpoint, Killable, NotReadyError, Service, Vitals
+from gameday.errors import EnvironmentRefused
+from gameday.faults.protocol import Proof
+from gameday.model.clock import SECOND
+from gameday.model.event import Scalar
+from gameday.model.result import Window
+
+__all__ = ["DEATH_LIMIT_NS", "Ending", "EndingSignal", "answers_again", "until"]
+
+DEATH_LIMIT_NS = 5 * SECOND
+"""How long a process may take to be gone after SIGKILL, or after a signal that it may handle."""
+
+EndingSignal = Literal["SIGKILL", "SIGTERM", "SIGINT", "SIGQUIT", "SIGABRT", "SIGSEGV"]
+"""The signals whose default is the end of the process."""
+
+_START_LIMIT_NS = 30 * SECOND
+_PAUSE_S = 0.002
+
+
+def until(fact: Callable[[], bool], limit_ns: int, checkpoint: Checkpoint) -> bool:
+    """Tell whether `fact` came to hold within `limit_ns` nanoseconds; it is asked at least once."""
+    give_up_ns = time.monotonic_ns() + limit_ns
+    while not fact():
+        if time.monotonic_ns() > give_up_ns:
+            return False
+        checkpoint()
+        time.sleep(_PAUSE_S)
+    return True
+
+
+def answers_again(service: Service, checkpoint: Checkpoint) -> Proof:
+    """Prove that the service answers a write on the direct path, within the limit of a start.
+
+    A port that accepts proves nothing.
+    """
+    try:
+        evidence = service.wait_until_ready(_START_LIMIT_NS, checkpoint)
+    except (EnvironmentRefused, NotReadyError) as error:
+        return Proof(proven=False, measured={"error": str(error)})
+    return Proof(proven=True, measured={"direct_write": evidence})
+
+
+class Ending:
+    """The main process of a service, from the signal that ends it to a new start that answers."""
+
+    def __init__(self, service: Service, victim: Killable) -> None:
+        self._service = service
+        self._victim = victim
+        self.before = victim.vitals()
+        """The start that is to end."""
+        self.signalled_ns: int | None = None
+        """When the signal was out; None: it never was."""
+        self.ended = False
+        """Whether that start was seen to be over."""
+
+    def signal(self, number: Signals) -> Window:
+        """Send the signal to the start that lives now."""
+        self.before = self._victim.vitals()
+        self.ended = False
+        bracket = self._victim.kill(number)
+        self.signalled_ns = time.monotonic_ns()
+        return bracket
+
+    def await_end(self, limit_ns: int, checkpoint: Checkpoint) -> Vitals:
+        """Wait for the end, and return what there is then."""
+        self.ended = until(lambda: not self._victim.vitals().alive, limit_ns, checkpoint)
+        return self._victim.vitals()
+
+    def force(self, checkpoint: Checkpoint) -> Vitals:
+        """Send SIGKILL to a start that did not end by itself, and wait for its end."""
+        self._force()
+        return self.await_end(DEATH_LIMIT_NS, checkpoint)
+
+    def start_again(self) -> Window:
+        """Start the service if it is down; one that was signalled is ended first.
+
+        A start that is still about to end would pass for healthy, and die after the fault.
+        """
+        forced: Window | None = None
+        now = self._victim.vitals()
+        if not now.alive:
+            self.ended = True
+        elif self.signalled_ns is not None and _start_of(now) == _start_of(self.before):
+            forced = self._force()
+            self.await_end(DEATH_LIMIT_NS, lambda: None)
+        started = self._victim.start_again()
+        return Window(start_ns=(forced or started).start_ns, end_ns=started.end_ns)
+
+    def prove_new_start(self, checkpoint: Checkpoint) -> Proof:
+        """Prove that the service answers a write, by a new start if the old one ended."""
+        answer = answers_again(self._service, checkpoint)
+        if not answer.proven:
+            return answer
+        now_ns = time.monotonic_ns()
+        after = self._victim.vitals()
+        # A start that was never ended is not a restart: the same start time unmasks it.
+        restarted = _start_of(after) != _start_of(self.before)
+        down_ns = None if self.signalled_ns is None else now_ns - self.signalled_ns
+        measured: Mapping[str, Scalar] = {
+            **answer.measured,
+            "pid_after": after.pid,
+            "started_before": self.before.started,
+            "started_after": after.started,
+            "outage_actual_ns": down_ns,
+        }
+        return Proof(proven=after.alive and restarted == self.ended, measured=measured)
+
+    def _force(self) -> Window | None:
+        # It may have ended in between: what counts is what is read afterwards.
+        with suppress(EnvironmentRefused, ProcessLookupError):
+            return self._victim.kill(Signals.SIGKILL)
+        return None
+
+
+def _start_of(vitals: Vitals) -> tuple[str, int]:
+    return vitals.started, vitals.pid

@@ -1,0 +1,145 @@
+"""The stop and the restart: an end within the grace, or forced after it, and a new start."""
+
+from signal import Signals
+
+import pytest
+
+from gameday.faults import ending
+from gameday.faults.protocol import Fault, Injection
+from gameday.faults.restart import Restart
+from gameday.faults.stop import Stop
+from gameday.model.clock import MILLISECOND, SECOND
+from gameday.testing.dud import Dud
+from gameday.testing.environments import MemoryEnvironment, MemoryService
+
+GRACE_NS = 5 * MILLISECOND
+BOTH = pytest.mark.parametrize(
+    "fault", [Stop(target="db", grace_ns=GRACE_NS), Restart(target="db", grace_ns=GRACE_NS)]
+)
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ending, "DEATH_LIMIT_NS", 0)
+
+
+def no_checkpoint() -> None:
+    return
+
+
+def injected(environment: MemoryEnvironment, fault: Fault) -> Injection:
+    injection = fault.on(environment)
+    injection.inject()
+    return injection
+
+
+@BOTH
+def test_an_end_within_the_grace_is_proven(
+    environment: MemoryEnvironment, db: MemoryService, fault: Fault
+) -> None:
+    db.exit_code = 0
+    proof = injected(environment, fault).prove(no_checkpoint)
+    assert proof.proven
+    assert proof.measured["exit_code"] == 0
+    assert proof.measured["grace_ran_out"] is False
+
+
+@BOTH
+def test_who_shrugs_off_sigterm_is_forced_after_the_grace(
+    environment: MemoryEnvironment, db: MemoryService, fault: Fault
+) -> None:
+    db.shrugs_off = frozenset({Signals.SIGTERM})
+    proof = injected(environment, fault).prove(no_checkpoint)
+    assert proof.proven
+    assert proof.measured["exit_code"] == 137
+    assert proof.measured["grace_ran_out"] is True
+
+
+@BOTH
+def test_a_sigkill_that_nobody_sent_is_not_a_stop(
+    environment: MemoryEnvironment, db: MemoryService, fault: Fault
+) -> None:
+    db.exit_code = 137
+    assert not injected(environment, fault).prove(no_checkpoint).proven
+
+
+@BOTH
+def test_what_survives_even_the_force_is_not_proven(
+    environment: MemoryEnvironment, db: MemoryService, fault: Fault
+) -> None:
+    db.survives_signals = True
+    assert not injected(environment, fault).prove(no_checkpoint).proven
+
+
+@BOTH
+def test_a_dud_is_found_out_and_neither_waited_for_nor_forced(
+    environment: MemoryEnvironment, db: MemoryService, fault: Fault
+) -> None:
+    injection = injected(environment, Dud(fault=fault))
+    assert not injection.prove(no_checkpoint).proven
+    injection.undo()
+    assert injection.prove_undone(no_checkpoint).proven, "nothing was broken, so nothing is left"
+    assert db.vitals().pid == 100
+
+
+def test_a_stopped_service_stays_down_until_the_undo(
+    environment: MemoryEnvironment, db: MemoryService
+) -> None:
+    injection = injected(environment, Stop(target="db"))
+    injection.prove(no_checkpoint)
+    assert not db.vitals().alive
+    injection.undo()
+    proof = injection.prove_undone(no_checkpoint)
+    assert proof.proven
+    assert proof.measured["started_before"] != proof.measured["started_after"]
+
+
+def test_a_restarted_service_is_up_before_the_undo(
+    environment: MemoryEnvironment, db: MemoryService
+) -> None:
+    injection = injected(environment, Restart(target="db"))
+    proof = injection.prove(no_checkpoint)
+    assert proof.proven
+    assert proof.measured["started_before"] != proof.measured["started_after"]
+    assert db.vitals().alive
+    injection.undo()
+    assert injection.prove_undone(no_checkpoint).proven
+    assert db.vitals().pid == 101, "the undo of a restart that worked starts nothing"
+
+
+def test_a_restart_without_a_new_start_is_not_proven(
+    environment: MemoryEnvironment, db: MemoryService
+) -> None:
+    db.starts = False
+    assert not injected(environment, Restart(target="db")).prove(no_checkpoint).proven
+
+
+@BOTH
+@pytest.mark.parametrize("defect", ["starts", "answers"])
+def test_what_does_not_answer_again_is_not_undone(
+    environment: MemoryEnvironment, db: MemoryService, fault: Fault, defect: str
+) -> None:
+    injection = injected(environment, fault)
+    setattr(db, defect, False)
+    injection.prove(no_checkpoint)
+    injection.undo()
+    assert not injection.prove_undone(no_checkpoint).proven
+
+
+def test_the_undo_of_what_was_asked_to_end_does_not_leave_it_about_to_end(
+    environment: MemoryEnvironment, db: MemoryService
+) -> None:
+    db.shrugs_off = frozenset({Signals.SIGTERM})
+    injection = injected(environment, Stop(target="db", grace_ns=10 * SECOND))
+    injection.undo()  # the run was interrupted within the grace
+    assert db.vitals().pid == 101
+    assert injection.prove_undone(no_checkpoint).proven
+
+
+def test_an_undo_that_comes_before_the_proof_is_proven(
+    environment: MemoryEnvironment, db: MemoryService
+) -> None:
+    injection = injected(environment, Stop(target="db"))
+    injection.undo()
+    injection.undo()
+    assert injection.prove_undone(no_checkpoint).proven
