@@ -35,6 +35,8 @@ class Side(asyncio.Protocol):
         self.transport: asyncio.Transport | None = None
         self.lost = False
         self.reads: Link | None = None
+        self._early: list[bytes] = []
+        self._ended_early = False
         self.written_by: Link | None = None
         self._connection = connection
         self._meter = meter
@@ -46,15 +48,32 @@ class Side(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._meter.received += len(data)
-        link = self.reads
-        if link is not None:
-            link.feed(data)
+        if self.reads is not None:
+            self.reads.feed(data)
+            return
+        # Older asyncio (Python 3.11.2) starts to read although it was paused at once: what came
+        # is kept, and a pause that undoes itself first is one that it heeds.
+        self._early.append(data)
+        assert self.transport is not None
+        self.transport.resume_reading()
+        self.transport.pause_reading()
 
     def eof_received(self) -> bool:
-        if self.reads is not None:
+        if self.reads is None:
+            self._ended_early = True
+        else:
             self.reads.end(End.EOF)
         # The other half of the connection stays open.
         return True
+
+    def feeds(self, link: Link) -> None:
+        """Let what is read go into `link`, first of all what was read before there was one."""
+        self.reads = link
+        for data in self._early:
+            link.feed(data)
+        self._early.clear()
+        if self._ended_early:
+            link.end(End.EOF)
 
     def pause_writing(self) -> None:
         if self.written_by is not None:
@@ -114,13 +133,16 @@ class Connection:
         if self._conversation is not None:
             there.lead(self._conversation.request_stage)
             back.lead(self._conversation.response_stage)
-        self.client.reads = self.upstream.written_by = there
-        self.upstream.reads = self.client.written_by = back
-        client.resume_reading()
-        upstream.resume_reading()
+        self.upstream.written_by, self.client.written_by = there, back
         for stream, link in self._links.items():
             if not self._ending:
                 self._toxics.join(link, stream)
+        if self._ending:
+            return
+        client.resume_reading()
+        upstream.resume_reading()
+        self.client.feeds(there)
+        self.upstream.feeds(back)
 
     def link_ended(self) -> None:
         """Close both sockets when neither side has more to say."""

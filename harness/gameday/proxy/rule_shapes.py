@@ -83,9 +83,7 @@ def _action(given: Mapping[str, object]) -> Action:
         return Action(text or "")
     except ValueError:
         wanted = ", ".join(Action)
-        raise Refusal(
-            f"bad request body: action is {text!r}; known: {wanted}", 400
-        ) from None
+        raise Refusal(f"bad request body: action is {text!r}; known: {wanted}", 400) from None
 
 
 def _refuse_what_does_nothing(given: Mapping[str, object], action: Action) -> None:

@@ -76,12 +76,18 @@ class ToxicChain:
     def add(self, toxic: NamedToxic) -> None:
         if any(known.name == toxic.name for known in self._toxics):
             raise Refusal("toxic already exists", 409)
-        while toxic.name not in self.tallies and len(self.tallies) >= _TALLIES_KEPT:
-            del self.tallies[next(iter(self.tallies))]
+        self._make_room()
         toxic.tally = self.tallies.setdefault(toxic.name, toxic.tally)
         self._toxics.append(toxic)
         for link in list(self._links[toxic.stream]):
             link.add(toxic, self)
+
+    def _make_room(self) -> None:
+        """Forget what the toxic did that is gone for longest, if there are too many such."""
+        there = {toxic.name for toxic in self._toxics}
+        gone = [name for name in self.tallies if name not in there]
+        if len(gone) >= _TALLIES_KEPT:
+            del self.tallies[gone[0]]
 
     def changed(self, toxic: NamedToxic) -> None:
         for link in list(self._links[toxic.stream]):

@@ -92,7 +92,7 @@ def process(
     else:
         path = find_toxiproxy_server()
         if path is None:
-            pytest.skip("toxiproxy-server is not on PATH")
+            pytest.skip("missing: toxiproxy-server on PATH")
         started = start_toxiproxy_server(path, log)
     try:
         yield started

@@ -77,6 +77,7 @@ class Conversation:
         return self.responses
 
     def rule_removed(self, rule: Rule) -> None:
+        self._draws.pop(rule, None)
         if self.requests is not None:
             self.requests.let_go(rule)
 

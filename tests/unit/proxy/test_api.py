@@ -1,0 +1,118 @@
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from typing import NoReturn
+
+import pytest
+
+from gameday.proxy import api as api_module
+from gameday.proxy.address import Address
+from gameday.proxy.api import Api
+from gameday.proxy.http import Request, Response
+from gameday.proxy.proxy import Surroundings
+from gameday.proxy.timer import DeadlineTimer
+
+
+def answers(
+    *calls: tuple[str, str, object], limit_s: float = 4.0, agent: str = "test"
+) -> list[Response]:
+    """Send the calls to an API without a server, one after another."""
+
+    async def run() -> list[Response]:
+        timer = DeadlineTimer(asyncio.get_running_loop())
+        api = Api(Surroundings(timer=timer), limit_s)
+        got: list[Response] = []
+        for method, path, body in calls:
+            raw = b"" if body is None else json.dumps(body).encode()
+            headers = {"user-agent": agent}
+            request = Request(method=method, path=path, headers=headers, body=raw)
+            got.append(await api.handle(request))
+        api.close()
+        timer.close()
+        return got
+
+    return asyncio.run(run())
+
+
+def resolving(with_what: Callable[[str], Awaitable[Address]]) -> pytest.MonkeyPatch:
+    patch = pytest.MonkeyPatch()
+    patch.setattr(api_module, "resolve_listen", with_what)
+    return patch
+
+
+CREATE = ("POST", "/proxies", {"name": "p", "listen": "somewhere:0", "upstream": "127.0.0.1:9"})
+
+
+def test_a_call_that_takes_too_long_is_a_503_in_the_shape_of_a_refusal() -> None:
+    async def hangs(text: str) -> NoReturn:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    patch = resolving(hangs)
+    try:
+        (answer, listed) = answers(CREATE, ("GET", "/proxies", None), limit_s=0.01)
+    finally:
+        patch.undo()
+    assert answer.status == 503
+    assert json.loads(answer.body) == {"error": "not done within 0.01 s", "status": 503}
+    assert answer.headers["Content-Type"] == "text/plain; charset=utf-8"
+    assert listed.body == b"{}"
+
+
+def test_a_mistake_of_ours_is_a_500_in_the_shape_of_a_refusal() -> None:
+    async def breaks(text: str) -> NoReturn:
+        raise KeyError("what")
+
+    patch = resolving(breaks)
+    try:
+        (answer,) = answers(CREATE)
+    finally:
+        patch.undo()
+    assert answer.status == 500
+    assert json.loads(answer.body) == {"error": "KeyError('what')", "status": 500}
+
+
+def test_a_browser_is_not_let_in() -> None:
+    (answer,) = answers(("GET", "/metrics", None), agent="Mozilla/5.0")
+    assert answer.status == 403
+
+
+def test_metrics_without_a_proxy_name_their_families() -> None:
+    (answer,) = answers(("GET", "/metrics", None))
+    assert answer.headers == {"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
+    assert [line.split()[:3] for line in answer.body.decode().splitlines()] == [
+        ["#", word, f"toxiproxy_proxy_{way}_bytes_total"]
+        for way in ("received", "sent")
+        for word in ("HELP", "TYPE")
+    ]
+
+
+def test_names_may_hold_anything_in_a_path() -> None:
+    name = {"name": 'a/b "c"', "listen": "127.0.0.1:0", "upstream": "127.0.0.1:9"}
+    named = "a%2Fb%20%22c%22"
+    rules = f"/gameday/http/{named}/rules"
+    got = answers(
+        ("POST", "/proxies", {**name, "protocol": "http"}),
+        ("GET", f"/proxies/{named}", None),
+        ("POST", rules, {"action": "abort"}),
+        ("GET", f"{rules}/abort", None),
+        ("DELETE", f"{rules}/abort", None),
+        ("DELETE", f"{rules}/abort", None),
+        ("PUT", rules, None),
+        ("GET", "/gameday/http", None),
+    )
+    assert [answer.status for answer in got] == [201, 200, 200, 200, 204, 404, 405, 404]
+
+
+def test_populate_replaces_a_proxy_that_speaks_something_else() -> None:
+    given = {"name": "p", "listen": "127.0.0.1:0", "upstream": "127.0.0.1:9", "enabled": False}
+    got = answers(
+        ("POST", "/populate", [given]),
+        ("POST", "/proxies/p/toxics", {"type": "half_open"}),
+        ("POST", "/populate", [given]),
+        ("POST", "/populate", [{**given, "protocol": "http"}]),
+        ("POST", "/populate", [given]),
+    )
+    shapes = [json.loads(got[index].body)["proxies"][0] for index in (0, 2, 3, 4)]
+    assert [shape.get("protocol") for shape in shapes] == [None, None, "http", "http"]
+    assert [len(shape["toxics"]) for shape in shapes] == [0, 1, 0, 0]
