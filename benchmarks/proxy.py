@@ -1,15 +1,24 @@
 """gameday's own proxy beside the real Toxiproxy, in one interleaved run on loopback.
 
-    python benchmarks/proxy.py [--rounds N]
+    python benchmarks/proxy.py [--rounds N] [--blackhole SECONDS]
 
 Each round measures every contender in turn, so that a change of the host's load meets them all.
 A figure is the best of its rounds: other work on the host only ever makes one worse. `direct` is
 the same client without a proxy.
+
+The last row is how long a new connection takes to be answered once the upstream is back from a
+blackhole, during which a client opened one every 0.5 s. For that the benchmark starts itself again
+in a network namespace of its own, where iptables drops every packet to the upstream. The namespace
+is gone with its processes; nothing outside of it is touched.
 """
 
 import argparse
 import asyncio
+import json
+import os
 import socket
+import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -33,6 +42,8 @@ PACED_S = 1.0
 TOXIC_MS = 50
 TOXIC_SAMPLES = 20
 MESSAGE = b"x" * 32
+NEW_CONNECTION_S = 0.5
+RECOVERY_LIMIT_S = 25.0
 
 Address = tuple[str, int]
 Figures = dict[str, float]
@@ -196,13 +207,16 @@ def measure_toxic(process: ProxyProcess, address: Address) -> Figures:
     }
 
 
-def run(rounds: int) -> dict[str, Figures]:
-    """Return the best of every figure by contender."""
-    seen: dict[str, list[Figures]] = {}
+Contenders = dict[str, tuple[ProxyProcess, Address]]
+
+
+@contextmanager
+def contest() -> Iterator[tuple[Address, Contenders]]:
+    """Start the upstream, and before it one proxy of every contender that is here."""
     with ExitStack() as stack:
         logs = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         direct = stack.enter_context(upstream())
-        contenders: dict[str, tuple[ProxyProcess, Address]] = {}
+        contenders: Contenders = {}
         starts: dict[str, Callable[[], ProxyProcess]] = {
             "gameday": lambda: start_own_proxy(logs / "own.log", 1)
         }
@@ -215,6 +229,13 @@ def run(rounds: int) -> dict[str, Figures]:
             listen = process.control.create("bench", "127.0.0.1:0", f"{direct[0]}:{direct[1]}")
             host, _, port = listen.rpartition(":")
             contenders[name] = (process, (host, int(port)))
+        yield direct, contenders
+
+
+def run(rounds: int) -> dict[str, Figures]:
+    """Return the best of every figure by contender."""
+    seen: dict[str, list[Figures]] = {}
+    with contest() as (direct, contenders):
         for number in range(rounds):
             seen.setdefault("direct", []).append(measure(direct))
             # The order alternates: who is measured first after `direct` has no advantage.
@@ -230,6 +251,74 @@ def best(all_figures: list[Figures]) -> Figures:
         name: (max if name.endswith("/s") else min)(figures[name] for figures in all_figures)
         for name in all_figures[0]
     }
+
+
+def blackhole(seconds: float) -> dict[str, float]:
+    """Return by contender how long it takes to recover from `seconds` without an upstream."""
+    # Here is the same program in a network of its own; another user is root in one of his own.
+    rights = [] if os.geteuid() == 0 else ["--map-root-user"]
+    inside = [sys.executable, str(Path(__file__).resolve()), "--inside", f"{seconds:g}"]
+    try:
+        done = subprocess.run(
+            ["unshare", "--net", *rights, "--", *inside],
+            capture_output=True,
+            text=True,
+            timeout=seconds + RECOVERY_LIMIT_S + 20,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        said: object = getattr(error, "stderr", None) or error
+        print(f"no blackhole, for want of unshare, ip or iptables: {str(said).strip()}")
+        return {}
+    recovered: dict[str, float] = json.loads(done.stdout)
+    return recovered
+
+
+def blackhole_inside(seconds: float) -> dict[str, float]:
+    """Drop every packet to the upstream for `seconds`, in the network that is only ours."""
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True, timeout=5)
+    with contest() as (direct, contenders):
+        rule = ["INPUT", "-p", "tcp", "--dport", str(direct[1]), "-j", "DROP"]
+        paths = {"direct": direct, **{name: each[1] for name, each in contenders.items()}}
+        return asyncio.run(_recoveries(paths, seconds, rule))
+
+
+async def _recoveries(
+    paths: dict[str, Address], seconds: float, rule: list[str]
+) -> dict[str, float]:
+    tasks: list[asyncio.Task[None]] = []
+    answered: dict[str, float] = {}
+    healed = 0.0
+
+    async def connection(name: str, address: Address, opened: float) -> None:
+        reader, writer = await asyncio.open_connection(*address)
+        try:
+            writer.write(MESSAGE)
+            await reader.readexactly(len(MESSAGE))
+        finally:
+            writer.close()
+        if healed and opened >= healed:
+            answered.setdefault(name, time.monotonic() - healed)
+
+    async def open_until(done: Callable[[], bool]) -> None:
+        while not done():
+            now = time.monotonic()
+            for name, address in paths.items():
+                tasks.append(asyncio.create_task(connection(name, address, now)))
+            await asyncio.sleep(NEW_CONNECTION_S)
+
+    subprocess.run(["iptables", "-A", *rule], check=True, timeout=5)
+    start = time.monotonic()
+    await open_until(lambda: time.monotonic() - start >= seconds)
+    subprocess.run(["iptables", "-D", *rule], check=True, timeout=5)
+    healed = time.monotonic()
+    give_up = healed + RECOVERY_LIMIT_S
+    await open_until(lambda: len(answered) == len(paths) or time.monotonic() > give_up)
+    for task in tasks:
+        task.cancel()
+    # Most of them were reset or are cancelled: that is what a blackhole does.
+    await asyncio.gather(*tasks, return_exceptions=True)
+    return {name: answered.get(name, RECOVERY_LIMIT_S) for name in paths}
 
 
 def add_differences(results: dict[str, Figures]) -> None:
@@ -248,7 +337,8 @@ def table(results: dict[str, Figures]) -> str:
     head = ["", *names, *(["gameday / toxiproxy"] if both else [])]
     rows = [head]
     for figure in results["gameday"]:
-        cells = [f"{results[n][figure]:,.0f}" if figure in results[n] else "" for n in names]
+        digits = 2 if figure.endswith(", s") else 0
+        cells = [f"{results[n][figure]:,.{digits}f}" if figure in results[n] else "" for n in names]
         if both:
             other = results["toxiproxy"][figure]
             cells.append(f"{results['gameday'][figure] / other:.2f}" if other > 0 else "-")
@@ -261,9 +351,20 @@ def table(results: dict[str, Figures]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=5, choices=range(1, 21), metavar="1..20")
-    results = run(parser.parse_args().rounds)
+    parser.add_argument("--rounds", type=int, default=3, choices=range(1, 21), metavar="1..20")
+    parser.add_argument(
+        "--blackhole", type=float, default=20, metavar="SECONDS", help="0 leaves it out"
+    )
+    parser.add_argument("--inside", type=float, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.inside is not None:
+        print(json.dumps(blackhole_inside(options.inside)))
+        return
+    results = run(options.rounds)
     add_differences(results)
+    if options.blackhole:
+        for name, recovery_s in blackhole(options.blackhole).items():
+            results[name][f"recovery after a {options.blackhole:g} s blackhole, s"] = recovery_s
     print(table(results))
     if "toxiproxy" not in results:
         print("toxiproxy-server is not on PATH: nothing to compare with")
