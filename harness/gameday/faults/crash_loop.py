@@ -8,9 +8,9 @@ from typing import ClassVar
 
 from gameday.environment.protocol import Checkpoint, Environment, Killable
 from gameday.errors import EnvironmentRefused
-from gameday.faults.ending import DEATH_LIMIT_NS, Ending, until
+from gameday.faults.ending import DEATH_LIMIT_NS, LONGEST_NS, Ending, until
 from gameday.faults.protocol import Injection, Proof
-from gameday.model.clock import MILLISECOND, MINUTE, SECOND
+from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.event import Scalar
 from gameday.model.result import Window
 from gameday.model.scenario import Hits
@@ -19,7 +19,6 @@ from gameday.model.units import DurationNs, format_duration
 __all__ = ["CrashLoop"]
 
 _MOST = 20
-_LONGEST_NS = 10 * MINUTE
 _LATE_NS = 500 * MILLISECOND
 """How much later than asked a death may be, beside half of the interval."""
 
@@ -41,15 +40,15 @@ class CrashLoop:
     times: int = 3
     """How many deaths, from 2 to 20."""
     interval_ns: DurationNs = SECOND
-    """How long each start lives, whether or not it is ready by then."""
+    """How long each start lives, whether or not it is ready by then; `times` x this: 30 s."""
 
     def __post_init__(self) -> None:
         if not 2 <= self.times <= _MOST:
             raise ValueError(f"times: {self.times} is given; wanted 2 to {_MOST}; one is a kill")
-        if self.times * self.interval_ns > _LONGEST_NS:
+        if self.times * self.interval_ns > LONGEST_NS:
             raise ValueError(
                 f"times x interval is {format_duration(self.times * self.interval_ns)}; "
-                f"wanted at most {format_duration(_LONGEST_NS)}"
+                f"wanted at most {format_duration(LONGEST_NS)}"
             )
 
     def on(self, environment: Environment) -> Injection:

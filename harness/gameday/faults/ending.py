@@ -12,11 +12,27 @@ from gameday.faults.protocol import Proof
 from gameday.model.clock import SECOND
 from gameday.model.event import Scalar
 from gameday.model.result import Window
+from gameday.model.units import format_duration
 
-__all__ = ["DEATH_LIMIT_NS", "Ending", "EndingSignal", "answers_again", "until"]
+__all__ = [
+    "DEATH_LIMIT_NS",
+    "LONGEST_NS",
+    "AskingSignal",
+    "Ending",
+    "EndingSignal",
+    "answers_again",
+    "grace_within_bounds",
+    "until",
+]
 
 DEATH_LIMIT_NS = 5 * SECOND
 """How long a process may take to be gone after SIGKILL, or after a signal that it may handle."""
+
+LONGEST_NS = 30 * SECOND
+"""How long the proof of an end may be asked to wait; a run heals what outlives its span by more."""
+
+AskingSignal = Literal["SIGTERM", "SIGINT", "SIGQUIT"]
+"""The signals that ask a process to end by itself."""
 
 EndingSignal = Literal["SIGKILL", "SIGTERM", "SIGINT", "SIGQUIT", "SIGABRT", "SIGSEGV"]
 """The signals whose default is the end of the process."""
@@ -46,6 +62,15 @@ def answers_again(service: Service, checkpoint: Checkpoint) -> Proof:
     except (EnvironmentRefused, NotReadyError) as error:
         return Proof(proven=False, measured={"error": str(error)})
     return Proof(proven=True, measured={"direct_write": evidence})
+
+
+def grace_within_bounds(grace_ns: int) -> None:
+    """Raise ValueError for a grace that the run could not wait for."""
+    if grace_ns > LONGEST_NS:
+        raise ValueError(
+            f"grace: {format_duration(grace_ns)} is given; "
+            f"wanted at most {format_duration(LONGEST_NS)}"
+        )
 
 
 class Ending:

@@ -7,9 +7,9 @@ from typing import ClassVar
 
 from gameday.environment.protocol import Checkpoint, Environment, Killable
 from gameday.errors import EnvironmentRefused
-from gameday.faults.ending import Ending
+from gameday.faults.ending import AskingSignal, Ending, grace_within_bounds
 from gameday.faults.protocol import Injection, Proof
-from gameday.faults.stop import Stopping
+from gameday.faults.stop import Stop, Stopping
 from gameday.model.clock import SECOND
 from gameday.model.event import Scalar
 from gameday.model.result import Window
@@ -33,14 +33,20 @@ class Restart:
     target: str
     """The service to restart."""
     grace_ns: DurationNs = 10 * SECOND
-    """How long it may take to end by itself, before SIGKILL."""
+    """How long it may take to end by itself, before SIGKILL; at most 30 s."""
+    signal: AskingSignal = "SIGTERM"
+    """What asks it to end."""
+
+    def __post_init__(self) -> None:
+        grace_within_bounds(self.grace_ns)
 
     def on(self, environment: Environment) -> Injection:
         service = environment.service(self.target)
         if not isinstance(service, Killable):
             raise EnvironmentRefused(f"{self.target} cannot be restarted in {environment.runtime}")
         ending = Ending(service, service)
-        return _Restarting(Stopping(ending, self.target, self.grace_ns), ending, service)
+        stop = Stop(target=self.target, grace_ns=self.grace_ns, signal=self.signal)
+        return _Restarting(Stopping(ending, stop), ending, service)
 
 
 class _Restarting:

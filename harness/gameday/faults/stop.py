@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from gameday.environment.protocol import Checkpoint, Environment, Killable
 from gameday.errors import EnvironmentRefused
-from gameday.faults.ending import Ending
+from gameday.faults.ending import AskingSignal, Ending, grace_within_bounds
 from gameday.faults.protocol import Injection, Proof
 from gameday.model.clock import SECOND
 from gameday.model.event import Scalar
@@ -23,7 +23,7 @@ __all__ = ["Stop", "Stopping"]
 class Stop:
     """A service ends as on a shutdown, and is started again with its data.
 
-    SIGTERM to the main process; SIGKILL once the grace is over. `for` counts from the SIGTERM.
+    A signal to the main process; SIGKILL once the grace is over. `for` counts from the signal.
     Proven by the end, its exit code and what of the grace was used. Undone by a new start that
     answers a write on the direct path.
     """
@@ -33,22 +33,28 @@ class Stop:
     target: str
     """The service to stop."""
     grace_ns: DurationNs = 10 * SECOND
-    """How long it may take to end by itself."""
+    """How long it may take to end by itself; at most 30 s."""
+    signal: AskingSignal = "SIGTERM"
+    """What asks it to end. PostgreSQL waits for its clients on SIGTERM, and not on SIGINT."""
+
+    def __post_init__(self) -> None:
+        grace_within_bounds(self.grace_ns)
 
     def on(self, environment: Environment) -> Injection:
         service = environment.service(self.target)
         if not isinstance(service, Killable):
             raise EnvironmentRefused(f"{self.target} cannot be stopped in {environment.runtime}")
-        return Stopping(Ending(service, service), self.target, self.grace_ns)
+        return Stopping(Ending(service, service), self)
 
 
 class Stopping:
-    """One polite end: SIGTERM is the injection, the rest is seen through by its proof."""
+    """One polite end: the signal is the injection, the rest is seen through by its proof."""
 
-    def __init__(self, ending: Ending, name: str, grace_ns: int) -> None:
+    def __init__(self, ending: Ending, asked: Stop) -> None:
         self._ending = ending
-        self._name = name
-        self._grace_ns = grace_ns
+        self._name = asked.target
+        self._grace_ns = asked.grace_ns
+        self._number = Signals[asked.signal]
 
     @property
     def undo_text(self) -> str:
@@ -56,10 +62,11 @@ class Stopping:
 
     @property
     def asked(self) -> Mapping[str, Scalar]:
-        return {"grace_ns": self._grace_ns, "pid": self._ending.before.pid}
+        before = self._ending.before
+        return {"signal": self._number.name, "grace_ns": self._grace_ns, "pid": before.pid}
 
     def inject(self) -> Window:
-        return self._ending.signal(Signals.SIGTERM)
+        return self._ending.signal(self._number)
 
     def prove(self, checkpoint: Checkpoint) -> Proof:
         """Wait for the end for the grace, then force it: a forced end is proven by its code.

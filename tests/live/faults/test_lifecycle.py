@@ -1,14 +1,17 @@
 """A service ends, freezes or loses parts of itself, and is brought back, in each environment."""
 
+import os
 import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import redis
 
-from gameday.environment.protocol import Environment, Inhabited
+from gameday.environment.protocol import Environment, Inhabited, Removable
 from gameday.errors import EnvironmentRefused
 from gameday.faults.crash_loop import CrashLoop
 from gameday.faults.kill import Kill
@@ -19,6 +22,8 @@ from gameday.faults.remove import Remove
 from gameday.faults.restart import Restart
 from gameday.faults.stop import Stop
 from gameday.model.clock import MILLISECOND, SECOND
+from gameday.planning import Options, load, make_environment, make_plan
+from gameday.resources import bundled
 from gameday.testing.dud import Dud
 
 pytestmark = pytest.mark.live
@@ -108,6 +113,31 @@ def test_a_thaw_twice_is_harmless(environment: Environment) -> None:
     finally:
         injection.undo()
     assert injection.prove_undone(lambda: None).proven
+
+
+def test_a_frozen_environment_goes_down_clean(environment: Environment, tmp_path: Path) -> None:
+    """With a volume that a successor took over, too."""
+    options = Options(runtime=environment.runtime, seed=1, settings={})
+    experiment = load(bundled("scenarios") / "redis-restart.yaml", options)
+    target = replace(experiment.target, services=experiment.target.services[:1])
+    plan = make_plan(experiment, options)
+    frozen = make_environment(plan, target, run=f"f{os.getpid()}", logs=tmp_path, port_base=0)
+    try:
+        frozen.start(lambda *_: None, lambda: None)
+        service = frozen.service("redis")
+        assert isinstance(service, Removable)
+        if frozen.runtime == "docker":
+            service.remove(keep_data=True)
+            service.start_again()
+            service.wait_until_ready(5 * SECOND, lambda: None)
+        parts = service.parts()
+        pause = Pause(target="redis").on(frozen)
+        pause.inject()
+        assert pause.prove(lambda: None).proven
+    finally:
+        frozen.stop()
+    assert frozen.leftovers() == ()
+    assert service.left(parts) == frozenset()
 
 
 def test_a_removed_service_comes_back_with_its_data_if_they_are_kept(

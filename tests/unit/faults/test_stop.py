@@ -143,3 +143,18 @@ def test_an_undo_that_comes_before_the_proof_is_proven(
     injection.undo()
     injection.undo()
     assert injection.prove_undone(no_checkpoint).proven
+
+
+@BOTH
+def test_the_signal_can_be_chosen(
+    environment: MemoryEnvironment, db: MemoryService, fault: Fault
+) -> None:
+    chosen = type(fault)(target="db", signal="SIGINT")  # type: ignore[call-arg]
+    proof = injected(environment, chosen).prove(no_checkpoint)
+    assert proof.measured["exit_code"] == 130
+
+
+@pytest.mark.parametrize("kind", [Stop, Restart])
+def test_a_grace_has_a_bound(kind: type[Stop | Restart]) -> None:
+    with pytest.raises(ValueError, match="grace: 31 s is given; wanted at most 30 s"):
+        kind(target="db", grace_ns=31 * SECOND)
