@@ -17,7 +17,7 @@ from gameday.environment.reaping import leftovers_of, reap
 from gameday.errors import InternalError
 from gameday.model.clock import SECOND
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.alone]
 
 Launch = Callable[[Path, list[str]], "subprocess.Popen[str]"]
 

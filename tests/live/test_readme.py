@@ -12,7 +12,7 @@ from typing import NoReturn
 import docker
 import pytest
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.alone]
 
 _ROOT = Path(__file__).parents[2]
 _IMAGE = "python:3.11-slim-bookworm"

@@ -75,6 +75,7 @@ def verdicts(result: dict[str, object]) -> dict[str, str]:
     return {expectation["name"]: expectation["verdict"] for expectation in listed}
 
 
+@pytest.mark.alone
 def test_a_restart_is_measured_judged_and_cleaned_up(
     run: Run, tmp_path: Path, runtime: str
 ) -> None:
@@ -127,6 +128,7 @@ def assert_allure(folder: Path) -> None:
     assert any("002_576c939d27691360.txt" in link["url"] for link in test["links"])
 
 
+@pytest.mark.alone
 def test_a_kill_that_does_nothing_is_invalid(run: Run, tmp_path: Path, runtime: str) -> None:
     done = run(["--gameday-sabotage", "-k", "no-kill"])
 
@@ -137,6 +139,7 @@ def test_a_kill_that_does_nothing_is_invalid(run: Run, tmp_path: Path, runtime: 
     assert result["clean"] == []
 
 
+@pytest.mark.alone
 def test_lost_signals_are_counted_exactly(run: Run, tmp_path: Path, runtime: str) -> None:
     done = run(["--gameday-sabotage", "-k", "persistence"])
 
@@ -183,8 +186,17 @@ def test_a_listener_that_gives_up_breaks_the_promised_recovery(
         assert findings(result)["recovery"]["low"] >= 120e9  # type: ignore[operator]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda n: n.name)
-@pytest.mark.parametrize("phase", ["start", "baseline", "break", "recover", "settle"])
+@pytest.mark.parametrize(
+    ("phase", "number"),
+    [
+        ("start", signal.SIGTERM),
+        ("baseline", signal.SIGINT),
+        ("break", signal.SIGINT),
+        ("break", signal.SIGTERM),
+        ("recover", signal.SIGINT),
+        ("settle", signal.SIGTERM),
+    ],
+)
 def test_a_signal_at_any_moment_leaves_nothing_but_the_journal(
     launch: Launch, tmp_path: Path, runtime: str, phase: str, number: signal.Signals
 ) -> None:

@@ -20,7 +20,7 @@ from typing import Protocol
 import pytest
 from redis import Redis
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.alone]
 
 TARGETS = Path(__file__).parents[2] / "targets"
 PATIENCE_S = 15.0

@@ -19,7 +19,7 @@ from gameday.model.operation import Outcome
 from gameday.workload.load import LoadDriver, StreamPlan
 from gameday.workload.reader import LiveView, read_history
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.alone]
 
 SECOND = 1_000_000_000
 MILLISECOND = 1_000_000
