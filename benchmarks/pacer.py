@@ -60,7 +60,7 @@ async def paced(start_ns: int) -> list[int]:
 
 def pair(folder: Path) -> tuple[float, float]:
     """Return the ratio of the p99s, and the share of late wake-ups of an idle sleeper meanwhile."""
-    meter = HiccupMeter(folder / "hiccups.bin", folder / "hiccups.log")
+    meter = HiccupMeter(folder, folder / "hiccups.log")
     (folder / "hiccups.bin").unlink(missing_ok=True)
     meter.start()
     p99s = []

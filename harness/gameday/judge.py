@@ -1,17 +1,22 @@
 """Findings against expectations: one verdict, with the words that explain it."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from gameday.errors import InternalError
 from gameday.model.finding import Finding
+from gameday.model.guard import Guard
 from gameday.model.result import FaultRecord
 from gameday.model.scenario import Expectation
 from gameday.model.units import Limit, Unit, format_value
 from gameday.model.verdict import Judgement, Verdict
 
 __all__ = ["Judged", "judge"]
+
+_UNTIL_STEADY = ("recovery", "recovery_after_heal", "stabilise")
+"""The findings that end with t6, which operations that are merely slow put off."""
+_SLOW_HOST = "on a host that was slow itself"
 
 _REASON_FOR = {
     Verdict.PASS: "held",
@@ -35,21 +40,22 @@ def judge(
     findings: Iterable[Finding],
     *,
     faults: Sequence[FaultRecord] = (),
-    guards: Sequence[str] = (),
+    guards: Sequence[Guard] = (),
     unsteady: str | None = None,
     bypass: Sequence[str] = (),
     problems: Sequence[str] = (),
 ) -> Judged:
     """Return the verdict on a run: the worst of what it and its expectations came to.
 
-    `guards`, `bypass` and `problems` are sentences: the validity guards that failed, the traffic
-    that went around a fault, and what the harness did wrong or left behind. `unsteady` says why
-    there was no steady state to break; None: there was. A broken promise stays one under a
-    failed guard, for FAIL is worse than INCONCLUSIVE.
+    `guards` are the validity guards that failed. `bypass` and `problems` are sentences: the
+    traffic that went around a fault, and what the harness did wrong or left behind. `unsteady`
+    says why there was no steady state to break; None: there was. Under a failed guard a promise
+    stays broken only by what a slow host cannot do to a healthy system.
     """
     by_name = {finding.name: finding for finding in findings}
-    judgements = tuple(_judgement(wanted, by_name.get(wanted.finding)) for wanted in expectations)
-    inconclusive = [*guards]
+    slow = any(guard.slows for guard in guards)
+    judgements = tuple(_judgement(wanted, by_name, slow_host=slow) for wanted in expectations)
+    inconclusive = [guard.text for guard in guards]
     if unsteady is not None:
         inconclusive.insert(0, f"there was no steady state before the fault: {unsteady}")
     if not expectations:
@@ -70,8 +76,11 @@ def judge(
     return Judged(judgements=judgements, verdict=verdict, reason=reason)
 
 
-def _judgement(expectation: Expectation, finding: Finding | None) -> Judgement:
+def _judgement(
+    expectation: Expectation, by_name: Mapping[str, Finding], *, slow_host: bool
+) -> Judgement:
     limit, sla, finding_name = expectation.limit, expectation.sla, expectation.finding
+    finding = by_name.get(finding_name)
     verdict, seen, margin = Verdict.INCONCLUSIVE, "not measured", "not measured"
     if finding is not None and finding.value is None:
         margin = finding.evidence
@@ -82,6 +91,8 @@ def _judgement(expectation: Expectation, finding: Finding | None) -> Judgement:
                 f"which is a {limit.unit}, and it is found as a {finding.unit}"
             )
         verdict, seen, margin = _compared(limit, finding), str(finding), _margin(limit, finding)
+        if verdict is Verdict.FAIL and slow_host and _slowness(finding, by_name.get("outage")):
+            verdict, margin = Verdict.INCONCLUSIVE, f"{margin}, {_SLOW_HOST}"
     return Judgement(
         name=expectation.name,
         wanted=limit.text if expectation.name == finding_name else f"{finding_name} {limit.text}",
@@ -92,6 +103,20 @@ def _judgement(expectation: Expectation, finding: Finding | None) -> Judgement:
         source=f"{sla.document}, {sla.section}" if sla else None,
         severity=sla.severity if sla else "normal",
     )
+
+
+def _slowness(finding: Finding, outage: Finding | None) -> bool:
+    """Tell whether a slow host alone can have made a healthy system come out like this.
+
+    It makes times longer and answers late. It corrupts, loses and disconnects nothing, and it
+    does not keep a system from ever serving again; from ever being steady again it may.
+    """
+    if finding.unit is not Unit.NS:
+        return "availability" in finding.name
+    if finding.value != math.inf:
+        return True
+    served_again = outage is not None and outage.value not in (None, math.inf)
+    return finding.name in _UNTIL_STEADY and served_again
 
 
 def _bounds(finding: Finding) -> tuple[float, float]:

@@ -84,7 +84,7 @@ class Conductor:
             self._janitor,
         )
         self._driver: LoadDriver | None = None
-        self._hiccups = HiccupMeter(folder / "hiccups.bin", folder / "logs" / "hiccups.log")
+        self._hiccups = HiccupMeter(folder, folder / "logs" / "hiccups.log")
         self._ledger: Ledger | None = None
         self._watch: Watch | None = None
         self._load = Window(start_ns=0, end_ns=0)
@@ -257,7 +257,7 @@ class Conductor:
             faults=faults,
             findings=findings,
             expectations=judged.judgements,
-            guards=guards,
+            guards=tuple(guard.text for guard in guards),
             marks=analysis.marks if analysis else Marks(),
             phases=self._chronicle.phases,
             series=analysis.series if analysis else None,
@@ -366,12 +366,23 @@ class Conductor:
         self._chronicle.tell(ServiceUp, service=name, took_ns=took_ns, evidence=evidence)
 
     def _host(self) -> dict[str, Scalar]:
+        noise = self._noise
+        shares = (
+            {}
+            if noise is None
+            else {
+                "busy": noise.busy,
+                "steal": noise.steal,
+                "cpu_pressure": noise.cpu_pressure,
+                "io_pressure": noise.io_pressure,
+            }
+        )
         return {
             "system": f"{platform.system()} {platform.release()}",
             "python": platform.python_version(),
             "processors": os.cpu_count(),
             "proxy": self._environment.proxy,
-            "steal": None if self._noise is None else round(self._noise.steal, 4),
+            **{name: None if seen is None else round(seen, 4) for name, seen in shares.items()},
         }
 
 

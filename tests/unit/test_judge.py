@@ -6,11 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from gameday.analysis import analyse
+from gameday.analysis import analyse, failed_guards
 from gameday.errors import InternalError
 from gameday.judge import Judged, judge
 from gameday.model.clock import MILLISECOND, MINUTE, SECOND
 from gameday.model.finding import Finding
+from gameday.model.guard import Guard
 from gameday.model.result import FaultRecord
 from gameday.model.scenario import Expectation, Sla
 from gameday.model.units import Unit, parse_limit
@@ -214,14 +215,78 @@ def test_what_the_harness_did_wrong_is_an_error_above_everything_else(
     assert outcome.reason == words
 
 
-def test_a_failed_guard_takes_away_a_pass_and_never_a_fail() -> None:
-    guards = ["the host stalled: 30 ms"]
+STALLED = Guard(name="hiccup", text="the host stalled: 30 ms", slows=True)
+UNSURE = Guard(name="fault_call", text="the fault's call took 300 ms", slows=False)
+
+
+def test_a_failed_guard_takes_away_a_pass_and_leaves_a_fail_that_no_host_can_cause() -> None:
     expectation = [wants("== 0", finding="lost")]
     fine, broken = (found(n, n, name="lost", unit=Unit.COUNT) for n in (0, 3))
-    assert judge(expectation, [fine], faults=[BITTEN], guards=guards).verdict is U
-    outcome = judge(expectation, [broken], faults=[BITTEN], guards=guards)
+    assert judge(expectation, [fine], faults=[BITTEN], guards=[STALLED]).verdict is U
+    outcome = judge(expectation, [broken], faults=[BITTEN], guards=[STALLED])
     assert outcome.verdict is F
     assert outcome.reason.endswith("Besides: the host stalled: 30 ms.")
+
+
+NEVER = found(125 * SECOND, math.inf)
+SERVED = found(2 * SECOND, 3 * SECOND, name="outage")
+GONE = found(125 * SECOND, math.inf, name="outage")
+
+
+@pytest.mark.parametrize(
+    ("limit", "findings", "slow_host", "unsure_fault"),
+    [
+        # Too long, or too late to count: a slow host does that too.
+        ("<= 2s", [found(3 * SECOND, 4 * SECOND)], U, F),
+        ("<= 2s", [found(3 * SECOND, 4 * SECOND, name="p99")], U, F),
+        (">= 90%", [found(0.7, 0.8, name="availability", unit=Unit.RATIO)], U, F),
+        (">= 90%", [found(0.7, 0.8, name="publish_availability", unit=Unit.RATIO)], U, F),
+        # Served again, and only slow from then on.
+        ("< 2min", [NEVER, SERVED], U, F),
+        ("< 2min", [replace(NEVER, name="recovery_after_heal"), SERVED], U, F),
+        # Never served again, whatever is watched.
+        ("< 2min", [NEVER, GONE], F, F),
+        ("< 2min", [NEVER, Finding.unmeasured("outage", Unit.NS, "why")], F, F),
+        ("< 2min", [NEVER], F, F),
+        ("<= 5s", [GONE], F, F),
+        ("<= 5s", [replace(NEVER, name="failover"), SERVED], F, F),
+        # Counts and connections.
+        ("== 0", [found(1, 1, name="lost", unit=Unit.COUNT)], F, F),
+        ("== 0", [found(1, 1, name="corrupt", unit=Unit.COUNT)], F, F),
+        ("> 99%", [found(0.5, 0.5, name="reconnection_success", unit=Unit.RATIO)], F, F),
+        # What is told already stays told.
+        ("<= 5s", [found(3 * SECOND, 4 * SECOND)], P, P),
+        ("<= 5s", [found(3 * SECOND, 6 * SECOND)], U, U),
+    ],
+)
+def test_under_a_failed_guard_only_what_a_slow_host_cannot_cause_breaks_a_promise(
+    limit: str, findings: list[Finding], slow_host: Verdict, unsure_fault: Verdict
+) -> None:
+    expectation = wants(limit, finding=findings[0].name)
+    for guard, expected in ((STALLED, slow_host), (UNSURE, unsure_fault)):
+        outcome = judge([expectation], findings, faults=[BITTEN], guards=[guard])
+        assert outcome.judgements[0].verdict is expected, guard
+        assert outcome.verdict is (F if expected is F else U), guard
+
+
+def test_a_promise_that_the_host_may_have_broken_says_so_and_by_how_much() -> None:
+    outcome = judge(
+        [wants("<= 2s")], [found(3 * SECOND, 4 * SECOND)], faults=[BITTEN], guards=[STALLED]
+    )
+    assert outcome.judgements[0].margin == "1 s (50%) outside, on a host that was slow itself"
+    assert outcome.reason == "the host stalled: 30 ms. And 1 more."
+
+
+def test_one_fail_that_stands_makes_the_run_fail_beside_those_that_do_not() -> None:
+    outcome = judge(
+        [wants("<= 2s"), wants("== 0", finding="lost")],
+        [found(3 * SECOND, 4 * SECOND), found(1, 1, name="lost", unit=Unit.COUNT)],
+        faults=[BITTEN],
+        guards=[STALLED],
+    )
+    assert [judgement.verdict for judgement in outcome.judgements] == [U, F]
+    assert outcome.verdict is F
+    assert outcome.reason.startswith("lost was broken")
 
 
 def test_without_a_steady_state_before_the_fault_nothing_can_pass() -> None:
@@ -262,6 +327,19 @@ def verdict_on(builder: HistoryBuilder) -> Judged:
 def test_a_healthy_run_never_fails(seed: int, rate: float) -> None:
     outcome = verdict_on(replace(HEALTHY, seed=seed, rate_per_s=rate, phase=seed * MILLISECOND))
     assert outcome.verdict is P, outcome.reason
+
+
+@pytest.mark.parametrize("stall", ["51ms", "200ms", "2s"])
+@pytest.mark.parametrize("slow", ["120ms", "900ms"])
+def test_a_healthy_system_on_a_slow_disk_is_inconclusive_and_never_fails(
+    stall: str, slow: str
+) -> None:
+    builder = HEALTHY.slow("7.1s", "10s", slow).disk_stall("8s", stall)
+    expectations = [*STRICT, wants("<= 1s", finding="recovery_after_heal")]
+    analysis = analyse(builder.build())
+    guards = failed_guards(analysis, expectations)
+    assert judge(expectations, analysis.findings, faults=[BITTEN]).verdict is F
+    assert judge(expectations, analysis.findings, faults=[BITTEN], guards=guards).verdict is U
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from gameday.analysis.phases import (
 from gameday.analysis.series import time_series
 from gameday.analysis.signals import NO_FINAL_READ, match, published_in
 from gameday.model.finding import Finding
+from gameday.model.guard import Guard
 from gameday.model.history import Observation
 from gameday.model.result import Marks, TimeSeries
 from gameday.model.scenario import Expectation
@@ -40,6 +41,7 @@ FINDINGS: Mapping[str, Unit] = {
     "schedule_lag": Unit.NS,
     "achieved": Unit.RATIO,
     "hiccup": Unit.NS,
+    "disk_stall": Unit.NS,
 }
 """Every finding that `analyse` returns, each in its unit."""
 
@@ -108,6 +110,6 @@ def analyse(observation: Observation) -> Analysis:
     )
 
 
-def failed_guards(analysis: Analysis, expectations: Sequence[Expectation]) -> tuple[str, ...]:
-    """Return one sentence for each validity guard that these expectations make fail."""
+def failed_guards(analysis: Analysis, expectations: Sequence[Expectation]) -> tuple[Guard, ...]:
+    """Return each validity guard that these expectations make fail."""
     return guards.failed(analysis.facts, expectations)

@@ -1,17 +1,20 @@
 """Whether the measurement itself can be trusted: the validity guards of a run."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from gameday.analysis.latency import percentile
+from gameday.analysis.operations import Int64s
 from gameday.analysis.signals import Published
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.finding import Finding
+from gameday.model.guard import Guard
 from gameday.model.history import Observation
 from gameday.model.operation import Outcome
+from gameday.model.result import Window
 from gameday.model.scenario import Expectation
 from gameday.model.units import Unit, format_duration
 
@@ -20,9 +23,13 @@ __all__ = ["Facts", "facts_of", "failed", "guard_findings"]
 _LEAST_ACHIEVED = 0.99
 _MOST_CPU = 0.70
 _MOST_STEAL = 0.05
+_MOST_BUSY = 0.90
 _LAG_SHARE = 0.10
-_HICCUP_SHARE = 0.20
+_STALL_SHARE = 0.20
 _BRACKET_SHARE = 0.10
+_STEADY_SHARE = 0.50
+_SEEN_SYNC_NS = 5 * MILLISECOND
+_BETWEEN_SYNCS_NS = 50 * MILLISECOND
 _NO_NOISE = "nothing watched how still the host was"
 
 
@@ -37,11 +44,16 @@ class Facts:
     offered: int
     hiccup_ns: int | None
     """The longest hiccup of the host under load."""
+    disk_stall_ns: int | None
+    """The longest that a small block took to the disk under load."""
     driver_cpu: float | None
+    busy: float | None
     steal: float | None
     bracket_ns: int
     """The widest call that put a fault in."""
     deadline_ns: int
+    steady_p99_ns: float
+    """The latency that the steady state allows: what delays more moves the end of a recovery."""
 
 
 def facts_of(observation: Observation, published: Published) -> Facts:
@@ -54,11 +66,6 @@ def facts_of(observation: Observation, published: Published) -> Facts:
     reached = int(np.count_nonzero(was_sent | (published.outcome[inside] != Outcome.PENDING)))
     offered = math.floor(published.stream.rate_per_s * (load.end_ns - load.start_ns) / SECOND)
     noise = observation.noise
-    hiccup_ns = None
-    if noise is not None:
-        at_ns = noise.hiccup_at_ns
-        under_load = (at_ns >= load.start_ns) & (at_ns < load.end_ns)
-        hiccup_ns = int(noise.hiccup_ns[under_load].max(initial=0))
     brackets = [fault.injected.end_ns - fault.injected.start_ns for fault in observation.faults]
     return Facts(
         schedule_lag_ns=(
@@ -66,16 +73,31 @@ def facts_of(observation: Observation, published: Published) -> Facts:
         ),
         achieved=min(1.0, reached / offered) if offered else None,
         offered=offered,
-        hiccup_ns=hiccup_ns,
+        hiccup_ns=_longest(noise.hiccup_at_ns, noise.hiccup_ns, load) if noise else None,
+        disk_stall_ns=_longest(noise.disk_at_ns, noise.disk_ns, load) if noise else None,
         driver_cpu=noise.driver_cpu if noise else None,
+        busy=noise.busy if noise else None,
         steal=noise.steal if noise else None,
         bracket_ns=max(brackets, default=0),
         deadline_ns=published.stream.deadline_ns,
+        steady_p99_ns=observation.steady.p99.value,
     )
 
 
+def _longest(ended_ns: Int64s, took_ns: Int64s, load: Window) -> int:
+    """Return the longest of the spells that lie under load, if only in part; 0 of none."""
+    under_load = (ended_ns > load.start_ns) & (ended_ns - took_ns < load.end_ns)
+    return int(took_ns[under_load].max(initial=0))
+
+
 def guard_findings(facts: Facts) -> list[Finding]:
-    """Return schedule_lag, achieved and hiccup, so that they are in every report."""
+    """Return schedule_lag, achieved, hiccup and disk_stall, so that they are in every report."""
+    disk_stall = _exact("disk_stall", facts.disk_stall_ns, Unit.NS, 1,
+                        "the longest that a small block took to the disk under load; between two "
+                        "tries 50 ms more can go unseen", _NO_NOISE)  # fmt: skip
+    if disk_stall.value is not None:
+        most_ns = max(disk_stall.value, _SEEN_SYNC_NS) + _BETWEEN_SYNCS_NS
+        disk_stall = replace(disk_stall, high=most_ns, resolution=_BETWEEN_SYNCS_NS)
     return [
         _exact("schedule_lag", facts.schedule_lag_ns, Unit.NS, facts.offered,
                "99 % of the operations were sent at most this long after they were due",
@@ -85,6 +107,7 @@ def guard_findings(facts: Facts) -> list[Finding]:
                "no operation was offered"),
         _exact("hiccup", facts.hiccup_ns, Unit.NS, 1,
                "the longest that a sleeper of 1 ms overslept under load", _NO_NOISE),
+        disk_stall,
     ]  # fmt: skip
 
 
@@ -105,41 +128,68 @@ def _exact(
     )
 
 
-def failed(facts: Facts, expectations: Sequence[Expectation]) -> tuple[str, ...]:
-    """Return one sentence for each guard that did not hold; any makes the run INCONCLUSIVE.
+def failed(facts: Facts, expectations: Sequence[Expectation]) -> tuple[Guard, ...]:
+    """Return each guard that did not hold; any makes the run INCONCLUSIVE.
 
     The smallest time that an expectation hangs on sets the scale: its limit, or the deadline for
-    an availability. Steal is held against runs with a scale under a second only: where it hurts
-    a longer one, the hiccups show it.
+    an availability. Where nothing of the kind is judged, a slow host does not matter.
     """
     scale_ns = _scale_ns(facts, expectations)
-    problems = []
-    if scale_ns is not None:
-        for what, seen_ns, share in (
-            ("the load ran late: schedule lag p99", facts.schedule_lag_ns, _LAG_SHARE),
-            ("the host stalled: longest hiccup", facts.hiccup_ns, _HICCUP_SHARE),
-            ("the fault's moment is unsure: its call took", facts.bracket_ns, _BRACKET_SHARE),
-        ):
-            if seen_ns is not None and seen_ns > share * scale_ns:
-                problems.append(
-                    f"{what} {format_duration(seen_ns)}, at most {share:.0%} of the smallest time "
-                    f"that is judged is allowed: {format_duration(share * scale_ns)}"
-                )
-        if facts.hiccup_ns is None:
-            problems.append(f"{_NO_NOISE}, and a time of {format_duration(scale_ns)} is judged")
-    steal = facts.steal if scale_ns is not None and scale_ns < SECOND else None
-    for what, seen, most in (
-        ("the load driver used", facts.driver_cpu, _MOST_CPU),
-        ("the hypervisor took", steal, _MOST_STEAL),
-    ):
-        if seen is not None and seen > most:
-            problems.append(f"{what} {seen:.0%} of a processor, at most {most:.0%} is allowed")
+    guards = [] if scale_ns is None else [*_delays(facts, scale_ns), *_shortages(facts, scale_ns)]
+    if facts.driver_cpu is not None and facts.driver_cpu > _MOST_CPU:
+        text = f"the load driver used {facts.driver_cpu:.0%} of a processor"
+        guards.append(_slow("driver_cpu", f"{text}, at most {_MOST_CPU:.0%} is allowed"))
     if facts.achieved is not None and facts.achieved < _LEAST_ACHIEVED:
-        problems.append(
-            f"the load was not offered: the driver got round to {facts.achieved:.2%} of "
-            f"{facts.offered} operations, wanted at least {_LEAST_ACHIEVED:.0%}"
+        text = f"the load was not offered: the driver got round to {facts.achieved:.2%} of "
+        wanted = f"{facts.offered} operations, wanted at least {_LEAST_ACHIEVED:.0%}"
+        guards.append(_slow("achieved", text + wanted))
+    return tuple(guards)
+
+
+def _delays(facts: Facts, scale_ns: float) -> Iterator[Guard]:
+    """Hold each time that the measuring lost against what it may lose.
+
+    That is a share of the scale, and half of the steady state's p99 at most: an operation waits
+    for the stall that it comes into and then for its own, and two halves are a slow operation.
+    The call of a fault delays no operation, so only the scale counts there.
+    """
+    steady_ns = _STEADY_SHARE * facts.steady_p99_ns
+    for name, what, seen_ns, share, slows in (
+        ("schedule_lag", "the load ran late: schedule lag p99", facts.schedule_lag_ns,
+         _LAG_SHARE, True),
+        ("hiccup", "the host stalled: longest hiccup", facts.hiccup_ns, _STALL_SHARE, True),
+        ("disk_stall", "the disk stalled: longest sync", facts.disk_stall_ns, _STALL_SHARE, True),
+        ("fault_call", "the fault's moment is unsure: its call took", facts.bracket_ns,
+         _BRACKET_SHARE, False),
+    ):  # fmt: skip
+        most_ns, of_what = share * scale_ns, f"{share:.0%} of the smallest time that is judged"
+        if slows and steady_ns < most_ns:
+            most_ns, of_what = steady_ns, f"{_STEADY_SHARE:.0%} of the steady state's p99"
+        if seen_ns is not None and seen_ns > most_ns:
+            text = f"{what} {format_duration(seen_ns)}, at most {format_duration(most_ns)} is"
+            yield Guard(name=name, text=f"{text} allowed: {of_what}", slows=slows)
+
+
+def _shortages(facts: Facts, scale_ns: float) -> Iterator[Guard]:
+    """Hold what the measuring had of the host against what it needs.
+
+    Steal is held against runs with a scale under a second only: where it hurts a longer one, the
+    hiccups show it.
+    """
+    if facts.busy is None:
+        yield _slow(
+            "unwatched", f"{_NO_NOISE}, and a time of {format_duration(scale_ns)} is judged"
         )
-    return tuple(problems)
+    elif facts.busy > _MOST_BUSY:
+        text = f"the host was busy: {facts.busy:.0%} of its processors' time was used"
+        yield _slow("busy", f"{text}, at most {_MOST_BUSY:.0%} is allowed")
+    if facts.steal is not None and facts.steal > _MOST_STEAL and scale_ns < SECOND:
+        text = f"the hypervisor took {facts.steal:.0%} of a processor"
+        yield _slow("steal", f"{text}, at most {_MOST_STEAL:.0%} is allowed")
+
+
+def _slow(name: str, text: str) -> Guard:
+    return Guard(name=name, text=text, slows=True)
 
 
 def _scale_ns(facts: Facts, expectations: Sequence[Expectation]) -> float | None:

@@ -84,10 +84,21 @@ class HostNoise:
     """How still the host was while it measured."""
 
     hiccup_at_ns: NDArray[np.int64]
+    """When a late wake-up ended, absolute."""
     hiccup_ns: NDArray[np.int64]
     """How late a sleeper of 1 ms woke, in a process of its own; only wake-ups over 1 ms late."""
+    disk_at_ns: NDArray[np.int64]
+    """When a slow sync ended, absolute."""
+    disk_ns: NDArray[np.int64]
+    """How long a block took to the disk, tried each 50 ms; only syncs of over 5 ms."""
+    busy: float
+    """The share of all processors' time that anybody used, the hypervisor too, 0 to 1."""
     steal: float
     """The share of processor time that the hypervisor took, 0 to 1."""
+    cpu_pressure: float | None
+    """The share of time in which something waited for a processor. None: it is not counted."""
+    io_pressure: float | None
+    """The share of time in which something waited for a disk. None: it is not counted."""
     driver_cpu: float
     """The share of one core that the load driver used, 0 to 1."""
 

@@ -95,6 +95,7 @@ class HistoryBuilder:
     _swapped: tuple[tuple[int, int], ...] = ()
     _connections: Connections | None = None
     _hiccups: tuple[tuple[int, int], ...] = ()
+    _syncs: tuple[tuple[int, int], ...] = ()
     _final_read: bool = True
 
     def fault(self, at: Span, until: Span, *, call: Span = "1ms", proof: Span = "4ms") -> Self:
@@ -163,8 +164,12 @@ class HistoryBuilder:
         return replace(self, _connections=Connections(lost=lost, restored=restored))
 
     def hiccup(self, at: Span, lasting: Span) -> Self:
-        """The host stands still for so long."""
+        """The host stands still from `at` for so long."""
         return replace(self, _hiccups=(*self._hiccups, (_START_NS + _ns(at), _ns(lasting))))
+
+    def disk_stall(self, at: Span, lasting: Span) -> Self:
+        """The disk stands still from `at` for so long."""
+        return replace(self, _syncs=(*self._syncs, (_START_NS + _ns(at), _ns(lasting))))
 
     def without_final_read(self) -> Self:
         """The receiver's record cannot be read."""
@@ -211,9 +216,14 @@ class HistoryBuilder:
             ),
             connections=self._connections,
             noise=HostNoise(
-                hiccup_at_ns=np.array([at for at, _ in self._hiccups], np.int64),
+                hiccup_at_ns=np.array([sum(spell) for spell in self._hiccups], np.int64),
                 hiccup_ns=np.array([lasting for _, lasting in self._hiccups], np.int64),
+                disk_at_ns=np.array([sum(spell) for spell in self._syncs], np.int64),
+                disk_ns=np.array([lasting for _, lasting in self._syncs], np.int64),
+                busy=0.3,
                 steal=0.0,
+                cpu_pressure=None,
+                io_pressure=None,
                 driver_cpu=0.1,
             ),
         )

@@ -1,5 +1,9 @@
-"""How still the host is while it measures: late wake-ups, and time that the hypervisor took."""
+"""How still the host is while it measures: late wake-ups, slow syncs, and who used its time."""
 
+import os
+import re
+import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,89 +12,134 @@ from numpy.typing import NDArray
 
 from gameday.child import Child
 from gameday.errors import InternalError
-from gameday.model.clock import SECOND
+from gameday.model.clock import MICROSECOND, SECOND
 from gameday.model.history import HostNoise
 from gameday.workload.sleeper import PAIR
 
-__all__ = ["CpuTimes", "HiccupMeter", "read_cpu_times", "read_hiccups", "steal_share"]
+__all__ = ["HiccupMeter", "HostTimes", "read_host_times", "read_pairs", "share"]
 
 _READY_LIMIT_NS = 15 * SECOND
-_EXIT_LIMIT_NS = 2 * SECOND
-_STEAL_FIELD = 7
-_GUEST_FIELD = 8
+_EXIT_LIMIT_NS = 20 * SECOND
+"""A sync that is under way ends first: nothing can cut it short."""
+_IDLE, _IOWAIT, _STEAL, _GUEST = 3, 4, 7, 8
+_SOME_WAITED = re.compile(r"^some .*\btotal=(\d+)", re.MULTILINE)
 
 
 class HiccupMeter:
     """Watches the host from `start` to `stop`; its process ends with ours."""
 
-    def __init__(self, file: Path, log: Path) -> None:
-        """`file` gets every late wake-up, `log` what the process has to say if it fails."""
-        self._file = file
+    def __init__(self, folder: Path, log: Path) -> None:
+        """`folder` gets hiccups.bin and syncs.bin, `log` what the process says if it fails."""
+        self._hiccups, self._syncs = folder / "hiccups.bin", folder / "syncs.bin"
+        self._blocks = _where_data_is(folder) / f"gameday-witness-{os.getpid()}"
         self._log = log
         self._child: Child | None = None
-        self._before: CpuTimes | None = None
+        self._before: HostTimes | None = None
 
     def start(self) -> None:
         """Return once it measures."""
-        arguments = ("-m", "gameday.workload.sleeper", str(self._file))
+        files = [str(file) for file in (self._hiccups, self._syncs, self._blocks)]
+        arguments = ("-m", "gameday.workload.sleeper", *files)
         self._child = Child("the hiccup meter", arguments, self._log)
         try:
             self._child.hear(_READY_LIMIT_NS)
         except BaseException:
-            self._child.kill()
+            self.kill()
             raise
-        self._before = read_cpu_times()
+        self._before = read_host_times()
 
     def stop(self, *, driver_cpu: float) -> HostNoise:
         """End it and return what it saw; InternalError if it had died before."""
-        if self._child is None:
+        if self._child is None or self._before is None:
             raise InternalError("the hiccup meter was not started")
+        before, after = self._before, read_host_times()
         try:
             self._child.check()
             self._child.end(_EXIT_LIMIT_NS)
         finally:
-            self._child.kill()
-        at_ns, late_ns = read_hiccups(self._file)
-        steal = steal_share(self._before, read_cpu_times())
-        return HostNoise(hiccup_at_ns=at_ns, hiccup_ns=late_ns, steal=steal, driver_cpu=driver_cpu)
+            self.kill()
+        hiccup_at_ns, hiccup_ns = read_pairs(self._hiccups)
+        disk_at_ns, disk_ns = read_pairs(self._syncs)
+        all_ticks = after.ticks - before.ticks
+        passed_us = (after.at_ns - before.at_ns) // MICROSECOND
+        return HostNoise(
+            hiccup_at_ns=hiccup_at_ns,
+            hiccup_ns=hiccup_ns,
+            disk_at_ns=disk_at_ns,
+            disk_ns=disk_ns,
+            busy=share(before.busy, after.busy, all_ticks) or 0.0,
+            steal=share(before.steal, after.steal, all_ticks) or 0.0,
+            cpu_pressure=share(before.cpu_waited_us, after.cpu_waited_us, passed_us),
+            io_pressure=share(before.io_waited_us, after.io_waited_us, passed_us),
+            driver_cpu=driver_cpu,
+        )
 
     def kill(self) -> None:
-        """Make sure that it is gone."""
+        """Make sure that it is gone, and its blocks."""
         if self._child is not None:
             self._child.kill()
+            self._blocks.unlink(missing_ok=True)
 
 
-def read_hiccups(file: Path) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return when wake-ups over 1 ms late were, and by how much; also of a file being written."""
+def _where_data_is(folder: Path) -> Path:
+    """Return `folder` if it is on the disk that the services have their data on, else theirs."""
+    theirs = Path(tempfile.gettempdir())
+    return folder if folder.stat().st_dev == theirs.stat().st_dev else theirs
+
+
+def read_pairs(file: Path) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return when hiccups or syncs ended and how long they were; also of an unfinished file."""
     data = file.read_bytes()
     pairs = np.frombuffer(data[: len(data) // PAIR.size * PAIR.size], "<i8").reshape(-1, 2)
     return pairs[:, 0].astype(np.int64), pairs[:, 1].astype(np.int64)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CpuTimes:
-    """The processor time that the host has counted since it booted, in clock ticks."""
+class HostTimes:
+    """What the host has counted since it booted, all processors together."""
 
-    total: int
+    at_ns: int
+    ticks: int
+    """Of every processor, whatever it did; 0 where the host counts none."""
+    busy: int
     steal: int
+    cpu_waited_us: int | None
+    """The time in which something waited for a processor; None where the host does not count."""
+    io_waited_us: int | None
 
 
-def read_cpu_times(stat: Path = Path("/proc/stat")) -> CpuTimes | None:
-    """Return the host's processor times; None where it counts none."""
-    try:
-        first = stat.read_text(encoding="ascii").partition("\n")[0]
-    except OSError:
-        return None
-    name, *fields = first.split()
+def read_host_times(proc: Path = Path("/proc")) -> HostTimes:
+    """Return the host's times up to now."""
+    name, *fields = _text(proc / "stat").partition("\n")[0].split() or [""]
     # The guests' time, which comes last, is counted as the user's already.
-    ticks = [int(field) for field in fields[:_GUEST_FIELD]]
-    if name != "cpu" or len(ticks) < _GUEST_FIELD:
+    ticks = [int(field) for field in fields[:_GUEST]]
+    if name != "cpu" or len(ticks) < _GUEST:
+        ticks = [0] * _GUEST
+    return HostTimes(
+        at_ns=time.monotonic_ns(),
+        ticks=sum(ticks),
+        busy=sum(ticks) - ticks[_IDLE] - ticks[_IOWAIT],
+        steal=ticks[_STEAL],
+        cpu_waited_us=_waited_us(proc / "pressure" / "cpu"),
+        io_waited_us=_waited_us(proc / "pressure" / "io"),
+    )
+
+
+def _waited_us(file: Path) -> int | None:
+    found = _SOME_WAITED.search(_text(file))
+    return int(found[1]) if found else None
+
+
+def _text(file: Path) -> str:
+    # A kernel without pressure counters has no such file, or refuses to read it.
+    try:
+        return file.read_text(encoding="ascii")
+    except OSError:
+        return ""
+
+
+def share(before: int | None, after: int | None, of: int) -> float | None:
+    """Return the growth of a counter as a share of `of`; None where there is nothing to tell."""
+    if before is None or after is None or of <= 0:
         return None
-    return CpuTimes(total=sum(ticks), steal=ticks[_STEAL_FIELD])
-
-
-def steal_share(before: CpuTimes | None, after: CpuTimes | None) -> float:
-    """Return the share of processor time that the hypervisor took between two readings."""
-    if before is None or after is None or after.total <= before.total:
-        return 0.0
-    return (after.steal - before.steal) / (after.total - before.total)
+    return min(1.0, max(0.0, (after - before) / of))

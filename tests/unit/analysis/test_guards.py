@@ -2,11 +2,12 @@
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
 
-from gameday.analysis import FINDINGS, analyse, failed_guards
-from gameday.model.history import HostNoise, Observation
+from gameday.analysis import FINDINGS, Facts, analyse, failed_guards
+from gameday.analysis.guards import failed
+from gameday.model.clock import MILLISECOND, SECOND
+from gameday.model.history import Observation
 from gameday.model.scenario import Expectation
 from gameday.model.units import parse_limit
 from gameday.testing import HistoryBuilder
@@ -17,7 +18,69 @@ def expects(finding: str, limit: str) -> Expectation:
 
 
 def guards(observation: Observation, *expectations: Expectation) -> tuple[str, ...]:
-    return failed_guards(analyse(observation), expectations)
+    return tuple(guard.text for guard in failed_guards(analyse(observation), expectations))
+
+
+STILL = Facts(
+    schedule_lag_ns=0,
+    achieved=1.0,
+    offered=1000,
+    hiccup_ns=0,
+    disk_stall_ns=0,
+    driver_cpu=0.1,
+    busy=0.3,
+    steal=0.0,
+    bracket_ns=0,
+    deadline_ns=SECOND,
+    steady_p99_ns=10 * SECOND,
+)
+SHARP = replace(STILL, steady_p99_ns=100 * MILLISECOND)
+MS = MILLISECOND
+
+
+@pytest.mark.parametrize(
+    ("limit", "allowed", "too_much", "name", "slows"),
+    [
+        # Against the smallest time that is judged ...
+        ("< 1s", replace(STILL, schedule_lag_ns=100 * MS),
+         replace(STILL, schedule_lag_ns=101 * MS), "schedule_lag", True),
+        ("< 1s", replace(STILL, hiccup_ns=200 * MS),
+         replace(STILL, hiccup_ns=201 * MS), "hiccup", True),
+        ("< 1s", replace(STILL, disk_stall_ns=200 * MS),
+         replace(STILL, disk_stall_ns=201 * MS), "disk_stall", True),
+        ("< 1s", replace(STILL, bracket_ns=100 * MS),
+         replace(STILL, bracket_ns=101 * MS), "fault_call", False),
+        # ... and against the steady state, which every recovery ends with.
+        ("< 1s", replace(SHARP, schedule_lag_ns=50 * MS),
+         replace(SHARP, schedule_lag_ns=51 * MS), "schedule_lag", True),
+        ("< 1s", replace(SHARP, hiccup_ns=50 * MS),
+         replace(SHARP, hiccup_ns=51 * MS), "hiccup", True),
+        ("< 1s", replace(SHARP, disk_stall_ns=50 * MS),
+         replace(SHARP, disk_stall_ns=51 * MS), "disk_stall", True),
+        ("< 1s", replace(SHARP, bracket_ns=100 * MS),
+         replace(SHARP, bracket_ns=101 * MS), "fault_call", False),
+        # Whatever is short, by itself.
+        ("< 2min", replace(STILL, busy=0.90), replace(STILL, busy=0.91), "busy", True),
+        ("< 2min", replace(STILL, driver_cpu=0.70),
+         replace(STILL, driver_cpu=0.71), "driver_cpu", True),
+        ("< 999ms", replace(STILL, steal=0.05), replace(STILL, steal=0.06), "steal", True),
+        ("< 2min", replace(STILL, achieved=0.99), replace(STILL, achieved=0.98), "achieved", True),
+    ],
+)  # fmt: skip
+def test_each_guard_holds_up_to_its_threshold_and_not_beyond(
+    limit: str, allowed: Facts, too_much: Facts, name: str, slows: bool
+) -> None:
+    expectations = [expects("recovery", limit)]
+    assert failed(allowed, expectations) == ()
+    (guard,) = failed(too_much, expectations)
+    assert (guard.name, guard.slows) == (name, slows)
+
+
+def test_a_slow_host_does_not_matter_where_no_time_is_judged() -> None:
+    slow = replace(STILL, hiccup_ns=SECOND, disk_stall_ns=SECOND, busy=1.0, schedule_lag_ns=SECOND)
+    assert failed(slow, [expects("lost", "== 0"), expects("reconnection_success", "> 99%")]) == ()
+    names = [guard.name for guard in failed(slow, [expects("availability", ">= 90%")])]
+    assert names == ["schedule_lag", "hiccup", "disk_stall", "busy"]
 
 
 def test_every_finding_of_the_vocabulary_is_returned_once_in_its_unit() -> None:
@@ -88,14 +151,33 @@ def test_refused_connections_are_the_systems_failure_and_not_the_drivers() -> No
 def test_steal_matters_only_to_times_under_a_second(
     steal: float, cpu: float, limit: str, count: int
 ) -> None:
-    noise = HostNoise(
-        hiccup_at_ns=np.zeros(0, np.int64),
-        hiccup_ns=np.zeros(0, np.int64),
-        steal=steal,
-        driver_cpu=cpu,
+    facts = replace(STILL, steal=steal, driver_cpu=cpu)
+    assert len(failed(facts, [expects("p99", limit)])) == count
+
+
+def test_a_sync_counts_if_it_lay_under_load_only_in_part() -> None:
+    builder = HistoryBuilder(lasts="10s")
+    late = builder.disk_stall("9.9s", "300ms").build()
+    (sentence,) = guards(late, expects("p99", "<= 100ms"))
+    assert sentence == (
+        "the disk stalled: longest sync 300 ms, at most 20 ms is allowed: "
+        "20% of the smallest time that is judged"
     )
-    observation = replace(HistoryBuilder().build(), noise=noise)
-    assert len(guards(observation, expects("p99", limit))) == count
+    assert guards(builder.disk_stall("10s", "300ms").build(), expects("p99", "<= 100ms")) == ()
+
+
+def test_a_slow_disk_is_held_against_the_latency_of_the_steady_state() -> None:
+    stalled = HistoryBuilder(p99="<= 250ms").outage("5s", "6s").disk_stall("7s", "126ms").build()
+    (sentence,) = guards(stalled, expects("recovery_after_heal", "<= 3s"))
+    assert sentence.endswith("at most 125 ms is allowed: 50% of the steady state's p99")
+
+
+@pytest.mark.parametrize(("lasting", "value", "high"), [("126ms", 126, 176), ("0ms", 0, 55)])
+def test_a_disk_stall_may_have_begun_right_after_the_try_before(
+    lasting: str, value: int, high: int
+) -> None:
+    finding = analyse(HistoryBuilder().disk_stall("7s", lasting).build()).finding("disk_stall")
+    assert (finding.value, finding.low, finding.high) == (value * MS, value * MS, high * MS)
 
 
 def test_a_time_is_not_judged_on_a_host_that_nobody_watched() -> None:
