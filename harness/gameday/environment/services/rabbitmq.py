@@ -40,7 +40,7 @@ def find_rabbitmq_server() -> Path | None:
     """Return the script that becomes the server, not one that starts it as another user."""
     found = shutil.which("rabbitmq-server")
     for script in (Path(found) if found else None, _PACKAGED):
-        if script is not None and (script.resolve().parent / "rabbitmq-env").is_file():
+        if script is not None and _becomes_the_node(script.resolve()):
             return script
     return None
 
@@ -132,6 +132,19 @@ class RabbitMQ:
             if connection.is_open:
                 connection.close()
         return f"a message to {_QUEUE} was confirmed"
+
+
+def _becomes_the_node(script: Path) -> bool:
+    """Tell whether it reads the settings, which are beside it, and ends as the node by exec.
+
+    Debian's on PATH has the same neighbours; it runs the other one and waits for its end. Whoever
+    killed that would leave the node alive.
+    """
+    try:
+        text = script.read_text(errors="replace")
+    except OSError:
+        return False
+    return "/rabbitmq-env" in text and script.with_name("rabbitmq-env").is_file()
 
 
 def _greet(endpoint: Endpoint) -> None:
