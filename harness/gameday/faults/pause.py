@@ -82,13 +82,15 @@ class _Pausing:
         accepts = _accepts(self._service.direct)
         answer_ns = _answer_ns(self._service, checkpoint) if frozen else None
         silent = frozen and answer_ns is None
+        heard: Mapping[str, Scalar] = (
+            {"silent_at_least_ns": _SILENCE_NS} if silent else {"answered_after_ns": answer_ns}
+        )
         return Proof(
             proven=frozen and accepts and silent,
             measured={
                 "state": self._sleeper.motion(),
                 "accepts_connections": accepts,
-                "silent_at_least_ns": _SILENCE_NS if silent else 0,
-                "answered_after_ns": answer_ns,
+                **heard,
             },
         )
 
