@@ -92,6 +92,8 @@ def test_the_nodes_name_is_that_of_every_start_and_no_other_nodes(tmp_path: Path
     assert one["RABBITMQ_NODENAME"] == again["RABBITMQ_NODENAME"] != other["RABBITMQ_NODENAME"]
     ports = [s[key] for s in (one, other) for key in ("ERL_EPMD_PORT", "RABBITMQ_DIST_PORT")]
     assert len(set(ports)) == 4
+    highest = settings(KIND.process_command(SPEC, port=65535, home=tmp_path))
+    assert int(highest["RABBITMQ_DIST_PORT"]) < 65536, "the server's default is 20000 more"
 
 
 def test_options_are_parameters_of_the_application_in_both_commands(tmp_path: Path) -> None:
