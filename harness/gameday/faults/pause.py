@@ -82,9 +82,11 @@ class _Pausing:
         accepts = _accepts(self._service.direct)
         answer_ns = _answer_ns(self._service, checkpoint) if frozen else None
         silent = frozen and answer_ns is None
-        heard: Mapping[str, Scalar] = (
-            {"silent_at_least_ns": _SILENCE_NS} if silent else {"answered_after_ns": answer_ns}
-        )
+        heard: dict[str, Scalar] = {}
+        if silent:
+            heard["silent_at_least_ns"] = _SILENCE_NS
+        elif frozen:
+            heard["answered_after_ns"] = answer_ns
         return Proof(
             proven=frozen and accepts and silent,
             measured={

@@ -52,7 +52,9 @@ def test_who_does_not_freeze_is_not_paused(
     environment: MemoryEnvironment, db: MemoryService
 ) -> None:
     db.freezes = False
-    assert not injected(environment).prove(no_checkpoint).proven
+    proof = injected(environment).prove(no_checkpoint)
+    assert not proof.proven
+    assert "silent_at_least_ns" not in proof.measured, "nobody has listened"
 
 
 def test_who_is_called_frozen_and_answers_is_not_paused(

@@ -77,6 +77,25 @@ def test_dropped_data_that_come_back_are_not_undone(
     assert not injection.prove_undone(no_checkpoint).proven
 
 
+def test_a_service_that_still_lives_was_not_removed(
+    environment: MemoryEnvironment, db: MemoryService
+) -> None:
+    injection = injected(environment, Remove(target="db"))
+    db._code = None
+    assert not injection.prove(no_checkpoint).proven
+
+
+@pytest.mark.parametrize("old", ["_body", "_volume"])
+def test_an_old_part_that_comes_back_is_not_undone(
+    environment: MemoryEnvironment, db: MemoryService, old: str
+) -> None:
+    injection = injected(environment, Remove(target="db", volume="drop"))
+    injection.prove(no_checkpoint)
+    injection.undo()
+    setattr(db, old, 1)
+    assert not injection.prove_undone(no_checkpoint).proven
+
+
 @BOTH
 def test_a_kind_without_markers_is_judged_by_its_volumes(
     environment: MemoryEnvironment, db: MemoryService, volume: Volume

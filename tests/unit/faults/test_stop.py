@@ -146,6 +146,17 @@ def test_an_undo_that_comes_before_the_proof_is_proven(
 
 
 @BOTH
+def test_the_old_start_cannot_pass_for_the_new_one(
+    environment: MemoryEnvironment, db: MemoryService, fault: Fault
+) -> None:
+    injection = injected(environment, fault)
+    injection.prove(no_checkpoint)
+    injection.undo()
+    db._code, db._pid = None, 100
+    assert not injection.prove_undone(no_checkpoint).proven
+
+
+@BOTH
 def test_the_signal_can_be_chosen(
     environment: MemoryEnvironment, db: MemoryService, fault: Fault
 ) -> None:
