@@ -13,7 +13,7 @@ from gameday.environment.edge_protocol import (
 )
 from gameday.environment.protocol import Endpoint
 from gameday.errors import EnvironmentRefused
-from gameday.model.clock import MICROSECOND, MILLISECOND
+from gameday.model.clock import MICROSECOND, MILLISECOND, SECOND
 from gameday.model.scenario import Edge
 from gameday.testing.environments import MemoryEnvironment
 
@@ -68,10 +68,28 @@ class MemoryEdge:
     blocks_removal: bool = False
     """Whether a toxic comes off only while the proxy is disabled."""
     keeps_open: bool = False
-    """Whether open connections outlive what should end them."""
+    """Whether connections from before a fault are spared by it."""
+    accepts_first: bool = False
+    """Whether it accepts and ends connections that it is said to refuse."""
+    ends_in_order: bool = False
+    """Whether what should be reset from before a fault gets an orderly end."""
+    lingers: bool = False
+    """Whether toxics go on acting when the server lists them no more."""
+    serves: bool = True
+    """Whether the service behind it answers."""
+    service_bytes_per_s: int = 0
+    """How fast the service itself is; 0: as fast as anybody wants."""
+    jitters: bool = True
+    coalesces: bool = False
+    """Whether pieces arrive together."""
+    loses_every: int = 0
+    """Every so many a question through the front is lost; 0: none."""
     adds: int = 0
+    asked: int = 0
     _enabled: bool = True
     _toxics: dict[str, _Toxic] = field(default_factory=dict)
+    _ghosts: list[_Toxic] = field(default_factory=list)
+    _lines: "list[MemoryLine]" = field(default_factory=list)
 
     def state(self) -> EdgeState:
         if not self.readable:
@@ -85,6 +103,8 @@ class MemoryEdge:
 
     def disable(self) -> None:
         self._enabled = False
+        for line in self._lines if self.works else ():
+            line.cut()
 
     def add(self, name: str, kind: str, stream: Stream, attributes: Mapping[str, int]) -> None:
         self.adds += 1
@@ -95,17 +115,32 @@ class MemoryEdge:
     def remove(self, name: str) -> None:
         if not self.removes or (self.blocks_removal and self._enabled):
             raise EnvironmentRefused("the removal gives no answer")
-        self._toxics.pop(name, None)
+        removed = self._toxics.pop(name, None)
+        if self.lingers and removed is not None:
+            self._ghosts.append(removed)
 
     def open(self, route: Route, limit_ns: int) -> "MemoryLine":
-        return MemoryLine(self, route)
+        line = MemoryLine(self, route)
+        self._lines.append(line)
+        return line
 
     def refuses(self) -> bool:
         return self.works and not self._enabled
 
     def doing(self, kind: str) -> list[_Toxic]:
         """Return the toxics of a kind that have an effect."""
-        return [toxic for toxic in self._toxics.values() if self.works and toxic.kind == kind]
+        every = (*self._toxics.values(), *self._ghosts)
+        return [toxic for toxic in every if self.works and toxic.kind == kind]
+
+    @property
+    def quiet(self) -> bool:
+        """Whether nothing is set on it."""
+        return self._enabled and not self._toxics
+
+    def wavers_ns(self) -> int:
+        """Return the jitter of one answer: none, then all of it later, then all of it earlier."""
+        turn = (self.asked + 1) % 3 - 1
+        return turn * self.sum_of("latency", "jitter") * MILLISECOND if self.jitters else 0
 
     def sum_of(self, kind: str, attribute: str) -> int:
         return round(self.does * sum(toxic.attributes[attribute] for toxic in self.doing(kind)))
@@ -119,9 +154,14 @@ class MemoryLine:
         self._through = route is Route.FRONT
         self._sent = 0
         self._unanswered = False
+        self._from_before = edge.quiet
         refused = self._through and edge.refuses()
         self._ended: Seen | None = Seen.CLOSED if refused else None
-        self.opened = Seen.REFUSED if refused and not edge.forwarded else Seen.ANSWERED
+        self.opened = (
+            Seen.REFUSED
+            if refused and not (edge.forwarded or edge.accepts_first)
+            else Seen.ANSWERED
+        )
 
     def ask(self, question: bytes, limit_ns: int, *, to_the_end: bool = False) -> Heard:
         self._sent += len(question)
@@ -129,14 +169,23 @@ class MemoryLine:
         if fate is not None:
             return Heard(seen=fate, ended_ns=_FRONT_NS)
         size = int(question.split()[1]) if question.startswith(b"GET") else _ANSWER_BYTES
-        if not self._through:
-            return _heard(_DIRECT_NS, (size,), to_the_end)
         edge = self._edge
+        edge.asked += self._through
+        if not edge.serves or (
+            self._through and edge.loses_every and edge.asked % edge.loses_every == 0
+        ):
+            return Heard(seen=Seen.SILENT)
+        served_ns = 0
+        if edge.service_bytes_per_s:
+            served_ns = max(size, len(question)) * SECOND // edge.service_bytes_per_s
+        if not self._through or (self._from_before and edge.keeps_open):
+            return _heard(_DIRECT_NS + served_ns, (size,), to_the_end)
         if edge.doing("timeout") or any(t.attributes["rate"] == 0 for t in edge.doing("bandwidth")):
             self._unanswered = bool(edge.doing("bandwidth"))
             return Heard(seen=Seen.SILENT)
         reads: tuple[int, ...] = (size,)
-        took_ns = _FRONT_NS + edge.sum_of("latency", "latency") * MILLISECOND
+        took_ns = _FRONT_NS + served_ns + edge.sum_of("latency", "latency") * MILLISECOND
+        took_ns += edge.wavers_ns()
         for toxic in edge.doing("bandwidth"):
             carried = len(question) if toxic.stream == "upstream" else size
             took_ns += round(carried * MILLISECOND / (toxic.attributes["rate"] * edge.does))
@@ -144,7 +193,7 @@ class MemoryLine:
             carried = len(question) if toxic.stream == "upstream" else size
             pieces = carried // toxic.attributes["average_size"]
             took_ns += round(pieces * toxic.attributes["delay"] * MICROSECOND * edge.does)
-            if toxic.stream == "downstream":
+            if toxic.stream == "downstream" and not edge.coalesces:
                 reads = (toxic.attributes["average_size"],) * pieces
         for toxic in edge.doing("limit_data"):
             limit = round(toxic.attributes["bytes"] * edge.does)
@@ -173,12 +222,19 @@ class MemoryLine:
     def _fate(self) -> Seen | None:
         """Return how the connection has ended, if it has."""
         edge = self._edge
-        if self._through and self._ended is None and not (edge.keeps_open and self._sent):
+        spared = self._from_before and edge.keeps_open
+        if self._through and self._ended is None and not spared:
             if edge.refuses():
                 self._ended = Seen.CLOSED
-            elif edge.doing("reset_peer"):
-                self._ended = Seen.RESET
+            elif edge.doing("reset_peer") and (edge.resets_open or not self._from_before):
+                orderly = edge.ends_in_order and self._from_before
+                self._ended = Seen.CLOSED if orderly else Seen.RESET
         return self._ended
+
+    def cut(self) -> None:
+        """End, as the proxy was disabled."""
+        if self._through and not (self._from_before and self._edge.keeps_open):
+            self._ended = self._ended or Seen.CLOSED
 
 
 def _heard(took_ns: int, reads: tuple[int, ...], to_the_end: bool) -> Heard:
