@@ -224,3 +224,14 @@ def test_only_a_proxy_that_speaks_http_has_rules_and_it_can_learn_to(own: Server
     status, answer = own.call("PATCH", "/proxies/p", {"protocol": "smtp"})
     assert status == 400
     assert own.call("GET", "/gameday/http/q/rules")[0] == 404
+
+
+def test_a_change_of_the_protocol_closes_the_connections_that_were_taken_for_the_other(
+    own: Server, through: http.client.HTTPConnection
+) -> None:
+    assert get(through, "/a")[0] == 200
+    assert own.call("PATCH", "/proxies/p", {"protocol": "http"})[0] == 200
+    assert get(through, "/b")[0] == 200
+    assert own.call("PATCH", "/proxies/p", {"protocol": "tcp"})[0] == 200
+    with pytest.raises((http.client.RemoteDisconnected, ConnectionError)):
+        get(through, "/c")

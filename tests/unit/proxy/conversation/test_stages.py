@@ -288,3 +288,31 @@ def test_a_connection_that_is_over_holds_nothing_and_says_nothing() -> None:
     exchange.book.remove(rule)
     exchange.timer.pass_ms(100)
     assert exchange.there.out == b""
+    assert not exchange.book._listeners
+
+
+def test_what_comes_after_the_connection_is_over_goes_nowhere() -> None:
+    exchange = Exchange()
+    exchange.requests.drop()
+    exchange.responses.drop()
+    exchange.ask(GET)
+    exchange.answer(OK)
+    assert (exchange.there.out, exchange.back.out) == (b"", b"")
+
+
+def test_an_interim_answer_is_not_the_answer() -> None:
+    exchange = Exchange(unavailable())
+    exchange.ask(b"POST /a HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n")
+    exchange.answer(b"HTTP/1.1 100 Continue\r\n\r\n")
+    exchange.ask(b"hi" + POST)
+    exchange.answer(OK)
+    assert exchange.back.out.endswith(OK + UNAVAILABLE)
+
+
+def test_a_request_that_is_still_coming_is_not_answered_before_it_is_there() -> None:
+    exchange = Exchange(unavailable())
+    exchange.ask(GET + POST[:-2])
+    exchange.answer(OK)
+    assert exchange.back.out == OK
+    exchange.ask(POST[-2:])
+    assert exchange.back.out == OK + UNAVAILABLE
