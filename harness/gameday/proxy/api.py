@@ -7,7 +7,6 @@ import os
 from collections.abc import Awaitable, Callable, Iterable
 from http import HTTPStatus
 
-from gameday.proxy import rule_calls
 from gameday.proxy.address import Address, BadAddress, format_address, resolve_listen
 from gameday.proxy.http import Request, Response
 from gameday.proxy.metrics import PROMETHEUS_TYPE, counters, prometheus_text
@@ -67,15 +66,10 @@ class Api:
             },
             ("metrics",): {"GET": self._metrics},
             ("gameday", "counters"): {"GET": self._counters},
-            ("gameday", "http", "*", "rules"): {
-                "GET": self._list_rules,
-                "POST": self._add_rule,
-                "DELETE": self._clear_rules,
-            },
-            ("gameday", "http", "*", "rules", "*"): {
-                "GET": self._show_rule,
-                "DELETE": self._remove_rule,
-            },
+            ("gameday", "http", "*", "rules"): dict.fromkeys(
+                ("GET", "POST", "DELETE"), self._rules
+            ),
+            ("gameday", "http", "*", "rules", "*"): dict.fromkeys(("GET", "DELETE"), self._rules),
         }
 
     async def handle(self, request: Request) -> Response:
@@ -240,20 +234,11 @@ class Api:
         headers = {"Content-Type": PROMETHEUS_TYPE}
         return Response(status=200, body=text.encode(), headers=headers)
 
-    async def _list_rules(self, request: Request, proxy_name: str, rule_name: str) -> Response:
-        return rule_calls.list_rules(self._proxy(proxy_name))
+    async def _rules(self, request: Request, proxy_name: str, rule_name: str) -> Response:
+        # Every run waits for this process to start, and few have rules.
+        from gameday.proxy.rule_calls import answer
 
-    async def _add_rule(self, request: Request, proxy_name: str, rule_name: str) -> Response:
-        return rule_calls.add_rule(self._proxy(proxy_name), request)
-
-    async def _clear_rules(self, request: Request, proxy_name: str, rule_name: str) -> Response:
-        return rule_calls.clear_rules(self._proxy(proxy_name))
-
-    async def _show_rule(self, request: Request, proxy_name: str, rule_name: str) -> Response:
-        return rule_calls.show_rule(self._proxy(proxy_name), rule_name)
-
-    async def _remove_rule(self, request: Request, proxy_name: str, rule_name: str) -> Response:
-        return rule_calls.remove_rule(self._proxy(proxy_name), rule_name)
+        return answer(request, self._proxy(proxy_name), rule_name)
 
     def _proxy(self, name: str) -> Proxy:
         proxy = self._proxies.get(name)

@@ -6,13 +6,15 @@ import socket
 import struct
 from collections.abc import Callable
 from random import Random
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
-from gameday.proxy.conversation import Conversation
 from gameday.proxy.link import Link, Meter
 from gameday.proxy.timer import Timer
 from gameday.proxy.toxic_chain import NamedToxic, Stream, ToxicChain
 from gameday.proxy.toxics import End
+
+if TYPE_CHECKING:
+    from gameday.proxy.conversation.stages import Conversation
 
 __all__ = ["Connection", "reset_socket"]
 
@@ -102,7 +104,7 @@ class Connection:
         meters: dict[Stream, Meter],
         draws: Callable[[NamedToxic], Random],
         over: Callable[["Connection"], None],
-        conversation: Conversation | None = None,
+        conversation: "Conversation | None" = None,
     ) -> None:
         self.client = Side(self, meters[Stream.UPSTREAM])
         self.upstream = Side(self, meters[Stream.DOWNSTREAM])

@@ -8,14 +8,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from random import Random
+from typing import TYPE_CHECKING
 
 from gameday.proxy.address import Address, format_address, parse_address
 from gameday.proxy.connection import Connection, reset_socket
-from gameday.proxy.conversation import Conversation, Rule, RuleBook
+from gameday.proxy.conversation.rules import Rule, RuleBook
 from gameday.proxy.link import Meter
 from gameday.proxy.listener import Listener
 from gameday.proxy.timer import Timer
 from gameday.proxy.toxic_chain import NamedToxic, Stream, ToxicChain
+
+if TYPE_CHECKING:
+    from gameday.proxy.conversation.stages import Conversation
 
 __all__ = ["Proxy", "Route", "Speaks", "Surroundings"]
 
@@ -143,13 +147,12 @@ class Proxy:
         meters = self.meters.get(self.route)
         if meters is None:
             meters = self.meters[self.route] = {stream: Meter() for stream in Stream}
-        is_http = self.speaks is Speaks.HTTP
         connection = Connection(
             toxics=self.toxics,
             timer=self._around.timer,
             meters=meters,
             draws=self._draws(number),
-            conversation=Conversation(self.rules, self._rule_draws(number)) if is_http else None,
+            conversation=self._conversation(number),
             over=self._connections.discard,
         )
         self._connections.add(connection)
@@ -202,10 +205,14 @@ class Proxy:
 
         return draws
 
-    def _rule_draws(self, number: int) -> Callable[[Rule], Random]:
-        """Give each rule its own draws in connection `number`."""
+    def _conversation(self, number: int) -> "Conversation | None":
+        """Follow connection `number` as HTTP, each rule with its own draws in it."""
+        if self.speaks is not Speaks.HTTP:
+            return None
+        # Every run waits for this process to start, and few speak HTTP.
+        from gameday.proxy.conversation.stages import Conversation
 
         def draws(rule: Rule) -> Random:
             return Random(f"{self._around.seed}/{self.name}/{number}/http/{rule.name}")
 
-        return draws
+        return Conversation(self.rules, draws)

@@ -2,44 +2,35 @@
 
 from http import HTTPStatus
 
-from gameday.proxy.conversation import RuleBook
+from gameday.proxy.conversation.rules import RuleBook
 from gameday.proxy.http import Request, Response
 from gameday.proxy.proxy import Proxy, Speaks
 from gameday.proxy.refusal import Refusal
 from gameday.proxy.rule_shapes import read_rule, rule_shape
 
-__all__ = ["add_rule", "clear_rules", "list_rules", "remove_rule", "show_rule"]
+__all__ = ["answer"]
 
 
-def list_rules(proxy: Proxy) -> Response:
-    """Show the rules in their order, with their counters."""
-    return Response.json([rule_shape(rule) for rule in _rules(proxy)])
+def answer(request: Request, proxy: Proxy, name: str) -> Response:
+    """Answer a call about the rules of `proxy`, or about the one that is called `name`.
 
-
-def add_rule(proxy: Proxy, request: Request) -> Response:
-    """Add a rule behind the others; requests whose head has not come yet can meet it."""
+    A new rule stands behind the others, and meets requests whose head has not come yet. One that is
+    removed lets go at once what it delays.
+    """
     rules = _rules(proxy)
-    rule = read_rule(request.body)
-    rules.add(rule)
-    return Response.json(rule_shape(rule))
-
-
-def clear_rules(proxy: Proxy) -> Response:
-    """Remove every rule."""
-    _rules(proxy).clear()
-    return Response(status=HTTPStatus.NO_CONTENT)
-
-
-def show_rule(proxy: Proxy, name: str) -> Response:
-    """Show one rule with its counters."""
-    return Response.json(rule_shape(_rules(proxy).get(name)))
-
-
-def remove_rule(proxy: Proxy, name: str) -> Response:
-    """Remove one rule; requests that it delays go on at once."""
-    rules = _rules(proxy)
-    rules.remove(rules.get(name))
-    return Response(status=HTTPStatus.NO_CONTENT)
+    if request.method == "POST":
+        rule = read_rule(request.body)
+        rules.add(rule)
+        return Response.json(rule_shape(rule))
+    if request.method == "DELETE":
+        if name:
+            rules.remove(rules.get(name))
+        else:
+            rules.clear()
+        return Response(status=HTTPStatus.NO_CONTENT)
+    if name:
+        return Response.json(rule_shape(rules.get(name)))
+    return Response.json([rule_shape(rule) for rule in rules])
 
 
 def _rules(proxy: Proxy) -> RuleBook:

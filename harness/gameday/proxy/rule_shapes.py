@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 
-from gameday.proxy.conversation import Action, Rule
+from gameday.proxy.conversation.rules import Action, Rule
 from gameday.proxy.json_body import kind_of, parse_json, read_fields, read_share, read_text
 from gameday.proxy.refusal import Refusal
 

@@ -3,7 +3,7 @@ from random import Random
 
 import pytest
 
-from gameday.proxy.conversation import Action, Rule, RuleBook
+from gameday.proxy.conversation.rules import Action, Rule, RuleBook
 from gameday.proxy.refusal import Refusal
 from gameday.proxy.rule_shapes import read_rule, rule_shape
 

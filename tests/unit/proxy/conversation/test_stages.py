@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gameday.proxy.conversation import Action, Conversation, Rule, RuleBook
+from gameday.proxy.conversation.rules import Action, Rule, RuleBook
+from gameday.proxy.conversation.stages import Conversation
 from gameday.proxy.timer import Entry
 from gameday.proxy.toxics import End
 
