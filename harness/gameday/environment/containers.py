@@ -144,8 +144,8 @@ class ContainerEnvironment:
     def edge(self, edge: Edge) -> ControlledEdge:
         """Return the proxy of an edge, at the container's own address where this host reaches it.
 
-        Behind a published port the engine's forwarder accepts before the proxy does: a refusal
-        and a reset both arrive as an orderly end.
+        Behind a published port the engine's forwarder accepts before the proxy does: a reset
+        arrives as an orderly end, and a refusal as a reset or an end after the connect.
         """
         companion = self._companions[edge.service]
         kind = KINDS[self._services[edge.service].spec.kind]

@@ -135,7 +135,7 @@ class EdgeProxy(Protocol):
 
     @property
     def forwarded(self) -> bool:
-        """Whether something else accepts at `front` first, and turns refusals into ends."""
+        """Whether something else accepts at `front` first, and hides refusals and resets."""
         ...
 
     @property
