@@ -10,6 +10,7 @@ from gameday.analysis import FINDINGS
 from gameday.environment.protocol import Environment, Surroundings
 from gameday.environment.services import KINDS
 from gameday.environment.services.app import App
+from gameday.environment.services.redis import Redis
 from gameday.errors import EnvironmentRefused
 from gameday.faults.protocol import Fault
 from gameday.faults.registry import FAULTS
@@ -24,7 +25,7 @@ from gameday.loading import (
 )
 from gameday.model.clock import SECOND
 from gameday.model.plan import Plan, PlannedFault, PlannedStream
-from gameday.model.scenario import Edge, FaultStep, Sabotage, Scenario, Target, Vocabulary
+from gameday.model.scenario import CLIENT, Edge, FaultStep, Sabotage, Scenario, Target, Vocabulary
 from gameday.resources import bundled
 from gameday.testing.dud import Dud
 from gameday.workload.publish import Publish
@@ -170,7 +171,7 @@ def make_plan(experiment: Experiment, options: Options) -> Plan:
         sabotage=experiment.sabotage.name if experiment.sabotage else "",
         waves=tuple(tuple(spec.name for spec in wave) for wave in target.waves),
         edges=tuple(str(edge) for edge in target.edges),
-        streams=_streams(scenario),
+        streams=_streams(experiment),
         faults=tuple(_planned(number, step) for number, step in enumerate(scenario.faults)),
         expectations=tuple(f"{e.name}: {e.finding} {e.limit.text}" for e in scenario.expect),
         baseline_ns=scenario.timeline.baseline_ns,
@@ -222,29 +223,34 @@ def _planned(number: int, step: FaultStep) -> PlannedFault:
     )
 
 
-def _streams(scenario: Scenario) -> tuple[PlannedStream, ...]:
-    """Return the workload's streams, and two probes of what the first fault hits."""
+def _streams(experiment: Experiment) -> tuple[PlannedStream, ...]:
+    """Return the workload's stream, and two probes of what the first fault hits.
+
+    Only a service that the probes' protocol is spoken with is probed.
+    """
+    scenario = experiment.scenario
     load = cast(Publish, scenario.workload[0])
-    hit = scenario.faults[0].fault.target
-    return (
-        PlannedStream(
-            name="publish",
-            client="publish",
-            edge=str(Edge(client="client", service=load.to)),
-            rate_per_s=load.rate_per_s,
-            deadline_ns=load.deadline_ns,
-        ),
-        *(
-            PlannedStream(
-                name=name,
-                client="redis-write",
-                edge=edge,
-                rate_per_s=PROBE_RATE_PER_S,
-                deadline_ns=PROBE_DEADLINE_NS,
-            )
-            for name, edge in (
-                ("probe-front", str(Edge(client="client", service=hit))),
-                ("probe-direct", hit),
-            )
-        ),
+    publish = PlannedStream(
+        name="publish",
+        client="publish",
+        edge=str(Edge(client=CLIENT, service=load.to)),
+        rate_per_s=load.rate_per_s,
+        deadline_ns=load.deadline_ns,
     )
+    hit = scenario.faults[0].fault.target
+    service = hit.rpartition(" -> ")[2]
+    kinds = {spec.name: spec.kind for spec in experiment.target.services}
+    if kinds[service] != Redis.name:
+        return (publish,)
+    front = hit if "->" in hit else str(Edge(client=CLIENT, service=service))
+    probes = (
+        PlannedStream(
+            name=name,
+            client="redis-write",
+            edge=edge,
+            rate_per_s=PROBE_RATE_PER_S,
+            deadline_ns=PROBE_DEADLINE_NS,
+        )
+        for name, edge in (("probe-front", front), ("probe-direct", service))
+    )
+    return (publish, *probes)

@@ -30,7 +30,7 @@ from gameday.model.history import Connections, Deliveries, History, HostNoise, O
 from gameday.model.listener import Listener
 from gameday.model.plan import Plan
 from gameday.model.result import Marks, Result, Window
-from gameday.model.scenario import Edge
+from gameday.model.scenario import CLIENT, Edge
 from gameday.planning import Experiment
 from gameday.watching import Watch
 from gameday.workload.hiccup import HiccupMeter
@@ -87,6 +87,7 @@ class Conductor:
         self._hiccups = HiccupMeter(folder, folder / "logs" / "hiccups.log")
         self._ledger: Ledger | None = None
         self._watch: Watch | None = None
+        self._next_look_ns = 0
         self._load = Window(start_ns=0, end_ns=0)
         self._noise: HostNoise | None = None
         self._deliveries: Deliveries | None = None
@@ -172,9 +173,7 @@ class Conductor:
     def _break(self) -> bool:
         """Step 5: every fault at its time; False as soon as one is not proven."""
         self._chronicle.enter(Phase.BREAK)
-        return self._injector.play(
-            self._tick_until, self._clock.now_ns(), self._interrupts.checkpoint
-        )
+        return self._injector.play(self._tick_until, self._clock.now_ns(), self._tick)
 
     def _recover(self) -> None:
         """Step 6: until the steady state has held for its span, or the recovery limit is over."""
@@ -311,31 +310,35 @@ class Conductor:
 
     def _tick_until(self, until_ns: int) -> None:
         """Let the time pass until `until_ns`, watching the load and minding signals."""
+        self._tick()
+        while (left_ns := until_ns - self._clock.now_ns()) > 0:
+            self._clock.sleep_ns(min(_TICK_NS, left_ns))
+            self._tick()
+
+    def _tick(self) -> None:
+        """Mind signals and the driver, and tell how the load is doing, some times a second."""
         assert self._driver is not None
         assert self._watch is not None
-        while True:
-            self._interrupts.checkpoint()
+        self._interrupts.checkpoint()
+        if self._clock.now_ns() >= self._next_look_ns:
             self._driver.poll()
-            left_ns = until_ns - self._clock.now_ns()
-            if left_ns <= 0:
-                return
-            if left_ns > _TICK_NS // 2:
-                self._chronicle.tell(Progress, **self._watch.look(self._clock.now_ns()))
-            self._clock.sleep_ns(min(_TICK_NS, until_ns - self._clock.now_ns()))
+            self._chronicle.tell(Progress, **self._watch.look(self._clock.now_ns()))
+            self._next_look_ns = self._clock.now_ns() + _TICK_NS
 
     def _read_connections(self) -> Connections | None:
-        """Ask every service that needs a faulted one what became of its connection."""
+        """Ask every service whose connection a fault could break what became of it."""
         lost: dict[str, int] = {}
         restored: dict[str, int] = {}
-        for spec in self._experiment.target.services:
-            if self._injector.targets.isdisjoint(spec.needs):
+        for edge in self._experiment.target.edges:
+            hit = {str(edge), edge.service} & self._injector.targets
+            if edge.client == CLIENT or not hit:
                 continue
             try:
-                status = read_status(self._url(spec.name))
+                status = read_status(self._url(edge.client))
             except (httpx.HTTPError, ValueError, KeyError) as error:
-                self._chronicle.note(f"{spec.name} does not tell its connections: {error}")
+                self._chronicle.note(f"{edge.client} does not tell its connections: {error}")
                 return None
-            lost[spec.name], restored[spec.name] = status.lost, status.restored
+            lost[edge.client], restored[edge.client] = status.lost, status.restored
         return Connections(lost=lost, restored=restored)
 
     def _streams(self) -> tuple[StreamPlan, ...]:
@@ -360,7 +363,7 @@ class Conductor:
         )
 
     def _url(self, service: str) -> str:
-        return f"http://{self._environment.front(Edge(client='client', service=service))}"
+        return f"http://{self._environment.front(Edge(client=CLIENT, service=service))}"
 
     def _service_up(self, name: str, took_ns: int, evidence: str) -> None:
         self._chronicle.tell(ServiceUp, service=name, took_ns=took_ns, evidence=evidence)

@@ -30,7 +30,7 @@ from gameday.model.scenario import Edge, ServiceSpec, Target
 from gameday.planning import vocabulary
 from gameday.resources import bundled
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.alone]
 
 
 @pytest.fixture(scope="module")

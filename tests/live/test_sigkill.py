@@ -23,6 +23,13 @@ timeline: {baseline: 500ms, recovery: 20s, quiet: 500ms}
 faults:
   - kill: redis
     for: 500ms
+  - latency: relay -> redis
+    delay: 100ms
+    at: 1500ms
+    for: 500ms
+  - pause: redis
+    at: 3s
+    for: 500ms
 expect:
   - recovery: "<= 10s"
 """
@@ -34,7 +41,11 @@ _FIRST = ", run "
 _PHASES = [
     f'"phase": "{phase}"' for phase in ("plan", "start", "baseline", "break", "recover", "settle")
 ]
-_EVENTS = ["UndoRecorded", "FaultInjected", "EffectProven", "FaultUndone", "UndoProven"]
+_EVENTS = [
+    f"{event}:{number}"
+    for number in (1, 2, 3)  # the kill, the latency and the pause
+    for event in ("UndoRecorded", "FaultInjected", "EffectProven", "FaultUndone", "UndoProven")
+]
 _SERVICES = [f"ServiceUp:{number}" for number in (1, 2, 3)]
 
 
@@ -60,7 +71,7 @@ def test_nothing_is_left_of_a_run_whose_harness_was_killed(
 
 def wait_for(folder: Path, point: str, process: "subprocess.Popen[str]") -> Path:
     """Return the journal once the point stands in it, so many times as the point asks for."""
-    text, _, number = point.partition(":") if point.startswith("Service") else (point, "", "1")
+    text, _, number = point.partition(":") if point[-2:-1] == ":" else (point, "", "1")
     give_up = time.monotonic() + _STEP_LIMIT_S
     while time.monotonic() < give_up and process.poll() is None:
         for journal in folder.glob("reports/*/journal.jsonl"):

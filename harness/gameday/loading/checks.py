@@ -81,6 +81,10 @@ class Checks:
             if isinstance(hit, str) and self._aimed(where, item.word, hit, target):
                 values["target"] = self._hit(where, hit, target)
             step = {name: values.pop(name) for name in _STEP}
+            if step["for_ns"] == 0:
+                self._source.complain(
+                    ("faults", i, "for"), "a fault of no length breaks nothing; write '100ms', say"
+                )
             try:
                 fault: FaultSpec = self._vocabulary.faults[item.word](**values)
             except ValueError as error:

@@ -14,11 +14,10 @@ from gameday.loading.document import expand, read_node
 from gameday.loading.filling import fill
 from gameday.loading.forms import Item, build, columns, item, shaped
 from gameday.loading.source import Source, one_of
-from gameday.model.scenario import ServiceSpec, Switch, Target, Vocabulary
+from gameday.model.scenario import CLIENT, ServiceSpec, Switch, Target, Vocabulary
 
 __all__ = ["find_target", "load_target"]
 
-_CLIENT = "client"
 _Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,59}$")]
 
 
@@ -83,10 +82,8 @@ def _check_services(source: Source, specs: list[ServiceSpec], vocabulary: Vocabu
     kinds = tuple(sorted(vocabulary.services))
     for spec in specs:
         where = ("services", spec.name)
-        if spec.name == _CLIENT:
-            text = (
-                f"{_CLIENT!r} is what the harness's own connections are called; name it otherwise"
-            )
+        if spec.name == CLIENT:
+            text = f"{CLIENT!r} is what the harness's own connections are called; name it otherwise"
             source.complain(where, text, at_key=True)
         if spec.kind not in vocabulary.services:
             text = f"{spec.kind!r} is not a kind of service{one_of(spec.kind, kinds)}"

@@ -10,6 +10,7 @@ from gameday.model.units import DurationNs, Limit, LimitField
 from gameday.model.verdict import Verdict
 
 __all__ = [
+    "CLIENT",
     "Edge",
     "Expectation",
     "FaultSpec",
@@ -27,6 +28,9 @@ __all__ = [
     "WorkloadSpec",
 ]
 
+
+CLIENT = "client"
+"""What the harness itself is called as the near end of an edge."""
 
 Hits = Literal["service", "edge"]
 """What a fault is aimed at: a service, or a connection "a -> b"."""
@@ -202,7 +206,7 @@ class Target:
     def edges(self) -> tuple[Edge, ...]:
         """Every connection between services, plus one from the harness's client to each."""
         inner = [Edge(client=s.name, service=need) for s in self.services for need in s.needs]
-        return (*inner, *(Edge(client="client", service=s.name) for s in self.services))
+        return (*inner, *(Edge(client=CLIENT, service=s.name) for s in self.services))
 
     @property
     def waves(self) -> tuple[tuple[ServiceSpec, ...], ...]:

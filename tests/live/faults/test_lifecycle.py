@@ -26,7 +26,7 @@ from gameday.planning import Options, load, make_environment, make_plan
 from gameday.resources import bundled
 from gameday.testing.dud import Dud
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.alone]
 
 Through = Callable[[Fault], tuple[Proof, Proof]]
 

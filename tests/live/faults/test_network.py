@@ -20,7 +20,7 @@ from gameday.faults.protocol import Fault, Proof
 from gameday.model.clock import MILLISECOND
 from gameday.testing.dud import Dud
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.alone]
 
 Through = Callable[[Fault], tuple[Proof, Proof]]
 

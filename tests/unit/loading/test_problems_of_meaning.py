@@ -83,6 +83,11 @@ ONE_PROBLEM = {
             "valid: redis, relay, listener; nearest: 'redis'"
         ),
     ),
+    "a fault that lasts for nothing": (
+        "    for: ${outage}\n",
+        "    for: ${outage}\n  - kill: redis\n    for: 0s\n",
+        "16:10: faults[1].for: a fault of no length breaks nothing; write '100ms', say",
+    ),
     "a connection where a service is hit": (
         "- kill: redis",
         "- kill: relay -> redis",
