@@ -9,6 +9,7 @@ __all__ = [
     "EVENTS",
     "EffectProven",
     "Event",
+    "FaultEvent",
     "FaultInjected",
     "FaultUndone",
     "Note",
@@ -77,56 +78,50 @@ class ServiceDown(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class UndoRecorded(Event):
-    """The record that says how to heal is on disk; the fault is not yet in."""
+class FaultEvent(Event):
+    """Something that happened to one fault of the plan."""
 
     step: int
     fault: str
     target: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UndoRecorded(FaultEvent):
+    """The record that says how to heal is on disk; the fault is not yet in."""
+
     undo: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FaultInjected(Event):
+class FaultInjected(FaultEvent):
     """A fault was asked for; the call lasted from `called_ns` to `returned_ns`."""
 
-    step: int
-    fault: str
-    target: str
     called_ns: int
     returned_ns: int
     asked: Mapping[str, Scalar] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EffectProven(Event):
+class EffectProven(FaultEvent):
     """What was measured of a fault's effect, and whether that proves that it bit."""
 
-    step: int
-    fault: str
-    target: str
     proven: bool
     measured: Mapping[str, Scalar] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FaultUndone(Event):
+class FaultUndone(FaultEvent):
     """A fault's undoing was asked for; the call lasted from `called_ns` to `returned_ns`."""
 
-    step: int
-    fault: str
-    target: str
     called_ns: int
     returned_ns: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class UndoProven(Event):
+class UndoProven(FaultEvent):
     """What was re-read after the undoing, and whether that proves that it is gone."""
 
-    step: int
-    fault: str
-    target: str
     proven: bool
     measured: Mapping[str, Scalar] = field(default_factory=dict)
 

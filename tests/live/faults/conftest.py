@@ -1,18 +1,24 @@
 """Every fault on real services: asked, measured, undone, and what that adds to the table."""
 
-import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NoReturn, cast
+from typing import NoReturn
 
 import pytest
 
 from gameday.environment.protocol import Environment
 from gameday.faults.protocol import Fault, Proof
-from gameday.model.event import Scalar
 from gameday.planning import Options, load, make_environment, make_plan
+from gameday.report.wording import details
 from gameday.resources import bundled
+
+_TITLE = """# What was asked, measured and undone
+
+Every fault on real services in both environments, as `tests/live/faults` ran it. Made by
+`GAMEDAY_FAULT_TABLE=docs/faults/table.md pytest -m live tests/live/faults`.
+"""
+_HEAD = (("fault", "runtime", "asked", "measured", "after the undoing"), ("---",) * 5)
 
 Through = Callable[[Fault], tuple[Proof, Proof]]
 """Takes a fault from its injection to the proof of its undoing; gives back both proofs."""
@@ -42,17 +48,18 @@ def environment(
 
 
 @pytest.fixture(scope="session")
-def table() -> Iterator[list[Mapping[str, object]]]:
-    """The rows of docs/faults.md; they are written when GAMEDAY_FAULT_TABLE names a file."""
-    rows: list[Mapping[str, object]] = []
+def table() -> Iterator[list[tuple[str, ...]]]:
+    """The rows of docs/faults/table.md, written to the file that GAMEDAY_FAULT_TABLE names."""
+    rows: list[tuple[str, ...]] = []
     yield rows
     file = os.environ.get("GAMEDAY_FAULT_TABLE")
     if file:
-        Path(file).write_text("".join(json.dumps(row) + "\n" for row in rows))
+        lines = [" | ".join(("", *row, "")).strip() for row in (*_HEAD, *sorted(rows))]
+        Path(file).write_text("\n".join([_TITLE, *lines, ""]))
 
 
 @pytest.fixture
-def through(environment: Environment, table: list[Mapping[str, object]]) -> Through:
+def through(environment: Environment, table: list[tuple[str, ...]]) -> Through:
     def play(fault: Fault) -> tuple[Proof, Proof]:
         injection = fault.on(environment)
         try:
@@ -63,9 +70,8 @@ def through(environment: Environment, table: list[Mapping[str, object]]) -> Thro
             undone = injection.prove_undone(lambda: None)
         assert effect.proven, effect.measured
         assert undone.proven, undone.measured
-        asked = cast(Mapping[str, Scalar], dict(injection.asked))
-        row = {"fault": fault.verb, "runtime": environment.runtime, "asked": asked}
-        table.append({**row, "measured": dict(effect.measured), "undone": dict(undone.measured)})
+        evidence = (injection.asked, effect.measured, undone.measured)
+        table.append((fault.verb, environment.runtime, *(details(facts) for facts in evidence)))
         return effect, undone
 
     return play
