@@ -24,13 +24,13 @@ Through = Callable[[Fault], tuple[Proof, Proof]]
 """Takes a fault from its injection to the proof of its undoing; gives back both proofs."""
 
 
-@pytest.fixture(scope="session", params=["process", "docker"])
+@pytest.fixture(scope="module", params=["process", "docker"])
 def environment(
     request: pytest.FixtureRequest,
     tmp_path_factory: pytest.TempPathFactory,
     missing: Callable[[str], NoReturn],
 ) -> Iterator[Environment]:
-    """The target `signals`, started once in each environment; nothing may be left of it."""
+    """The target `signals`, started once a module in each environment; nothing may be left of it."""
     runtime = str(request.param)
     if runtime == "docker":
         request.getfixturevalue("docker_engine")
