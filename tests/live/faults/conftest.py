@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from secrets import token_hex
 from typing import NoReturn
 
 import pytest
@@ -30,7 +31,7 @@ def environment(
     tmp_path_factory: pytest.TempPathFactory,
     missing: Callable[[str], NoReturn],
 ) -> Iterator[Environment]:
-    """The target `signals`, started once a module in each environment; nothing may be left of it."""
+    """The target `signals`, started once a module and environment; nothing may be left."""
     runtime = str(request.param)
     if runtime == "docker":
         request.getfixturevalue("docker_engine")
@@ -38,7 +39,7 @@ def environment(
     experiment = load(bundled("scenarios") / "redis-restart.yaml", options)
     plan = make_plan(experiment, options)
     logs = tmp_path_factory.mktemp("logs")
-    made = make_environment(plan, experiment.target, run=f"t{os.getpid()}", logs=logs, port_base=0)
+    made = make_environment(plan, experiment.target, run=token_hex(4), logs=logs, port_base=0)
     try:
         made.start(lambda *_: None, lambda: None)
         yield made
