@@ -55,7 +55,8 @@ def judge(
     by_name = {finding.name: finding for finding in findings}
     slow = any(guard.slows for guard in guards)
     judgements = tuple(_judgement(wanted, by_name, slow_host=slow) for wanted in expectations)
-    inconclusive = [guard.text for guard in guards]
+    inconclusive = [guard.text for guard in guards if guard.voids]
+    asides = [guard.text for guard in guards if not guard.voids]
     if unsteady is not None:
         inconclusive.insert(0, f"there was no steady state before the fault: {unsteady}")
     if not expectations:
@@ -71,8 +72,10 @@ def judge(
     }
     verdict = Verdict.merge(kind for kind, texts in because.items() if texts)
     reason = _in_short(because[verdict]) if verdict in because else _passed(expectations, by_name)
-    if verdict is Verdict.FAIL and inconclusive:
-        reason += f" Besides: {inconclusive[0]}."
+    if verdict is Verdict.FAIL:
+        asides = [*inconclusive, *asides]
+    if verdict in (Verdict.PASS, Verdict.FAIL) and asides:
+        reason += f" Besides: {asides[0]}."
     return Judged(judgements=judgements, verdict=verdict, reason=reason)
 
 

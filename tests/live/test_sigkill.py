@@ -1,6 +1,7 @@
 """SIGKILL the harness at every boundary of a run: soon nothing of the run is left."""
 
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -99,7 +100,8 @@ def left_of(run: str, runtime: str) -> Iterator[str]:
         janitor = "gameday.environment.janitor" in words
         if any(run in word for word in words) and not janitor:
             yield f"process {process.pid}: {' '.join(words[:5])}"
-    yield from (str(path) for path in Path("/tmp").glob(f"gameday-{run}*"))
+    for root in (Path(tempfile.gettempdir()), Path("/dev/shm")):
+        yield from (str(path) for path in root.glob(f"gameday-{run}*"))
     if runtime == "docker":
         only = f"label=gameday.run={run}"
         for command in (

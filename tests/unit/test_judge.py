@@ -370,3 +370,12 @@ def test_requests_without_an_answer_may_have_been_served_so_availability_cannot_
     by_name = {judgement.name: judgement for judgement in outcome.judgements}
     assert outcome.verdict is U
     assert by_name["availability"].margin.startswith("too close to tell")
+
+
+def test_what_held_beside_a_stalling_disk_held() -> None:
+    stalls = Guard(name="disk_stall", text="the disk stalled", slows=True, voids=False)
+    held = judge([wants("<= 5s")], [found(1e9, 2e9)], faults=[BITTEN], guards=[stalls])
+    assert held.verdict is P
+    assert held.reason.endswith("Besides: the disk stalled.")
+    broken = judge([wants("<= 5s")], [found(6e9, 7e9)], faults=[BITTEN], guards=[stalls])
+    assert broken.verdict is U

@@ -129,7 +129,7 @@ def _exact(
 
 
 def failed(facts: Facts, expectations: Sequence[Expectation]) -> tuple[Guard, ...]:
-    """Return each guard that did not hold; any makes the run INCONCLUSIVE.
+    """Return each guard that did not hold.
 
     The smallest time that an expectation hangs on sets the scale: its limit, or the deadline for
     an availability. Where nothing of the kind is judged, a slow host does not matter.
@@ -167,7 +167,12 @@ def _delays(facts: Facts, scale_ns: float) -> Iterator[Guard]:
             most_ns, of_what = steady_ns, f"{_STEADY_SHARE:.0%} of the steady state's p99"
         if seen_ns is not None and seen_ns > most_ns:
             text = f"{what} {format_duration(seen_ns)}, at most {format_duration(most_ns)} is"
-            yield Guard(name=name, text=f"{text} allowed: {of_what}", slows=slows)
+            yield Guard(
+                name=name,
+                text=f"{text} allowed: {of_what}",
+                slows=slows,
+                voids=name != "disk_stall",
+            )
 
 
 def _shortages(facts: Facts, scale_ns: float) -> Iterator[Guard]:

@@ -39,6 +39,7 @@ OWNER_LABEL = "gameday.owner"
 
 _PREFIX = "gameday-"
 _OWNER_FILE = "owner"
+_TEMPORARY = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,13 +112,13 @@ def make_folder(run: str) -> Path:
 
 def marked_folders() -> list[tuple[str, str]]:
     """Return the run and the owner of every temporary folder that a run made."""
-    folders = Path(tempfile.gettempdir()).glob(f"{_PREFIX}*-*")
+    folders = (folder for root in _roots() for folder in root.glob(f"{_PREFIX}*-*"))
     return [(_run_in(folder), _owner_in(folder)) for folder in folders]
 
 
 def folders_of(run: str) -> list[Path]:
     """Return the temporary folders of one run."""
-    return sorted(Path(tempfile.gettempdir()).glob(f"{_PREFIX}{run}-*"))
+    return sorted(folder for root in _roots() for folder in root.glob(f"{_PREFIX}{run}-*"))
 
 
 def _mark_of(process: psutil.Process) -> tuple[str, str]:
@@ -125,12 +126,17 @@ def _mark_of(process: psutil.Process) -> tuple[str, str]:
     environ = process.environ()
     if RUN_MARK in environ:
         return environ[RUN_MARK], environ.get(OWNER_MARK, "")
-    root = Path(tempfile.gettempdir())
     where = Path(process.cwd())
-    if not where.is_relative_to(root) or where == root:
-        return "", ""
-    folder = root / where.relative_to(root).parts[0]
-    return (_run_in(folder), _owner_in(folder)) if folder.name.startswith(_PREFIX) else ("", "")
+    for folder in (where, *where.parents):
+        if folder.name.startswith(_PREFIX) and (folder / _OWNER_FILE).is_file():
+            return _run_in(folder), _owner_in(folder)
+    return "", ""
+
+
+def _roots() -> set[Path]:
+    """Return where temporary folders are: whoever looks may have another TMPDIR than the run."""
+    places = (tempfile.gettempdir(), *_TEMPORARY)
+    return {Path(place).resolve() for place in places if Path(place).is_dir()}
 
 
 def _run_in(folder: Path) -> str:
