@@ -102,6 +102,7 @@ def left_of(run: str, runtime: str) -> Iterator[str]:
             yield f"process {process.pid}: {' '.join(words[:5])}"
     for root in (Path(tempfile.gettempdir()), Path("/dev/shm")):
         yield from (str(path) for path in root.glob(f"gameday-{run}*"))
+        yield from (str(path) for path in root.glob("gameday-witness-*"))
     if runtime == "docker":
         only = f"label=gameday.run={run}"
         for command in (

@@ -37,8 +37,11 @@ def main(hiccups: str, syncs: str, blocks: str) -> None:
     out = _appended(hiccups)
     over = threading.Event()
     # A thread, because a sync holds no lock of Python's: the sleeper does not notice it.
+    block_file = _appended(blocks)
+    # Without a name at once: however this process ends, no blocks are left.
+    Path(blocks).unlink()
     disk = threading.Thread(
-        target=_witness_disk, args=(_appended(syncs), _appended(blocks), over), daemon=True
+        target=_witness_disk, args=(_appended(syncs), block_file, over), daemon=True
     )
     disk.start()
     source = sys.stdin.fileno()
@@ -54,7 +57,6 @@ def main(hiccups: str, syncs: str, blocks: str) -> None:
         if select.select([source], [], [], 0)[0] and not os.read(source, 4096):
             over.set()
             disk.join()  # the sync that is under way belongs to what was seen
-            Path(blocks).unlink()
             return
     raise SystemExit("nobody watches the disk any more")
 
