@@ -90,6 +90,7 @@ class Conductor:
         self._next_look_ns = 0
         self._load = Window(start_ns=0, end_ns=0)
         self._noise: HostNoise | None = None
+        self._history: History | None = None
         self._deliveries: Deliveries | None = None
         self._connections: Connections | None = None
         self._unsteady: str | None = None
@@ -212,9 +213,10 @@ class Conductor:
         self._chronicle.enter(Phase.ANALYSE)
         if self._noise is None:
             return None
+        self._history = read_history(self._folder)
         return analyse(
             Observation(
-                history=read_history(self._folder),
+                history=self._history,
                 deliveries=self._deliveries,
                 faults=self._injector.times(),
                 start_ns=self._chronicle.start_ns,
@@ -228,8 +230,7 @@ class Conductor:
     def _judge(self, analysis: Analysis | None, started_at: str) -> Result:
         """Step 9: findings against expectations, proofs and guards: one verdict."""
         self._chronicle.enter(Phase.JUDGE)
-        history = read_history(self._folder) if analysis else None
-        faults = self._injector.records(lambda window: _exposed(history, window))
+        faults = self._injector.records(lambda window: _exposed(self._history, window))
         findings = analysis.findings if analysis else ()
         guards = failed_guards(analysis, self._scenario.expect) if analysis else ()
         judged = judge(

@@ -1,7 +1,7 @@
 """The rows of a run's history and everything else that analysis may look at, as arrays."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -118,4 +118,3 @@ class Observation:
     steady: Steady
     connections: Connections | None = None
     noise: HostNoise | None = None
-    extra: Mapping[str, str] = field(default_factory=dict)
