@@ -7,7 +7,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,12 +16,13 @@ from secrets import token_hex
 from gameday.environment.containers import TOXIPROXY_IMAGE, engine_problem
 from gameday.environment.janitor import Janitor
 from gameday.environment.marks import make_folder, marked
+from gameday.environment.mechanisms import Mechanism, trial
 from gameday.environment.process_service import ProcessService
 from gameday.environment.proxies import find_toxiproxy_server, start_own_proxy
 from gameday.environment.reaping import leftovers_of, reap
 from gameday.environment.services import KINDS
 from gameday.environment.waiting import free_ports
-from gameday.errors import GamedayError
+from gameday.faults.registry import MECHANISMS
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.scenario import ServiceSpec
 from gameday.model.units import format_duration
@@ -47,13 +48,14 @@ class Capability:
 
 def examine() -> Iterator[Capability]:
     """Yield each mechanism as it has been tried; everything that was started is gone again."""
-    for name, used_for, cure, check in _CHECKS:
-        try:
-            works, seen = True, check()
-        except (GamedayError, OSError, subprocess.SubprocessError) as error:
-            works, seen = False, str(error).splitlines()[0]
+    for mechanism in (*_OWN, *MECHANISMS):
+        tried = trial(mechanism)
         yield Capability(
-            name=name, works=works, seen=seen, used_for=used_for, cure="" if works else cure
+            name=mechanism.name,
+            works=tried.works,
+            seen=tried.seen,
+            used_for=mechanism.used_for,
+            cure="" if tried.works else mechanism.cure,
         )
 
 
@@ -181,15 +183,18 @@ def _disk() -> str:
     return f"a sync takes {format_duration(took[_SYNCS // 2])}, at most {format_duration(took[-1])}"
 
 
-_CHECKS: tuple[tuple[str, str, str, Callable[[], str]], ...] = (
-    ("docker engine", "runtime docker", "install and start a Docker engine", _engine),
-    ("docker images", "runtime docker", "they are pulled at the first run", _images),
-    ("redis server", "runtime process", "install redis-server", _redis),
-    ("gameday's own proxy", "runtime process", "report what was seen", _proxy),
-    ("toxiproxy-server", "--gameday-proxy=toxiproxy", "install Toxiproxy's server", _toxiproxy),
-    ("janitor", "healing when the harness is killed", "report what was seen", _janitor),
-    ("kernel timer", "load on time", "Linux has it; elsewhere sleeps are used", _timer),
-    ("disk", "services that sync their writes", "", _disk),
+_OWN = tuple(
+    Mechanism(name=name, used_for=used_for, cure=cure, check=check)
+    for name, used_for, cure, check in (
+        ("docker engine", "runtime docker", "install and start a Docker engine", _engine),
+        ("docker images", "runtime docker", "they are pulled at the first run", _images),
+        ("redis server", "runtime process", "install redis-server", _redis),
+        ("gameday's own proxy", "runtime process", "report what was seen", _proxy),
+        ("toxiproxy-server", "--gameday-proxy=toxiproxy", "install Toxiproxy's server", _toxiproxy),
+        ("janitor", "healing when the harness is killed", "report what was seen", _janitor),
+        ("kernel timer", "load on time", "Linux has it; elsewhere sleeps are used", _timer),
+        ("disk", "services that sync their writes", "", _disk),
+    )
 )
 
 

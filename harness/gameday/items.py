@@ -206,7 +206,7 @@ def print_plans(session: pytest.Session) -> None:
         plan = make_plan(item.experiment, options)
         try:
             make_environment(
-                plan, item.experiment.target, run="plan", logs=Path(), port_base=options.port_base
+                plan, item.experiment, run="plan", logs=Path(), port_base=options.port_base
             )
         except EnvironmentRefused as error:
             lacking.append(f"{item.name}: {error}")
@@ -234,7 +234,7 @@ def _run(config: pytest.Config, experiment: Experiment) -> Result:
     folder = _make_folder(_reports(config), experiment)
     try:
         environment = make_environment(
-            plan, experiment.target, run=run, logs=folder / "logs", port_base=options.port_base
+            plan, experiment, run=run, logs=folder / "logs", port_base=options.port_base
         )
     except EnvironmentRefused:
         shutil.rmtree(folder)  # nothing was run, so there is nothing to report

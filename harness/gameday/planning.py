@@ -1,19 +1,22 @@
 """Steps 1 and 2 of a run: files to an experiment, an experiment to a plan. Nothing is started."""
 
+import functools
+import operator
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import cast
 
 from gameday.analysis import FINDINGS
-from gameday.environment.protocol import Environment, Surroundings
+from gameday.environment.mechanisms import trial
+from gameday.environment.protocol import Environment, Provision, Surroundings
 from gameday.environment.services import KINDS
 from gameday.environment.services.app import App
 from gameday.environment.services.redis import Redis
 from gameday.errors import EnvironmentRefused
-from gameday.faults.protocol import Fault
-from gameday.faults.registry import FAULTS
+from gameday.faults.protocol import Demanding, Demands, Fault
+from gameday.faults.registry import FAULTS, kinds_of
 from gameday.loading import (
     find_scenarios,
     find_target,
@@ -25,7 +28,16 @@ from gameday.loading import (
 )
 from gameday.model.clock import SECOND
 from gameday.model.plan import Plan, PlannedFault, PlannedStream
-from gameday.model.scenario import CLIENT, Edge, FaultStep, Sabotage, Scenario, Target, Vocabulary
+from gameday.model.scenario import (
+    CLIENT,
+    Edge,
+    FaultSpec,
+    FaultStep,
+    Sabotage,
+    Scenario,
+    Target,
+    Vocabulary,
+)
 from gameday.resources import bundled
 from gameday.testing.dud import Dud
 from gameday.workload.publish import Publish
@@ -75,6 +87,7 @@ def vocabulary() -> Vocabulary:
     """Return every word that a scenario may use."""
     return Vocabulary(
         faults=FAULTS,
+        kinds={verb: kinds for verb, fault in FAULTS.items() if (kinds := kinds_of(fault))},
         workloads={Publish.verb: Publish},
         services=frozenset(KINDS),
         programs=frozenset({App.name}),
@@ -158,7 +171,8 @@ def make_plan(experiment: Experiment, options: Options) -> Plan:
     runtime = choose_runtime(options)
     proxy = options.proxy
     if proxy == "auto":
-        proxy = "toxiproxy" if runtime == "docker" else "own"
+        own = runtime == "process" or _provision(scenario, runtime).own_proxy
+        proxy = "own" if own else "toxiproxy"
     return Plan(
         scenario=scenario.name,
         title=scenario.title,
@@ -182,14 +196,21 @@ def make_plan(experiment: Experiment, options: Options) -> Plan:
 
 
 def make_environment(
-    plan: Plan, target: Target, *, run: str, logs: Path, port_base: int
+    plan: Plan, experiment: Experiment, *, run: str, logs: Path, port_base: int
 ) -> Environment:
-    """Return the environment that the plan chose, after asking it what the host lacks.
+    """Return the environment that the plan chose, after asking what the host lacks for it.
 
-    Raises EnvironmentRefused, naming everything that is missing and how to get it.
+    Every mechanism that a fault needs is tried out. Raises EnvironmentRefused, naming everything
+    that is missing and how to get it.
     """
     given = Surroundings(
-        run=run, target=target, logs=logs, seed=plan.seed, proxy=plan.proxy, port_base=port_base
+        run=run,
+        target=experiment.target,
+        logs=logs,
+        seed=plan.seed,
+        proxy=plan.proxy,
+        port_base=port_base,
+        provision=_provision(experiment.scenario, plan.runtime),
     )
     environment: Environment
     if plan.runtime == "docker":
@@ -200,10 +221,45 @@ def make_environment(
         from gameday.environment.processes import ProcessEnvironment
 
         environment = ProcessEnvironment(given)
-    missing = environment.missing()
+    missing = (*environment.missing(), *_missing(experiment.scenario, plan))
     if missing:
         raise EnvironmentRefused("; ".join(missing))
     return environment
+
+
+def _provision(scenario: Scenario, runtime: str) -> Provision:
+    """Return what the environment must have from its start for all of the scenario's faults."""
+    demands = (_demands(step, runtime).provision for step in scenario.faults)
+    return functools.reduce(operator.or_, demands, Provision())
+
+
+def _missing(scenario: Scenario, plan: Plan) -> Iterator[str]:
+    """Yield what this host or the chosen environment lacks for each fault, with the cure."""
+    for step in scenario.faults:
+        fault = _real(step)
+        demands = _demands(step, plan.runtime)
+        who = f"{fault.verb} of {fault.target}"
+        if demands.impossible:
+            yield f"{who}: {demands.impossible}"
+        if demands.provision.own_proxy and plan.proxy != "own":
+            yield (
+                f"{who}: {plan.proxy} cannot do that, gameday's own proxy can; "
+                "leave --gameday-proxy out"
+            )
+        for mechanism in demands.mechanisms:
+            tried = trial(mechanism)
+            if not tried.works:
+                yield f"{who} needs {mechanism.name}: {tried.seen}; {mechanism.cure}"
+
+
+def _demands(step: FaultStep, runtime: str) -> Demands:
+    fault = _real(step)
+    return fault.demands(runtime) if isinstance(fault, Demanding) else Demands()
+
+
+def _real(step: FaultStep) -> FaultSpec:
+    """Return the fault itself: a dud is planned, and refused, as what it stands for."""
+    return step.fault.fault if isinstance(step.fault, Dud) else step.fault
 
 
 def _dud(step: FaultStep) -> FaultStep:
@@ -211,7 +267,7 @@ def _dud(step: FaultStep) -> FaultStep:
 
 
 def _planned(number: int, step: FaultStep) -> PlannedFault:
-    fault = step.fault.fault if isinstance(step.fault, Dud) else step.fault
+    fault = _real(step)
     settings = {key: value for key, value in asdict(fault).items() if key != "target"}  # type: ignore[call-overload]
     return PlannedFault(
         step=number,

@@ -1,9 +1,18 @@
 """Plans resolve everything before the start; sabotage changes just what it names."""
 
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import ClassVar
+
 import pytest
 
+from gameday.environment.mechanisms import Mechanism
+from gameday.environment.protocol import Provision
+from gameday.errors import EnvironmentRefused
+from gameday.faults.protocol import Demands
 from gameday.model.clock import SECOND
-from gameday.planning import Experiment, Options, find, load, make_plan, sabotaged
+from gameday.model.scenario import Hits
+from gameday.planning import Experiment, Options, find, load, make_environment, make_plan, sabotaged
 from gameday.resources import bundled
 from gameday.testing.dud import Dud
 
@@ -76,3 +85,58 @@ def test_every_bundled_scenario_loads(options: Options) -> None:
     assert files
     for file in files:
         load(file, options)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Demand:
+    """A fault that cannot be had; what it would do does not matter here."""
+
+    verb: ClassVar[str] = "demand"
+    hits: ClassVar[Hits] = "service"
+    target: str = "redis"
+    wanted: Demands
+
+    def demands(self, runtime: str) -> Demands:
+        return self.wanted
+
+
+def demanding(experiment: Experiment, wanted: Demands) -> Experiment:
+    step = replace(experiment.scenario.faults[0], fault=Demand(wanted=wanted))
+    return replace(experiment, scenario=replace(experiment.scenario, faults=(step,)))
+
+
+def broken() -> str:
+    raise OSError("no such thing here")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "why"),
+    [
+        (Demands(impossible="there is no kernel"), "demand of redis: there is no kernel"),
+        (
+            Demands(
+                mechanisms=(
+                    Mechanism(name="magic", used_for="tests", cure="learn it", check=broken),
+                )
+            ),
+            "demand of redis needs magic: no such thing here; learn it",
+        ),
+    ],
+)
+def test_a_plan_that_needs_what_is_missing_is_refused_by_name(
+    experiment: Experiment, options: Options, tmp_path: Path, wanted: Demands, why: str
+) -> None:
+    changed = demanding(experiment, wanted)
+    with pytest.raises(EnvironmentRefused, match=f"^{why}$"):
+        make_environment(make_plan(changed, options), changed, run="r", logs=tmp_path, port_base=0)
+
+
+def test_a_fault_that_needs_gamedays_proxy_gets_it_or_is_refused(
+    experiment: Experiment, tmp_path: Path
+) -> None:
+    changed = demanding(experiment, Demands(provision=Provision(own_proxy=True)))
+    docker = Options(runtime="docker", settings={})
+    assert make_plan(changed, docker).proxy == "own"
+    plan = make_plan(changed, Options(runtime="process", proxy="toxiproxy", settings={}))
+    with pytest.raises(EnvironmentRefused, match="demand of redis: toxiproxy cannot do that"):
+        make_environment(plan, changed, run="r", logs=tmp_path, port_base=0)

@@ -3,10 +3,11 @@
 import os
 import signal
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 
+import docker
 import psutil
 import requests
 from docker.errors import APIError, DockerException, NotFound
@@ -19,12 +20,14 @@ from gameday.environment.protocol import (
     Inmate,
     Motion,
     NotReadyError,
+    Ran,
     Vitals,
 )
 from gameday.environment.services import ServiceKind
 from gameday.environment.services.protocol import Markable, Private
 from gameday.environment.waiting import READY_LIMIT_NS, until_ready
 from gameday.errors import EnvironmentRefused
+from gameday.model.clock import SECOND
 from gameday.model.result import Window
 from gameday.model.scenario import ServiceSpec
 
@@ -38,6 +41,9 @@ _MOTIONS: Mapping[str, Motion] = {
     "0": "running",
 }
 """How the two versions of cgroups say it."""
+
+_NOT_RUN = (124, 126, 127, 137)
+"""What `timeout` ends with when the command took too long, or could not be run at all."""
 
 
 @contextmanager
@@ -199,6 +205,20 @@ class ContainerService:
         called_ns = time.monotonic_ns()
         process_tree.send(found, number)
         return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
+
+    def run_inside(self, command: Sequence[str], limit_ns: int) -> Ran:
+        """Run it by the engine; `timeout`, which every usual image has, bounds it there."""
+        bounded = ["timeout", "-s", "KILL", f"{limit_ns / SECOND:.3f}", *command]
+        what = f"running {command[0]} in {self.spec.name}"
+        with refusing(what), closing(docker.from_env(timeout=limit_ns // SECOND + 5)) as engine:
+            user = str(self.container.attrs["Config"].get("User", ""))
+            made = engine.api.exec_create(str(self.container.id), bounded, user=user)
+            output: bytes = engine.api.exec_start(made["Id"])
+            code = int(engine.api.exec_inspect(made["Id"])["ExitCode"])
+        text = output.decode(errors="replace")
+        if code in _NOT_RUN:
+            raise EnvironmentRefused(f"{what}: exit code {code} {text.strip()}")
+        return Ran(code=code, output=text)
 
     def _processes(self) -> list[psutil.Process]:
         return process_tree.of_container(str(self.container.id))

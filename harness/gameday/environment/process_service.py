@@ -5,19 +5,20 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 import psutil
 
 from gameday.environment import process_tree
-from gameday.environment.protocol import Checkpoint, Endpoint, Inmate, Motion, Vitals
+from gameday.environment.protocol import Checkpoint, Endpoint, Inmate, Motion, Ran, Vitals
 from gameday.environment.services import ServiceKind
 from gameday.environment.services.account import as_account
 from gameday.environment.services.protocol import Markable, Prepared, Private
 from gameday.environment.waiting import until_ready
 from gameday.errors import EnvironmentRefused, NotHealed
+from gameday.model.clock import SECOND
 from gameday.model.result import Window
 from gameday.model.scenario import ServiceSpec
 
@@ -56,9 +57,6 @@ class ProcessService:
         """Start the process; its data, its port and its log are those of every start."""
         self._home.mkdir(parents=True, exist_ok=True)
         account = self._prepare()
-        own = self._kind.environment(
-            self.spec, host=_LOOPBACK, port=self.direct.port, home=str(self._home)
-        )
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 self._kind.process_command(self.spec, port=self.direct.port, home=self._home),
@@ -66,12 +64,18 @@ class ProcessService:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 cwd=self._home,
-                env={**os.environ, **own, **self._env, **self.spec.env},
+                env=self._variables(),
                 start_new_session=True,
                 **as_account(account),
             )
         self._main = psutil.Process(self._process.pid)
         self._started = f"{self._main.create_time():.2f}"
+
+    def _variables(self) -> dict[str, str]:
+        own = self._kind.environment(
+            self.spec, host=_LOOPBACK, port=self.direct.port, home=str(self._home)
+        )
+        return {**os.environ, **own, **self._env, **self.spec.env}
 
     def _prepare(self) -> str | None:
         """Make what the kind wants before a start; return the user to run it as."""
@@ -184,6 +188,27 @@ class ProcessService:
         called_ns = time.monotonic_ns()
         process_tree.send(found, number)
         return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
+
+    def run_inside(self, command: Sequence[str], limit_ns: int) -> Ran:
+        what = f"running {command[0]} in {self.spec.name}"
+        account = self._kind.account if isinstance(self._kind, Prepared) else None
+        try:
+            done = subprocess.run(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors="replace",
+                cwd=self._home,
+                env=self._variables(),
+                timeout=limit_ns / SECOND,
+                check=False,
+                **as_account(account),
+            )
+        except (OSError, subprocess.SubprocessError) as error:
+            raise EnvironmentRefused(f"{what}: {error}") from error
+        return Ran(code=done.returncode, output=done.stdout)
 
     def ask_to_end(self) -> None:
         """Send SIGTERM to the main process, and let all go on that may be stopped."""

@@ -1,8 +1,8 @@
 """What a run may ask of its environment, wherever the services live."""
 
 import signal
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
@@ -14,6 +14,7 @@ __all__ = [
     "Checkpoint",
     "Emit",
     "Endpoint",
+    "Enterable",
     "Environment",
     "Inhabited",
     "Inmate",
@@ -21,6 +22,8 @@ __all__ = [
     "Motion",
     "NotReadyError",
     "Pausable",
+    "Provision",
+    "Ran",
     "Removable",
     "Service",
     "Surroundings",
@@ -53,6 +56,25 @@ class Endpoint:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Provision:
+    """What an environment must have from its start so that a fault can act later."""
+
+    own_proxy: bool = False
+    """gameday's own proxy: the fault needs something that Toxiproxy has not."""
+    http: frozenset[Edge] = frozenset()
+    """The edges whose proxy must understand HTTP."""
+    clocks: frozenset[str] = frozenset()
+    """The services whose clock must be one that can be set."""
+
+    def __or__(self, other: "Provision") -> "Provision":
+        return Provision(
+            own_proxy=self.own_proxy or other.own_proxy,
+            http=self.http | other.http,
+            clocks=self.clocks | other.clocks,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
     """What an environment is given: whose run it is and where it may write."""
 
@@ -66,6 +88,8 @@ class Surroundings:
     """"own" or "toxiproxy"."""
     port_base: int = 0
     """The first of the fixed front ports; 0 lets the host choose."""
+    provision: Provision = field(default_factory=Provision)
+    """What the plan's faults will need."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,6 +216,27 @@ class Inhabited(Killable, Protocol):
 
     def kill_inmates(self, inmates: tuple[Inmate, ...], number: signal.Signals) -> Window:
         """Signal those that still live."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ran:
+    """A command that came to its end."""
+
+    code: int
+    output: str
+    """What it wrote to both of its outputs."""
+
+
+@runtime_checkable
+class Enterable(Protocol):
+    """A service beside whose processes a command can be run, with their files and limits."""
+
+    def run_inside(self, command: Sequence[str], limit_ns: int) -> Ran:
+        """Run a command to its end, as the user of the service.
+
+        Raises EnvironmentRefused if it cannot be started or takes longer than `limit_ns`.
+        """
         ...
 
 

@@ -2,14 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
-from gameday.environment.protocol import Checkpoint, Environment
+from gameday.environment.mechanisms import Mechanism
+from gameday.environment.protocol import Checkpoint, Environment, Provision
 from gameday.model.event import Scalar
 from gameday.model.result import Window
 from gameday.model.scenario import FaultSpec
 
-__all__ = ["Fault", "Injection", "Proof"]
+__all__ = ["Demanding", "Demands", "Fault", "Injection", "Proof"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,4 +56,24 @@ class Fault(FaultSpec, Protocol):
 
     def on(self, environment: Environment) -> Injection:
         """Return the fault ready for injection; EnvironmentRefused if the target cannot bear it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Demands:
+    """What a fault needs in one environment beyond a service or an edge to hit."""
+
+    impossible: str = ""
+    """Why it cannot be had in that environment at all; empty where it can."""
+    mechanisms: tuple[Mechanism, ...] = ()
+    """What is tried out on this host before anything is started."""
+    provision: Provision = field(default_factory=Provision)
+
+
+@runtime_checkable
+class Demanding(Protocol):
+    """A fault that not every host and environment can give what it needs."""
+
+    def demands(self, runtime: str) -> Demands:
+        """Return what it needs in `runtime`, "docker" or "process"."""
         ...

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from gameday.environment.mechanisms import Mechanism
 from gameday.faults.crash_loop import CrashLoop
 from gameday.faults.kill import Kill
 from gameday.faults.kill_inside import KillInside
@@ -22,7 +23,7 @@ from gameday.faults.remove import Remove
 from gameday.faults.restart import Restart
 from gameday.faults.stop import Stop
 
-__all__ = ["FAULTS"]
+__all__ = ["FAULTS", "MECHANISMS", "kinds_of"]
 
 _ALL: tuple[type[Fault], ...] = (
     Kill,
@@ -44,3 +45,15 @@ _ALL: tuple[type[Fault], ...] = (
 )
 
 FAULTS: Mapping[str, type[Fault]] = {fault.verb: fault for fault in _ALL}
+
+MECHANISMS: tuple[Mechanism, ...] = ()
+"""What faults need of a host beyond its services, for `gameday doctor`."""
+
+
+def kinds_of(fault: type[Fault]) -> frozenset[str]:
+    """Return the kinds of service, as a target writes them, that a fault can hit; empty: all.
+
+    A fault that not all of them can bear says so in a class variable `kinds`.
+    """
+    kinds: frozenset[str] = getattr(fault, "kinds", frozenset())
+    return kinds

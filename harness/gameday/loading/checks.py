@@ -79,7 +79,9 @@ class Checks:
             values = item.values
             hit = values.get("target")
             if isinstance(hit, str) and self._aimed(where, item.word, hit, target):
-                values["target"] = self._hit(where, hit, target)
+                hit = self._hit(where, hit, target)
+                self._of_kind(where, item.word, hit, target)
+                values["target"] = hit
             step = {name: values.pop(name) for name in _STEP}
             if step["for_ns"] == 0:
                 self._source.complain(
@@ -120,6 +122,19 @@ class Checks:
                 meant = turned if turned in edges else edge
                 self._source.complain(where, text + one_of(meant, edges))
         return edge
+
+    def _of_kind(self, where: Where, verb: str, hit: str, target: Target | None) -> None:
+        """Complain of a service that is not of a kind which the fault knows how to hit."""
+        wanted = self._vocabulary.kinds.get(verb)
+        if target is None or wanted is None:
+            return
+        kinds = {spec.name: spec.kind for spec in target.services}
+        service = hit.rpartition(" -> ")[2]
+        if service in kinds and kinds[service] not in wanted:
+            others = tuple(name for name in kinds if kinds[name] in wanted)
+            what = " or ".join(sorted(wanted))
+            text = f"{verb} hits a service of kind {what}, and {service} is {kinds[service]}"
+            self._source.complain(where, text + one_of(service, others))
 
     def _service(self, where: Where, service: str, target: Target | None) -> None:
         if target is None:

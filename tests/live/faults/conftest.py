@@ -8,9 +8,11 @@ from typing import NoReturn
 
 import pytest
 
-from gameday.environment.protocol import Environment
+from gameday.environment.protocol import Environment, Provision, Surroundings
 from gameday.faults.protocol import Fault, Proof
-from gameday.planning import Options, load, make_environment, make_plan
+from gameday.loading import load_target
+from gameday.model.scenario import Target
+from gameday.planning import vocabulary
 from gameday.report.wording import details
 from gameday.resources import bundled
 
@@ -25,21 +27,49 @@ Through = Callable[[Fault], tuple[Proof, Proof]]
 """Takes a fault from its injection to the proof of its undoing; gives back both proofs."""
 
 
+@pytest.fixture(scope="module")
+def target() -> Target:
+    """What the faults of a module hit; a module may have a fixture of this name of its own."""
+    return load_target(bundled("targets") / "signals" / "target.yaml", vocabulary())
+
+
+@pytest.fixture(scope="module")
+def provision() -> Provision:
+    """What the faults of a module need from the start; a module may have one of its own."""
+    return Provision()
+
+
 @pytest.fixture(scope="module", params=["process", "docker"])
 def environment(
     request: pytest.FixtureRequest,
     tmp_path_factory: pytest.TempPathFactory,
     missing: Callable[[str], NoReturn],
+    target: Target,
+    provision: Provision,
 ) -> Iterator[Environment]:
-    """The target `signals`, started once a module and environment; nothing may be left."""
+    """The target, started once a module and environment; nothing may be left."""
     runtime = str(request.param)
     if runtime == "docker":
         request.getfixturevalue("docker_engine")
-    options = Options(runtime=runtime, seed=1, settings={})
-    experiment = load(bundled("scenarios") / "redis-restart.yaml", options)
-    plan = make_plan(experiment, options)
-    logs = tmp_path_factory.mktemp("logs")
-    made = make_environment(plan, experiment.target, run=token_hex(4), logs=logs, port_base=0)
+    given = Surroundings(
+        run=token_hex(4),
+        target=target,
+        logs=tmp_path_factory.mktemp("logs"),
+        seed=1,
+        proxy="own" if runtime == "process" or provision.own_proxy else "toxiproxy",
+        provision=provision,
+    )
+    made: Environment
+    if runtime == "docker":
+        from gameday.environment.containers import ContainerEnvironment
+
+        made = ContainerEnvironment(given)
+    else:
+        from gameday.environment.processes import ProcessEnvironment
+
+        made = ProcessEnvironment(given)
+    if made.missing():
+        missing("; ".join(made.missing()))
     try:
         made.start(lambda *_: None, lambda: None)
         yield made

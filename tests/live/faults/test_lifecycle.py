@@ -121,7 +121,8 @@ def test_a_frozen_environment_goes_down_clean(environment: Environment, tmp_path
     experiment = load(bundled("scenarios") / "redis-restart.yaml", options)
     target = replace(experiment.target, services=experiment.target.services[:1])
     plan = make_plan(experiment, options)
-    frozen = make_environment(plan, target, run=f"f{os.getpid()}", logs=tmp_path, port_base=0)
+    alone = replace(experiment, target=target)
+    frozen = make_environment(plan, alone, run=f"f{os.getpid()}", logs=tmp_path, port_base=0)
     try:
         frozen.start(lambda *_: None, lambda: None)
         service = frozen.service("redis")

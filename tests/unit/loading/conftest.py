@@ -61,6 +61,13 @@ class Latency:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Promote:
+    verb: ClassVar[str] = "promote"
+    hits: ClassVar[Hits] = "service"
+    target: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Publish:
     verb: ClassVar[str] = "publish"
     to: str
@@ -81,7 +88,8 @@ def good() -> str:
 @pytest.fixture
 def vocabulary() -> Vocabulary:
     return Vocabulary(
-        faults={"kill": Kill, "latency": Latency},
+        faults={"kill": Kill, "latency": Latency, "promote": Promote},
+        kinds={"promote": frozenset({"app"})},
         workloads={"publish": Publish},
         services=frozenset({"redis", "app"}),
         programs=frozenset({"app"}),

@@ -21,22 +21,22 @@ ONE_PROBLEM = {
     "an unknown fault": (
         "- kill: redis",
         "- kil: redis",
-        "12:5: faults[0].kil: unknown fault; valid: kill, latency; nearest: 'kill'",
+        "12:5: faults[0].kil: unknown fault; valid: kill, latency, promote; nearest: 'kill'",
     ),
     "a fault that is not first in its item": (
         "  - kill: redis\n    at: 1s\n",
         "  - at: 1s\n    kil: redis\n",
-        "13:5: faults[0].kil: unknown fault; valid: kill, latency; nearest: 'kill'",
+        "13:5: faults[0].kil: unknown fault; valid: kill, latency, promote; nearest: 'kill'",
     ),
     "an item without any word": (
         "  - kill: redis\n    at: 1s\n",
         "  - at: 1s\n",
-        "12:5: faults[0]: names no fault; valid: kill, latency",
+        "12:5: faults[0]: names no fault; valid: kill, latency, promote",
     ),
     "a key that fills in for the word": (
         "- kill: redis",
         "- wordless: redis",
-        "12:5: faults[0].wordless: unknown fault; valid: kill, latency",
+        "12:5: faults[0].wordless: unknown fault; valid: kill, latency, promote",
     ),
     "two faults in an item": (
         "    at: 1s",
@@ -94,6 +94,14 @@ ONE_PROBLEM = {
         (
             "12:11: faults[0].kill: kill hits a service, which 'relay -> redis' is not; "
             "valid: redis, relay, listener; nearest: 'redis'"
+        ),
+    ),
+    "a service of a kind that the fault cannot hit": (
+        "    for: ${outage}\n",
+        "    for: ${outage}\n  - promote: redis\n    for: 1s\n",
+        (
+            "15:14: faults[1].promote: promote hits a service of kind app, and redis is redis; "
+            "valid: relay, listener"
         ),
     ),
     "an edge that the target has not": (

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from gameday.errors import ScenarioError
 from gameday.loading import find_scenarios
 
 Complaints = Callable[[Callable[[], object]], list[str]]
@@ -94,3 +95,8 @@ def test_a_file_whose_tags_cannot_be_read_is_not_left_out_silently(
         "scenarios/broken.yaml:1:1: byte 0xff is not UTF-8",
         "scenarios/odd.yaml:1:7: tags: wanted a list of names",
     ]
+
+
+def test_a_path_that_no_file_can_have_is_told_as_any_other(tmp_path: Path) -> None:
+    with pytest.raises(ScenarioError, match="no scenario file"):
+        find_scenarios("a" * 300 + ".yaml", [tmp_path])
