@@ -28,7 +28,7 @@ Through = Callable[[Fault], tuple[Proof, Proof]]
 
 
 @pytest.fixture(scope="module")
-def target() -> Target:
+def system() -> Target:
     """What the faults of a module hit; a module may have a fixture of this name of its own."""
     return load_target(bundled("targets") / "signals" / "target.yaml", vocabulary())
 
@@ -44,7 +44,7 @@ def environment(
     request: pytest.FixtureRequest,
     tmp_path_factory: pytest.TempPathFactory,
     missing: Callable[[str], NoReturn],
-    target: Target,
+    system: Target,
     provision: Provision,
 ) -> Iterator[Environment]:
     """The target, started once a module and environment; nothing may be left."""
@@ -53,7 +53,7 @@ def environment(
         request.getfixturevalue("docker_engine")
     given = Surroundings(
         run=token_hex(4),
-        target=target,
+        target=system,
         logs=tmp_path_factory.mktemp("logs"),
         seed=1,
         proxy="own" if runtime == "process" or provision.own_proxy else "toxiproxy",
