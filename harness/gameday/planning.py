@@ -158,8 +158,6 @@ def choose_runtime(options: Options) -> str:
     """Return "docker" where an engine answers and nothing else was asked for, else "process"."""
     if options.runtime != "auto":
         return options.runtime
-    if options.proxy == "own":
-        return "process"
     from gameday.environment.containers import engine_problem  # 250 ms of imports
 
     return "process" if engine_problem() else "docker"

@@ -42,7 +42,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--gameday-proxy",
         choices=("auto", "own", "toxiproxy"),
         default="auto",
-        help="the proxy before every edge; auto: toxiproxy in docker, gameday's own in process",
+        help="the proxy before every edge; auto: toxiproxy in docker unless a fault needs what "
+        "only gameday's own has, and gameday's own in process",
     )
     group.addoption(
         "--gameday-seed", type=int, metavar="N", help="the seed of every draw, to replay a run"

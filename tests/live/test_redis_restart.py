@@ -109,6 +109,20 @@ def test_a_restart_is_measured_judged_and_cleaned_up(
     assert_allure(tmp_path / "allure")
 
 
+@pytest.mark.alone
+def test_gamedays_own_proxy_does_the_main_job_in_docker(
+    launch: Launch, tmp_path: Path, docker_engine: object
+) -> None:
+    arguments = [*_JOB, "--gameday-runtime=docker", "--gameday-proxy=own"]
+    done = finish(tmp_path, launch(tmp_path, arguments), _RUN_LIMIT_S)
+
+    assert done.status == 0, done.output
+    result = done.result()
+    assert (result["verdict"], result["runtime"], result["clean"]) == ("PASS", "docker", [])
+    assert json.loads((done.runs[0] / "plan.json").read_text())["proxy"] == "own"
+    assert findings(result)["recovery"]["high"] < 6e9  # type: ignore[operator]
+
+
 def assert_junit(path: Path) -> None:
     case = ET.parse(path).getroot().find(".//testcase[@name='redis-restart']")
     assert case is not None

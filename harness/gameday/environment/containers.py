@@ -1,6 +1,6 @@
-"""The docker environment: official images, Toxiproxy before every edge, one network a run.
+"""The docker environment: official images, a proxy before every edge, one network a run.
 
-Every service lives in the network of a companion container, which runs the Toxiproxy of the
+Every service lives in the network of a companion container, which runs the proxy of the
 service's incoming edges. Address, name and published ports belong to the companion, so they
 outlive a kill, a restart and a removal of the service. And a dead service refuses connections at
 once, as a dead process on a live host does: without the companion its address would vanish, and
@@ -8,7 +8,7 @@ a proxy would wait seconds for the name or the route (measured: 3.3 s added to a
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -34,6 +34,7 @@ from gameday.environment.protocol import (
     Surroundings,
 )
 from gameday.environment.proxies import ProxyControl
+from gameday.environment.proxy_image import proxy_context, proxy_image
 from gameday.environment.reaping import leftovers_of, reap
 from gameday.environment.services import KINDS
 from gameday.environment.services.app import app_image
@@ -46,8 +47,8 @@ from gameday.resources import bundled
 __all__ = ["ContainerEnvironment", "ContainerService", "engine_problem"]
 
 TOXIPROXY_IMAGE = "ghcr.io/shopify/toxiproxy:2.12.0"
-_TOXIPROXY_API = 8474
-_TOXIPROXY_FIRST_FRONT = 21000
+_PROXY_API = 8474
+_FIRST_FRONT = 21000
 _API_LIMIT_S = 10
 _LOOPBACK = "127.0.0.1"
 
@@ -88,7 +89,7 @@ class ContainerEnvironment:
         self._fronts: dict[Edge, Endpoint] = {}
         self._companions: dict[str, _Companion] = {}
         self._services: dict[str, ContainerService] = {}
-        self.proxy = "toxiproxy"
+        self.proxy = surroundings.proxy
         # The containers are labelled before they start and removed by label; testcontainers'
         # reaper would only add an image to pull.
         testcontainers_config.ryuk_disabled = True
@@ -97,8 +98,6 @@ class ContainerEnvironment:
         problem = engine_problem()
         if problem is not None:
             return (f"{problem}; start one, or use --gameday-runtime=process",)
-        if self._given.proxy == "own":
-            return ("proxy: docker runs Toxiproxy only; leave --gameday-proxy=own out",)
         base = self._given.port_base
         busy = busy_ports(base, len(self._given.target.edges)) if base else None
         return () if busy is None else (busy,)
@@ -120,7 +119,8 @@ class ContainerEnvironment:
         }
         began_ns = time.monotonic_ns()
         self._side_by_side(self._start_companion, target.services)
-        self.proxy = f"toxiproxy {self._companions[target.services[0].name].control.version()}"
+        version = self._companions[target.services[0].name].control.version()
+        self.proxy = f"{self._given.proxy} {version}"
         emit("proxies", time.monotonic_ns() - began_ns, f"{number} edges behind {self.proxy}")
         for wave in target.waves:
             checkpoint()
@@ -161,6 +161,7 @@ class ContainerEnvironment:
             direct=direct,
             talk=kind if isinstance(kind, Conversing) else None,
             forwarded=inside is None,
+            resets_open=self._own_proxy,
         )
 
     def stop(self) -> None:
@@ -182,16 +183,18 @@ class ContainerEnvironment:
         return leftovers_of(self._given.run, in_docker=True)
 
     def _bring_images(self, checkpoint: Checkpoint) -> None:
-        """Make sure of every image: pull the official ones, build that of the bundled services."""
+        """Make sure of every image: pull the official ones, build those of what is bundled."""
         wanted = {KINDS[s.kind].image(s) for s in self._given.target.services}
-        for image in sorted({TOXIPROXY_IMAGE, *wanted}):
+        for image in sorted({self._proxy_image, *wanted}):
             checkpoint()
             try:
                 self._client.images.get(image)
             except ImageNotFound:
                 with refusing(f"image {image} is not here and cannot be had"):
                     if image == app_image():
-                        self._build(image, checkpoint)
+                        self._build_apps(image, checkpoint)
+                    elif image == proxy_image():
+                        self._build_proxy(image, checkpoint)
                     else:
                         self._pull(image, checkpoint)
 
@@ -201,9 +204,8 @@ class ContainerEnvironment:
             if "error" in line:
                 raise DockerException(str(line["error"]))
 
-    def _build(self, image: str, checkpoint: Checkpoint) -> None:
-        log: list[str] = []
-        for line in self._client.api.build(
+    def _build_apps(self, image: str, checkpoint: Checkpoint) -> None:
+        built = self._client.api.build(
             path=str(bundled("targets")),
             dockerfile="images/apps/Dockerfile",
             tag=image,
@@ -211,7 +213,26 @@ class ContainerEnvironment:
             forcerm=True,
             decode=True,
             labels={"gameday.image": "apps"},
-        ):
+        )
+        self._follow(built, checkpoint)
+
+    def _build_proxy(self, image: str, checkpoint: Checkpoint) -> None:
+        built = self._client.api.build(
+            fileobj=proxy_context(),
+            custom_context=True,
+            tag=image,
+            rm=True,
+            forcerm=True,
+            decode=True,
+            labels={"gameday.image": "proxy"},
+        )
+        self._follow(built, checkpoint)
+
+    @staticmethod
+    def _follow(built: Iterable[Mapping[str, object]], checkpoint: Checkpoint) -> None:
+        """Wait for a build to end; BuildError with its last words if it fails."""
+        log: list[str] = []
+        for line in built:
             checkpoint()
             log.append(str(line.get("stream", "")))
             if "error" in line:
@@ -223,15 +244,16 @@ class ContainerEnvironment:
         direct, api = free_ports(2)
         incoming = [edge for edge in self._given.target.edges if edge.service == spec.name]
         ports = {self._inner_front(edge): self._fronts[edge].port for edge in incoming}
-        made = self._labelled(TOXIPROXY_IMAGE, f"{spec.name}-proxy")
+        # Our own ends with its stdin, which an engine holds open only when it is asked to.
+        made = self._labelled(self._proxy_image, f"{spec.name}-proxy", stdin_open=self._own_proxy)
         assert self._network is not None
         made.with_network(self._network)
         made.with_network_aliases(spec.name)
-        made.with_command(["-host=0.0.0.0"])
+        made.with_command(self._proxy_command())
         # Its with_bind_ports knows no address, and a port on all interfaces is not ours to open.
         made.ports |= {
             f"{inner}/tcp": (_LOOPBACK, outer)  # type: ignore[misc]
-            for inner, outer in {**ports, kind.port: direct, _TOXIPROXY_API: api}.items()
+            for inner, outer in {**ports, kind.port: direct, _PROXY_API: api}.items()
         }
         container = self._run(made)
         control = ProxyControl(_LOOPBACK, api)
@@ -270,14 +292,26 @@ class ContainerEnvironment:
             container.reload()
         for network in container.attrs["NetworkSettings"]["Networks"].values():
             host = str(network["IPAddress"])
-            if host and reaches(Endpoint(host=host, port=_TOXIPROXY_API), SECOND):
+            if host and reaches(Endpoint(host=host, port=_PROXY_API), SECOND):
                 return host
         return None
 
-    def _inner_front(self, edge: Edge) -> int:
-        return _TOXIPROXY_FIRST_FRONT + self._given.target.edges.index(edge)
+    @property
+    def _own_proxy(self) -> bool:
+        return self._given.proxy == "own"
 
-    def _labelled(self, image: str, name: str, **more: str) -> DockerContainer:
+    @property
+    def _proxy_image(self) -> str:
+        return proxy_image() if self._own_proxy else TOXIPROXY_IMAGE
+
+    def _proxy_command(self) -> list[str]:
+        command = ["--host=0.0.0.0", f"--port={_PROXY_API}"]
+        return [*command, f"--seed={self._given.seed}"] if self._own_proxy else command
+
+    def _inner_front(self, edge: Edge) -> int:
+        return _FIRST_FRONT + self._given.target.edges.index(edge)
+
+    def _labelled(self, image: str, name: str, **more: object) -> DockerContainer:
         """Return a container to be, marked as this run's before it exists."""
         made = DockerContainer(image).with_name(f"gameday-{self._given.run}-{name}")
         return made.with_kwargs(labels={**self._labels, "gameday.service": name}, **more)
