@@ -13,6 +13,7 @@ from gameday.environment.mechanisms import trial
 from gameday.environment.protocol import Environment, Provision, Surroundings
 from gameday.environment.services import KINDS
 from gameday.environment.services.app import App
+from gameday.environment.services.protocol import Following
 from gameday.environment.services.redis import Redis
 from gameday.errors import EnvironmentRefused
 from gameday.faults.protocol import Demanding, Demands, Fault
@@ -91,6 +92,7 @@ def vocabulary() -> Vocabulary:
         workloads={Publish.verb: Publish},
         services=frozenset(KINDS),
         programs=frozenset({App.name}),
+        primaries={name: k.primary for name, k in KINDS.items() if isinstance(k, Following)},
         findings={name: str(unit) for name, unit in FINDINGS.items()},
     )
 

@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ import psycopg
 import pytest
 import redis
 
+from gameday.environment.edge_protocol import EdgeProxied
 from gameday.environment.protocol import (
     Endpoint,
     Environment,
@@ -27,6 +29,7 @@ from gameday.environment.services.postgres import postgres_login
 from gameday.environment.services.rabbitmq import rabbitmq_login
 from gameday.faults.kill import Kill
 from gameday.loading import load_target
+from gameday.model.clock import SECOND
 from gameday.model.scenario import Edge, ServiceSpec, Target
 from gameday.planning import vocabulary
 from gameday.resources import bundled
@@ -147,6 +150,19 @@ WORDS: dict[str, Store] = {
 }
 
 
+def read_within(spec: ServiceSpec, front: Endpoint, word: str) -> str:
+    """Return what a replica says, as soon as it is `word`."""
+    give_up_ns = time.monotonic_ns() + 10 * SECOND
+    while True:
+        try:
+            said = PostgresWord().read(spec, front)
+        except psycopg.errors.UndefinedTable:
+            said = "no table"
+        if said == word or time.monotonic_ns() > give_up_ns:
+            return said
+        time.sleep(0.01)
+
+
 @pytest.mark.parametrize("name", WORDS)
 def test_a_killed_store_is_back_at_its_front_with_what_it_confirmed(
     environment: Environment, name: str
@@ -172,6 +188,54 @@ def test_a_killed_store_is_back_at_its_front_with_what_it_confirmed(
     assert store.read(spec, front) == f"kept by {name}"
 
 
+def test_what_a_primary_commits_is_on_its_replica_which_catches_up_after_its_death(
+    environment: Environment,
+) -> None:
+    primary, replica = (
+        (environment.service(name).spec, environment.front(Edge(client="client", service=name)))
+        for name in ("postgres", "postgres-replica")
+    )
+    assert environment.service("postgres-replica").check().startswith("in recovery, streaming")
+    with PostgresWord.connect(*primary) as connection:
+        connection.execute("DROP TABLE IF EXISTS words")
+    PostgresWord().write(*primary, "before")
+    assert read_within(*replica, "before") == "before"
+    with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
+        PostgresWord().write(*replica, "its own")
+    killing = Kill(target="postgres-replica").on(environment)
+    try:
+        killing.inject()
+        assert killing.prove(lambda: None).proven
+        with PostgresWord.connect(*primary) as connection:
+            connection.execute("UPDATE words SET word = 'meanwhile'")
+    finally:
+        killing.undo()
+        undone = killing.prove_undone(lambda: None)
+    assert undone.proven, undone.measured
+    assert read_within(*replica, "meanwhile") == "meanwhile"
+
+
+def test_a_replica_follows_through_the_proxy_of_its_edge(environment: Environment) -> None:
+    primary = environment.service("postgres").spec
+    assert isinstance(environment, EdgeProxied)
+    edge = environment.edge(Edge(client="postgres-replica", service="postgres"))
+    replica = environment.service("postgres-replica")
+    front = environment.front(Edge(client="client", service="postgres"))
+    edge.disable()
+    try:
+        with PostgresWord.connect(primary, front) as connection:
+            connection.execute("CREATE TABLE while_cut_off ()")
+        with pytest.raises(NotReadyError, match="in recovery, and not connected"):
+            replica.check()
+        behind = replica.direct
+        with PostgresWord.connect(primary, behind) as connection:
+            (row,) = connection.execute("SELECT to_regclass('while_cut_off')").fetchall()
+        assert row == (None,)
+    finally:
+        edge.enable()
+    assert replica.wait_until_ready(20 * SECOND, lambda: None).startswith("in recovery, streaming")
+
+
 @pytest.mark.parametrize("environment", ["process"], indirect=True)
 def test_another_run_lives_beside_it_with_the_postgres_that_a_wheel_carries(
     environment: Environment,
@@ -191,15 +255,15 @@ def test_another_run_lives_beside_it_with_the_postgres_that_a_wheel_carries(
     monkeypatch.setattr(postgres, "_PACKAGED", tmp_path)
     on_path = shutil.which
     monkeypatch.setattr(shutil, "which", lambda name: None if name == "postgres" else on_path(name))
-    two = tuple(spec for spec in target.services if spec.kind in ("postgres", "rabbitmq"))
-    other = make("process", replace(target, services=two), f"o{os.getpid()}", tmp_path)
+    some = tuple(s for s in target.services if s.kind.startswith(("postgres", "rabbitmq")))
+    other = make("process", replace(target, services=some), f"o{os.getpid()}", tmp_path)
     try:
         other.start(lambda *_: None, lambda: None)
         served = other.service("postgres")
         assert isinstance(served, Killable)
         running = psutil.Process(served.vitals().pid)
         assert carried in Path(running.exe()).parents
-        for name in ("postgres", "rabbitmq"):
+        for name in ("postgres", "postgres-replica", "rabbitmq"):
             assert other.service(name).check()
     finally:
         other.stop()

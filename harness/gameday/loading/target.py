@@ -98,6 +98,7 @@ def _check_services(source: Source, specs: list[ServiceSpec], vocabulary: Vocabu
                 source.complain((*where, "needs", i), text)
             elif need in spec.needs[:i]:
                 source.complain((*where, "needs", i), f"{need!r} is needed twice")
+        _check_primary(source, spec, specs, vocabulary)
     graph = {spec.name: {need for need in spec.needs if need != spec.name} for spec in specs}
     try:
         TopologicalSorter(graph).prepare()
@@ -107,6 +108,27 @@ def _check_services(source: Source, specs: list[ServiceSpec], vocabulary: Vocabu
         circle = [*circle[first:-1], *circle[: first + 1]]
         text = f"the services need each other in a circle: {' -> '.join(circle)}"
         source.complain(("services", circle[0], "needs"), text, at_key=True)
+
+
+def _check_primary(
+    source: Source, spec: ServiceSpec, specs: list[ServiceSpec], vocabulary: Vocabulary
+) -> None:
+    wanted = vocabulary.primaries.get(spec.kind)
+    kinds = {other.name: other.kind for other in specs}
+    if wanted is None or not kinds.keys() >= set(spec.needs):
+        return
+    if [kinds[need] for need in spec.needs] == [wanted]:
+        return
+    known = [name for name, kind in kinds.items() if kind == wanted]
+    needed = ", ".join(spec.needs) or "none"
+    text = (
+        f"a {spec.kind} needs exactly one service, the {wanted} that it copies, and needs {needed}"
+    )
+    if len(known) == 1:
+        text += f"; write 'needs: [{known[0]}]'"
+    elif not known:
+        text += f"; this target has no service of kind {wanted!r}"
+    source.complain(("services", spec.name), text, at_key=True)
 
 
 def _check_switches(source: Source, switches: Mapping[str, Switch], services: list[str]) -> None:

@@ -69,6 +69,8 @@ class Vocabulary:
     """The kinds of service."""
     programs: frozenset[str]
     """Those kinds that run a program which the target names."""
+    primaries: Mapping[str, str] = field(default_factory=dict)
+    """For each kind of replica, the kind that it copies."""
     kinds: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """The kinds of service that a fault can hit, where it cannot hit all."""
     findings: Mapping[str, str]

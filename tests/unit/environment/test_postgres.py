@@ -4,6 +4,7 @@ import importlib.machinery
 import importlib.util
 import os
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -202,3 +203,85 @@ def test_a_closed_port_is_not_ready_for_whoever_logs_in() -> None:
     assert isinstance(KIND, Private)
     with pytest.raises(NotReadyError, match="PostgreSQL at 127"):
         KIND.check_as(SPEC, Endpoint(host="127.0.0.1", port=port))
+
+
+REPLICA = ServiceSpec(name="Copy-2", kind="postgres-replica", needs=("my-db",))
+
+
+def test_a_replica_without_what_copies_is_named_in_one_line(tmp_path: Path) -> None:
+    kind = KINDS["postgres-replica"]
+    lack = kind.missing(REPLICA)
+    assert lack is not None
+    assert lack.startswith("Copy-2: no postgres on PATH")
+    found = server(tmp_path / "path")
+    script(found.with_name("pg_receivewal"))
+    lack = kind.missing(REPLICA)
+    assert lack is not None
+    assert "\n" not in lack
+    assert lack.startswith(f"Copy-2: no pg_basebackup beside {found}")
+    script(found.with_name("pg_basebackup"))
+    assert kind.missing(REPLICA) is None
+
+
+COPIES = """
+echo "$0 $PGHOST:$PGPORT $PGUSER $PGPASSWORD $*" | sed 's|.*/bin/||' >> "$TOLD"
+for word in "$@"; do case $word in
+  --pgdata=*) mkdir "${word#*=}"; touch "${word#*=}/PG_VERSION.not" "${word#*=}/base"
+    echo 15 > "${word#*=}/PG_VERSION"; exit "$COPY_FAILS" ;;
+esac; done"""
+
+
+@pytest.fixture
+def copying(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], int]:
+    """Run the command of a replica as its environment would, with tools that tell their words."""
+    tools = tmp_path / "bin"
+    found = server(tools, single='[ "$1" = --version ] || echo "server $*" >> "$TOLD"')
+    for tool in ("pg_basebackup", "pg_receivewal"):
+        script(found.with_name(tool), COPIES)
+    monkeypatch.setenv("PATH", f"{tools}:/usr/bin:/bin")
+    home = tmp_path / "home"
+    home.mkdir()
+
+    def run(fails: str) -> int:
+        variables = {
+            "TOLD": str(tmp_path / "told"),
+            "MY-DB_HOST": "h",
+            "MY-DB_PORT": "7",
+            "COPY_FAILS": fails,
+        }
+        kind = KINDS["postgres-replica"]
+        own = kind.environment(REPLICA, host="127.0.0.1", port=9, home=str(home))
+        command = kind.process_command(REPLICA, port=9, home=home)
+        variables = {**os.environ, **own, **variables}
+        return subprocess.run(command, env=variables, cwd=home, check=False).returncode
+
+    return run
+
+
+def test_a_replica_copies_its_primary_once_and_becomes_the_server(
+    tmp_path: Path, copying: Callable[[str], int]
+) -> None:
+    assert copying("0") == 0
+    told = (tmp_path / "told").read_text().splitlines()
+    assert [line.split()[0] for line in told] == ["pg_receivewal", "pg_basebackup", "server"]
+    assert all(line.split()[1:4] == ["h:7", "gameday", "gameday"] for line in told[:2])
+    assert all("--slot=copy_2" in line for line in told[:2])
+    data = tmp_path / "home" / "data"
+    assert {path.name for path in data.iterdir()} == {"PG_VERSION", "PG_VERSION.not", "base"}
+    assert data.stat().st_mode & 0o777 == 0o700
+    assert copying("0") == 0
+    assert len((tmp_path / "told").read_text().splitlines()) == 4, "only the server, again"
+
+
+def test_a_copy_that_was_cut_short_is_made_again(
+    tmp_path: Path, copying: Callable[[str], int]
+) -> None:
+    assert copying("3") == 3
+    assert not (tmp_path / "home" / "data" / "PG_VERSION").exists()
+    assert copying("0") == 0
+    assert (tmp_path / "home" / "data" / "PG_VERSION").exists()
+
+
+def test_in_a_container_the_entrypoint_of_the_image_becomes_the_server() -> None:
+    command = KINDS["postgres-replica"].container_command(REPLICA)
+    assert command[-2:] == ["docker-entrypoint.sh", "postgres"]

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -162,6 +163,48 @@ def test_a_problem_is_told_with_its_place_and_what_is_valid(
     assert complaints(lambda: load_target(path, vocabulary)) == [
         f"signals/target.yaml:{line}" for line in wanted
     ]
+
+
+_WHAT = "a redis-replica needs exactly one service, the redis that it copies, and needs"
+
+
+@pytest.mark.parametrize(
+    ("services", "wanted"),
+    [
+        ("{a: {kind: redis}, b: {kind: redis-replica, needs: [a]}}", None),
+        ("{a: {kind: redis}, b: {kind: redis-replica}}", "none; write 'needs: [a]'"),
+        (
+            "{a: {kind: redis}, c: {kind: redis}, b: {kind: redis-replica, needs: [a, c]}}",
+            "a, c",
+        ),
+        (
+            "{a: {kind: app, program: x}, b: {kind: redis-replica, needs: [a]}}",
+            "a; this target has no service of kind 'redis'",
+        ),
+        (
+            "{a: {kind: redis}, c: {kind: app, program: x}, b: {kind: redis-replica, needs: [c]}}",
+            "c; write 'needs: [a]'",
+        ),
+    ],
+)
+def test_a_replica_needs_its_primary_and_nothing_else(
+    tmp_path: Path,
+    vocabulary: Vocabulary,
+    complaints: Complaints,
+    services: str,
+    wanted: str | None,
+) -> None:
+    words = replace(
+        vocabulary,
+        services=vocabulary.services | {"redis-replica"},
+        primaries={"redis-replica": "redis"},
+    )
+    path = write(tmp_path, f"target: signals\ntitle: Replicas\nservices: {services}\n")
+    if wanted is None:
+        assert len(load_target(path, words).services) == 2
+        return
+    (told,) = complaints(lambda: load_target(path, words))
+    assert told.partition(": ")[2] == f"services.b: {_WHAT} {wanted}"
 
 
 def test_a_target_needs_services(

