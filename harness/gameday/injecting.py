@@ -1,6 +1,8 @@
 """Step 5 of a run: every fault recorded, injected, proven, undone and proven gone."""
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -36,8 +38,12 @@ class _Active:
     injected: Window | None = None
     proven_ns: int | None = None
     undone: Window | None = None
+    reread: bool = False
+    """Whether it was looked at after its undoing, be it proven or not."""
     undo_proven_ns: int | None = None
     measured: dict[str, Scalar] = field(default_factory=dict)
+    _undoing: threading.Lock = field(default_factory=threading.Lock)
+    _timer: threading.Timer | None = None
 
     @property
     def facts(self) -> dict[str, str | int]:
@@ -50,7 +56,34 @@ class _Active:
         return {
             **self.injection.asked,
             "for_ns": self.planned.until_ns - self.planned.at_ns,
+            "exposure": self.planned.exposure,
         }
+
+    @property
+    def over_ns(self) -> int:
+        """When it is to end: it lasts as long as was asked for from when it was in."""
+        assert self.injected is not None
+        return self.injected.end_ns + self.planned.until_ns - self.planned.at_ns
+
+    def undo_in(self, wait_ns: int) -> None:
+        """Let it be undone after that time, whatever else is being waited for by then."""
+        self._timer = threading.Timer(max(0, wait_ns) / SECOND, self._undo_quietly)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def undo(self) -> Window:
+        """Undo it unless that was done, and return when that was."""
+        if self._timer is not None:
+            self._timer.cancel()
+        with self._undoing:
+            if self.undone is None:
+                self.undone = self.injection.undo()
+            return self.undone
+
+    def _undo_quietly(self) -> None:
+        # Whoever comes to re-read it undoes it again, and then an error is told.
+        with suppress(Exception):
+            self.undo()
 
 
 class Lease(Protocol):
@@ -88,7 +121,8 @@ class Injector:
     def play(self, wait_until: Callable[[int], None], now_ns: int, checkpoint: Checkpoint) -> bool:
         """Inject and undo every fault at its time, counted from `now_ns`.
 
-        Returns False as soon as a fault is not proven; it is then still to be healed.
+        Returns False as soon as a fault is not proven, or not proven gone: nothing more is
+        broken then, and the others are still to be healed.
         """
         moments = [(f.at_ns, True, f) for f in self._planned]
         moments += [(f.until_ns, False, f) for f in self._planned]
@@ -99,10 +133,9 @@ class Injector:
                     return False
                 continue
             active = next(a for a in self._active if a.planned is planned)
-            assert active.injected is not None
-            # A fault lasts as long as was asked for from when it was in, however late that was.
-            wait_until(active.injected.end_ns + planned.until_ns - planned.at_ns)
-            self._undo(active)
+            wait_until(active.over_ns)
+            if not self._undo(active):
+                return False
         return True
 
     def heal(self) -> None:
@@ -112,7 +145,7 @@ class Injector:
         """
         problems: list[Exception] = []
         for active in reversed(self._active):
-            if active.undone is not None:
+            if active.reread:
                 continue
             try:
                 self._undo(active)
@@ -142,8 +175,8 @@ class Injector:
     def records(self, exposed: Callable[[Window], int | None]) -> tuple[FaultRecord, ...]:
         """Return each fault as asked, measured and undone.
 
-        `exposed` tells how many operations came due in a window; a fault that met none is not
-        proven, whatever it did.
+        `exposed` tells how many operations came due in a window; a fault that met fewer than its
+        exposure asks for is not proven, whatever it did.
         """
         return tuple(self._as_record(active, exposed) for active in self._active)
 
@@ -154,7 +187,7 @@ class Injector:
         undo = active.injection.undo_text
         self._record.write(state="will inject", undo=undo, **active.facts)
         lasts_ns = planned.until_ns - planned.at_ns
-        now_ns = self._chronicle.start_ns + self._chronicle.now_ns()
+        now_ns = self._now_ns()
         self._lease.fault_until(planned.step, now_ns + lasts_ns + _TIME_TO_HEAL_NS)
         self._chronicle.tell(UndoRecorded, **active.facts, undo=undo)
         self._active.append(active)
@@ -170,15 +203,19 @@ class Injector:
         proof = active.injection.prove(checkpoint)
         active.measured |= proof.measured
         if proof.proven:
-            active.proven_ns = self._chronicle.start_ns + self._chronicle.now_ns()
+            active.proven_ns = self._now_ns()
+            active.undo_in(active.over_ns - self._now_ns())
         self._chronicle.tell(
             EffectProven, **active.facts, proven=proof.proven, measured=proof.measured
         )
         return proof.proven
 
-    def _undo(self, active: _Active) -> None:
-        active.undone = active.injection.undo()
-        bracket = self._chronicle.since_start(active.undone)
+    def _now_ns(self) -> int:
+        return self._chronicle.start_ns + self._chronicle.now_ns()
+
+    def _undo(self, active: _Active) -> bool:
+        """Undo a fault if its timer has not, re-read it, and tell whether it is proven gone."""
+        bracket = self._chronicle.since_start(active.undo())
         self._chronicle.tell(
             FaultUndone,
             **active.facts,
@@ -187,14 +224,16 @@ class Injector:
         )
         # A signal does not cut the re-reading short: it is bounded, and what it says is owed.
         proof = active.injection.prove_undone(lambda: None)
+        active.reread = True
         active.measured |= proof.measured
         if proof.proven:
-            active.undo_proven_ns = self._chronicle.start_ns + self._chronicle.now_ns()
+            active.undo_proven_ns = self._now_ns()
             self._record.write(state="undone", **active.facts)
             self._lease.healed(active.planned.step)
         self._chronicle.tell(
             UndoProven, **active.facts, proven=proof.proven, measured=proof.measured
         )
+        return proof.proven
 
     def _as_record(self, active: _Active, exposed: Callable[[Window], int | None]) -> FaultRecord:
         window = None
@@ -208,7 +247,7 @@ class Injector:
             target=active.planned.target,
             asked=active.asked,
             measured={**active.measured, "operations_exposed": met},
-            proven=active.proven_ns is not None and met != 0,
+            proven=active.proven_ns is not None and (met is None or met >= active.planned.exposure),
             undone=active.undo_proven_ns is not None,
             window=window,
         )

@@ -12,6 +12,7 @@ from typing import Self, TextIO
 
 import pytest
 
+from gameday.environment.reaping import leftovers_of, reap
 from gameday.errors import EnvironmentRefused, GamedayError, ScenarioError
 from gameday.model.listener import Listener
 from gameday.model.result import Result
@@ -64,6 +65,8 @@ class HarnessFailed(Exception):
 
 
 _SELECTED = pytest.StashKey[list[Path]]()
+_QUARANTINED = pytest.StashKey[tuple[str, str]]()
+"""The run that left something behind, and its runtime."""
 
 
 def select_scenarios(config: pytest.Config, selectors: Iterable[str]) -> None:
@@ -228,6 +231,7 @@ def run_by_name(config: pytest.Config, selector: str, settings: Mapping[str, str
 
 def _run(config: pytest.Config, experiment: Experiment) -> Result:
     """Plan, make the run's folder, conduct, and tell the reporters."""
+    _refuse_a_quarantined_host(config)
     options = options_of(config)
     plan = make_plan(experiment, options)
     run = token_hex(4)
@@ -241,9 +245,31 @@ def _run(config: pytest.Config, experiment: Experiment) -> Result:
         raise
     (folder / "plan.json").write_text(plan_to_json(plan), encoding="utf-8")
     with _listeners(config, experiment, folder) as listeners:
-        return Conductor(
+        result = Conductor(
             experiment, plan, environment, run=run, folder=folder, listeners=listeners
         ).execute()
+    if result.clean:
+        config.stash[_QUARANTINED] = (run, plan.runtime)
+    return result
+
+
+def _refuse_a_quarantined_host(config: pytest.Config) -> None:
+    """Raise EnvironmentRefused while anything is left of an earlier run that left something.
+
+    What is measured beside the remains of another run says little of the system.
+    """
+    run, runtime = config.stash.get(_QUARANTINED, ("", ""))
+    if not run:
+        return
+    in_docker = runtime == "docker"
+    reap(run, in_docker=in_docker)
+    left = leftovers_of(run, in_docker=in_docker)
+    if left:
+        raise EnvironmentRefused(
+            f"run {run} left {', '.join(left)}, which cannot be removed; nothing more is started "
+            f"beside it: try `gameday reap --run {run}`"
+        )
+    del config.stash[_QUARANTINED]
 
 
 @contextmanager

@@ -42,6 +42,7 @@ def judge(
     faults: Sequence[FaultRecord] = (),
     guards: Sequence[Guard] = (),
     unsteady: str | None = None,
+    stopped: str | None = None,
     bypass: Sequence[str] = (),
     problems: Sequence[str] = (),
 ) -> Judged:
@@ -49,7 +50,8 @@ def judge(
 
     `guards` are the validity guards that failed. `bypass` and `problems` are sentences: the
     traffic that went around a fault, and what the harness did wrong or left behind. `unsteady`
-    says why there was no steady state to break; None: there was. Under a failed guard a promise
+    says why there was no steady state to break; None: there was. `stopped` says why the faults were
+    undone before their time. Under a failed guard a promise
     stays broken only by what a slow host cannot do to a healthy system.
     """
     by_name = {finding.name: finding for finding in findings}
@@ -59,6 +61,8 @@ def judge(
     asides = [guard.text for guard in guards if not guard.voids]
     if unsteady is not None:
         inconclusive.insert(0, f"there was no steady state before the fault: {unsteady}")
+    if stopped is not None:
+        inconclusive.insert(0, f"the run was stopped before its end: {stopped}")
     if not expectations:
         inconclusive.append("the scenario expects nothing, so nothing was judged")
     because = {

@@ -39,6 +39,7 @@ from gameday.model.scenario import (
     Target,
     Vocabulary,
 )
+from gameday.model.units import format_duration
 from gameday.resources import bundled
 from gameday.testing.dud import Dud
 from gameday.workload.publish import Publish
@@ -192,6 +193,7 @@ def make_plan(experiment: Experiment, options: Options) -> Plan:
         steady_ns=scenario.steady.for_ns,
         recovery_limit_ns=scenario.timeline.recovery_ns,
         quiet_ns=scenario.timeline.quiet_ns,
+        stop=_stop_text(scenario),
     )
 
 
@@ -266,6 +268,13 @@ def _dud(step: FaultStep) -> FaultStep:
     return replace(step, fault=Dud(fault=cast(Fault, step.fault)))
 
 
+def _stop_text(scenario: Scenario) -> str:
+    stop = scenario.safety.stop
+    if stop is None:
+        return ""
+    return f"success {stop.success.text} for {format_duration(stop.for_ns)}"
+
+
 def _planned(number: int, step: FaultStep) -> PlannedFault:
     fault = _real(step)
     settings = {key: value for key, value in asdict(fault).items() if key != "target"}  # type: ignore[call-overload]
@@ -276,6 +285,7 @@ def _planned(number: int, step: FaultStep) -> PlannedFault:
         at_ns=step.at_ns,
         until_ns=step.at_ns + step.for_ns,
         settings=settings,
+        exposure=step.exposure,
     )
 
 

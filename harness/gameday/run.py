@@ -16,9 +16,9 @@ from gameday.analysis import Analysis, analyse, failed_guards
 from gameday.chronicle import Chronicle
 from gameday.environment.janitor import Janitor
 from gameday.environment.marks import marked
-from gameday.environment.protocol import Endpoint, Environment
+from gameday.environment.protocol import Environment
 from gameday.environment.reaping import abandoned_runs, reap
-from gameday.errors import GamedayError
+from gameday.errors import EnvironmentRefused, GamedayError
 from gameday.faults.protocol import Fault
 from gameday.faults.undo import UndoRecord
 from gameday.injecting import Injector
@@ -30,12 +30,12 @@ from gameday.model.history import Connections, Deliveries, History, HostNoise, O
 from gameday.model.listener import Listener
 from gameday.model.plan import Plan
 from gameday.model.result import Marks, Result, Window
-from gameday.model.scenario import CLIENT, Edge
 from gameday.planning import Experiment
-from gameday.watching import Watch
+from gameday.reach import Reach
+from gameday.watching import StopConditionMet, Watch
 from gameday.workload.hiccup import HiccupMeter
-from gameday.workload.ledger import Ledger, read_status, save_record
-from gameday.workload.load import LoadDriver, StreamPlan
+from gameday.workload.ledger import Ledger, save_record
+from gameday.workload.load import LoadDriver
 from gameday.workload.publish import Publish
 from gameday.workload.reader import read_history
 
@@ -71,6 +71,7 @@ class Conductor:
         self._clock = clock or MonotonicClock()
         self._chronicle = Chronicle(listeners, self._clock)
         self._interrupts = Interrupts()
+        self._reach = Reach(experiment.target, environment)
         self._undo_record = UndoRecord(folder / "undo.jsonl")
         self._janitor = Janitor(
             run, in_docker=plan.runtime == "docker", log=folder / "logs" / "janitor.log"
@@ -94,6 +95,7 @@ class Conductor:
         self._deliveries: Deliveries | None = None
         self._connections: Connections | None = None
         self._unsteady: str | None = None
+        self._stopped: str | None = None
         self._problems: list[str] = []
         self._clean: tuple[str, ...] = ()
 
@@ -137,13 +139,12 @@ class Conductor:
         self._heal_abandoned()
         self._environment.start(self._service_up, self._interrupts.checkpoint)
         log = self._folder / "logs" / "driver.log"
-        self._driver = LoadDriver(
-            self._streams(), self._folder, self._run, self._plan.longest_ns, log
-        )
+        streams = [self._reach.stream(planned) for planned in self._plan.streams]
+        self._driver = LoadDriver(streams, self._folder, self._run, self._plan.longest_ns, log)
         self._driver.start()
         self._hiccups.start()
-        self._ledger = Ledger(self._url(self._workload.ledger), self._run)
-        self._watch = Watch(self._folder, self._ledger, self._scenario.steady)
+        self._ledger = Ledger(self._reach.url(self._workload.ledger), self._run)
+        self._watch = Watch(self._folder, self._ledger, self._scenario)
 
     def _heal_abandoned(self) -> None:
         """Remove what runs have left whose harness and janitor were both killed."""
@@ -172,9 +173,20 @@ class Conductor:
         return self._unsteady is None
 
     def _break(self) -> bool:
-        """Step 5: every fault at its time; False as soon as one is not proven."""
+        """Step 5: every fault at its time; False as soon as one is not proven, or not gone."""
+        assert self._watch is not None
         self._chronicle.enter(Phase.BREAK)
-        return self._injector.play(self._tick_until, self._clock.now_ns(), self._tick)
+        self._watch.mind_the_stop_condition(self._clock.now_ns())
+        try:
+            return self._injector.play(self._tick_until, self._clock.now_ns(), self._tick)
+        except StopConditionMet as met:
+            self._stopped = str(met)
+            self._chronicle.note(f"stopped: {met}; every fault is undone")
+        finally:
+            self._watch.mind_the_stop_condition(None)
+        # How the system comes back is measured all the same.
+        self._injector.heal()
+        return True
 
     def _recover(self) -> None:
         """Step 6: until the steady state has held for its span, or the recovery limit is over."""
@@ -206,7 +218,10 @@ class Conductor:
             save_record(self._deliveries, self._folder)
         except (httpx.HTTPError, ValueError, KeyError) as error:
             self._chronicle.note(f"the final read failed: {error}")
-        self._connections = self._read_connections()
+        try:
+            self._connections = self._reach.connections(self._injector.targets)
+        except EnvironmentRefused as error:
+            self._chronicle.note(str(error))
 
     def _analyse(self) -> Analysis | None:
         """Step 8: pure functions from what was seen to findings; None without a whole history."""
@@ -240,6 +255,7 @@ class Conductor:
             faults=faults,
             guards=guards,
             unsteady=self._unsteady,
+            stopped=self._stopped,
             problems=(*self._problems, *(f"left behind: {left}" for left in self._clean)),
         )
         self._chronicle.close()
@@ -325,46 +341,6 @@ class Conductor:
             self._driver.poll()
             self._chronicle.tell(Progress, **self._watch.look(self._clock.now_ns()))
             self._next_look_ns = self._clock.now_ns() + _TICK_NS
-
-    def _read_connections(self) -> Connections | None:
-        """Ask every service whose connection a fault could break what became of it."""
-        lost: dict[str, int] = {}
-        restored: dict[str, int] = {}
-        for edge in self._experiment.target.edges:
-            hit = {str(edge), edge.service} & self._injector.targets
-            if edge.client == CLIENT or not hit:
-                continue
-            try:
-                status = read_status(self._url(edge.client))
-            except (httpx.HTTPError, ValueError, KeyError) as error:
-                self._chronicle.note(f"{edge.client} does not tell its connections: {error}")
-                return None
-            lost[edge.client], restored[edge.client] = status.lost, status.restored
-        return Connections(lost=lost, restored=restored)
-
-    def _streams(self) -> tuple[StreamPlan, ...]:
-        """Give each planned stream its address: an edge's front, or a service's direct one."""
-
-        def address(edge: str) -> Endpoint:
-            client, arrow, service = edge.partition(" -> ")
-            if arrow:
-                return self._environment.front(Edge(client=client, service=service))
-            return self._environment.service(edge).direct
-
-        return tuple(
-            StreamPlan(
-                name=stream.name,
-                client=stream.client,
-                host=address(stream.edge).host,
-                port=address(stream.edge).port,
-                rate_per_s=stream.rate_per_s,
-                deadline_ns=stream.deadline_ns,
-            )
-            for stream in self._plan.streams
-        )
-
-    def _url(self, service: str) -> str:
-        return f"http://{self._environment.front(Edge(client=CLIENT, service=service))}"
 
     def _service_up(self, name: str, took_ns: int, evidence: str) -> None:
         self._chronicle.tell(ServiceUp, service=name, took_ns=took_ns, evidence=evidence)

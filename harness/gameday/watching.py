@@ -12,28 +12,39 @@ from gameday.analysis.steadiness import unsteady
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.history import FaultTimes, History
 from gameday.model.result import Window
-from gameday.model.scenario import Steady
+from gameday.model.scenario import Scenario
+from gameday.model.units import format_duration
 from gameday.workload.ledger import Ledger
 from gameday.workload.reader import LiveView, read_history
 
-__all__ = ["Watch"]
+__all__ = ["StopConditionMet", "Watch"]
 
 _ANSWER_TIME_NS = 100 * MILLISECOND
 """Operations younger than this are not looked at yet: their answer may be on its way."""
 
 
+class StopConditionMet(Exception):
+    """The load looks as it may not: every fault has to be undone now."""
+
+
 class Watch:
     """Sees the workload from end to end with the estimators that the verdict will use."""
 
-    def __init__(self, folder: Path, ledger: Ledger, steady: Steady) -> None:
+    def __init__(self, folder: Path, ledger: Ledger, scenario: Scenario) -> None:
         """`folder` holds a history whose driver is ready; the watch closes `ledger` at its end."""
         self._view = LiveView(folder)
         self._ledger = ledger
-        self._steady = steady
+        self._steady = scenario.steady
+        self._stop = scenario.safety.stop
+        self._minded_since_ns: int | None = None
         self._stream = read_history(folder).stream(PUBLISH)
 
     def look(self, now_ns: int) -> dict[str, float | int | str]:
-        """Return the facts of a Progress event: the last second of what is old enough."""
+        """Return the facts of a Progress event: the last second of what is old enough.
+
+        Raises StopConditionMet once that is minded and holds.
+        """
+        self._refuse_to_go_on(now_ns)
         until_ns = now_ns - _ANSWER_TIME_NS
         seen = self._operations(Window(start_ns=until_ns - SECOND, end_ns=until_ns))
         served = seen.latency_ns[seen.ok]
@@ -59,6 +70,10 @@ class Watch:
         held = until_ns >= healed_ns + self._steady.for_ns
         return held and recovery.steady.came and recovery.healed.came
 
+    def mind_the_stop_condition(self, since_ns: int | None) -> None:
+        """Let `look` mind what the load was like after that moment; None: no longer."""
+        self._minded_since_ns = since_ns
+
     def close(self) -> None:
         self._view.close()
         self._ledger.close()
@@ -69,3 +84,19 @@ class Watch:
         rows = self._view.since(window.start_ns - 1, self._stream.name)
         published = published_in(History(rows=rows, streams=(self._stream,), errors=("",)))
         return match(published, self._ledger.seen()).operations().within(window)
+
+    def _refuse_to_go_on(self, now_ns: int) -> None:
+        if self._stop is None or self._minded_since_ns is None:
+            return
+        until_ns = now_ns - _ANSWER_TIME_NS
+        span = Window(start_ns=until_ns - self._stop.for_ns, end_ns=until_ns)
+        if span.start_ns < self._minded_since_ns:
+            return
+        seen = self._operations(span)
+        success = float(np.count_nonzero(seen.good)) / len(seen) if len(seen) else 0.0
+        if self._stop.success.holds(success):
+            self._minded_since_ns = None
+            raise StopConditionMet(
+                f"success was {success:.1%} for {format_duration(self._stop.for_ns)}, "
+                f"and safety.stop says {self._stop.success.text}"
+            )

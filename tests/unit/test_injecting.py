@@ -1,22 +1,27 @@
 """Step 5: what is begun is recorded before, proven, and healed whatever happens."""
 
 import json
+import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
 from gameday.chronicle import Chronicle
+from gameday.environment.protocol import Checkpoint, Environment, Killable
 from gameday.errors import InternalError
 from gameday.faults import kill
 from gameday.faults.kill import Kill
+from gameday.faults.protocol import Fault, Injection, Proof
 from gameday.faults.undo import UndoRecord
 from gameday.injecting import Injector
 from gameday.model.clock import SECOND
 from gameday.model.event import Event, FaultInjected, UndoProven, UndoRecorded
 from gameday.model.plan import PlannedFault
 from gameday.model.result import Result, Window
-from gameday.model.scenario import ServiceSpec, Target
+from gameday.model.scenario import Hits, ServiceSpec, Target
 from gameday.testing.clocks import ManualClock
 from gameday.testing.environments import MemoryEnvironment
 
@@ -51,7 +56,15 @@ class Leased:
 class Stage:
     """Two services, each killed for a second, the second kill inside the first."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        second: Fault | None = None,
+        later_ns: int = SECOND,
+        lasts_ns: int = 2 * SECOND,
+    ) -> None:
+        """`later_ns`: when the second fault comes; `lasts_ns`: how long each is in."""
         self.clock = ManualClock()
         services = tuple(ServiceSpec(name=name, kind="redis") for name in ("a", "b"))
         target = Target(name="t", title="T", path=folder, services=services)
@@ -65,13 +78,14 @@ class Stage:
                 step=step,
                 fault="kill",
                 target=target,
-                at_ns=step * SECOND,
-                until_ns=(step + 2) * SECOND,
+                at_ns=step * later_ns,
+                until_ns=step * later_ns + lasts_ns,
                 settings={},
+                exposure=2,
             )
             for step, target in enumerate("ab")
         ]
-        faults = [Kill(target="a"), Kill(target="b")]
+        faults = [Kill(target="a"), second or Kill(target="b")]
         self.lease = Leased()
         self.injector = Injector(
             faults, planned, self.environment, self.chronicle, self.record, self.lease
@@ -150,18 +164,65 @@ def test_an_interrupted_play_is_healed(stage: Stage) -> None:
     assert stage.environment.service("a").vitals().alive
 
 
-def test_what_cannot_be_undone_is_recorded_as_such(stage: Stage) -> None:
+def test_what_cannot_be_undone_is_recorded_as_such_and_the_others_are_healed(stage: Stage) -> None:
     stage.environment.service("a").starts = False
-    stage.play()
-    first, second = stage.injector.records(lambda _: 1)
+    assert not stage.play()
+    stage.injector.heal()
+    first, second = stage.injector.records(lambda _: 2)
     assert (first.proven, first.undone) == (True, False)
     assert second.undone
     lines = [json.loads(line) for line in stage.file.read_text().splitlines()]
     assert [line["target"] for line in lines if line["state"] == "undone"] == ["b"]
 
 
-@pytest.mark.parametrize(("met", "proven"), [(0, False), (1, True), (None, True)])
-def test_a_fault_that_no_operation_met_is_not_proven(
+def test_nothing_more_is_broken_once_something_is_not_proven_gone(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, later_ns=5 * SECOND)
+    stage.environment.service("a").starts = False
+    with stage.record:
+        assert not stage.play()
+    assert stage.environment.service("b").vitals().alive
+    assert len(stage.injector.times()) == 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """A fault whose proof holds everything up until a service lives again, in real time."""
+
+    verb: ClassVar[str] = "held"
+    hits: ClassVar[Hits] = "service"
+    target: str
+    waits_for: str
+
+    def on(self, environment: Environment) -> Injection:
+        return HeldInjection(Kill(target=self.target).on(environment), environment, self.waits_for)
+
+
+class HeldInjection:
+    def __init__(self, inner: Injection, environment: Environment, waits_for: str) -> None:
+        self.undo_text, self.asked = inner.undo_text, inner.asked
+        self.inject, self.undo, self.prove_undone = inner.inject, inner.undo, inner.prove_undone
+        service = environment.service(waits_for)
+        assert isinstance(service, Killable)
+        self._awaited = service
+
+    def prove(self, checkpoint: Checkpoint) -> Proof:
+        give_up = time.monotonic() + 5
+        while not self._awaited.vitals().alive and time.monotonic() < give_up:
+            time.sleep(0.01)
+        return Proof(proven=self._awaited.vitals().alive)
+
+
+def test_an_undoing_waits_for_no_proof_of_another_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kill, "_DEATH_LIMIT_NS", 0)
+    stage = Stage(tmp_path, second=Held(target="b", waits_for="a"), later_ns=0, lasts_ns=1)
+    with stage.record:
+        assert stage.play()
+
+
+@pytest.mark.parametrize(("met", "proven"), [(1, False), (2, True), (None, True)])
+def test_a_fault_that_too_few_operations_met_is_not_proven(
     stage: Stage, met: int | None, proven: bool
 ) -> None:
     stage.play()

@@ -13,6 +13,7 @@ from gameday.model.scenario import (
     FaultSpec,
     FaultStep,
     Sabotage,
+    Safety,
     Sla,
     Steady,
     Target,
@@ -70,31 +71,39 @@ class Checks:
             specs.append(cast("WorkloadSpec", spec))
         return tuple(specs)
 
-    def faults(self, items: Sequence[Item | None], target: Target | None) -> tuple[FaultStep, ...]:
-        steps = []
-        for i, item in enumerate(items):
-            if item is None:
-                continue
-            where = ("faults", i, item.word)
-            values = item.values
-            hit = values.get("target")
-            if isinstance(hit, str) and self._aimed(where, item.word, hit, target):
-                hit = self._hit(where, hit, target)
-                self._of_kind(where, item.word, hit, target)
-                values["target"] = hit
-            step = {name: values.pop(name) for name in _STEP}
-            if step["for_ns"] == 0:
-                self._source.complain(
-                    ("faults", i, "for"), "a fault of no length breaks nothing; write '100ms', say"
-                )
-            try:
-                fault: FaultSpec = self._vocabulary.faults[item.word](**values)
-            except ValueError as error:
-                # A fault may refuse what pydantic cannot know, such as two of its own keys at odds.
-                self._source.complain(where, str(error))
-                continue
-            steps.append(build(FaultStep, {**step, "fault": fault}))
-        return tuple(steps)
+    def faults(
+        self, items: Sequence[Item | None], target: Target | None
+    ) -> tuple[FaultStep | None, ...]:
+        """Return the steps, with None in the place of what was complained about."""
+        return tuple(
+            None if item is None else self._step(i, item, target) for i, item in enumerate(items)
+        )
+
+    def _step(self, i: int, item: Item, target: Target | None) -> FaultStep | None:
+        where = ("faults", i, item.word)
+        values = item.values
+        hit = values.get("target")
+        if isinstance(hit, str) and self._aimed(where, item.word, hit, target):
+            hit = self._hit(where, hit, target)
+            self._of_kind(where, item.word, hit, target)
+            values["target"] = hit
+        step = {name: values.pop(name) for name in _STEP}
+        if step["for_ns"] == 0:
+            self._source.complain(
+                ("faults", i, "for"), "a fault of no length breaks nothing; write '100ms', say"
+            )
+        try:
+            fault: FaultSpec = self._vocabulary.faults[item.word](**values)
+        except ValueError as error:
+            # A fault may refuse what pydantic cannot know, such as two of its own keys at odds.
+            self._source.complain(where, str(error))
+            return None
+        made = build(FaultStep, {**step, "fault": fault})
+        if made.exposure < 1:
+            self._source.complain(
+                ("faults", i, "exposure"), "a fault that meets nothing shows nothing; write 1, say"
+            )
+        return made
 
     def _aimed(self, where: Where, verb: str, hit: str, target: Target | None) -> bool:
         """Tell whether what is hit is of the kind that the fault can hit; complain if it is not."""
@@ -205,6 +214,31 @@ class Checks:
                     f"write more than {format_duration(limit.value)}",
                 )
 
+    def safety(self, safety: Safety, steps: Sequence[FaultStep | None]) -> None:
+        """Complain of faults that go further than the file itself allows."""
+        if safety.services < 1:
+            self._source.complain(("safety", "services"), "wanted at least 1")
+        stop = safety.stop
+        if stop and (stop.success.unit != Unit.RATIO or stop.success.op not in ("<", "<=")):
+            text = f"{stop.success.text!r} cannot be a reason to stop; write it as in '< 5%'"
+            self._source.complain(("safety", "stop", "success"), text)
+        for i, step in enumerate(steps):
+            if step is None:
+                continue
+            if step.for_ns > safety.longest_ns:
+                self._source.complain(
+                    ("faults", i, "for"),
+                    f"{format_duration(step.for_ns)} is longer than safety.longest, "
+                    f"{format_duration(safety.longest_ns)}",
+                )
+            hit = sorted(_hit_at(step.at_ns, steps))
+            if step.fault.hits == "service" and len(hit) > max(1, safety.services):
+                self._source.complain(
+                    ("faults", i, step.fault.verb),
+                    f"{len(hit)} services are hit at the same time, {', '.join(hit)}; "
+                    f"safety.services allows {safety.services}",
+                )
+
     def sabotage(
         self,
         items: Sequence[SabotageItem | None],
@@ -248,3 +282,12 @@ class Checks:
             if known is not None and name not in known:
                 place = (*where, i) if (*where, i) in self._source.spots else where
                 self._source.complain(place, f"{quoted(name)} is not {what}{one_of(name, known)}")
+
+
+def _hit_at(at_ns: int, steps: Sequence[FaultStep | None]) -> set[str]:
+    """Return the services on which a fault is in at that moment."""
+    return {
+        step.fault.target
+        for step in steps
+        if step and step.fault.hits == "service" and step.at_ns <= at_ns < step.at_ns + step.for_ns
+    }

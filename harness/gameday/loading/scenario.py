@@ -15,7 +15,16 @@ from gameday.loading.filling import fill
 from gameday.loading.forms import Column, Item, annotated, choice, columns, shaped
 from gameday.loading.parameters import Parameter, Parameters, Swept, combinations
 from gameday.loading.source import Source
-from gameday.model.scenario import FaultStep, Scenario, Sla, Steady, Target, Timeline, Vocabulary
+from gameday.model.scenario import (
+    FaultStep,
+    Safety,
+    Scenario,
+    Sla,
+    Steady,
+    Target,
+    Timeline,
+    Vocabulary,
+)
 from gameday.model.units import LimitField, format_duration
 
 __all__ = ["load_scenario", "schema", "sweep"]
@@ -39,6 +48,7 @@ class ScenarioFile:
     workload: tuple[Item | None, ...]
     steady: Steady
     timeline: Timeline = field(default_factory=Timeline)
+    safety: Safety = field(default_factory=Safety)
     faults: tuple[Item | None, ...]
     expect: tuple[Item | None, ...]
     sabotage: tuple[SabotageItem | None, ...] = ()
@@ -70,6 +80,8 @@ def load_scenario(
         checks.steady(file.steady)
     if file.timeline is not None:
         checks.watched_long_enough(file.timeline, expect)
+    if file.safety is not None:
+        checks.safety(file.safety, steps)
     sabotage = checks.sabotage(
         file.sabotage or (),
         switches=None if found is None else tuple(found.switches),
@@ -87,7 +99,8 @@ def load_scenario(
         workload=workload,
         steady=file.steady,
         timeline=file.timeline,
-        faults=steps,
+        safety=file.safety,
+        faults=tuple(step for step in steps if step is not None),
         expect=tuple(e for e in expect if e is not None),
         sabotage=sabotage,
     )

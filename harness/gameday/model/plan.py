@@ -20,6 +20,8 @@ class PlannedFault:
     at_ns: int
     until_ns: int
     settings: Mapping[str, Scalar]
+    exposure: int = 1
+    """How many operations have to come due while it is in."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +59,8 @@ class Plan:
     steady_ns: int
     recovery_limit_ns: int
     quiet_ns: int
+    stop: str = ""
+    """What the load may not look like, and for how long; empty: nothing ends the run early."""
 
     @property
     def faults_end_ns(self) -> int:

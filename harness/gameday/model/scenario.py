@@ -17,10 +17,12 @@ __all__ = [
     "FaultStep",
     "Hits",
     "Sabotage",
+    "Safety",
     "Scenario",
     "ServiceSpec",
     "Sla",
     "Steady",
+    "StopCondition",
     "Switch",
     "Target",
     "Timeline",
@@ -102,6 +104,27 @@ class FaultStep:
     fault: FaultSpec
     at_ns: DurationNs = 0
     for_ns: DurationNs
+    exposure: int = 1
+    """How many operations of the load have to come due while it is in, at least."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopCondition:
+    """What the load may not look like for that long, or every fault is undone at once."""
+
+    success: LimitField
+    for_ns: DurationNs = 3 * SECOND
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Safety:
+    """How far the experiment may go."""
+
+    services: int = 2
+    """The most services that faults may hit at the same time."""
+    longest_ns: DurationNs = 10 * MINUTE
+    """The longest that a fault may last."""
+    stop: StopCondition | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,6 +178,7 @@ class Scenario:
     workload: tuple[WorkloadSpec, ...]
     steady: Steady
     timeline: Timeline
+    safety: Safety = field(default_factory=Safety)
     faults: tuple[FaultStep, ...]
     expect: tuple[Expectation, ...]
     sabotage: tuple[Sabotage, ...] = ()

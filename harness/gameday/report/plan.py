@@ -44,6 +44,8 @@ def _lines(plan: Plan) -> Iterator[str]:
         moments.append((fault.until_ns, f"undo: {what}"))
     for at_ns, what in sorted(moments):
         yield _step(plan.baseline_ns + at_ns, what)
+    if plan.stop:
+        yield f"  stop      at {plan.stop}: every fault is undone at once"
     yield _step(
         plan.baseline_ns + plan.faults_end_ns,
         f"recover: until steady for {format_duration(plan.steady_ns)}, "

@@ -30,7 +30,7 @@ ONE_PROBLEM = {
         "titel: x\ntitle:",
         (
             "2:1: titel: unknown key; valid: scenario, title, target, tags, parameters, workload, "
-            "steady, timeline, faults, expect, sabotage; nearest: 'title'"
+            "steady, timeline, safety, faults, expect, sabotage; nearest: 'title'"
         ),
     ),
     "an unknown key of a part": (

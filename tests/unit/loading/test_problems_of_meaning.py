@@ -152,6 +152,38 @@ ONE_PROBLEM = {
         'p99: "<= 1%"',
         "9:34: steady.p99: '<= 1%' cannot be a steady state; write it as in '<= 50ms'",
     ),
+    "a fault that has to meet nothing": (
+        "    for: ${outage}\n",
+        "    for: ${outage}\n    exposure: 0\n",
+        "15:15: faults[0].exposure: a fault that meets nothing shows nothing; write 1, say",
+    ),
+    "a fault that lasts longer than the file allows": (
+        "timeline: {baseline",
+        "safety: {longest: 1s}\ntimeline: {baseline",
+        "15:10: faults[0].for: 2 s is longer than safety.longest, 1 s",
+    ),
+    "more services hit at once than the file allows": (
+        "    for: ${outage}\n",
+        (
+            "    for: ${outage}\n  - kill: relay\n    at: 2s\n    for: 1s\n"
+            "  - kill: listener\n    at: 2500ms\n    for: 1s\n"
+            "  - kill: redis\n    at: 3500ms\n    for: 1s\n"
+        ),
+        (
+            "18:11: faults[2].kill: 3 services are hit at the same time, listener, redis, relay; "
+            "safety.services allows 2"
+        ),
+    ),
+    "a reason to stop that asks for too much success": (
+        "timeline: {baseline",
+        'safety: {stop: {success: "> 5%"}}\ntimeline: {baseline',
+        "10:26: safety.stop.success: '> 5%' cannot be a reason to stop; write it as in '< 5%'",
+    ),
+    "no service that may be hit": (
+        "timeline: {baseline",
+        "safety: {services: 0}\ntimeline: {baseline",
+        "10:20: safety.services: wanted at least 1",
+    ),
     "a recovery that is watched for too short": (
         "recovery: 130s",
         "recovery: 30s",

@@ -178,7 +178,7 @@ def test_the_schema_has_the_keys_that_people_write(vocabulary: Vocabulary) -> No
     json.dumps(made)
     definitions = made["$defs"]
     assert isinstance(definitions, dict)
-    assert set(definitions["kill"]["properties"]) == {"kill", "signal", "at", "for"}
+    assert set(definitions["kill"]["properties"]) == {"kill", "signal", "at", "for", "exposure"}
     assert definitions["kill"]["required"] == ["kill", "for"]
     assert definitions["kill"]["additionalProperties"] is False
     assert set(definitions["Publish"]["properties"]) == {"to", "ledger", "rate", "deadline"}

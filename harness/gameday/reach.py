@@ -1,0 +1,64 @@
+"""The running target as load and final reads reach it: by the fronts of its edges."""
+
+from collections.abc import Collection
+
+import httpx
+
+from gameday.environment.protocol import Endpoint, Environment
+from gameday.errors import EnvironmentRefused
+from gameday.model.history import Connections
+from gameday.model.plan import PlannedStream
+from gameday.model.scenario import CLIENT, Edge, Target
+from gameday.workload.ledger import read_status
+from gameday.workload.load import StreamPlan
+
+__all__ = ["Reach"]
+
+
+class Reach:
+    """The addresses of one environment's target, once it is started."""
+
+    def __init__(self, target: Target, environment: Environment) -> None:
+        self._target = target
+        self._environment = environment
+
+    def url(self, service: str) -> str:
+        """Return where the harness's own client finds a service."""
+        return f"http://{self._environment.front(Edge(client=CLIENT, service=service))}"
+
+    def stream(self, planned: PlannedStream) -> StreamPlan:
+        """Return a planned stream with its address: an edge's front, or a service's direct one."""
+        at = self._address(planned.edge)
+        return StreamPlan(
+            name=planned.name,
+            client=planned.client,
+            host=at.host,
+            port=at.port,
+            rate_per_s=planned.rate_per_s,
+            deadline_ns=planned.deadline_ns,
+        )
+
+    def connections(self, hit: Collection[str]) -> Connections:
+        """Ask every service that has a connection to what was hit what became of it.
+
+        Raises EnvironmentRefused when one does not tell.
+        """
+        lost: dict[str, int] = {}
+        restored: dict[str, int] = {}
+        for edge in self._target.edges:
+            if edge.client == CLIENT or not {str(edge), edge.service}.intersection(hit):
+                continue
+            try:
+                status = read_status(self.url(edge.client))
+            except (httpx.HTTPError, ValueError, KeyError) as error:
+                raise EnvironmentRefused(
+                    f"{edge.client} does not tell its connections: {error}"
+                ) from error
+            lost[edge.client], restored[edge.client] = status.lost, status.restored
+        return Connections(lost=lost, restored=restored)
+
+    def _address(self, edge: str) -> Endpoint:
+        client, arrow, service = edge.partition(" -> ")
+        if arrow:
+            return self._environment.front(Edge(client=client, service=service))
+        return self._environment.service(edge).direct

@@ -1,0 +1,106 @@
+"""How far a run may go: stop conditions, the exposure of a fault, and a host in quarantine."""
+
+import json
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypedDict
+
+import pytest
+
+pytestmark = [pytest.mark.live, pytest.mark.alone]
+
+Launch = Callable[[Path, list[str]], "subprocess.Popen[str]"]
+
+_SCENARIO = """
+scenario: careful
+title: A fault that is undone before its time
+target: signals
+workload:
+  - publish: {to: relay, ledger: listener, rate: 100/s}
+steady: {success: ">= 90%", p99: "<= 500ms", for: 500ms}
+timeline: {baseline: 500ms, recovery: 20s, quiet: 500ms}
+safety: {stop: {success: "< 50%", for: 1s}}
+faults:
+  - kill: redis
+    for: 20s
+    EXTRA
+expect:
+  - recovery: "<= 15s"
+"""
+_RUN_LIMIT_S = 90
+
+
+class Fault(TypedDict):
+    window: dict[str, int]
+    measured: dict[str, int]
+    proven: bool
+    undone: bool
+
+
+class Found(TypedDict):
+    verdict: str
+    reason: str
+    faults: list[Fault]
+    expectations: list[dict[str, str]]
+
+
+def run(launch: Launch, folder: Path, runtime: str, scenario: str) -> tuple[str, Found]:
+    (folder / "scenarios").mkdir()
+    (folder / "scenarios" / "careful.yaml").write_text(scenario)
+    process = launch(folder, ["--scenario=careful", f"--gameday-runtime={runtime}"])
+    output, _ = process.communicate(timeout=_RUN_LIMIT_S)
+    (result,) = folder.glob("reports/*/result.json")
+    found: Found = json.loads(result.read_text())
+    return output, found
+
+
+def test_a_stop_condition_heals_at_once_and_what_follows_is_measured(
+    launch: Launch, tmp_path: Path, runtime: str
+) -> None:
+    output, result = run(launch, tmp_path, runtime, _SCENARIO.replace("EXTRA", "exposure: 10"))
+    assert result["verdict"] == "INCONCLUSIVE", output
+    assert "stopped before its end: success was" in result["reason"]
+    (fault,) = result["faults"]
+    lasted_ns = fault["window"]["end_ns"] - fault["window"]["start_ns"]
+    assert lasted_ns < 5_000_000_000
+    assert fault["proven"]
+    assert fault["undone"]
+    (judgement,) = result["expectations"]
+    assert judgement["verdict"] == "PASS", "it came back, and that was measured"
+
+
+def test_a_fault_that_met_too_little_of_the_load_proves_nothing(
+    launch: Launch, tmp_path: Path
+) -> None:
+    scenario = _SCENARIO.replace("for: 20s", "for: 500ms").replace("EXTRA", "exposure: 1000")
+    output, result = run(launch, tmp_path, "process", scenario)
+    assert result["verdict"] == "INVALID", output
+    (fault,) = result["faults"]
+    assert 30 <= fault["measured"]["operations_exposed"] < 1000
+
+
+def test_beside_the_remains_of_a_run_nothing_is_started(launch: Launch, tmp_path: Path) -> None:
+    (tmp_path / "conftest.py").write_text(_NO_FOLDER_GOES)
+    (tmp_path / "scenarios").mkdir()
+    scenario = _SCENARIO.replace("for: 20s", "for: 500ms").replace("    EXTRA\n", "")
+    for name in ("careful", "later"):
+        text = scenario.replace("scenario: careful", f"scenario: {name}")
+        (tmp_path / "scenarios" / f"{name}.yaml").write_text(text)
+    process = launch(tmp_path, ["--scenario=careful,later", "--gameday-runtime=process"])
+    output, _ = process.communicate(timeout=_RUN_LIMIT_S)
+    (result,) = tmp_path.glob("reports/*/result.json")
+    found = json.loads(result.read_text())
+    for left in found["clean"]:
+        shutil.rmtree(left.removeprefix("folder "))
+    assert found["verdict"] == "ERROR"
+    assert "nothing more is started beside it" in output
+
+
+_NO_FOLDER_GOES = """
+from types import SimpleNamespace
+from gameday.environment import reaping
+
+reaping.shutil = SimpleNamespace(rmtree=lambda folder, ignore_errors: None)
+"""
