@@ -16,6 +16,7 @@ from gameday.environment.protocol import Checkpoint, Endpoint, Inmate, Motion, R
 from gameday.environment.services import ServiceKind
 from gameday.environment.services.account import as_account
 from gameday.environment.services.protocol import Markable, Prepared, Private
+from gameday.environment.shared_memory import remove_segments
 from gameday.environment.waiting import until_ready
 from gameday.errors import EnvironmentRefused, NotHealed
 from gameday.model.clock import SECOND
@@ -166,6 +167,7 @@ class ProcessService:
         if self._process is not None:
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(_DEATH_LIMIT_S)
+        remove_segments(self._home)
         shutil.rmtree(self._home, ignore_errors=True)
         return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
 

@@ -19,6 +19,7 @@ from gameday.environment.marks import (
     marked_folders,
     marked_processes,
 )
+from gameday.environment.shared_memory import remove_segments, segments_in
 
 if TYPE_CHECKING:
     import docker
@@ -45,6 +46,7 @@ def reap(run: str, *, in_docker: bool) -> tuple[str, ...]:
                 with ThreadPoolExecutor(len(things)) as pool:
                     removed += [name for name in pool.map(_remove, things) if name]
     for folder in folders_of(run):
+        removed += [f"shared memory {number}" for number in remove_segments(folder)]
         shutil.rmtree(folder, ignore_errors=True)
         if not folder.exists():
             removed.append(f"folder {folder}")
@@ -57,7 +59,10 @@ def leftovers_of(run: str, *, in_docker: bool) -> tuple[str, ...]:
     if in_docker:
         with _engine() as engine:
             left += [name for name, _ in _in_engine(engine, run)]
-    return (*left, *(f"folder {folder}" for folder in folders_of(run)))
+    for folder in folders_of(run):
+        left += [f"shared memory {number}" for number in segments_in(folder)]
+        left.append(f"folder {folder}")
+    return tuple(left)
 
 
 def owners(*, in_docker: bool) -> dict[str, str]:

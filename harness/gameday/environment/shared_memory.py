@@ -1,0 +1,57 @@
+"""The System V shared memory that a killed PostgreSQL leaves, found by its data folder.
+
+A server says by a segment of 56 bytes that its data are taken. It goes when the server ends in
+order or starts again with the same data; after a SIGKILL and the end of the data nobody would ever
+remove it. Its number stands in the server's lock file, so it is known for as long as the folder is.
+"""
+
+import ctypes
+from collections.abc import Iterator
+from pathlib import Path
+
+__all__ = ["remove_segments", "segments_in"]
+
+_LOCK_FILE = "postmaster.pid"
+_SEGMENTS = Path("/proc/sysvipc/shm")
+_PID_LINE, _SEGMENT_LINE = 0, 6
+_IPC_RMID = 0
+
+
+def segments_in(folder: Path) -> tuple[int, ...]:
+    """Return the segments of the servers whose data are in `folder` or in a service's folder there.
+
+    One counts only if the system still has it from the very process that the lock file names.
+    """
+    files = [*folder.glob(f"data/{_LOCK_FILE}"), *folder.glob(f"*/data/{_LOCK_FILE}")]
+    told = {segment for file in files for segment in _told_by(file)}
+    return tuple(sorted(number for number, _ in told & set(_existing()))) if told else ()
+
+
+def remove_segments(folder: Path) -> tuple[int, ...]:
+    """Remove these segments, and return those that are gone; of a living server, once it ends."""
+    found = segments_in(folder)
+    for number in found:
+        ctypes.CDLL(None).shmctl(number, _IPC_RMID, None)
+    left = segments_in(folder)
+    return tuple(number for number in found if number not in left)
+
+
+def _told_by(file: Path) -> Iterator[tuple[int, int]]:
+    """Yield the number and the creator of a lock file's segment; it may be torn or gone by now."""
+    try:
+        lines = file.read_text(errors="replace").splitlines()
+        # The server that makes the data, which serves nobody, has a minus before its number.
+        yield int(lines[_SEGMENT_LINE].split()[1]), abs(int(lines[_PID_LINE]))
+    except (OSError, ValueError, IndexError):
+        return
+
+
+def _existing() -> Iterator[tuple[int, int]]:
+    """Yield the number and the creator of every segment, where the system tells."""
+    try:
+        rows = [line.split() for line in _SEGMENTS.read_text(encoding="ascii").splitlines()]
+    except OSError:
+        return
+    number, creator = rows[0].index("shmid"), rows[0].index("cpid")
+    for row in rows[1:]:
+        yield int(row[number]), int(row[creator])
