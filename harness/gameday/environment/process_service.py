@@ -15,7 +15,7 @@ from gameday.environment import process_tree
 from gameday.environment.protocol import Checkpoint, Endpoint, Inmate, Motion, Ran, Vitals
 from gameday.environment.services import ServiceKind
 from gameday.environment.services.account import as_account
-from gameday.environment.services.protocol import Markable, Prepared, Private
+from gameday.environment.services.protocol import Attended, Markable, Prepared, Private
 from gameday.environment.shared_memory import remove_segments
 from gameday.environment.waiting import until_ready
 from gameday.errors import EnvironmentRefused, NotHealed
@@ -77,6 +77,11 @@ class ProcessService:
             self.spec, host=_LOOPBACK, port=self.direct.port, home=str(self._home)
         )
         return {**os.environ, **own, **self._env, **self.spec.env}
+
+    def _beside(self) -> Mapping[str, str]:
+        if not isinstance(self._kind, Attended):
+            return {}
+        return self._kind.beside(port=self.direct.port, home=self._home)
 
     def _prepare(self) -> str | None:
         """Make what the kind wants before a start; return the user to run it as."""
@@ -203,7 +208,7 @@ class ProcessService:
                 text=True,
                 errors="replace",
                 cwd=self._home,
-                env=self._variables(),
+                env={**self._variables(), **self._beside()},
                 timeout=limit_ns / SECOND,
                 check=False,
                 **as_account(account),

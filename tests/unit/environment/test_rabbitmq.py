@@ -10,7 +10,7 @@ import pytest
 
 from gameday.environment.protocol import Endpoint, NotReadyError
 from gameday.environment.services import KINDS, rabbitmq
-from gameday.environment.services.protocol import Private
+from gameday.environment.services.protocol import Attended, Prepared, Private
 from gameday.environment.waiting import free_ports
 from gameday.model.scenario import ServiceSpec
 
@@ -68,6 +68,13 @@ def test_a_server_without_erlang_lacks_erlang(tmp_path: Path) -> None:
     assert KIND.missing(SPEC) is None
 
 
+def command(port: int, home: Path) -> list[str]:
+    home.mkdir(exist_ok=True)
+    assert isinstance(KIND, Prepared)
+    KIND.prepare(SPEC, home=home)
+    return KIND.process_command(SPEC, port=port, home=home)
+
+
 def settings(command: list[str]) -> dict[str, str]:
     words = command[1 : command.index("/bin/sh")]
     return dict(word.split("=", 1) for word in words)
@@ -77,7 +84,7 @@ def test_a_node_keeps_all_it_writes_in_its_home_and_reads_nothing_of_the_hosts(
     tmp_path: Path,
 ) -> None:
     installed(tmp_path / "path")
-    own = settings(KIND.process_command(SPEC, port=7, home=tmp_path / "home"))
+    own = settings(command(7, tmp_path / "home"))
     paths = {key: value for key, value in own.items() if value.startswith("/")}
     assert all(Path(value).is_relative_to(tmp_path / "home") for value in paths.values())
     assert {"HOME", "RABBITMQ_CONFIG_FILES", "RABBITMQ_CONF_ENV_FILE"} < set(paths)
@@ -86,13 +93,11 @@ def test_a_node_keeps_all_it_writes_in_its_home_and_reads_nothing_of_the_hosts(
 
 def test_the_nodes_name_is_that_of_every_start_and_no_other_nodes(tmp_path: Path) -> None:
     installed(tmp_path / "path")
-    one, again, other = (
-        settings(KIND.process_command(SPEC, port=port, home=tmp_path)) for port in (7, 7, 8)
-    )
+    one, again, other = (settings(command(port, tmp_path)) for port in (7, 7, 8))
     assert one["RABBITMQ_NODENAME"] == again["RABBITMQ_NODENAME"] != other["RABBITMQ_NODENAME"]
     ports = [s[key] for s in (one, other) for key in ("ERL_EPMD_PORT", "RABBITMQ_DIST_PORT")]
     assert len(set(ports)) == 4
-    highest = settings(KIND.process_command(SPEC, port=65535, home=tmp_path))
+    highest = settings(command(65535, tmp_path))
     assert int(highest["RABBITMQ_DIST_PORT"]) < 65536, "the server's default is 20000 more"
 
 
@@ -100,8 +105,17 @@ def test_options_are_parameters_of_the_application_in_both_commands(tmp_path: Pa
     server = installed(tmp_path / "path")
     wanted = ["-rabbit", "vm_memory_high_watermark", "0.3"]
     assert KIND.container_command(SPEC) == ["rabbitmq-server", *wanted]
-    command = KIND.process_command(SPEC, port=7, home=tmp_path)
-    assert command[command.index(str(server)) :][-3:] == wanted
+    words = command(7, tmp_path)
+    assert words[words.index(str(server)) :][-3:] == wanted
+
+
+def test_a_program_beside_the_node_finds_it_and_is_that_of_its_release(tmp_path: Path) -> None:
+    server = installed(tmp_path / "path")
+    own = settings(command(7, tmp_path))
+    assert isinstance(KIND, Attended)
+    beside = KIND.beside(port=7, home=tmp_path)
+    assert {key: beside[key] for key in own} == own
+    assert beside["PATH"].split(":")[0] == str(server.parent)
 
 
 def test_the_login_is_the_targets_or_what_the_server_is_told() -> None:

@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 from gameday.environment.protocol import Endpoint
 from gameday.model.scenario import ServiceSpec
 
-__all__ = ["Following", "Markable", "Prepared", "Private", "ServiceKind"]
+__all__ = ["Attended", "Following", "Markable", "Prepared", "Private", "ServiceKind"]
 
 
 class ServiceKind(Protocol):
@@ -70,6 +70,18 @@ class Prepared(Protocol):
         """Make what a start needs in the data folder; called before every start, kept by all.
 
         Raises EnvironmentRefused with the words of what failed.
+        """
+        ...
+
+
+@runtime_checkable
+class Attended(Protocol):
+    """A kind that comes with programs which find its server by environment variables."""
+
+    def beside(self, *, port: int, home: Path) -> Mapping[str, str]:
+        """Return the variables by which such a program finds the server as it was started last.
+
+        In a container they go without saying.
         """
         ...
 

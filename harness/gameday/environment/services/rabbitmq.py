@@ -1,5 +1,6 @@
 """RabbitMQ: official image, or a server on PATH."""
 
+import os
 import shutil
 import signal
 import socket
@@ -7,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gameday.environment.abilities.rabbitmq import rabbitmq_login
 from gameday.environment.protocol import Endpoint, NotReadyError
 from gameday.environment.services.account import account, may_run
 from gameday.environment.waiting import free_ports
@@ -20,10 +22,11 @@ __all__ = ["RabbitMQ", "find_rabbitmq_server", "rabbitmq_login"]
 _PACKAGED = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 """The script itself, which Debian's of the same name on PATH calls as another user."""
 _ACCOUNTS = ("rabbitmq", "nobody")
-_LOGIN = {"RABBITMQ_DEFAULT_USER": "gameday", "RABBITMQ_DEFAULT_PASS": "gameday"}
+_PORTS = "ports"
 _QUEUE = "gameday-ready"
 _ANSWER_LIMIT_S = 1.0
 _PROTOCOL_HEADER = b"AMQP\x00\x00\x09\x01"
+_ON_LOOPBACK = ("-kernel", "inet_dist_use_interface", "{127,0,0,1}")
 
 # Node names are kept by an epmd. Left alone, the node starts one that outlives it; this one ends
 # with the node, or at least stays in its session. The shell becomes the script, and that the node,
@@ -43,12 +46,6 @@ def find_rabbitmq_server() -> Path | None:
         if script is not None and _becomes_the_node(script.resolve()):
             return script
     return None
-
-
-def rabbitmq_login(spec: ServiceSpec) -> tuple[str, str]:
-    """Return user and password: what the target says, in the official image's words, or ours."""
-    said = {**_LOGIN, **spec.env}
-    return said["RABBITMQ_DEFAULT_USER"], said["RABBITMQ_DEFAULT_PASS"]
 
 
 class RabbitMQ:
@@ -89,22 +86,38 @@ class RabbitMQ:
         return account(_ACCOUNTS)
 
     def prepare(self, spec: ServiceSpec, *, home: Path) -> None:
-        """Nothing: the node makes its folders at its first start."""
+        """Choose the two ports that are for the node alone; they may be others at every start."""
+        (home / _PORTS).write_text(" ".join(map(str, free_ports(2))))
 
     def process_command(self, spec: ServiceSpec, *, port: int, home: Path) -> list[str]:
         server = find_rabbitmq_server()
         assert server is not None, "missing() is asked first"
         own = [f"{key}={value}" for key, value in _own_settings(port, home).items()]
-        loopback = ["-kernel", "inet_dist_use_interface", "{127,0,0,1}"]
         # These two are what the script itself adds where it stays in front of the node.
         quiet = ["-noinput", "+B", "i"]
-        node = [str(server), *quiet, *loopback, *_parameters(spec)]
+        node = [str(server), *quiet, *_ON_LOOPBACK, *_parameters(spec)]
         return ["/usr/bin/env", *own, "/bin/sh", "-c", _START, "rabbitmq", *node]
 
     def environment(
         self, spec: ServiceSpec, *, host: str, port: int, home: str
     ) -> Mapping[str, str]:
-        return _LOGIN
+        user, password = rabbitmq_login(spec)
+        return {"RABBITMQ_DEFAULT_USER": user, "RABBITMQ_DEFAULT_PASS": password}
+
+    def beside(self, *, port: int, home: Path) -> Mapping[str, str]:
+        """Return the node's own settings, and before all others the programs of its release.
+
+        Debian's on PATH change the user, the home folder and with it the node's cookie.
+        """
+        server = find_rabbitmq_server()
+        assert server is not None, "missing() is asked first"
+        return {
+            **_own_settings(port, home),
+            "PATH": os.pathsep.join(
+                (str(server.resolve().parent), os.environ.get("PATH", os.defpath))
+            ),
+            "RABBITMQ_CTL_ERL_ARGS": " ".join(_ON_LOOPBACK),
+        }
 
     def check(self, endpoint: Endpoint) -> str:
         return self.check_as(ServiceSpec(name=self.name, kind=self.name), endpoint)
@@ -176,20 +189,19 @@ def _parameters_of(spec: ServiceSpec, endpoint: Endpoint) -> "pika.ConnectionPar
 def _own_settings(port: int, home: Path) -> Mapping[str, str]:
     """Return what keeps a node apart from the host's own and from those of other runs.
 
-    The node's name has to be that of every start, for the data belong to it. The two ports are
-    for the node alone, and may be others at every start.
+    The node's name has to be that of every start, for the data belong to it.
     """
-    distribution, epmd = free_ports(2)
+    distribution, epmd = (home / _PORTS).read_text().split()
     setpriv = shutil.which("setpriv")
     return {
         "HOME": str(home),  # where Erlang keeps its cookie
         "GAMEDAY_EPMD": f"{setpriv} --pdeathsig KILL epmd" if setpriv else "epmd",
-        "ERL_EPMD_PORT": str(epmd),
+        "ERL_EPMD_PORT": epmd,
         "ERL_EPMD_ADDRESS": "127.0.0.1",
         "RABBITMQ_NODENAME": f"gameday-{port}@localhost",
         "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
         "RABBITMQ_NODE_PORT": str(port),
-        "RABBITMQ_DIST_PORT": str(distribution),
+        "RABBITMQ_DIST_PORT": distribution,
         "RABBITMQ_MNESIA_BASE": str(home / "data"),
         "RABBITMQ_LOG_BASE": str(home / "log"),
         "RABBITMQ_LOGS": "-",
