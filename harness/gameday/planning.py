@@ -27,6 +27,7 @@ from gameday.loading import (
     schema,
     sweep,
 )
+from gameday.model.aim import services_of
 from gameday.model.clock import SECOND
 from gameday.model.plan import Plan, PlannedFault, PlannedStream
 from gameday.model.scenario import (
@@ -304,9 +305,9 @@ def _streams(experiment: Experiment) -> tuple[PlannedStream, ...]:
         deadline_ns=load.deadline_ns,
     )
     hit = scenario.faults[0].fault.target
-    service = hit.rpartition(" -> ")[2]
     kinds = {spec.name: spec.kind for spec in experiment.target.services}
-    if kinds[service] != Redis.name:
+    service = next((name for name in services_of(hit) if kinds[name] == Redis.name), None)
+    if service is None:
         return (publish,)
     front = hit if "->" in hit else str(Edge(client=CLIENT, service=service))
     probes = (

@@ -6,6 +6,7 @@ import httpx
 
 from gameday.environment.protocol import Endpoint, Environment
 from gameday.errors import EnvironmentRefused
+from gameday.model.aim import breaks
 from gameday.model.history import Connections
 from gameday.model.plan import PlannedStream
 from gameday.model.scenario import CLIENT, Edge, Target
@@ -46,7 +47,7 @@ class Reach:
         lost: dict[str, int] = {}
         restored: dict[str, int] = {}
         for edge in self._target.edges:
-            if edge.client == CLIENT or not {str(edge), edge.service}.intersection(hit):
+            if edge.client == CLIENT or not any(breaks(target, edge) for target in hit):
                 continue
             try:
                 status = read_status(self.url(edge.client))

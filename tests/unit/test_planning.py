@@ -9,6 +9,7 @@ import pytest
 from gameday.environment.mechanisms import Mechanism
 from gameday.environment.protocol import Provision
 from gameday.errors import EnvironmentRefused
+from gameday.faults.network import Partition
 from gameday.faults.protocol import Demands
 from gameday.model.clock import SECOND
 from gameday.model.scenario import Hits
@@ -49,6 +50,17 @@ def test_a_parameter_moves_the_steps_that_use_it(options: Options) -> None:
 
 def test_both_paths_to_what_is_hit_are_probed(experiment: Experiment, options: Options) -> None:
     edges = {stream.name: stream.edge for stream in make_plan(experiment, options).streams}
+    assert edges["probe-front"] == "client -> redis"
+    assert edges["probe-direct"] == "redis"
+
+
+def test_of_several_services_the_first_that_can_be_probed_is(
+    experiment: Experiment, options: Options
+) -> None:
+    (step,) = experiment.scenario.faults
+    split = replace(step, fault=Partition(target="relay | listener, redis"))
+    changed = replace(experiment, scenario=replace(experiment.scenario, faults=(split,)))
+    edges = {stream.name: stream.edge for stream in make_plan(changed, options).streams}
     assert edges["probe-front"] == "client -> redis"
     assert edges["probe-direct"] == "redis"
 

@@ -22,6 +22,8 @@ from testcontainers.core.config import testcontainers_config
 from testcontainers.core.container import DockerContainer
 from testcontainers.core.network import Network
 
+from gameday.environment.abilities.packets import Datagrams
+from gameday.environment.container_network import ContainerNetwork, chain_of, send_datagrams
 from gameday.environment.container_service import ContainerService, refusing
 from gameday.environment.edge_protocol import Conversing
 from gameday.environment.edge_proxy import ControlledEdge, reaches
@@ -41,7 +43,7 @@ from gameday.environment.services.app import app_image
 from gameday.environment.waiting import READY_LIMIT_NS, busy_ports, free_ports
 from gameday.errors import NotHealed
 from gameday.model.clock import SECOND
-from gameday.model.scenario import Edge, ServiceSpec
+from gameday.model.scenario import CLIENT, Edge, ServiceSpec
 from gameday.resources import bundled
 
 __all__ = ["ContainerEnvironment", "ContainerService", "engine_problem"]
@@ -141,6 +143,10 @@ class ContainerEnvironment:
     def front(self, edge: Edge) -> Endpoint:
         return self._fronts[edge]
 
+    @property
+    def edges(self) -> tuple[Edge, ...]:
+        return self._given.target.edges
+
     def edge(self, edge: Edge) -> ControlledEdge:
         """Return the proxy of an edge, at the container's own address where this host reaches it.
 
@@ -163,6 +169,21 @@ class ContainerEnvironment:
             forwarded=inside is None,
             resets_open=self._own_proxy,
         )
+
+    def network(self, service: str) -> ContainerNetwork:
+        """Return the network of a service, which its companion holds."""
+        return ContainerNetwork(self._companions[service].container, service, self._given.run)
+
+    def inner_front(self, edge: Edge) -> Endpoint:
+        address = self.network(edge.service).address
+        return Endpoint(host=address, port=self._inner_front(edge))
+
+    def new_chain(self) -> str:
+        return chain_of(self._given.run)
+
+    def send(self, datagrams: Datagrams) -> int:
+        sender = None if datagrams.sender == CLIENT else self.network(datagrams.sender)
+        return send_datagrams(datagrams, sender, self.network(datagrams.receiver))
 
     def stop(self) -> None:
         problems: list[str] = []

@@ -173,4 +173,9 @@ class EdgeProxy(Protocol):
 class EdgeProxied(Protocol):
     """An environment that gives access to the proxy of each edge."""
 
+    @property
+    def edges(self) -> tuple[Edge, ...]:
+        """Every connection that the target declares."""
+        ...
+
     def edge(self, edge: Edge) -> EdgeProxy: ...

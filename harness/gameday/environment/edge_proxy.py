@@ -142,6 +142,13 @@ class ControlledEdge:
     def remove(self, name: str) -> None:
         self._control.remove_toxic(self._name, name)
 
+    def dropped_bytes(self, name: str) -> int | None:
+        counters = self._control.counters()
+        if counters is None:
+            return None
+        toxic = counters[self._name].toxics.get(name)
+        return 0 if toxic is None else toxic.bytes_dropped
+
     def open(self, route: Route, limit_ns: int) -> Line:
         return SocketLine(self.front if route is Route.FRONT else self.direct, limit_ns)
 

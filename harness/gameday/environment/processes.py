@@ -91,6 +91,10 @@ class ProcessEnvironment:
         assert self._edges is not None, "start() comes first"
         return self._edges.front(edge)
 
+    @property
+    def edges(self) -> tuple[Edge, ...]:
+        return self._given.target.edges
+
     def edge(self, edge: Edge) -> ControlledEdge:
         """Return the proxy of an edge, for faults and what is measured through them."""
         assert self._proxy is not None, "start() comes first"

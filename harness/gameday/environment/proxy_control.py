@@ -8,7 +8,7 @@ that is set is read back and compared.
 import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Literal, TypeVar
 from urllib.parse import quote
 
@@ -58,6 +58,13 @@ class ProxyState:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ToxicCounters:
+    """What one toxic did so far."""
+
+    bytes_dropped: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Counters:
     """What went through one proxy so far."""
 
@@ -66,6 +73,7 @@ class Counters:
     bytes_upstream: int
     bytes_downstream: int
     refused_upstream: int
+    toxics: Mapping[str, ToxicCounters] = field(default_factory=dict)
 
 
 _T = TypeVar("_T")

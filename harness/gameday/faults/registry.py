@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from gameday.environment.mechanisms import Mechanism
+from gameday.environment.mechanisms.packets import PACKET_FILTER
 from gameday.faults.crash_loop import CrashLoop
 from gameday.faults.kill import Kill
 from gameday.faults.kill_inside import KillInside
@@ -12,6 +13,7 @@ from gameday.faults.network import (
     ByteLimit,
     Flap,
     Latency,
+    Partition,
     Refuse,
     Reset,
     Slice,
@@ -42,11 +44,12 @@ _ALL: tuple[type[Fault], ...] = (
     ByteLimit,
     SlowClose,
     Flap,
+    Partition,
 )
 
 FAULTS: Mapping[str, type[Fault]] = {fault.verb: fault for fault in _ALL}
 
-MECHANISMS: tuple[Mechanism, ...] = ()
+MECHANISMS: tuple[Mechanism, ...] = (PACKET_FILTER,)
 """What faults need of a host beyond its services, for `gameday doctor`."""
 
 

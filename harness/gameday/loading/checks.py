@@ -8,10 +8,13 @@ from typing import cast
 from gameday.loading.forms import Item, Names, build
 from gameday.loading.source import Source, Where, one_of, quoted
 from gameday.loading.words import complain_of_unit
+from gameday.model.aim import groups_of
 from gameday.model.scenario import (
+    CLIENT,
     Expectation,
     FaultSpec,
     FaultStep,
+    Hits,
     Sabotage,
     Safety,
     Sla,
@@ -28,6 +31,11 @@ __all__ = ["Checks", "SabotageItem"]
 
 _EDGE = re.compile(r"\s*->\s*")
 _STEP = tuple(entry.name for entry in fields(FaultStep) if entry.name != "fault")
+_AIMS: Mapping[Hits, str] = {
+    "edge": "a connection",
+    "service": "a service",
+    "services": "services",
+}
 _SERVICES_OF_A_WORKLOAD = ("to", "ledger")
 _WATCHED = ("recovery", "recovery_after_heal", "outage")
 """The findings that are measured for as long as `timeline.recovery` says."""
@@ -84,7 +92,8 @@ class Checks:
         values = item.values
         hit = values.get("target")
         if isinstance(hit, str) and self._aimed(where, item.word, hit, target):
-            hit = self._hit(where, hit, target)
+            several = self._vocabulary.faults[item.word].hits == "services"
+            hit = (self._several if several else self._hit)(where, hit, target)
             self._of_kind(where, item.word, hit, target)
             values["target"] = hit
         step = {name: values.pop(name) for name in _STEP}
@@ -108,12 +117,12 @@ class Checks:
     def _aimed(self, where: Where, verb: str, hit: str, target: Target | None) -> bool:
         """Tell whether what is hit is of the kind that the fault can hit; complain if it is not."""
         wants = self._vocabulary.faults[verb].hits
-        if wants == ("edge" if "->" in hit else "service"):
+        if (wants == "edge") is ("->" in hit):
             return True
         if target is not None:
             edges, names = [str(e) for e in target.edges], [s.name for s in target.services]
-            wanted, known = ("connection", edges) if wants == "edge" else ("service", names)
-            text = f"{verb} hits a {wanted}, which {quoted(hit)} is not"
+            wanted, known = _AIMS[wants], edges if wants == "edge" else names
+            text = f"{verb} hits {wanted}, which {quoted(hit)} is not"
             self._source.complain(where, text + one_of(hit.split("->")[-1].strip(), known))
         return False
 
@@ -131,6 +140,18 @@ class Checks:
                 meant = turned if turned in edges else edge
                 self._source.complain(where, text + one_of(meant, edges))
         return edge
+
+    def _several(self, where: Where, hit: str, target: Target | None) -> str:
+        """Return several services, spelled out: one alone is meant against all others."""
+        groups = groups_of(hit)
+        names = ["others"] if target is None else [spec.name for spec in target.services]
+        for name in (name for group in groups for name in group):
+            if target is not None and name not in (*names, CLIENT):
+                text = f"{quoted(name)} is not a service of target {target.name!r}"
+                self._source.complain(where, text + one_of(name, (*names, CLIENT)))
+        if len(groups) == len(groups[0]) == 1:
+            groups = (groups[0], tuple(name for name in names if name not in groups[0]))
+        return " | ".join(", ".join(group) for group in groups)
 
     def _of_kind(self, where: Where, verb: str, hit: str, target: Target | None) -> None:
         """Complain of a service that is not of a kind which the fault knows how to hit."""

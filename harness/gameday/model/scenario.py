@@ -34,8 +34,8 @@ __all__ = [
 CLIENT = "client"
 """What the harness itself is called as the near end of an edge."""
 
-Hits = Literal["service", "edge"]
-"""What a fault is aimed at: a service, or a connection "a -> b"."""
+Hits = Literal["service", "edge", "services"]
+"""What a fault is aimed at: a service, a connection "a -> b", or several services "a | b, c"."""
 
 
 class FaultSpec(Protocol):
@@ -46,7 +46,7 @@ class FaultSpec(Protocol):
 
     @property
     def target(self) -> str:
-        """The service, or the edge "a -> b", that the fault hits."""
+        """The service, the edge "a -> b" or the services "a | b, c" that the fault hits."""
         ...
 
 

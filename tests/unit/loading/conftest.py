@@ -61,6 +61,13 @@ class Latency:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    verb: ClassVar[str] = "part"
+    hits: ClassVar[Hits] = "services"
+    target: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Promote:
     verb: ClassVar[str] = "promote"
     hits: ClassVar[Hits] = "service"
@@ -88,7 +95,7 @@ def good() -> str:
 @pytest.fixture
 def vocabulary() -> Vocabulary:
     return Vocabulary(
-        faults={"kill": Kill, "latency": Latency, "promote": Promote},
+        faults={"kill": Kill, "latency": Latency, "part": Part, "promote": Promote},
         kinds={"promote": frozenset({"app"})},
         workloads={"publish": Publish},
         services=frozenset({"redis", "app"}),

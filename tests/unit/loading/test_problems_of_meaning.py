@@ -21,22 +21,22 @@ ONE_PROBLEM = {
     "an unknown fault": (
         "- kill: redis",
         "- kil: redis",
-        "12:5: faults[0].kil: unknown fault; valid: kill, latency, promote; nearest: 'kill'",
+        "12:5: faults[0].kil: unknown fault; valid: kill, latency, part, promote; nearest: 'kill'",
     ),
     "a fault that is not first in its item": (
         "  - kill: redis\n    at: 1s\n",
         "  - at: 1s\n    kil: redis\n",
-        "13:5: faults[0].kil: unknown fault; valid: kill, latency, promote; nearest: 'kill'",
+        "13:5: faults[0].kil: unknown fault; valid: kill, latency, part, promote; nearest: 'kill'",
     ),
     "an item without any word": (
         "  - kill: redis\n    at: 1s\n",
         "  - at: 1s\n",
-        "12:5: faults[0]: names no fault; valid: kill, latency, promote",
+        "12:5: faults[0]: names no fault; valid: kill, latency, part, promote",
     ),
     "a key that fills in for the word": (
         "- kill: redis",
         "- wordless: redis",
-        "12:5: faults[0].wordless: unknown fault; valid: kill, latency, promote",
+        "12:5: faults[0].wordless: unknown fault; valid: kill, latency, part, promote",
     ),
     "two faults in an item": (
         "    at: 1s",
@@ -102,6 +102,22 @@ ONE_PROBLEM = {
         (
             "15:14: faults[1].promote: promote hits a service of kind app, and redis is redis; "
             "valid: relay, listener"
+        ),
+    ),
+    "a side with a service that the target has not": (
+        "    for: ${outage}\n",
+        "    for: ${outage}\n  - part: redis | relay, listner\n    for: 1s\n",
+        (
+            "15:11: faults[1].part: 'listner' is not a service of target 'signals'; "
+            "valid: redis, relay, listener, client; nearest: 'listener'"
+        ),
+    ),
+    "a connection where services are parted": (
+        "    for: ${outage}\n",
+        "    for: ${outage}\n  - part: relay -> redis\n    for: 1s\n",
+        (
+            "15:11: faults[1].part: part hits services, which 'relay -> redis' is not; "
+            "valid: redis, relay, listener; nearest: 'redis'"
         ),
     ),
     "an edge that the target has not": (

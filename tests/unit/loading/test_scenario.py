@@ -4,6 +4,7 @@ from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Protocol
 
+import pytest
 from pydantic import TypeAdapter
 
 from gameday.errors import ScenarioError
@@ -63,6 +64,23 @@ def test_the_parameters_of_a_fault_stand_beside_its_verb(load: Load, good: str) 
         200 * MILLISECOND,
         3,
     )
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("redis", "redis | relay, listener"),
+        ("relay|redis,client", "relay | redis, client"),
+        ("listener, redis, relay", "listener, redis, relay"),
+    ],
+)
+def test_one_service_is_parted_from_all_others(
+    load: Load, good: str, written: str, read: str
+) -> None:
+    (fault,) = load(
+        good.replace("  - kill: redis", f'  - part: "{written}"').replace("[kill]", "[part]")
+    ).faults
+    assert fault.fault.target == read
 
 
 def test_parts_with_defaults_may_be_left_out(load: Load, good: str) -> None:

@@ -1,9 +1,10 @@
-"""Network faults on one edge, through the edge's own proxy."""
+"""Network faults: on one edge through its own proxy, or between services."""
 
 from gameday.faults.network.bandwidth import Bandwidth
 from gameday.faults.network.blackhole import Blackhole
 from gameday.faults.network.latency import Latency
 from gameday.faults.network.limit import ByteLimit
+from gameday.faults.network.partition import Partition
 from gameday.faults.network.refusal import Flap, Refuse
 from gameday.faults.network.reset import Reset
 from gameday.faults.network.slicing import Slice
@@ -15,6 +16,7 @@ __all__ = [
     "ByteLimit",
     "Flap",
     "Latency",
+    "Partition",
     "Refuse",
     "Reset",
     "Slice",

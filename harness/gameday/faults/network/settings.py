@@ -65,14 +65,15 @@ class Toxics:
         self._cut_open = cut_open
         # Chosen before the first call: one that was never answered may have added its toxic.
         number = next(_numbers)
-        self._names = {stream: f"{kind}_{stream}_{number}" for stream in streams}
+        self.names: Mapping[Stream, str] = {s: f"{kind}_{s}_{number}" for s in streams}
+        """What the toxic of each direction is called."""
 
     @property
     def undo_text(self) -> str:
-        return f"remove the toxics {', '.join(self._names.values())}"
+        return f"remove the toxics {', '.join(self.names.values())}"
 
     def put(self) -> None:
-        for stream, name in self._names.items():
+        for stream, name in self.names.items():
             self._edge.add(name, self._kind, stream, self._attributes)
         if self._cut_open:
             self._edge.disable()
@@ -81,7 +82,7 @@ class Toxics:
     def lift(self) -> None:
         if self._cut_open:
             self._edge.enable()
-        for name in self._names.values():
+        for name in self.names.values():
             try:
                 self._edge.remove(name)
             except EnvironmentRefused:
@@ -95,7 +96,7 @@ class Toxics:
                     self._edge.enable()
 
     def left(self, state: EdgeState) -> tuple[str, ...]:
-        return tuple(name for name in self._names.values() if name in state.toxics)
+        return tuple(name for name in self.names.values() if name in state.toxics)
 
 
 class Closed:

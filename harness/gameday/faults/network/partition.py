@@ -1,0 +1,239 @@
+"""Partition: services that do not reach each other, and reach all others."""
+
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import ClassVar
+
+from gameday.environment.abilities.packets import Networked
+from gameday.environment.edge_protocol import Conversing, EdgeProxied, Line, Route, Seen
+from gameday.environment.mechanisms.packets import PACKET_FILTER
+from gameday.environment.protocol import Checkpoint, Environment, Provision
+from gameday.errors import EnvironmentRefused
+from gameday.faults.network.barriers import Barrier, DroppedPackets, Pair, SilentEdges
+from gameday.faults.network.grouping import Direction, Shape, cut_pairs
+from gameday.faults.protocol import Demands, Injection, Proof
+from gameday.model.aim import groups_of
+from gameday.model.clock import MILLISECOND, SECOND
+from gameday.model.event import Scalar
+from gameday.model.result import Window
+from gameday.model.scenario import Edge, Hits
+
+__all__ = ["Partition"]
+
+_ATTEMPTS = 3
+_SILENCE_NS = 300 * MILLISECOND
+_ANSWER_LIMIT_NS = 2 * SECOND
+_NORMAL_LIMIT_NS = 5 * SECOND
+_PAUSE_S = 0.02
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Partition:
+    """Services on two sides hear nothing of each other; nobody is told, connections just hang.
+
+    `redis` alone is cut off from all other services, `redis | relay, listener` names the sides,
+    `a, b, c, d` leaves them to the `shape`. The harness's `client` is on no side unless it is
+    named. Mechanism: in docker every packet between two services is dropped as it arrives, in
+    the network of the one that it is for; in process the proxies of the edges between the sides
+    swallow what comes. Proof: who reaches whom is as planned, pair by pair, and connections
+    from before are silent, while every service that is cut off answers directly. Undo: the rules
+    or toxics are gone, and everybody reaches everybody.
+    """
+
+    verb: ClassVar[str] = "partition"
+    hits: ClassVar[Hits] = "services"
+    target: str
+    """One service, the sides `a | b, c`, or a list that the shape divides."""
+    shape: Shape = "groups"
+    """How a list is divided: halves (the first half, the smaller one, against the rest), ring
+    (each reaches its two neighbours only), bridge (two halves that reach only the one in the
+    middle), isolated (nobody reaches anybody)."""
+    direction: Direction = "both"
+    """Of two sides: what comes to the first (in), what comes from it (out), or both."""
+
+    def __post_init__(self) -> None:
+        self.pairs()
+
+    def pairs(self) -> frozenset[Pair]:
+        """Return who does not hear whom."""
+        return cut_pairs(self.target, self.shape, self.direction)
+
+    def demands(self, runtime: str) -> Demands:
+        if runtime == "docker":
+            return Demands(mechanisms=(PACKET_FILTER,))
+        # One way cannot be told from both without a proxy that counts.
+        return Demands(provision=Provision(own_proxy=self.direction != "both"))
+
+    def on(self, environment: Environment) -> Injection:
+        if not isinstance(environment, EdgeProxied):
+            raise EnvironmentRefused(f"{self.verb}: {environment.runtime} has no proxies")
+        return _Partitioning(self, environment, environment)
+
+
+class _Partitioning:
+    """One partition: who reaches whom is measured before it counts and after it is undone."""
+
+    def __init__(self, fault: Partition, environment: Environment, edges: EdgeProxied) -> None:
+        self._fault = fault
+        self._pairs = fault.pairs()
+        members = {name for group in groups_of(fault.target) for name in group}
+        self._edges = edges
+        self._talks: dict[Edge, Conversing] = {}
+        for edge in edges.edges:
+            talk = edges.edge(edge).talk
+            if talk is not None and members.issuperset((edge.client, edge.service)):
+                self._talks[edge] = talk
+        self._barrier: Barrier
+        if isinstance(environment, Networked):
+            self._barrier = DroppedPackets(environment, self._pairs, members)
+        else:
+            self._barrier = SilentEdges(edges, self._pairs)
+            if not any(_parted(edge, self._pairs) for edge in self._talks):
+                raise EnvironmentRefused(
+                    f"partition of {fault.target}: in {environment.runtime} services are kept "
+                    "apart on their connections, and between these sides is none to measure"
+                )
+        self._witnesses: dict[Edge, Line] = {}
+        self._trouble: EnvironmentRefused | None = None
+
+    @property
+    def undo_text(self) -> str:
+        return self._barrier.undo_text
+
+    @property
+    def asked(self) -> Mapping[str, Scalar]:
+        fault = self._fault
+        return {
+            "shape": fault.shape,
+            "direction": fault.direction,
+            "pairs_cut": len(self._pairs),
+        }
+
+    def inject(self) -> Window:
+        for edge, talk in self._talks.items():
+            if not _parted(edge, self._pairs):
+                continue
+            line = self._barrier.open(edge, _ANSWER_LIMIT_NS)
+            self._witnesses[edge] = line
+            if line.ask(talk.greeting, _ANSWER_LIMIT_NS).seen is not Seen.ANSWERED:
+                line.close()
+                del self._witnesses[edge]
+        called_ns = time.monotonic_ns()
+        self._barrier.put()
+        return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
+
+    def prove(self, checkpoint: Checkpoint) -> Proof:
+        attempt = 0
+        while True:
+            attempt += 1
+            checkpoint()
+            proof = self._look()
+            if proof.proven or attempt == _ATTEMPTS:
+                break
+        return Proof(proven=proof.proven, measured={**proof.measured, "attempts": attempt})
+
+    def undo(self) -> Window:
+        called_ns = time.monotonic_ns()
+        try:
+            self._barrier.lift()
+        except EnvironmentRefused as error:
+            # Whether that left anything is for the re-reading to say.
+            self._trouble = error
+        else:
+            self._trouble = None
+        return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
+
+    def prove_undone(self, checkpoint: Checkpoint) -> Proof:
+        """Nothing of it is in any network or proxy, and everybody reaches everybody."""
+        measured: dict[str, Scalar] = {}
+        if self._trouble is not None:
+            measured["undo_error"] = str(self._trouble)
+        give_up_ns = time.monotonic_ns() + _NORMAL_LIMIT_NS
+        try:
+            left = self._barrier.left()
+            while True:
+                wrong = self._differences(frozenset(), self._barrier.reach())
+                if not wrong or time.monotonic_ns() > give_up_ns:
+                    break
+                time.sleep(_PAUSE_S)
+        except EnvironmentRefused as error:
+            return Proof(proven=False, measured={**measured, "error": str(error)})
+        finally:
+            for line in self._witnesses.values():
+                line.close()
+        measured |= {"left": ", ".join(left) or "none", "out_of_reach": ", ".join(wrong) or "none"}
+        return Proof(proven=not left and not wrong, measured=measured)
+
+    def _look(self) -> Proof:
+        """Measure who reaches whom, the connections from before, and the services directly."""
+        reach = self._barrier.reach()
+        wrong = self._differences(self._pairs, reach)
+        silent = [
+            line.ask(self._talks[edge].greeting, _SILENCE_NS).seen is Seen.SILENT
+            for edge, line in self._witnesses.items()
+        ]
+        cut = [edge for edge in self._talks if _parted(edge, self._pairs)]
+        directly = [self._greets_directly(edge) for edge in cut]
+        dropped, counts = self._barrier.counted()
+        return Proof(
+            proven=not wrong and all(silent) and all(directly) and dropped,
+            measured={
+                "not_as_planned": ", ".join(wrong) or "none",
+                **_reached(reach),
+                "connections_cut": len(cut),
+                "connections_left": len(self._talks) - len(cut),
+                "open_connections_silent": sum(silent),
+                "open_connections": len(silent),
+                "direct": "answered" if all(directly) else "silent",
+                "silence_ns": _SILENCE_NS,
+                **counts,
+            },
+        )
+
+    def _differences(self, cut: frozenset[Pair], reach: Mapping[Pair, bool | None]) -> list[str]:
+        """Return each pair and each connection that does what `cut` does not say."""
+        wrong = [
+            f"{sender} to {receiver}"
+            for (sender, receiver), reached in reach.items()
+            if reached is not ((sender, receiver) not in cut)
+        ]
+        if not self._talks:
+            return wrong
+
+        def greet(edge: Edge) -> Seen:
+            limit_ns = _SILENCE_NS if _parted(edge, cut) else _ANSWER_LIMIT_NS
+            return self._ask(self._barrier.open(edge, limit_ns), edge, limit_ns)
+
+        with ThreadPoolExecutor(len(self._talks)) as pool:
+            heard = dict(zip(self._talks, pool.map(greet, self._talks), strict=True))
+        for edge, seen in heard.items():
+            if seen is not (Seen.SILENT if _parted(edge, cut) else Seen.ANSWERED):
+                wrong.append(f"{edge} is {seen.value}")
+        return wrong
+
+    def _greets_directly(self, edge: Edge) -> bool:
+        line = self._edges.edge(edge).open(Route.DIRECT, _ANSWER_LIMIT_NS)
+        return self._ask(line, edge, _ANSWER_LIMIT_NS) is Seen.ANSWERED
+
+    def _ask(self, line: Line, edge: Edge, limit_ns: int) -> Seen:
+        try:
+            if line.opened is not Seen.ANSWERED:
+                return line.opened
+            return line.ask(self._talks[edge].greeting, limit_ns).seen
+        finally:
+            line.close()
+
+
+def _parted(edge: Edge, cut: frozenset[Pair]) -> bool:
+    """Tell whether an edge has its ends on two sides: one way is enough to silence it."""
+    return (edge.client, edge.service) in cut or (edge.service, edge.client) in cut
+
+
+def _reached(reach: Mapping[Pair, bool | None]) -> Mapping[str, Scalar]:
+    """Return how many pairs were measured each way, where packets can be sent."""
+    if not reach:
+        return {}
+    heard = list(reach.values())
+    return {"pairs_silent": heard.count(False), "pairs_heard": heard.count(True)}

@@ -1,0 +1,31 @@
+"""What a fault is aimed at, as its target is written: "a", "a -> b" or "a | b, c"."""
+
+from gameday.model.scenario import CLIENT, Edge
+
+__all__ = ["breaks", "groups_of", "services_of"]
+
+
+def groups_of(target: str) -> tuple[tuple[str, ...], ...]:
+    """Return the names of several services: "|" parts groups, "," the names of one."""
+    return tuple(tuple(name.strip() for name in group.split(",")) for group in target.split("|"))
+
+
+def services_of(target: str) -> tuple[str, ...]:
+    """Return the services that are hit; of a connection, the one that answers."""
+    if "->" in target:
+        return (target.rpartition(" -> ")[2],)
+    return tuple(name for group in groups_of(target) for name in group if name != CLIENT)
+
+
+def breaks(target: str, edge: Edge) -> bool:
+    """Tell whether a fault with that target could break the connections of an edge."""
+    if "->" in target:
+        return target == str(edge)
+    groups = groups_of(target)
+    of = {name: number for number, group in enumerate(groups) for name in group}
+    if len(of) == 1:
+        return edge.service in of
+    if edge.client not in of or edge.service not in of:
+        return False
+    # Names without a bar form groups by a shape: which, its fault alone knows.
+    return len(groups) == 1 or of[edge.client] != of[edge.service]

@@ -1,0 +1,96 @@
+"""Partitions and lost packets: who reaches whom is as planned, and as before afterwards."""
+
+import subprocess
+from collections.abc import Callable
+
+import pytest
+
+from gameday.environment.abilities.packets import Networked
+from gameday.environment.edge_protocol import EdgeProxied
+from gameday.environment.protocol import Environment
+from gameday.errors import EnvironmentRefused
+from gameday.faults.network import Partition
+from gameday.faults.protocol import Fault, Proof
+from gameday.model.scenario import CLIENT
+from gameday.testing.dud import Dud
+
+pytestmark = [pytest.mark.live, pytest.mark.alone]
+
+Through = Callable[[Fault], tuple[Proof, Proof]]
+
+PARTITIONS: list[Partition] = [
+    Partition(target="redis | relay, listener"),
+    Partition(target="relay | redis, listener", direction="in"),
+    Partition(target="redis | relay", direction="out"),
+    Partition(target="listener, redis, relay", shape="bridge"),
+    Partition(target="listener, relay, redis", shape="bridge"),
+    Partition(target="redis, relay, listener", shape="isolated"),
+    Partition(target="redis, relay, listener, client", shape="ring"),
+    Partition(target="client | redis, relay"),
+    Partition(target="client | redis", direction="in"),
+]
+
+
+def name(fault: Partition) -> str:
+    return f"{fault.target}-{fault.shape}-{fault.direction}".replace(" ", "")
+
+
+def connected(fault: Partition, environment: Environment) -> bool:
+    """Whether a connection of the target leads from one side to another."""
+    assert isinstance(environment, EdgeProxied)
+    return any(
+        {(e.client, e.service), (e.service, e.client)} & fault.pairs() for e in environment.edges
+    )
+
+
+@pytest.mark.parametrize("fault", PARTITIONS, ids=name)
+def test_who_reaches_whom_is_as_planned_and_all_reach_all_again(
+    environment: Environment, through: Through, fault: Partition
+) -> None:
+    if not isinstance(environment, Networked) and not connected(fault, environment):
+        with pytest.raises(EnvironmentRefused, match="none to measure"):
+            fault.on(environment)
+        return
+    effect, undone = through(fault)
+    measured = effect.measured
+    assert measured["open_connections_silent"] == measured["connections_cut"]
+    services = {name for pair in fault.pairs() for name in pair} - {CLIENT}
+    if isinstance(environment, Networked) and len(services) > 1:
+        assert measured["pairs_silent"] == sum(CLIENT not in pair for pair in fault.pairs())
+    assert undone.measured["left"] == undone.measured["out_of_reach"] == "none"
+
+
+@pytest.mark.parametrize("fault", PARTITIONS, ids=name)
+def test_what_parts_nobody_is_not_proven(environment: Environment, fault: Partition) -> None:
+    if not isinstance(environment, Networked) and not connected(fault, environment):
+        return
+    injection = Dud(fault=fault).on(environment)
+    try:
+        injection.inject()
+        assert not injection.prove(lambda: None).proven
+    finally:
+        injection.undo()
+        undone = injection.prove_undone(lambda: None)
+    assert undone.proven, undone.measured
+
+
+def test_what_is_dropped_is_no_rule_of_the_host_and_has_the_name_of_the_run(
+    environment: Environment,
+) -> None:
+    if not isinstance(environment, Networked):
+        return
+    before = saved_rules()
+    injection = PARTITIONS[0].on(environment)
+    run = environment.new_chain().split("-")[1]
+    try:
+        injection.inject()
+        assert f"chains gameday-{run}-" in injection.undo_text
+        assert saved_rules() == before
+    finally:
+        injection.undo()
+    assert injection.prove_undone(lambda: None).proven
+
+
+def saved_rules() -> list[str]:
+    saved = subprocess.run(["iptables-save"], capture_output=True, text=True, check=True).stdout
+    return [line for line in saved.splitlines() if line.startswith("-A")]

@@ -1,0 +1,188 @@
+"""Partitions: proven when who reaches whom is as planned, undone when all reach all again."""
+
+from pathlib import Path
+
+import pytest
+
+from gameday.errors import EnvironmentRefused
+from gameday.faults.network import Partition, partition
+from gameday.faults.protocol import Injection, Proof
+from gameday.model.scenario import Edge, ServiceSpec, Target
+from gameday.testing.clocks import ManualClock
+from gameday.testing.dud import Dud
+from gameday.testing.edges import EdgedEnvironment
+from gameday.testing.environments import MemoryEnvironment
+from gameday.testing.networks import NetworkedEnvironment
+
+SIDES = Partition(target="db | app, web")
+ONE_WAY = Partition(target="db | app", direction="in")
+ALL = (
+    SIDES,
+    ONE_WAY,
+    Partition(target="db | app", direction="out"),
+    Partition(target="db, app, web", shape="isolated"),
+)
+every = pytest.mark.parametrize("fault", ALL, ids=lambda f: f"{f.target}-{f.shape}-{f.direction}")
+Environments = EdgedEnvironment | NetworkedEnvironment
+
+
+@pytest.fixture(autouse=True)
+def _no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(partition, "_NORMAL_LIMIT_NS", 0)
+    monkeypatch.setattr(partition, "_ATTEMPTS", 1)
+
+
+@pytest.fixture(params=[EdgedEnvironment, NetworkedEnvironment])
+def environment(request: pytest.FixtureRequest) -> Environments:
+    """One where services are parted on their edges, and one where it is done by packets."""
+    made: type[Environments] = request.param
+    return made(target=target(), clock=ManualClock())
+
+
+@pytest.fixture
+def networked() -> NetworkedEnvironment:
+    return NetworkedEnvironment(target=target(), clock=ManualClock())
+
+
+@pytest.fixture
+def edged() -> EdgedEnvironment:
+    return EdgedEnvironment(target=target(), clock=ManualClock())
+
+
+def target() -> Target:
+    db = ServiceSpec(name="db", kind="redis")
+    app = ServiceSpec(name="app", kind="app", program="p", needs=("db",))
+    web = ServiceSpec(name="web", kind="app", program="p", needs=("db", "app"))
+    return Target(name="t", title="T", path=Path(), services=(db, app, web))
+
+
+def put(fault: Partition | Dud, environment: Environments) -> tuple[Injection, Proof]:
+    made = fault.on(environment)
+    made.inject()
+    return made, made.prove(lambda: None)
+
+
+def healed(made: Injection) -> Proof:
+    made.undo()
+    return made.prove_undone(lambda: None)
+
+
+@every
+def test_a_partition_is_proven_and_undone(environment: Environments, fault: Partition) -> None:
+    made, effect = put(fault, environment)
+    assert effect.proven, effect.measured
+    undone = healed(made)
+    assert undone.proven, undone.measured
+    assert all(environment.edge(edge).quiet for edge in environment.edges)
+
+
+@every
+def test_a_dud_parts_nobody_and_leaves_nothing(environment: Environments, fault: Partition) -> None:
+    made, effect = put(Dud(fault=fault), environment)
+    assert not effect.proven, effect.measured
+    assert healed(made).proven
+
+
+@every
+def test_undoing_twice_is_harmless(environment: Environments, fault: Partition) -> None:
+    made, _ = put(fault, environment)
+    made.undo()
+    assert healed(made).proven
+
+
+def test_rules_that_drop_nothing_are_not_proven(networked: NetworkedEnvironment) -> None:
+    networked.works = False
+    assert not put(SIDES, networked)[1].proven
+
+
+def test_what_the_kernel_does_not_count_is_not_proven(networked: NetworkedEnvironment) -> None:
+    networked.counts = False
+    assert not put(SIDES, networked)[1].proven
+
+
+def test_a_cut_beyond_the_plan_is_not_proven(networked: NetworkedEnvironment) -> None:
+    put(Partition(target="app | web"), networked)
+    assert "app to web" in str(put(SIDES, networked)[1].measured["not_as_planned"])
+
+
+def test_both_ways_do_not_pass_for_one(networked: NetworkedEnvironment) -> None:
+    put(Partition(target="db | app"), networked)
+    proof = put(ONE_WAY, networked)[1]
+    assert not proof.proven
+    assert proof.measured["not_as_planned"] == "db to app"
+
+
+@pytest.mark.parametrize("target", ["client | db", "db | client, web"])
+def test_the_harness_is_on_a_side_only_where_it_is_named(
+    edged: EdgedEnvironment, target: str
+) -> None:
+    made, effect = put(Partition(target=target), edged)
+    assert effect.proven, effect.measured
+    assert not edged.edge(Edge(client="client", service="db")).quiet
+    assert edged.edge(Edge(client="client", service="app")).quiet
+    assert healed(made).proven
+
+
+def test_toxics_that_swallow_nothing_are_not_proven(edged: EdgedEnvironment) -> None:
+    edged.edge(Edge(client="app", service="db")).works = False
+    assert not put(SIDES, edged)[1].proven
+
+
+def test_a_dead_service_is_no_partition(environment: Environments) -> None:
+    environment.edge(Edge(client="app", service="db")).serves = False
+    assert not put(SIDES, environment)[1].proven
+
+
+def test_an_injection_that_fails_half_way_is_undone(networked: NetworkedEnvironment) -> None:
+    networked.refuses = "web"
+    made = SIDES.on(networked)
+    with pytest.raises(EnvironmentRefused):
+        made.inject()
+    assert not networked.network("db").passes(
+        peer=networked.network("app").address, own_port=1, peer_port=1, count=1
+    )
+    assert healed(made).proven
+
+
+@pytest.mark.parametrize("defect", ["lifts", "readable"])
+def test_rules_that_stay_or_cannot_be_read_are_not_undone(
+    networked: NetworkedEnvironment, defect: str
+) -> None:
+    made, _ = put(SIDES, networked)
+    setattr(networked, defect, False)
+    assert not healed(made).proven
+
+
+def test_a_cut_that_outlives_its_rules_is_not_undone(networked: NetworkedEnvironment) -> None:
+    made, _ = put(SIDES, networked)
+    networked.lingers = True
+    assert not healed(made).proven
+
+
+def test_toxics_that_stay_are_not_undone(edged: EdgedEnvironment) -> None:
+    made, _ = put(SIDES, edged)
+    edged.edge(Edge(client="app", service="db")).removes = False
+    assert not healed(made).proven
+
+
+def test_sides_without_a_connection_are_refused_where_only_connections_can_be_cut(
+    edged: EdgedEnvironment,
+) -> None:
+    edged.edge(Edge(client="web", service="app")).talk = None
+    with pytest.raises(EnvironmentRefused, match=r"between these sides is none to measure"):
+        Partition(target="app | web").on(edged)
+
+
+def test_services_without_proxies_are_refused(environment: Environments) -> None:
+    bare = MemoryEnvironment(target=target(), clock=ManualClock())
+    with pytest.raises(EnvironmentRefused, match="has no proxies"):
+        SIDES.on(bare)
+
+
+def test_one_way_in_process_needs_a_proxy_that_counts() -> None:
+    assert ONE_WAY.demands("process").provision.own_proxy
+    assert not SIDES.demands("process").provision.own_proxy
+    assert not ONE_WAY.demands("docker").provision.own_proxy
+    assert [m.name for m in SIDES.demands("docker").mechanisms] == [
+        "packet filter in containers' networks"
+    ]
