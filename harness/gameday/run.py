@@ -3,7 +3,7 @@
 import os
 import platform
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +13,7 @@ import httpx
 import numpy as np
 
 from gameday.analysis import Analysis, analyse, failed_guards
+from gameday.bypass import BypassDetector
 from gameday.chronicle import Chronicle
 from gameday.environment.janitor import Janitor
 from gameday.environment.marks import marked
@@ -35,7 +36,7 @@ from gameday.reach import Reach
 from gameday.watching import StopConditionMet, Watch
 from gameday.workload.hiccup import HiccupMeter
 from gameday.workload.ledger import Ledger, save_record
-from gameday.workload.load import LoadDriver
+from gameday.workload.load import LoadDriver, StreamPlan
 from gameday.workload.publish import Publish
 from gameday.workload.reader import read_history
 
@@ -85,6 +86,8 @@ class Conductor:
             self._janitor,
         )
         self._driver: LoadDriver | None = None
+        hit = frozenset(step.fault.target for step in self._scenario.faults)
+        self._detector = BypassDetector(environment, experiment.target, hit)
         self._hiccups = HiccupMeter(folder, folder / "logs" / "hiccups.log")
         self._ledger: Ledger | None = None
         self._watch: Watch | None = None
@@ -139,8 +142,10 @@ class Conductor:
         self._heal_abandoned()
         self._environment.start(self._service_up, self._interrupts.checkpoint)
         log = self._folder / "logs" / "driver.log"
-        streams = [self._reach.stream(planned) for planned in self._plan.streams]
-        self._driver = LoadDriver(streams, self._folder, self._run, self._plan.longest_ns, log)
+        self._streams = tuple(self._reach.stream(planned) for planned in self._plan.streams)
+        self._driver = LoadDriver(
+            self._streams, self._folder, self._run, self._plan.longest_ns, log
+        )
         self._driver.start()
         self._hiccups.start()
         self._ledger = Ledger(self._reach.url(self._workload.ledger), self._run)
@@ -170,6 +175,7 @@ class Conductor:
                 break
             self._chronicle.note(f"not steady yet: {self._unsteady}")
             end_ns += SECOND
+        self._detector.look_at_connections()
         return self._unsteady is None
 
     def _break(self) -> bool:
@@ -222,6 +228,7 @@ class Conductor:
             self._connections = self._reach.connections(self._injector.targets)
         except EnvironmentRefused as error:
             self._chronicle.note(str(error))
+        self._detector.read_counters()
 
     def _analyse(self) -> Analysis | None:
         """Step 8: pure functions from what was seen to findings; None without a whole history."""
@@ -256,6 +263,7 @@ class Conductor:
             guards=guards,
             unsteady=self._unsteady,
             stopped=self._stopped,
+            bypass=self._detector.sentences(self._history, self._passages(), self._run),
             problems=(*self._problems, *(f"left behind: {left}" for left in self._clean)),
         )
         self._chronicle.close()
@@ -341,6 +349,10 @@ class Conductor:
             self._driver.poll()
             self._chronicle.tell(Progress, **self._watch.look(self._clock.now_ns()))
             self._next_look_ns = self._clock.now_ns() + _TICK_NS
+
+    def _passages(self) -> Mapping[str, StreamPlan]:
+        """Return each stream of the load by the edge that it goes through."""
+        return {stream.edge: self._reach.stream(stream) for stream in self._plan.streams}
 
     def _service_up(self, name: str, took_ns: int, evidence: str) -> None:
         self._chronicle.tell(ServiceUp, service=name, took_ns=took_ns, evidence=evidence)

@@ -25,6 +25,7 @@ from gameday.environment.protocol import (
 )
 from gameday.environment.services import ServiceKind
 from gameday.environment.services.protocol import Markable, Private
+from gameday.environment.sockets import Peer, peers_in_network_of
 from gameday.environment.waiting import READY_LIMIT_NS, until_ready
 from gameday.errors import EnvironmentRefused
 from gameday.model.clock import SECOND
@@ -205,6 +206,14 @@ class ContainerService:
         called_ns = time.monotonic_ns()
         process_tree.send(found, number)
         return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
+
+    def peers(self) -> list[Peer] | None:
+        """Return the far end of each open connection in its network; None: it is not on this host.
+
+        Those of its companion are among them.
+        """
+        pid = self.vitals().pid
+        return peers_in_network_of(pid) if self._is_ours(pid) else None
 
     def run_inside(self, command: Sequence[str], limit_ns: int) -> Ran:
         """Run it by the engine; `timeout`, which every usual image has, bounds it there."""

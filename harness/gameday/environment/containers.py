@@ -23,6 +23,7 @@ from testcontainers.core.container import DockerContainer
 from testcontainers.core.network import Network
 
 from gameday.environment.abilities.packets import Datagrams
+from gameday.environment.abilities.traffic import Paths, Traffic
 from gameday.environment.container_network import ContainerNetwork, chain_of, send_datagrams
 from gameday.environment.container_service import ContainerService, refusing
 from gameday.environment.edge_protocol import Conversing
@@ -40,6 +41,7 @@ from gameday.environment.proxy_image import proxy_context, proxy_image
 from gameday.environment.reaping import leftovers_of, reap
 from gameday.environment.services import KINDS
 from gameday.environment.services.app import app_image
+from gameday.environment.sockets import Peer
 from gameday.environment.waiting import READY_LIMIT_NS, busy_ports, free_ports
 from gameday.errors import NotHealed
 from gameday.model.clock import SECOND
@@ -185,6 +187,28 @@ class ContainerEnvironment:
         sender = None if datagrams.sender == CLIENT else self.network(datagrams.sender)
         return send_datagrams(datagrams, sender, self.network(datagrams.receiver))
 
+    def traffic(self) -> Mapping[Edge, Traffic]:
+        by_name: dict[str, tuple[int, int]] = {}
+        for companion in self._companions.values():
+            by_name |= companion.control.traffic()
+        return {
+            edge: Traffic(upstream_bytes=up, downstream_bytes=down)
+            for edge in self._given.target.edges
+            for up, down in [by_name.get(proxy_name(edge), (0, 0))]
+        }
+
+    def paths(self, edge: Edge) -> Paths | None:
+        service = self._services[edge.service]
+        inside = self._inside(self._companions[edge.service].container)
+        peers = self._services[edge.client].peers()
+        if inside is None or peers is None:
+            return None
+        kind = KINDS[service.spec.kind]
+        return Paths(
+            through=peers.count(Peer(inside, self._inner_front(edge))),
+            around=peers.count(Peer(inside, kind.port)),
+        )
+
     def stop(self) -> None:
         problems: list[str] = []
         started = {name: service.container for name, service in self._services.items()}
@@ -297,7 +321,7 @@ class ContainerEnvironment:
         made = self._labelled(
             kind.image(spec), spec.name, network_mode=f"container:{companion.container.id}"
         )
-        made.with_envs(**env, **spec.env)
+        made.with_envs(**{**env, **spec.env})
         made.with_command(kind.container_command(spec))
         service = ContainerService(spec, kind, self._run(made), companion.direct)
         self._services[spec.name] = service
@@ -327,7 +351,8 @@ class ContainerEnvironment:
 
     def _proxy_command(self) -> list[str]:
         command = ["--host=0.0.0.0", f"--port={_PROXY_API}"]
-        return [*command, f"--seed={self._given.seed}"] if self._own_proxy else command
+        more = f"--seed={self._given.seed}" if self._own_proxy else "-proxy-metrics"
+        return [*command, more]
 
     def _inner_front(self, edge: Edge) -> int:
         return _FIRST_FRONT + self._given.target.edges.index(edge)

@@ -17,6 +17,7 @@ from gameday.environment.services import ServiceKind
 from gameday.environment.services.account import as_account
 from gameday.environment.services.protocol import Attended, Markable, Prepared, Private
 from gameday.environment.shared_memory import remove_segments
+from gameday.environment.sockets import Peer, peers_of
 from gameday.environment.waiting import until_ready
 from gameday.errors import EnvironmentRefused, NotHealed
 from gameday.model.clock import SECOND
@@ -248,6 +249,10 @@ class ProcessService:
         if alive:
             pids = ", ".join(str(process.pid) for process in alive)
             raise NotHealed(f"{self.spec.name}: processes {pids} do not end by SIGKILL")
+
+    def peers(self) -> list[Peer]:
+        """Return the far end of each connection that a process of the service has open."""
+        return peers_of(self._tree())
 
     def _tree(self) -> list[psutil.Process]:
         return [] if self._main is None else process_tree.of_main(self._main)

@@ -2,9 +2,11 @@
 
 import subprocess
 import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from gameday.environment.abilities.traffic import Paths, Traffic
 from gameday.environment.edge_protocol import Conversing
 from gameday.environment.edge_proxy import ControlledEdge
 from gameday.environment.edges import Edges, proxy_name
@@ -107,6 +109,22 @@ class ProcessEnvironment:
             direct=service.direct,
             talk=kind if isinstance(kind, Conversing) else None,
             resets_open=self._given.proxy == "own",
+        )
+
+    def traffic(self) -> Mapping[Edge, Traffic]:
+        assert self._proxy is not None, "start() comes first"
+        counted = self._proxy.control.traffic()
+        return {
+            edge: Traffic(upstream_bytes=up, downstream_bytes=down)
+            for edge in self._given.target.edges
+            for up, down in [counted.get(proxy_name(edge), (0, 0))]
+        }
+
+    def paths(self, edge: Edge) -> Paths | None:
+        peers = [peer.port for peer in self._services[edge.client].peers()]
+        return Paths(
+            through=peers.count(self.front(edge).port),
+            around=peers.count(self._services[edge.service].direct.port),
         )
 
     def stop(self) -> None:

@@ -110,7 +110,17 @@ def start_toxiproxy_server(path: Path, log: Path) -> ToxiproxyServer:
     for last in (False,) * (_PORT_TRIES - 1) + (True,):
         # It cannot choose a port and say which: another process may be quicker with ours.
         (port,) = free_ports(1)
-        command = ["/bin/sh", "-c", _SUPERVISED, str(path), "-host", _LOOPBACK, "-port", str(port)]
+        command = [
+            "/bin/sh",
+            "-c",
+            _SUPERVISED,
+            str(path),
+            "-host",
+            _LOOPBACK,
+            "-port",
+            str(port),
+            "-proxy-metrics",
+        ]
         process = _start(command, log)
         control = ProxyControl(_LOOPBACK, port)
         if _answers(process, control):

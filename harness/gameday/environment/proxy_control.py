@@ -6,6 +6,7 @@ that is set is read back and compared.
 """
 
 import json
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -29,6 +30,12 @@ Stream = Literal["upstream", "downstream"]
 """The direction of a toxic: upstream is from the client to the service."""
 
 _CALL_LIMIT_S = 5.0
+_RECEIVED = re.compile(
+    r"^toxiproxy_proxy_received_bytes_total\{"
+    r'direction="(?P<direction>\w+)",.*?proxy="(?P<proxy>[^"]*)".*?\} (?P<bytes>\S+)$',
+    re.MULTILINE,
+)
+"""Toxiproxy's own family of metrics; it sorts the labels."""
 _RETRY_PAUSE_S = 0.01
 _ANY_HOST = ("", "0.0.0.0", "[::]")  # noqa: S104
 # Calls to a server on this host must not go through the proxy that the environment names.
@@ -134,6 +141,24 @@ class ProxyControl:
             return None
         content = response.content
         return self._read("counters", lambda: _COUNTERS.validate_json(content))
+
+    def traffic(self) -> Mapping[str, tuple[int, int]]:
+        """Return the bytes that each proxy has read, upstream and downstream.
+
+        Toxiproxy counts a connection when it is over, so there every proxy is disabled before.
+        """
+        counted = self.counters()
+        if counted is not None:
+            return {n: (c.bytes_upstream, c.bytes_downstream) for n, c in counted.items()}
+        names = tuple(self.proxies())
+        for name in names:
+            self.disable(name)
+        text = self._call("its metrics", lambda: self._get("/metrics")).text
+        read = {
+            (match["proxy"], match["direction"]): round(float(match["bytes"]))
+            for match in _RECEIVED.finditer(text)
+        }
+        return {n: (read.get((n, "upstream"), 0), read.get((n, "downstream"), 0)) for n in names}
 
     def create(self, name: str, listen: str, upstream: str) -> str:
         """Put a proxy at `listen` before `upstream`, and return the address it really has.
