@@ -21,6 +21,7 @@ from gameday.faults.network import (
 )
 from gameday.faults.pause import Pause
 from gameday.faults.protocol import Fault
+from gameday.faults.redis import ClientKill, Failover, MaxMemory, PersistenceOff, ScriptBusy
 from gameday.faults.remove import Remove
 from gameday.faults.restart import Restart
 from gameday.faults.stop import Stop
@@ -45,6 +46,11 @@ _ALL: tuple[type[Fault], ...] = (
     SlowClose,
     Flap,
     Partition,
+    ClientKill,
+    Failover,
+    MaxMemory,
+    ScriptBusy,
+    PersistenceOff,
 )
 
 FAULTS: Mapping[str, type[Fault]] = {fault.verb: fault for fault in _ALL}

@@ -1,5 +1,6 @@
 """Redis, a primary and its replica: what its own commands do to it, and how that is undone."""
 
+import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -7,22 +8,45 @@ from dataclasses import replace
 
 import pytest
 import redis
+from redis.client import PubSub
 
-from gameday.environment.protocol import Endpoint, Environment
+from gameday.environment.protocol import Endpoint, Environment, Killable
 from gameday.faults.kill import Kill
 from gameday.faults.network import Refuse
 from gameday.faults.protocol import Fault, Proof
+from gameday.faults.redis import ClientKill, Failover, MaxMemory, PersistenceOff, ScriptBusy
 from gameday.loading import load_target
-from gameday.model.clock import SECOND
+from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.scenario import Target
 from gameday.planning import vocabulary
 from gameday.resources import bundled
+from gameday.testing.dud import Dud
 
 pytestmark = [pytest.mark.live, pytest.mark.alone]
 
 Through = Callable[[Fault], tuple[Proof, Proof]]
 
 PRIMARY, REPLICA = "redis", "redis-replica"
+FAULTS: list[Fault] = [
+    ClientKill(target=PRIMARY),
+    ClientKill(target=REPLICA, clients="pubsub"),
+    ClientKill(target=PRIMARY, clients="replica"),
+    ClientKill(target=PRIMARY, interval_ns=300 * MILLISECOND),
+    ClientKill(target=PRIMARY, clients="replica", interval_ns=300 * MILLISECOND),
+    Failover(target=PRIMARY, to=REPLICA),
+    MaxMemory(target=PRIMARY, of_used=0.9),
+    MaxMemory(target=PRIMARY, limit_bytes=500_000, policy="allkeys-lru"),
+    MaxMemory(target=PRIMARY, of_used=0.5, policy="volatile-ttl"),
+    ScriptBusy(target=PRIMARY),
+    ScriptBusy(target=REPLICA, busy_after_ns=SECOND),
+    PersistenceOff(target=PRIMARY),
+]
+
+
+def name(fault: Fault) -> str:
+    words = (fault.verb, fault.target, getattr(fault, "clients", ""), getattr(fault, "policy", ""))
+    again = "again" if getattr(fault, "interval_ns", 0) else ""
+    return "-".join(word for word in (*words, again) if word)
 
 
 @pytest.fixture(scope="module")
@@ -84,3 +108,106 @@ def test_a_killed_replica_comes_back_as_a_replica_in_sync(
     assert str(undone.measured["direct_write"]).startswith("in sync at offset")
     with talk(environment.service(REPLICA).direct) as below:
         assert below.info("replication")["role"] == "slave"
+
+
+@pytest.fixture
+def bystanders(environment: Environment) -> Iterator[None]:
+    """Clients of somebody else, of either type, on both servers; and a few keys."""
+    with talk(environment.service(PRIMARY).direct) as above:
+        above.mset({f"kept:{number}": "x" * 100 for number in range(1000)})
+        with talk(environment.service(REPLICA).direct) as below:
+            subscriptions = [PubSub(above.connection_pool), PubSub(below.connection_pool)]
+            for subscription in subscriptions:
+                subscription.subscribe("news")
+            above.ping()
+            below.ping()
+            yield
+            for subscription in subscriptions:
+                subscription.close()
+
+
+@pytest.mark.usefixtures("bystanders")
+@pytest.mark.parametrize("fault", FAULTS, ids=name)
+def test_a_redis_fault_bites_as_asked_and_is_undone(through: Through, fault: Fault) -> None:
+    through(fault)
+
+
+@pytest.mark.usefixtures("bystanders")
+@pytest.mark.parametrize("fault", FAULTS, ids=name)
+def test_what_does_nothing_to_redis_is_not_proven(environment: Environment, fault: Fault) -> None:
+    injection = Dud(fault=fault).on(environment)
+    try:
+        injection.inject()
+        assert not injection.prove(lambda: None).proven
+    finally:
+        injection.undo()
+        undone = injection.prove_undone(lambda: None)
+    assert undone.proven, undone.measured
+
+
+def test_a_failover_is_undone_though_the_new_primary_died_in_between(
+    environment: Environment,
+) -> None:
+    primary, replica = environment.service(PRIMARY), environment.service(REPLICA)
+    assert isinstance(replica, Killable)
+    injection = Failover(target=PRIMARY, to=REPLICA).on(environment)
+    try:
+        injection.inject()
+        assert injection.prove(lambda: None).proven
+        replica.kill(signal.SIGKILL)
+        assert comes(lambda: not replica.vitals().alive)
+        replica.start_again()
+    finally:
+        injection.undo()
+        undone = injection.prove_undone(lambda: None)
+    assert undone.proven, undone.measured
+    assert undone.measured["forced"] is True
+    assert primary.check()
+    assert replica.check()
+
+
+def test_a_busy_script_ends_by_itself_if_nobody_is_left_to_kill_it(
+    environment: Environment,
+) -> None:
+    injection = ScriptBusy(target=PRIMARY, at_most_ns=SECOND).on(environment)
+    began_ns = time.monotonic_ns()
+    injection.inject()
+    try:
+        assert injection.prove(lambda: None).proven
+        with talk(environment.service(PRIMARY).direct) as client:
+            assert comes(lambda: answers(client), 3 * SECOND)
+        assert time.monotonic_ns() - began_ns > 900 * MILLISECOND
+    finally:
+        injection.undo()
+        undone = injection.prove_undone(lambda: None)
+    assert undone.proven, undone.measured
+    assert undone.measured["ended_by"] == "itself, or its server's end"
+
+
+def answers(client: redis.Redis) -> bool:
+    try:
+        return bool(client.ping())
+    except redis.RedisError:
+        return False
+
+
+def test_what_is_written_without_persistence_does_not_survive_a_kill(
+    environment: Environment,
+) -> None:
+    primary = environment.service(PRIMARY)
+    assert isinstance(primary, Killable)
+    with talk(primary.direct) as client:
+        injection = PersistenceOff(target=PRIMARY).on(environment)
+        client.set("before", "kept")
+        try:
+            injection.inject()
+            client.set("during", "forgotten")
+            primary.kill(signal.SIGKILL)
+            assert comes(lambda: not primary.vitals().alive)
+            primary.start_again()
+            primary.wait_until_ready(10 * SECOND, lambda: None)
+            assert (client.get("before"), client.get("during")) == ("kept", None)
+        finally:
+            injection.undo()
+            undone = injection.prove_undone(lambda: None)
+        assert undone.proven, undone.measured
