@@ -20,6 +20,14 @@ from gameday.faults.network import (
     SlowClose,
 )
 from gameday.faults.pause import Pause
+from gameday.faults.postgres import (
+    AsyncCommit,
+    ConnectionCap,
+    LockTable,
+    Promote,
+    StopReplay,
+    TerminateBackends,
+)
 from gameday.faults.protocol import Fault
 from gameday.faults.redis import ClientKill, Failover, MaxMemory, PersistenceOff, ScriptBusy
 from gameday.faults.remove import Remove
@@ -51,6 +59,12 @@ _ALL: tuple[type[Fault], ...] = (
     MaxMemory,
     ScriptBusy,
     PersistenceOff,
+    TerminateBackends,
+    LockTable,
+    ConnectionCap,
+    Promote,
+    StopReplay,
+    AsyncCommit,
 )
 
 FAULTS: Mapping[str, type[Fault]] = {fault.verb: fault for fault in _ALL}

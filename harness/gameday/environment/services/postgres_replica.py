@@ -22,8 +22,9 @@ _TOOLS = ("pg_basebackup", "pg_receivewal")
 
 # Copies the primary if there are no data yet, then becomes the server. The copy has its version
 # file last, so that one which was cut short is not taken for data. The slot makes the primary keep
-# what a replica that is cut off will want; one that is there from an earlier copy will do. Only
-# loopback is open to replication in the official image, and the edge's proxy is where that is.
+# what a replica that is cut off will want; one of an earlier copy will do, as soon as the primary
+# has noticed that its user is gone, which the further tries are for. Only loopback is open to
+# replication in the official image, and the edge's proxy is where that is.
 _START = """
 set -eu
 primary=$1 name=$2 slot=$3
@@ -38,8 +39,15 @@ if [ ! -s "$PGDATA/PG_VERSION" ]; then
     PGUSER=$POSTGRES_USER PGPASSWORD=$POSTGRES_PASSWORD PGCONNECT_TIMEOUT=10
     export PGHOST PGPORT PGUSER PGPASSWORD PGCONNECT_TIMEOUT
     pg_receivewal --create-slot --if-not-exists --slot="$slot"
-    pg_basebackup --pgdata="$PGDATA/copy" --dbname="application_name=$name" --slot="$slot" \
-      --write-recovery-conf --checkpoint=fast --no-sync
+    tries=5
+    until
+      pg_basebackup --pgdata="$PGDATA/copy" --slot="$slot" --dbname="application_name=$name" \\
+        --write-recovery-conf --checkpoint=fast --no-sync
+    do
+      [ $((tries -= 1)) -gt 0 ]
+      rm -rf "$PGDATA/copy"
+      sleep 1
+    done
     cd "$PGDATA/copy"
     for part in *; do [ "$part" = PG_VERSION ] || mv "$part" ..; done
     mv PG_VERSION ..

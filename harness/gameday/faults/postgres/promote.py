@@ -1,0 +1,126 @@
+"""Promote: a replica becomes a primary of its own."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from gameday.environment.protocol import Checkpoint, Environment, Removable, Service
+from gameday.errors import EnvironmentRefused
+from gameday.faults.ending import answers_again
+from gameday.faults.postgres.server import Server, SqlError, server_of
+from gameday.faults.protocol import Injection, Proof
+from gameday.model.event import Scalar
+from gameday.model.result import Window
+from gameday.model.scenario import Hits
+
+__all__ = ["Promote"]
+
+_PROMOTION_LIMIT_S = 20
+
+_PROMOTE = f"SELECT pg_promote(true, {_PROMOTION_LIMIT_S})"
+_STANDBY = """
+SELECT pg_is_in_recovery(), (SELECT received_tli FROM pg_stat_wal_receiver)
+"""
+_TIMELINE = "SELECT ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::bigint"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Promote:
+    """A replica stops following and takes writes: with its primary alive, there are two of them.
+
+    Mechanism: `pg_promote`. Proven when it is out of recovery, writes its log on the next
+    timeline, and commits a row. Undone as after a real failover: its data are dropped, it copies
+    its primary anew, and streams from it. What was written to it alone is lost.
+    """
+
+    verb: ClassVar[str] = "promote"
+    hits: ClassVar[Hits] = "service"
+    kinds: ClassVar[frozenset[str]] = frozenset({"postgres-replica"})
+    target: str
+    """The replica."""
+
+    def on(self, environment: Environment) -> Injection:
+        service = environment.service(self.target)
+        if not isinstance(service, Removable):
+            raise EnvironmentRefused(
+                f"promote of {self.target}: it could not be made a replica again in "
+                f"{environment.runtime}"
+            )
+        server = server_of(environment, self.target)
+        try:
+            ((standby, timeline),) = server.rows(_STANDBY)
+        except SqlError as error:
+            raise EnvironmentRefused(f"promote of {self.target}: {error}") from error
+        if standby is not True or timeline is None:
+            raise EnvironmentRefused(f"promote of {self.target}: it does not stream from a primary")
+        return _Promoting(service, service, server, int(str(timeline)))
+
+
+class _Promoting:
+    """One promotion, and the copy that undoes it."""
+
+    def __init__(self, service: Service, body: Removable, server: Server, timeline: int) -> None:
+        self._service = service
+        self._body = body
+        self._server = server
+        self._before = timeline
+
+    @property
+    def undo_text(self) -> str:
+        return f"drop the data of {self._service.spec.name} and let it copy its primary anew"
+
+    @property
+    def asked(self) -> Mapping[str, Scalar]:
+        return {"timeline": self._before + 1}
+
+    def inject(self) -> Window:
+        called_ns = time.monotonic_ns()
+        self._server.rows(_PROMOTE, limit_s=_PROMOTION_LIMIT_S + 5)
+        return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
+
+    def prove(self, checkpoint: Checkpoint) -> Proof:
+        """Out of recovery, on the next timeline, and a row is committed."""
+        measured: dict[str, Scalar] = {"timeline_before": self._before}
+        try:
+            standby = self._server.rows(_STANDBY)[0][0] is not False
+            measured["in_recovery"] = standby
+            if standby:
+                return Proof(proven=False, measured=measured)
+            timeline = int(str(self._server.rows(_TIMELINE)[0][0]))
+        except SqlError as error:
+            return Proof(proven=False, measured={**measured, "error": str(error)})
+        answer = answers_again(self._service, checkpoint)
+        return Proof(
+            proven=timeline == self._before + 1 and answer.proven,
+            measured={**measured, "timeline": timeline, **answer.measured},
+        )
+
+    def undo(self) -> Window:
+        """Copy the primary anew, unless it is a standby for certain."""
+        called_ns = time.monotonic_ns()
+        if not self._is_standby():
+            self._body.remove(keep_data=False)
+        self._body.start_again()
+        return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
+
+    def prove_undone(self, checkpoint: Checkpoint) -> Proof:
+        """In recovery, and streaming on the primary's timeline."""
+        answer = answers_again(self._service, checkpoint)
+        measured = dict(answer.measured)
+        try:
+            ((standby, timeline),) = self._server.rows(_STANDBY)
+        except SqlError as error:
+            return Proof(proven=False, measured={**measured, "error": str(error)})
+        measured |= {
+            "in_recovery_after": standby is True,
+            "timeline_after": None if timeline is None else int(str(timeline)),
+        }
+        follows = standby is True and timeline == self._before
+        return Proof(proven=answer.proven and follows, measured=measured)
+
+    def _is_standby(self) -> bool:
+        try:
+            return self._server.rows(_STANDBY)[0][0] is True
+        except SqlError:
+            return False
