@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from gameday.environment.abilities.postgres import PostgresLogin, postgres_login
 from gameday.environment.protocol import Endpoint, Environment
+from gameday.errors import EnvironmentRefused
 
 if TYPE_CHECKING:
     import psycopg
@@ -28,7 +29,7 @@ _ERROR_BYTES = 4096
 Row = tuple[object, ...]
 
 
-class SqlError(Exception):
+class SqlError(EnvironmentRefused):
     """A login or a statement failed, with what the server said or what became of it."""
 
     def __init__(self, text: str, code: str = "") -> None:

@@ -96,7 +96,8 @@ class _Terminating:
             # Of a fault that was never injected, who matches now is still to be gone.
             clients = self._server.rows(_CLIENTS)
             hit = self._matching(clients) if self._hit is None else self._hit
-            gone = until(lambda: not self._living(hit), _END_LIMIT_NS if hit else 0, checkpoint)
+            limit_ns = _END_LIMIT_NS if self._hit else 0
+            gone = until(lambda: not self._living(hit), limit_ns, checkpoint)
             living = self._living(hit)
         except SqlError as error:
             return Proof(proven=False, measured={"error": str(error)})
