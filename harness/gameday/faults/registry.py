@@ -13,6 +13,7 @@ from gameday.faults.network import (
     ByteLimit,
     Flap,
     Latency,
+    PacketLoss,
     Partition,
     Refuse,
     Reset,
@@ -65,6 +66,7 @@ _ALL: tuple[type[Fault], ...] = (
     Promote,
     StopReplay,
     AsyncCommit,
+    PacketLoss,
 )
 
 FAULTS: Mapping[str, type[Fault]] = {fault.verb: fault for fault in _ALL}

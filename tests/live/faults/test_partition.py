@@ -9,7 +9,7 @@ from gameday.environment.abilities.packets import Networked
 from gameday.environment.edge_protocol import EdgeProxied
 from gameday.environment.protocol import Environment
 from gameday.errors import EnvironmentRefused
-from gameday.faults.network import Partition
+from gameday.faults.network import PacketLoss, Partition
 from gameday.faults.protocol import Fault, Proof
 from gameday.model.scenario import CLIENT
 from gameday.testing.dud import Dud
@@ -28,6 +28,13 @@ PARTITIONS: list[Partition] = [
     Partition(target="redis, relay, listener, client", shape="ring"),
     Partition(target="client | redis, relay"),
     Partition(target="client | redis", direction="in"),
+]
+LOSSES: list[PacketLoss] = [
+    PacketLoss(target="relay -> redis", share=0.3),
+    PacketLoss(target="relay -> redis", share=0.01, stream="upstream"),
+    PacketLoss(target="listener -> redis", share=0.05, stream="downstream"),
+    PacketLoss(target="listener -> redis", share=1.0),
+    PacketLoss(target="client -> relay", share=0.6, stream="upstream"),
 ]
 
 
@@ -94,3 +101,33 @@ def test_what_is_dropped_is_no_rule_of_the_host_and_has_the_name_of_the_run(
 def saved_rules() -> list[str]:
     saved = subprocess.run(["iptables-save"], capture_output=True, text=True, check=True).stdout
     return [line for line in saved.splitlines() if line.startswith("-A")]
+
+
+@pytest.mark.parametrize("fault", LOSSES, ids=lambda f: f"{f.target}-{f.share}-{f.stream}")
+def test_the_share_that_was_asked_for_is_lost_and_nothing_afterwards(
+    environment: Environment, through: Through, fault: PacketLoss
+) -> None:
+    if not isinstance(environment, Networked):
+        assert "share this host's loopback" in fault.demands(environment.runtime).impossible
+        with pytest.raises(EnvironmentRefused, match="share this host's loopback"):
+            fault.on(environment)
+        return
+    effect, undone = through(fault)
+    assert effect.measured["late"] is True
+    assert undone.measured["rules_left"] == 0
+
+
+@pytest.mark.parametrize("fault", LOSSES, ids=lambda f: f"{f.target}-{f.share}-{f.stream}")
+def test_where_nothing_is_lost_nothing_is_proven(
+    environment: Environment, fault: PacketLoss
+) -> None:
+    if not isinstance(environment, Networked):
+        return
+    injection = Dud(fault=fault).on(environment)
+    try:
+        injection.inject()
+        assert not injection.prove(lambda: None).proven
+    finally:
+        injection.undo()
+        undone = injection.prove_undone(lambda: None)
+    assert undone.proven, undone.measured

@@ -4,6 +4,7 @@ from gameday.faults.network.bandwidth import Bandwidth
 from gameday.faults.network.blackhole import Blackhole
 from gameday.faults.network.latency import Latency
 from gameday.faults.network.limit import ByteLimit
+from gameday.faults.network.packet_loss import PacketLoss
 from gameday.faults.network.partition import Partition
 from gameday.faults.network.refusal import Flap, Refuse
 from gameday.faults.network.reset import Reset
@@ -16,6 +17,7 @@ __all__ = [
     "ByteLimit",
     "Flap",
     "Latency",
+    "PacketLoss",
     "Partition",
     "Refuse",
     "Reset",

@@ -1,0 +1,251 @@
+"""Packet loss: some packets of an edge vanish, and what they carried is sent again later."""
+
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal
+
+from gameday.environment.abilities.packets import Datagrams, Drop, Network, Networked
+from gameday.environment.edge_protocol import Line, Route, Seen, Stream
+from gameday.environment.mechanisms.packets import PACKET_FILTER
+from gameday.environment.protocol import Checkpoint, Environment
+from gameday.errors import EnvironmentRefused
+from gameday.faults.network.injection import Scene, scene_of
+from gameday.faults.network.settings import streams_of
+from gameday.faults.protocol import Demands, Injection, Proof
+from gameday.model.clock import MILLISECOND, SECOND
+from gameday.model.event import Scalar
+from gameday.model.result import Window
+from gameday.model.scenario import CLIENT, Edge, Hits
+from gameday.model.units import RatioField
+
+__all__ = ["PacketLoss"]
+
+_ATTEMPTS = 3
+_Z = 3.29
+"""A share that is as asked lies beyond so many standard deviations once in a thousand times."""
+_NEAR = 0.2
+"""So many datagrams are sent that those deviations are at most this part of the share."""
+_LEAST_DATAGRAMS = 2_000
+_DATAGRAMS_AFTER = 1_000
+_MISSES = 7.0
+"""So many lost packets are expected among the greetings: e^-7 is less than one in a thousand."""
+_LATE_NS = 150 * MILLISECOND
+"""The kernel waits 200 ms at least before it sends a lost packet again."""
+_ANSWER_LIMIT_NS = 2 * SECOND
+_NORMAL_LIMIT_NS = 5 * SECOND
+_GREETINGS_AFTER = 3
+_PAUSE_S = 0.02
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PacketLoss:
+    """Packets of an edge vanish at random, each by a draw of its own; in docker only.
+
+    Mechanism: the kernel's packet filter drops them as they arrive, in the network of the
+    service (upstream) and of its client (downstream). TCP sends again what was lost, so nobody
+    is told: answers are late, by 200 ms or more. Proof, for each direction: of n datagrams that
+    meet the same rule a share is lost that is as asked within 3.29 standard deviations,
+    3.29 * sqrt(p * (1 - p) / n), so is the share by the kernel's own count of all packets, and
+    a greeting is late by 150 ms. Undo: the rules are gone, 1000 datagrams arrive, and greetings
+    are in time.
+    """
+
+    verb: ClassVar[str] = "packet-loss"
+    hits: ClassVar[Hits] = "edge"
+    target: str
+    """The edge, such as "relay -> redis"."""
+    share: RatioField
+    """Of the packets, 1% to 100%."""
+    stream: Literal["both", "upstream", "downstream"] = "both"
+
+    def __post_init__(self) -> None:
+        if not 0.01 <= self.share <= 1:
+            raise ValueError(f"share: {self.share:.2%} is given; wanted 1% to 100%")
+        if self.target.startswith(f"{CLIENT} ") and self.stream != "upstream":
+            # Dropped where it leaves, the kernel tells the sender, who then need not guess.
+            raise ValueError(
+                "packets to the harness can only be dropped where they leave, which is no loss "
+                "to their sender; write 'stream: upstream'"
+            )
+
+    @property
+    def datagrams(self) -> int:
+        """How many are sent in each direction for the proof."""
+        odds = (1 - self.share) / self.share
+        return max(_LEAST_DATAGRAMS, math.ceil((_Z / _NEAR) ** 2 * odds))
+
+    def within(self, count: int) -> float:
+        """Return how far the share that is lost of `count` packets may be from what was asked."""
+        return _Z * math.sqrt(self.share * (1 - self.share) / count)
+
+    def demands(self, runtime: str) -> Demands:
+        if runtime == "docker":
+            return Demands(mechanisms=(PACKET_FILTER,))
+        return Demands(
+            impossible=f"in {runtime} all services share this host's loopback, where no packet is "
+            "theirs alone; use docker, or latency, bandwidth or blackhole"
+        )
+
+    def on(self, environment: Environment) -> Injection:
+        scene = scene_of(environment, self.target, self.verb)
+        if not isinstance(environment, Networked):
+            raise EnvironmentRefused(f"{self.verb}: {self.demands(environment.runtime).impossible}")
+        client, _, service = self.target.partition(" -> ")
+        return _Losing(self, scene, environment, Edge(client=client, service=service))
+
+
+class _Losing:
+    """One loss of packets: proven by what arrives, by what the kernel counts, and by the clock."""
+
+    def __init__(self, fault: PacketLoss, scene: Scene, environment: Networked, edge: Edge) -> None:
+        self._fault = fault
+        self._scene = scene
+        self._environment = environment
+        self._edge = edge
+        self._front = environment.inner_front(edge)
+        self._service = environment.network(edge.service)
+        self._client = None if edge.client == CLIENT else environment.network(edge.client)
+        # Chosen before the first call: one that was never answered may have done its work.
+        self._chain = environment.new_chain()
+        self._trouble: EnvironmentRefused | None = None
+
+    @property
+    def undo_text(self) -> str:
+        return f"remove the chains {self._chain}-* of {self._edge.service} and {self._edge.client}"
+
+    @property
+    def asked(self) -> Mapping[str, Scalar]:
+        return {"share": self._fault.share, "stream": self._fault.stream}
+
+    def inject(self) -> Window:
+        called_ns = time.monotonic_ns()
+        for stream in streams_of(self._fault.stream):
+            network, drop, _ = self._way(stream)
+            network.drop(self._chain, [drop])
+        return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
+
+    def prove(self, checkpoint: Checkpoint) -> Proof:
+        attempt = 0
+        while True:
+            attempt += 1
+            checkpoint()
+            proof = self._look()
+            if proof.proven or attempt == _ATTEMPTS:
+                break
+        return Proof(proven=proof.proven, measured={**proof.measured, "attempts": attempt})
+
+    def undo(self) -> Window:
+        called_ns = time.monotonic_ns()
+        self._trouble = None
+        for network in self._networks():
+            try:
+                network.lift(self._chain)
+            except EnvironmentRefused as error:
+                # Whether that left anything is for the re-reading to say.
+                self._trouble = error
+        return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
+
+    def prove_undone(self, checkpoint: Checkpoint) -> Proof:
+        measured: dict[str, Scalar] = {}
+        if self._trouble is not None:
+            measured["undo_error"] = str(self._trouble)
+        streams = streams_of(self._fault.stream)
+        try:
+            left = sum(network.left(self._chain) for network in self._networks())
+            give_up_ns = time.monotonic_ns() + _NORMAL_LIMIT_NS
+            while True:
+                lost = sum(self._lost(stream, _DATAGRAMS_AFTER) for stream in streams)
+                late = self._late(_GREETINGS_AFTER)
+                if not (lost or late) or time.monotonic_ns() > give_up_ns:
+                    break
+                time.sleep(_PAUSE_S)
+        except EnvironmentRefused as error:
+            return Proof(proven=False, measured={**measured, "error": str(error)})
+        measured |= {
+            "rules_left": left,
+            "datagrams_after": len(streams) * _DATAGRAMS_AFTER,
+            "datagrams_lost_after": lost,
+            "late_after": late,
+        }
+        return Proof(proven=not (left or lost or late), measured=measured)
+
+    def _look(self) -> Proof:
+        fault = self._fault
+        measured: dict[str, Scalar] = {"datagrams": fault.datagrams}
+        proven = True
+        for stream in streams_of(fault.stream):
+            lost = self._lost(stream, fault.datagrams) / fault.datagrams
+            network, _, _ = self._way(stream)
+            (tally,) = network.tallies(self._chain) or (None,)
+            counted = tally.dropped / tally.met if tally and tally.met else 0.0
+            proven &= abs(lost - fault.share) <= fault.within(fault.datagrams)
+            # The kernel has counted what else met the rule, too: the system's own packets.
+            proven &= (
+                tally is not None
+                and tally.met >= fault.datagrams
+                and abs(counted - fault.share) <= fault.within(tally.met)
+            )
+            measured |= {
+                f"lost_{stream}_ratio": round(lost, 4),
+                f"dropped_{stream}_ratio": round(counted, 4),
+                f"dropped_{stream}_packets": tally.dropped if tally else 0,
+            }
+        late = self._late(math.ceil(_MISSES / fault.share))
+        return Proof(
+            proven=proven and late,
+            measured={
+                **measured,
+                "tolerance_ratio": round(fault.within(fault.datagrams), 4),
+                "late": late,
+                "late_from_ns": _LATE_NS,
+            },
+        )
+
+    def _way(self, stream: Stream) -> tuple[Network, Drop, Datagrams]:
+        """Return where the packets of a direction are dropped, which, and what measures that."""
+        edge, port, share = self._edge, self._front.port, self._fault.share
+        count = self._fault.datagrams
+        if stream == "upstream":
+            peer = "" if self._client is None else self._client.address
+            return (
+                self._service,
+                Drop(peer=peer, own_port=port, share=share),
+                Datagrams(sender=edge.client, receiver=edge.service, count=count, to_port=port),
+            )
+        assert self._client is not None, "refused when the scenario was read"
+        return (
+            self._client,
+            Drop(peer=self._service.address, peer_port=port, share=share),
+            Datagrams(sender=edge.service, receiver=edge.client, count=count, from_port=port),
+        )
+
+    def _networks(self) -> list[Network]:
+        return [self._service, *([] if self._client is None else [self._client])]
+
+    def _lost(self, stream: Stream, count: int) -> int:
+        _, _, asked = self._way(stream)
+        return count - self._environment.send(replace(asked, count=count))
+
+    def _late(self, greetings: int) -> bool:
+        """Greet until a greeting is late, over one connection as long as it lasts."""
+        line = self._open()
+        try:
+            for _ in range(greetings):
+                if line.opened is Seen.SILENT:
+                    return True
+                heard = line.ask(self._scene.talk.greeting, _ANSWER_LIMIT_NS)
+                if heard.seen is Seen.SILENT or (heard.first_ns or 0) >= _LATE_NS:
+                    return True
+                if heard.seen is not Seen.ANSWERED:
+                    line.close()
+                    line = self._open()
+            return False
+        finally:
+            line.close()
+
+    def _open(self) -> Line:
+        if self._client is None:
+            return self._scene.edge.open(Route.FRONT, _ANSWER_LIMIT_NS)
+        return self._client.open(self._front, _ANSWER_LIMIT_NS)
