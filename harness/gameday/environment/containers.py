@@ -26,7 +26,6 @@ from gameday.environment.abilities.packets import Datagrams
 from gameday.environment.abilities.traffic import Paths, Traffic
 from gameday.environment.container_network import ContainerNetwork, chain_of, send_datagrams
 from gameday.environment.container_service import ContainerService, refusing
-from gameday.environment.edge_protocol import Conversing
 from gameday.environment.edge_proxy import ControlledEdge, reaches
 from gameday.environment.edges import proxy_name
 from gameday.environment.marks import OWNER_LABEL, RUN_LABEL, this_owner
@@ -41,6 +40,7 @@ from gameday.environment.proxy_image import proxy_context, proxy_image
 from gameday.environment.reaping import leftovers_of, reap
 from gameday.environment.services import KINDS
 from gameday.environment.services.app import app_image
+from gameday.environment.services.protocol import talk_of
 from gameday.environment.sockets import Peer
 from gameday.environment.waiting import READY_LIMIT_NS, busy_ports, free_ports
 from gameday.errors import NotHealed
@@ -156,7 +156,8 @@ class ContainerEnvironment:
         arrives as an orderly end, and a refusal as a reset or an end after the connect.
         """
         companion = self._companions[edge.service]
-        kind = KINDS[self._services[edge.service].spec.kind]
+        spec = self._services[edge.service].spec
+        kind = KINDS[spec.kind]
         inside = self._inside(companion.container)
         front, direct = self._fronts[edge], companion.direct
         if inside is not None:
@@ -167,7 +168,7 @@ class ContainerEnvironment:
             proxy_name(edge),
             front=front,
             direct=direct,
-            talk=kind if isinstance(kind, Conversing) else None,
+            talk=talk_of(kind, spec),
             forwarded=inside is None,
             resets_open=self._own_proxy,
         )

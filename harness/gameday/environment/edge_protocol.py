@@ -7,6 +7,7 @@ from typing import Literal, Protocol, runtime_checkable
 
 from gameday.environment.protocol import Endpoint
 from gameday.model.scenario import Edge
+from gameday.wire.opening import Opening
 
 __all__ = [
     "Conversing",
@@ -15,6 +16,7 @@ __all__ = [
     "EdgeProxy",
     "EdgeState",
     "Heard",
+    "Introduced",
     "Line",
     "Route",
     "Seen",
@@ -42,6 +44,8 @@ class Seen(StrEnum):
     SILENT = "silent"
     """Nothing more came within the limit."""
     UNREACHABLE = "unreachable"
+    REJECTED = "rejected"
+    """The service answered a login, and will not serve."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +71,17 @@ class Line(Protocol):
 
     @property
     def opened(self) -> Seen:
-        """ANSWERED once it is connected."""
+        """ANSWERED once it is connected, and logged in where the service wants that."""
+        ...
+
+    @property
+    def opening(self) -> Heard:
+        """What came of the login; nothing where there is none."""
+        ...
+
+    @property
+    def opening_sent(self) -> int:
+        """How many bytes the login sent."""
         ...
 
     def ask(self, question: bytes, limit_ns: int, *, to_the_end: bool = False) -> Heard:
@@ -91,6 +105,18 @@ class Conversing(Protocol):
 
     greeting: bytes
     """What a client may send first, and every server answers at once with a few bytes."""
+
+
+@runtime_checkable
+class Introduced(Conversing, Protocol):
+    """A service that answers only to those who log in; each line does so before it is opened."""
+
+    farewell: bytes
+    """How it says that it ends the connection, if it then waits for the client to end it first."""
+
+    def opening(self) -> Opening:
+        """Return the login of one new connection."""
+        ...
 
 
 @runtime_checkable
@@ -164,8 +190,11 @@ class EdgeProxy(Protocol):
         """Take a toxic off; one that is not there is well removed."""
         ...
 
-    def open(self, route: Route, limit_ns: int) -> Line:
-        """Connect; also a line that could not be opened says how that went."""
+    def open(self, route: Route, limit_ns: int, answer_limit_ns: int = 0) -> Line:
+        """Connect, and log in; also a line that could not be opened says how that went.
+
+        Each answer of a login may take `answer_limit_ns`; 0: as long as the connect.
+        """
         ...
 
 

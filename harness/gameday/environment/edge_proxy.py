@@ -9,6 +9,7 @@ from gameday.environment.edge_protocol import (
     Conversing,
     EdgeState,
     Heard,
+    Introduced,
     Line,
     Route,
     Seen,
@@ -17,6 +18,7 @@ from gameday.environment.edge_protocol import (
 from gameday.environment.protocol import Endpoint
 from gameday.environment.proxies import ProxyControl
 from gameday.model.clock import SECOND
+from gameday.wire.opening import Opening, TurnedAway
 
 __all__ = ["ControlledEdge", "SocketLine", "reaches"]
 
@@ -26,9 +28,18 @@ _READ_BYTES = 256 * 1024
 class SocketLine:
     """One TCP connection of the harness; what becomes of it is told, never raised."""
 
-    def __init__(self, endpoint: Endpoint, limit_ns: int) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        limit_ns: int,
+        talk: Introduced | None = None,
+        answer_limit_ns: int = 0,
+    ) -> None:
         self._socket: socket.socket | None = None
         self._was_reset = False
+        self._farewell = b"" if talk is None else talk.farewell
+        self.opening = Heard(seen=Seen.ANSWERED)
+        self.opening_sent = 0
         try:
             address = (endpoint.host, endpoint.port)
             self._socket = socket.create_connection(address, timeout=limit_ns / SECOND)
@@ -36,21 +47,15 @@ class SocketLine:
             self.opened = Seen.ANSWERED
         except OSError as error:
             self.opened = _seen(error)
+        if talk is not None and self._socket is not None:
+            self._log_in(talk.opening(), answer_limit_ns or limit_ns)
 
     def ask(self, question: bytes, limit_ns: int, *, to_the_end: bool = False) -> Heard:
         if self._socket is None:
             return Heard(seen=self.opened)
         asked_ns = time.monotonic_ns()
-        broken = None
-        try:
-            self._socket.settimeout(limit_ns / SECOND)
-            self._socket.sendall(question)
-        except TimeoutError:
+        if self._say(question, limit_ns) is Seen.SILENT:
             return Heard(seen=Seen.SILENT)
-        except OSError as error:
-            # The system tells it once, and what came before it is still to be read.
-            broken = _seen(error)
-        self._was_reset |= broken is Seen.RESET
         return self._listen(asked_ns, limit_ns, to_the_end)
 
     def listen(self, limit_ns: int, *, to_the_end: bool = False) -> Heard:
@@ -67,38 +72,79 @@ class SocketLine:
         if self._socket is not None:
             self._socket.close()
 
+    def _log_in(self, login: Opening, limit_ns: int) -> None:
+        """Open the line by a login, each answer of which may take `limit_ns`."""
+        reads: list[int] = []
+        say = login.start()
+        while say and self.opened is Seen.ANSWERED:
+            give_up_ns = time.monotonic_ns() + limit_ns
+            self.opening_sent += len(say)
+            self.opened = self._say(say, limit_ns)
+            say = b""
+            while not (login.done or say) and self.opened in (Seen.ANSWERED, Seen.RESET):
+                seen, some = self._read(give_up_ns)
+                reads += [len(some)] if some else []
+                if not some:
+                    self.opened = seen
+                    break
+                try:
+                    say = login.hear(some)
+                except TurnedAway:
+                    self.opened = Seen.REJECTED
+        self.opening = Heard(seen=self.opened, reads=tuple(reads))
+
+    def _say(self, words: bytes, limit_ns: int) -> Seen:
+        """Send, and tell how that went: what came before a reset is still to be read."""
+        assert self._socket is not None
+        try:
+            self._socket.settimeout(limit_ns / SECOND)
+            self._socket.sendall(words)
+        except OSError as error:
+            # The system tells it once.
+            seen = _seen(error)
+            self._was_reset |= seen is Seen.RESET
+            return seen
+        return Seen.ANSWERED
+
+    def _read(self, give_up_ns: int) -> tuple[Seen, bytes]:
+        """Read once; nothing read says how the wait ended."""
+        assert self._socket is not None
+        left_ns = give_up_ns - time.monotonic_ns()
+        if left_ns <= 0:
+            return Seen.SILENT, b""
+        try:
+            self._socket.settimeout(left_ns / SECOND)
+            some = self._socket.recv(_READ_BYTES)
+            seen = Seen.ANSWERED if some else Seen.CLOSED
+        except OSError as error:
+            seen, some = _seen(error), b""
+        self._was_reset |= seen is Seen.RESET
+        if seen is Seen.CLOSED and self._was_reset:
+            seen = Seen.RESET
+        return seen, some
+
     def _listen(self, asked_ns: int, limit_ns: int, to_the_end: bool) -> Heard:
         if self._socket is None:
             return Heard(seen=self.opened)
-        give_up_ns = asked_ns + limit_ns
         reads: list[int] = []
+        tail = b""
         first_ns: int | None = None
         last_ns: int | None = None
         ended_ns: int | None = None
         while True:
-            left_ns = give_up_ns - time.monotonic_ns()
-            if left_ns <= 0:
-                seen = Seen.SILENT
-                break
-            try:
-                self._socket.settimeout(left_ns / SECOND)
-                some = self._socket.recv(_READ_BYTES)
-            except OSError as error:
-                seen = _seen(error)
-                ended_ns = None if seen is Seen.SILENT else time.monotonic_ns() - asked_ns
-                break
+            seen, some = self._read(asked_ns + limit_ns)
             now_ns = time.monotonic_ns() - asked_ns
             if not some:
-                seen, ended_ns = Seen.CLOSED, now_ns
+                ended_ns = None if seen is Seen.SILENT else now_ns
                 break
             reads.append(len(some))
             first_ns, last_ns = first_ns or now_ns, now_ns
             if not to_the_end:
-                seen = Seen.ANSWERED
                 break
-        self._was_reset |= seen is Seen.RESET
-        if seen is Seen.CLOSED and self._was_reset:
-            seen = Seen.RESET
+            tail = (tail + some)[-len(self._farewell) :]
+            if self._farewell and tail == self._farewell:
+                seen, ended_ns = Seen.CLOSED, now_ns
+                break
         return Heard(
             seen=seen, reads=tuple(reads), first_ns=first_ns, last_ns=last_ns, ended_ns=ended_ns
         )
@@ -149,8 +195,10 @@ class ControlledEdge:
         toxic = counters[self._name].toxics.get(name)
         return 0 if toxic is None else toxic.bytes_dropped
 
-    def open(self, route: Route, limit_ns: int) -> Line:
-        return SocketLine(self.front if route is Route.FRONT else self.direct, limit_ns)
+    def open(self, route: Route, limit_ns: int, answer_limit_ns: int = 0) -> Line:
+        endpoint = self.front if route is Route.FRONT else self.direct
+        talk = self.talk if isinstance(self.talk, Introduced) else None
+        return SocketLine(endpoint, limit_ns, talk, answer_limit_ns)
 
 
 def reaches(endpoint: Endpoint, limit_ns: int) -> bool:

@@ -7,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from gameday.environment.abilities.traffic import Paths, Traffic
-from gameday.environment.edge_protocol import Conversing
 from gameday.environment.edge_proxy import ControlledEdge
 from gameday.environment.edges import Edges, proxy_name
 from gameday.environment.marks import make_folder, marked, marks_of
@@ -26,6 +25,7 @@ from gameday.environment.proxies import (
 )
 from gameday.environment.reaping import leftovers_of, reap
 from gameday.environment.services import KINDS
+from gameday.environment.services.protocol import talk_of
 from gameday.environment.waiting import READY_LIMIT_NS, busy_ports, free_ports
 from gameday.errors import NotHealed
 from gameday.model.scenario import Edge, ServiceSpec
@@ -101,13 +101,12 @@ class ProcessEnvironment:
         """Return the proxy of an edge, for faults and what is measured through them."""
         assert self._proxy is not None, "start() comes first"
         service = self._services[edge.service]
-        kind = KINDS[service.spec.kind]
         return ControlledEdge(
             self._proxy.control,
             proxy_name(edge),
             front=self.front(edge),
             direct=service.direct,
-            talk=kind if isinstance(kind, Conversing) else None,
+            talk=talk_of(KINDS[service.spec.kind], service.spec),
             resets_open=self._given.proxy == "own",
         )
 

@@ -68,7 +68,10 @@ class Listener:
 
     def _bound(self) -> socket.socket:
         is_v6 = ":" in self.address.host
-        sock = socket.socket(socket.AF_INET6 if is_v6 else socket.AF_INET, socket.SOCK_STREAM)
+        family = socket.AF_INET6 if is_v6 else socket.AF_INET
+        # Asyncio sends small writes at once only on sockets that are said to be TCP, as those
+        # accepted from this one then are; others keep a second answer back for some 40 ms.
+        sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         try:
             sock.setblocking(False)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

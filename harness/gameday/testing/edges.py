@@ -82,6 +82,8 @@ class MemoryEdge:
     jitters: bool = True
     coalesces: bool = False
     """Whether pieces arrive together."""
+    login_bytes: int = 0
+    """What a login sends, and receives, before a line is opened."""
     loses_every: int = 0
     """Every so many a question through the front is lost; 0: none."""
     adds: int = 0
@@ -119,7 +121,7 @@ class MemoryEdge:
         if self.lingers and removed is not None:
             self._ghosts.append(removed)
 
-    def open(self, route: Route, limit_ns: int) -> "MemoryLine":
+    def open(self, route: Route, limit_ns: int, answer_limit_ns: int = 0) -> "MemoryLine":
         line = MemoryLine(self, route)
         self._lines.append(line)
         return line
@@ -152,7 +154,8 @@ class MemoryLine:
     def __init__(self, edge: MemoryEdge, route: Route) -> None:
         self._edge = edge
         self._through = route is Route.FRONT
-        self._sent = 0
+        self._sent = self.opening_sent = edge.login_bytes
+        self._received = edge.login_bytes
         self._unanswered = False
         self._from_before = edge.quiet
         refused = self._through and edge.refuses()
@@ -162,6 +165,7 @@ class MemoryLine:
             if refused and not (edge.forwarded or edge.accepts_first)
             else Seen.ANSWERED
         )
+        self.opening = Heard(seen=self.opened, reads=(edge.login_bytes,))
 
     def ask(self, question: bytes, limit_ns: int, *, to_the_end: bool = False) -> Heard:
         self._sent += len(question)
@@ -199,8 +203,8 @@ class MemoryLine:
             limit = round(toxic.attributes["bytes"] * edge.does)
             if toxic.stream == "upstream" and self._sent > limit:
                 return Heard(seen=Seen.CLOSED, ended_ns=took_ns)
-            if toxic.stream == "downstream" and sum(reads) > limit:
-                reads, to_the_end = (limit,), True
+            if toxic.stream == "downstream" and self._received + sum(reads) > limit:
+                reads, to_the_end = (limit - self._received,), True
         return _heard(took_ns, reads, to_the_end)
 
     def listen(self, limit_ns: int, *, to_the_end: bool = False) -> Heard:

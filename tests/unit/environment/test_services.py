@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from gameday.environment.edge_protocol import Copious, Introduced
 from gameday.environment.protocol import Endpoint, NotReadyError
 from gameday.environment.services import KINDS, redis
 from gameday.environment.services.app import app_image
+from gameday.environment.services.protocol import Personal, talk_of
 from gameday.environment.waiting import busy_ports, free_ports, until_ready
 from gameday.errors import EnvironmentRefused
 from gameday.model.clock import MILLISECOND
@@ -77,6 +79,31 @@ def test_the_image_of_the_apps_changes_with_their_files(
     before = app_image()
     (tmp_path / "apps" / "relay.py").write_text("two")
     assert app_image() != before
+
+
+@pytest.mark.parametrize(
+    ("kind", "env", "login"),
+    [
+        ("postgres", {}, ("gameday", "gameday", "gameday")),
+        ("postgres", {"POSTGRES_USER": "u", "POSTGRES_PASSWORD": "p"}, ("u", "p", "u")),
+        ("rabbitmq", {"RABBITMQ_DEFAULT_PASS": "p"}, ("gameday", "p", "/")),
+    ],
+)
+def test_a_store_is_spoken_to_as_the_user_that_the_target_names(
+    kind: str, env: dict[str, str], login: tuple[str, str, str]
+) -> None:
+    spec = ServiceSpec(name="db", kind=kind, env=env)
+    named = KINDS[kind]
+    assert isinstance(named, Personal)
+    found = named.login(spec)
+    assert (found.user, found.password, found.database) == login
+    assert isinstance(talk_of(named, spec), Introduced)
+
+
+def test_a_redis_wants_no_introduction() -> None:
+    talk = talk_of(KINDS["redis"], ServiceSpec(name="db", kind="redis"))
+    assert isinstance(talk, Copious)
+    assert not isinstance(talk, Introduced)
 
 
 def test_a_wait_ends_with_the_last_answer_when_its_limit_is_over() -> None:

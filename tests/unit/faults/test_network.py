@@ -390,3 +390,13 @@ def test_what_could_not_be_proven_is_refused_before_anything_starts(
 ) -> None:
     with pytest.raises(ValueError, match=why):
         make()
+
+
+@pytest.mark.parametrize("stream", ["upstream", "downstream"])
+def test_the_bytes_of_a_login_count_for_a_byte_limit(
+    environment: EdgedEnvironment, edge: MemoryEdge, stream: Literal["upstream", "downstream"]
+) -> None:
+    edge.login_bytes = 2_000
+    made, effect = put(ByteLimit(target=EDGE, after_bytes=4_000, stream=stream), environment)
+    assert effect.proven, effect.measured
+    assert healed(made).proven

@@ -19,8 +19,10 @@ from gameday.environment.abilities.postgres import (
 )
 from gameday.environment.protocol import Endpoint, NotReadyError
 from gameday.environment.services.account import account, as_account, may_run
+from gameday.environment.services.conversation import PostgresTalk
 from gameday.errors import EnvironmentRefused
 from gameday.model.scenario import ServiceSpec
+from gameday.wire.opening import Login
 
 if TYPE_CHECKING:
     import psycopg
@@ -128,6 +130,13 @@ class Postgres:
         self, spec: ServiceSpec, *, host: str, port: int, home: str
     ) -> Mapping[str, str]:
         return POSTGRES_LOGIN
+
+    def login(self, spec: ServiceSpec) -> Login:
+        said = postgres_login(spec)
+        return Login(user=said["user"], password=said["password"], database=said["dbname"])
+
+    def talk_as(self, spec: ServiceSpec) -> PostgresTalk:
+        return PostgresTalk(self.login(spec))
 
     def check(self, endpoint: Endpoint) -> str:
         return self.check_as(ServiceSpec(name=self.name, kind=self.name), endpoint)

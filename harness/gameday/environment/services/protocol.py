@@ -5,10 +5,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+from gameday.environment.edge_protocol import Conversing
 from gameday.environment.protocol import Endpoint
 from gameday.model.scenario import ServiceSpec
+from gameday.wire.opening import Login
 
-__all__ = ["Attended", "Following", "Markable", "Prepared", "Private", "ServiceKind"]
+__all__ = [
+    "Attended",
+    "Following",
+    "Markable",
+    "Personal",
+    "Prepared",
+    "Private",
+    "ServiceKind",
+    "talk_of",
+]
 
 
 class ServiceKind(Protocol):
@@ -105,3 +116,21 @@ class Following(Protocol):
 
     primary: str
     """The kind of service that it copies."""
+
+
+@runtime_checkable
+class Personal(Protocol):
+    """A kind that converses only with those who log in, by what the target says of it."""
+
+    def login(self, spec: ServiceSpec) -> Login: ...
+
+    def talk_as(self, spec: ServiceSpec) -> Conversing:
+        """Return how the service is spoken to, as the user that `spec` names."""
+        ...
+
+
+def talk_of(kind: ServiceKind, spec: ServiceSpec) -> Conversing | None:
+    """Return how such a service is spoken to; None: nobody knows."""
+    if isinstance(kind, Personal):
+        return kind.talk_as(spec)
+    return kind if isinstance(kind, Conversing) else None

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 from gameday.environment.abilities.rabbitmq import rabbitmq_login
 from gameday.environment.protocol import Endpoint, NotReadyError
 from gameday.environment.services.account import account, may_run
+from gameday.environment.services.conversation import RabbitMQTalk
 from gameday.environment.waiting import free_ports
 from gameday.model.scenario import ServiceSpec
+from gameday.wire.opening import Login
 
 if TYPE_CHECKING:
     import pika
@@ -118,6 +120,13 @@ class RabbitMQ:
             ),
             "RABBITMQ_CTL_ERL_ARGS": " ".join(_ON_LOOPBACK),
         }
+
+    def login(self, spec: ServiceSpec) -> Login:
+        user, password = rabbitmq_login(spec)
+        return Login(user=user, password=password, database="/")
+
+    def talk_as(self, spec: ServiceSpec) -> RabbitMQTalk:
+        return RabbitMQTalk(self.login(spec))
 
     def check(self, endpoint: Endpoint) -> str:
         return self.check_as(ServiceSpec(name=self.name, kind=self.name), endpoint)

@@ -46,8 +46,11 @@ def close_enough(measured_ns: int | None, asked_ns: int) -> bool:
 def say(
     scene: Scene, route: Route, question: bytes, limit_ns: int, *, to_the_end: bool = False
 ) -> Heard:
-    """Ask once over a connection of its own; one that cannot be opened says how that went."""
-    line = scene.edge.open(route, _CONNECT_LIMIT_NS)
+    """Ask once over a connection of its own; one that cannot be opened says how that went.
+
+    Where the service wants a login, each answer of that may take as long as the question's.
+    """
+    line = scene.edge.open(route, _CONNECT_LIMIT_NS, limit_ns)
     try:
         if line.opened is not Seen.ANSWERED:
             return Heard(seen=line.opened)
@@ -102,7 +105,7 @@ def added(scene: Scene, expected_ns: int, checkpoint: Checkpoint, *, by_end: boo
     def once(route: Route) -> int | None:
         if not by_end:
             return say(scene, route, scene.talk.greeting, limit_ns).first_ns
-        line = scene.edge.open(route, _CONNECT_LIMIT_NS)
+        line = scene.edge.open(route, _CONNECT_LIMIT_NS, limit_ns)
         try:
             if line.ask(scene.talk.greeting, limit_ns).seen is not Seen.ANSWERED:
                 return None

@@ -1,0 +1,119 @@
+"""Network faults on edges to stores that want a login: the same faults, the same proofs."""
+
+from collections.abc import Callable
+
+import pytest
+
+from gameday.environment.edge_protocol import EdgeProxied, Introduced, Line, Route, Seen
+from gameday.environment.protocol import Environment
+from gameday.faults.network import (
+    Bandwidth,
+    Blackhole,
+    ByteLimit,
+    Flap,
+    Latency,
+    Refuse,
+    Reset,
+    Slice,
+    SlowClose,
+)
+from gameday.faults.protocol import Fault, Proof
+from gameday.loading import load_target
+from gameday.model.clock import MILLISECOND, SECOND
+from gameday.model.scenario import Edge, Target
+from gameday.planning import vocabulary
+from gameday.resources import bundled
+from gameday.testing.dud import Dud
+
+pytestmark = [pytest.mark.live, pytest.mark.alone]
+
+Through = Callable[[Fault], tuple[Proof, Proof]]
+
+STORES = ("postgres", "rabbitmq")
+
+
+def faults(store: str) -> list[Fault]:
+    edge = f"client -> {store}"
+    return [
+        Latency(target=edge, delay_ns=40 * MILLISECOND),
+        Bandwidth(target=edge, rate_bytes_per_s=32_000),
+        Blackhole(target=edge),
+        Refuse(target=edge),
+        Reset(target=edge),
+        Slice(target=edge, size_bytes=50),
+        ByteLimit(target=edge, after_bytes=4_000),
+        ByteLimit(target=edge, after_bytes=4_000, stream="upstream"),
+        SlowClose(target=edge, delay_ns=60 * MILLISECOND),
+        Flap(target=edge, down_ns=300 * MILLISECOND, up_ns=500 * MILLISECOND),
+    ]
+
+
+FAULTS = [fault for store in STORES for fault in faults(store)]
+
+
+def name(fault: Fault) -> str:
+    return f"{fault.verb} {getattr(fault, 'stream', '')} {fault.target}".replace(" ", "")
+
+
+@pytest.fixture(scope="module")
+def system() -> Target:
+    return load_target(bundled("targets") / "stores" / "target.yaml", vocabulary())
+
+
+def opened(environment: Environment, store: str, route: Route) -> Line:
+    assert isinstance(environment, EdgeProxied)
+    return environment.edge(Edge(client="client", service=store)).open(route, SECOND)
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=name)
+def test_a_network_fault_bites_behind_a_login_and_is_undone(through: Through, fault: Fault) -> None:
+    effect, undone = through(fault)
+    assert undone.measured["toxics_left"] == "none"
+    assert effect.measured["attempts"] in (1, 2, 3)
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=name)
+def test_what_does_nothing_behind_a_login_is_not_proven(
+    environment: Environment, fault: Fault
+) -> None:
+    injection = Dud(fault=fault).on(environment)
+    try:
+        injection.inject()
+        assert not injection.prove(lambda: None).proven
+    finally:
+        injection.undo()
+        undone = injection.prove_undone(lambda: None)
+    assert undone.proven, undone.measured
+
+
+@pytest.mark.parametrize("store", STORES)
+@pytest.mark.parametrize("route", Route)
+def test_a_line_is_open_once_it_can_be_greeted_again_and_again(
+    environment: Environment, store: str, route: Route
+) -> None:
+    assert isinstance(environment, EdgeProxied)
+    talk = environment.edge(Edge(client="client", service=store)).talk
+    assert isinstance(talk, Introduced)
+    line = opened(environment, store, route)
+    assert line.opened is Seen.ANSWERED
+    for _ in range(3):
+        assert line.ask(talk.greeting, SECOND).seen is Seen.ANSWERED
+    line.close()
+
+
+@pytest.mark.parametrize("store", STORES)
+@pytest.mark.parametrize(
+    ("verb", "seen"), [(Blackhole, Seen.SILENT), (Refuse, Seen.REFUSED), (Reset, Seen.RESET)]
+)
+def test_a_login_tells_how_it_was_cut(
+    environment: Environment, store: str, verb: type[Blackhole | Refuse | Reset], seen: Seen
+) -> None:
+    injection = verb(target=f"client -> {store}").on(environment)
+    injection.inject()
+    try:
+        line = opened(environment, store, Route.FRONT)
+        assert line.opened is seen
+        line.close()
+    finally:
+        injection.undo()
+        injection.prove_undone(lambda: None)
