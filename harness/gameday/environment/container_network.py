@@ -12,6 +12,7 @@ from docker.models.containers import Container
 
 from gameday.environment.abilities.packets import Datagrams, Drop, Tally
 from gameday.environment.container_service import refusing
+from gameday.environment.edge_protocol import Conversing
 from gameday.environment.edge_proxy import SocketLine
 from gameday.environment.net_namespace import in_network_of
 from gameday.environment.packet_filter import lift_drops, put_drops, read_tallies, rules_of
@@ -65,8 +66,10 @@ class ContainerNetwork:
     def left(self, chain: str) -> int:
         return len(self._inside("reading the packet filter", lambda: rules_of(chain)))
 
-    def open(self, endpoint: Endpoint, limit_ns: int) -> SocketLine:
-        return self._inside(f"connecting to {endpoint}", lambda: SocketLine(endpoint, limit_ns))
+    def open(self, endpoint: Endpoint, limit_ns: int, talk: Conversing | None = None) -> SocketLine:
+        return self._inside(
+            f"connecting to {endpoint}", lambda: SocketLine(endpoint, limit_ns, talk)
+        )
 
     def datagram_socket(self, port: int) -> socket.socket:
         """Return a socket of this network; port 0 lets the kernel choose."""

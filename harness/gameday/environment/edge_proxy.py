@@ -32,12 +32,13 @@ class SocketLine:
         self,
         endpoint: Endpoint,
         limit_ns: int,
-        talk: Introduced | None = None,
+        talk: Conversing | None = None,
         answer_limit_ns: int = 0,
     ) -> None:
         self._socket: socket.socket | None = None
         self._was_reset = False
-        self._farewell = b"" if talk is None else talk.farewell
+        introduced = talk if isinstance(talk, Introduced) else None
+        self._farewell = b"" if introduced is None else introduced.farewell
         self.opening = Heard(seen=Seen.ANSWERED)
         self.opening_sent = 0
         try:
@@ -47,8 +48,8 @@ class SocketLine:
             self.opened = Seen.ANSWERED
         except OSError as error:
             self.opened = _seen(error)
-        if talk is not None and self._socket is not None:
-            self._log_in(talk.opening(), answer_limit_ns or limit_ns)
+        if introduced is not None and self._socket is not None:
+            self._log_in(introduced.opening(), answer_limit_ns or limit_ns)
 
     def ask(self, question: bytes, limit_ns: int, *, to_the_end: bool = False) -> Heard:
         if self._socket is None:
@@ -197,8 +198,7 @@ class ControlledEdge:
 
     def open(self, route: Route, limit_ns: int, answer_limit_ns: int = 0) -> Line:
         endpoint = self.front if route is Route.FRONT else self.direct
-        talk = self.talk if isinstance(self.talk, Introduced) else None
-        return SocketLine(endpoint, limit_ns, talk, answer_limit_ns)
+        return SocketLine(endpoint, limit_ns, self.talk, answer_limit_ns)
 
 
 def reaches(endpoint: Endpoint, limit_ns: int) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from gameday.environment.abilities.packets import Datagrams, Drop, Tally
-from gameday.environment.edge_protocol import Heard, Line, Seen
+from gameday.environment.edge_protocol import Conversing, Heard, Line, Seen
 from gameday.environment.protocol import Endpoint
 from gameday.errors import EnvironmentRefused
 from gameday.model.clock import MILLISECOND
@@ -56,7 +56,7 @@ class MemoryNetwork:
             raise EnvironmentRefused("the packet filter cannot be read")
         return len(self.chains.get(chain, ()))
 
-    def open(self, endpoint: Endpoint, limit_ns: int) -> Line:
+    def open(self, endpoint: Endpoint, limit_ns: int, talk: Conversing | None = None) -> Line:
         return _MemoryLine(self.environment, self.service, endpoint)
 
     def passes(self, *, peer: str, own_port: int, peer_port: int, count: int) -> int:
@@ -128,6 +128,8 @@ class _MemoryLine:
         self._client = environment.network(client)
         self._to = to
         self.opened = self._exchange()[0]
+        self.opening = Heard(seen=self.opened)
+        self.opening_sent = 0
 
     def ask(self, question: bytes, limit_ns: int, *, to_the_end: bool = False) -> Heard:
         seen, took_ns = self._exchange()

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from gameday.environment.edge_protocol import Line
+from gameday.environment.edge_protocol import Conversing, Line
 from gameday.environment.protocol import Endpoint
 from gameday.model.scenario import Edge
 
@@ -61,8 +61,8 @@ class Network(Protocol):
         """Return how many rules and chains of that name there are."""
         ...
 
-    def open(self, endpoint: Endpoint, limit_ns: int) -> Line:
-        """Connect from inside, as the service would."""
+    def open(self, endpoint: Endpoint, limit_ns: int, talk: Conversing | None = None) -> Line:
+        """Connect from inside, as the service would, and log in where `talk` wants that."""
         ...
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from gameday.environment.protocol import Endpoint, NotReadyError
+from gameday.environment.services.conversation import PostgresTalk
 from gameday.environment.services.postgres import (
     Postgres,
     asking,
@@ -15,6 +16,7 @@ from gameday.environment.services.postgres import (
     find_postgres,
 )
 from gameday.model.scenario import ServiceSpec
+from gameday.wire.opening import Login
 
 __all__ = ["PostgresReplica"]
 
@@ -108,6 +110,12 @@ class PostgresReplica:
         self, spec: ServiceSpec, *, host: str, port: int, home: str
     ) -> Mapping[str, str]:
         return self._server.environment(spec, host=host, port=port, home=home)
+
+    def login(self, spec: ServiceSpec) -> Login:
+        return self._server.login(spec)
+
+    def talk_as(self, spec: ServiceSpec) -> PostgresTalk:
+        return self._server.talk_as(spec)
 
     def check(self, endpoint: Endpoint) -> str:
         return self.check_as(ServiceSpec(name=self.name, kind=self.name), endpoint)

@@ -86,11 +86,12 @@ class DroppedPackets:
         return tuple(f"{count} rules of {name}" for name, count in lines.items() if count)
 
     def open(self, edge: Edge, limit_ns: int) -> Line:
+        assert isinstance(self._environment, EdgeProxied)
+        proxy = self._environment.edge(edge)
         if edge.client == CLIENT:
-            assert isinstance(self._environment, EdgeProxied)
-            return self._environment.edge(edge).open(Route.FRONT, limit_ns)
+            return proxy.open(Route.FRONT, limit_ns)
         inner = self._environment.inner_front(edge)
-        return self._networks[edge.client].open(inner, limit_ns)
+        return self._networks[edge.client].open(inner, limit_ns, proxy.talk)
 
     def reach(self) -> Mapping[Pair, bool | None]:
         return {
