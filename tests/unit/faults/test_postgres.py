@@ -1,0 +1,310 @@
+"""PostgreSQL faults: proven by what the server then does, undone when it does as before."""
+
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from gameday.environment.protocol import Environment
+from gameday.errors import EnvironmentRefused
+from gameday.faults import postgres
+from gameday.faults.ending import until
+from gameday.faults.postgres import (
+    AsyncCommit,
+    ConnectionCap,
+    LockTable,
+    Promote,
+    StopReplay,
+    TerminateBackends,
+    async_commit,
+    connection_cap,
+    lock_table,
+    promote,
+    stop_replay,
+    terminate_backends,
+)
+from gameday.faults.protocol import Fault, Injection, Proof
+from gameday.model.clock import SECOND
+from gameday.model.scenario import ServiceSpec, Target
+from gameday.testing.clocks import ManualClock
+from gameday.testing.dud import Dud
+from gameday.testing.environments import MemoryEnvironment, MemoryService
+from gameday.testing.postgres import MemoryPostgres, PostgresHouse
+
+FAULTS: list[Fault] = [
+    TerminateBackends(target="db"),
+    TerminateBackends(target="db", application="^app", user="ann"),
+    LockTable(target="db", table="orders"),
+    ConnectionCap(target="db"),
+    ConnectionCap(target="db", free=3),
+    Promote(target="copy"),
+    StopReplay(target="copy"),
+    AsyncCommit(target="db"),
+]
+
+
+def name(fault: Fault) -> str:
+    return " ".join(str(getattr(fault, key, "")) for key in ("verb", "user", "free")).strip()
+
+
+every = pytest.mark.parametrize("fault", FAULTS, ids=name)
+
+LIMITS: dict[ModuleType, tuple[str, ...]] = {
+    terminate_backends: ("_END_LIMIT_NS",),
+    lock_table: ("_END_LIMIT_NS", "_WAIT_MS"),
+    connection_cap: ("_END_LIMIT_NS",),
+    promote: (),
+    stop_replay: ("_STATE_LIMIT_NS", "_RECEIVE_LIMIT_NS", "_CATCH_UP_LIMIT_NS", "_STAND_S"),
+    async_commit: ("_SETTING_LIMIT_NS",),
+}
+
+
+@pytest.fixture
+def db() -> MemoryPostgres:
+    return MemoryPostgres()
+
+
+@pytest.fixture
+def copy(db: MemoryPostgres) -> MemoryPostgres:
+    return MemoryPostgres(primary=db)
+
+
+@pytest.fixture
+def environment(
+    db: MemoryPostgres, copy: MemoryPostgres, monkeypatch: pytest.MonkeyPatch
+) -> MemoryEnvironment:
+    """A server with two clients, and its replica; what is not so at once is not waited for."""
+    servers = {"db": db, "copy": copy}
+
+    def server_of(_: Environment, name: str) -> MemoryPostgres:
+        return servers[name]
+
+    for module, limits in LIMITS.items():
+        monkeypatch.setattr(module, "server_of", server_of)
+        for limit in limits:
+            monkeypatch.setattr(module, limit, 0)
+    monkeypatch.setattr(lock_table, "_WAIT_MS", 1e-6)
+    monkeypatch.setattr(connection_cap, "_LOOK_S", 0.001)
+    for name, user in (("app-1", "ann"), ("billing", "bob")):
+        db.open(name).user = user
+    specs = (
+        ServiceSpec(name="db", kind="postgres"),
+        ServiceSpec(name="copy", kind="postgres-replica", needs=("db",)),
+    )
+    clock = ManualClock()
+    services: dict[str, MemoryService] = {
+        spec.name: PostgresHouse(spec=spec, clock=clock, server=servers[spec.name])
+        for spec in specs
+    }
+    target = Target(name="t", title="T", path=Path(), services=specs)
+    return MemoryEnvironment(target=target, clock=clock, services=services)
+
+
+def no_checkpoint() -> None:
+    return
+
+
+def put(fault: Fault, environment: MemoryEnvironment) -> tuple[Injection, Proof]:
+    made = fault.on(environment)
+    made.inject()
+    return made, made.prove(no_checkpoint)
+
+
+def healed(made: Injection) -> Proof:
+    made.undo()
+    return made.prove_undone(no_checkpoint)
+
+
+def ours(db: MemoryPostgres) -> list[str]:
+    return [s.application for s in db.sessions if s.application.startswith(postgres.server.OURS)]
+
+
+@every
+def test_an_effect_is_proven_and_undone(
+    environment: MemoryEnvironment, db: MemoryPostgres, copy: MemoryPostgres, fault: Fault
+) -> None:
+    made, effect = put(fault, environment)
+    try:
+        assert effect.proven, effect.measured
+    finally:
+        undone = healed(made)
+    assert undone.proven, undone.measured
+    assert ours(db) == ours(copy) == []
+    assert (copy.standby, copy.timeline, copy.paused) == (True, 1, False)
+    assert (db.setting, db.own, db.locked_by) == ("on", None, None)
+    made.undo()
+    assert made.prove_undone(no_checkpoint).proven, "twice is harmless"
+
+
+@every
+def test_a_dud_is_not_proven_and_leaves_nothing(
+    environment: MemoryEnvironment, db: MemoryPostgres, fault: Fault
+) -> None:
+    made, effect = put(Dud(fault=fault), environment)
+    assert not effect.proven, effect.measured
+    assert healed(made).proven
+    assert ours(db) == []
+
+
+@pytest.mark.parametrize(
+    ("fault", "defect"),
+    [
+        (TerminateBackends(target="db"), "terminates"),
+        (TerminateBackends(target="db"), "tells_why"),
+        (LockTable(target="db", table="orders"), "locks"),
+        (LockTable(target="db", table="orders"), "waits"),
+        (ConnectionCap(target="db"), "refuses"),
+        (Promote(target="copy"), "promotes"),
+        (Promote(target="copy"), "steps"),
+        (StopReplay(target="copy"), "pauses"),
+        (StopReplay(target="copy"), "receives"),
+        (AsyncCommit(target="db"), "reloads"),
+        (AsyncCommit(target="db"), "early"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else value.verb,
+)
+def test_what_has_no_effect_is_not_proven_and_yet_undone(
+    environment: MemoryEnvironment,
+    db: MemoryPostgres,
+    copy: MemoryPostgres,
+    fault: Fault,
+    defect: str,
+) -> None:
+    setattr(copy if fault.target == "copy" else db, defect, False)
+    made, effect = put(fault, environment)
+    assert not effect.proven, effect.measured
+    assert healed(made).proven
+
+
+@pytest.mark.parametrize(
+    ("fault", "defect"),
+    [
+        (LockTable(target="db", table="orders"), "lets_go"),
+        (ConnectionCap(target="db", free=3), "lets_go"),
+        (StopReplay(target="copy"), "resumes"),
+        (AsyncCommit(target="db"), "restores"),
+        (AsyncCommit(target="db"), "reloads"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else value.verb,
+)
+def test_what_is_still_in_is_not_undone(
+    environment: MemoryEnvironment,
+    db: MemoryPostgres,
+    copy: MemoryPostgres,
+    fault: Fault,
+    defect: str,
+) -> None:
+    made, effect = put(fault, environment)
+    assert effect.proven, effect.measured
+    setattr(copy if fault.target == "copy" else db, defect, False)
+    undone = healed(made)
+    assert not undone.proven, undone.measured
+
+
+@pytest.mark.parametrize("defect", ["copies", "starts"])
+def test_a_promoted_replica_that_does_not_follow_again_is_not_undone(
+    environment: MemoryEnvironment, defect: str
+) -> None:
+    made, effect = put(Promote(target="copy"), environment)
+    assert effect.proven, effect.measured
+    setattr(environment.service("copy"), defect, False)
+    assert not healed(made).proven
+
+
+@every
+def test_what_cannot_be_read_is_neither_proven_nor_undone(
+    environment: MemoryEnvironment, db: MemoryPostgres, copy: MemoryPostgres, fault: Fault
+) -> None:
+    made = fault.on(environment)
+    made.inject()
+    db.answers = copy.answers = False
+    effect, undone = made.prove(no_checkpoint), healed(made)
+    assert not effect.proven, effect.measured
+    assert not undone.proven, undone.measured
+
+
+def test_only_clients_that_match_both_patterns_are_ended(
+    environment: MemoryEnvironment, db: MemoryPostgres
+) -> None:
+    for user, left in (("bob", {"app-1", "billing"}), ("ann", {"billing"})):
+        fault = TerminateBackends(target="db", application="app", user=user)
+        made, effect = put(fault, environment)
+        assert effect.proven is (left == {"billing"}), effect.measured
+        made.undo()
+        assert {session.application for session in db.sessions} == left
+
+
+def test_the_sessions_of_other_faults_are_not_clients(
+    environment: MemoryEnvironment, db: MemoryPostgres
+) -> None:
+    lock, _ = put(LockTable(target="db", table="orders"), environment)
+    ending, effect = put(TerminateBackends(target="db"), environment)
+    assert effect.measured["terminated"] == 2
+    assert db.locked_by in db.sessions
+    assert healed(ending).proven
+    assert healed(lock).proven
+
+
+def test_a_slot_that_is_given_back_is_taken(
+    environment: MemoryEnvironment, db: MemoryPostgres
+) -> None:
+    made, effect = put(ConnectionCap(target="db", free=1), environment)
+    assert effect.measured["admitted"] == 1
+    db.sessions[0].close()
+    try:
+        # The keeper is a thread of its own, which looks a thousand times a second here.
+        assert until(lambda: len(db.sessions) >= db.slots - 1, 2 * SECOND, no_checkpoint)
+    finally:
+        assert healed(made).proven
+    assert [session.application for session in db.sessions] == ["billing"]
+
+
+def test_a_setting_from_before_is_put_back(
+    environment: MemoryEnvironment, db: MemoryPostgres
+) -> None:
+    db.own = db.setting = "local"
+    db.source = "configuration file"
+    made, effect = put(AsyncCommit(target="db"), environment)
+    assert effect.proven, effect.measured
+    assert made.undo_text.startswith("ALTER SYSTEM SET synchronous_commit = 'local'")
+    assert healed(made).proven
+    assert (db.own, db.setting) == ("local", "local")
+
+
+def test_a_server_that_cannot_bear_a_fault_is_refused_by_name(
+    environment: MemoryEnvironment, db: MemoryPostgres, copy: MemoryPostgres
+) -> None:
+    db.setting, db.slots, copy.standby = "off", 501, False
+    refused: list[tuple[Fault, str]] = [
+        (AsyncCommit(target="db"), "db: synchronous_commit is off without it"),
+        (ConnectionCap(target="db"), "db: max_connections is 501"),
+        (Promote(target="copy"), "copy: it does not stream from a primary"),
+        (StopReplay(target="db"), "db: it has no primary"),
+        (LockTable(target="db", table="nowhere"), "db: no table 'nowhere'"),
+    ]
+    for fault, words in refused:
+        with pytest.raises(EnvironmentRefused, match=words):
+            fault.on(environment)
+    db.setting, db.source, db.table = "on", "command line", "gameday_ready"
+    with pytest.raises(EnvironmentRefused, match="set by its command line"):
+        AsyncCommit(target="db").on(environment)
+    with pytest.raises(EnvironmentRefused, match="lock another"):
+        LockTable(target="db", table="gameday_ready").on(environment)
+    db.answers = copy.answers = False
+    unreachable: list[Fault] = [
+        AsyncCommit(target="db"),
+        ConnectionCap(target="db"),
+        Promote(target="copy"),
+        LockTable(target="db", table="orders"),
+    ]
+    for fault in unreachable:
+        with pytest.raises(EnvironmentRefused, match=f"{fault.verb} of {fault.target}: conn"):
+            fault.on(environment)
+
+
+def test_bounds_are_told_with_what_is_given() -> None:
+    for free in (-1, 21):
+        with pytest.raises(ValueError, match=f"free: {free} is given; wanted 0 to 20"):
+            ConnectionCap(target="db", free=free)
+    with pytest.raises(ValueError, match=r"user: '\(' is no regular expression"):
+        TerminateBackends(target="db", user="(")
