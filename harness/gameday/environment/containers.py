@@ -306,7 +306,9 @@ class ContainerEnvironment:
         control.wait_until_up(time.monotonic_ns() + READY_LIMIT_NS)
         for edge in incoming:
             listen = f"0.0.0.0:{self._inner_front(edge)}"
-            control.create(proxy_name(edge), listen, f"{_LOOPBACK}:{kind.port}")
+            upstream = f"{_LOOPBACK}:{kind.port}"
+            http = edge in self._given.provision.http
+            control.create(proxy_name(edge), listen, upstream, http=http)
         self._companions[spec.name] = _Companion(
             container=container, control=control, direct=Endpoint(host=_LOOPBACK, port=direct)
         )

@@ -5,6 +5,12 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 
+from gameday.environment.abilities.http_rules import (
+    HttpAnswer,
+    HttpProbe,
+    HttpRule,
+    RuleCounts,
+)
 from gameday.environment.edge_protocol import (
     Conversing,
     EdgeState,
@@ -15,6 +21,7 @@ from gameday.environment.edge_protocol import (
     Seen,
     Stream,
 )
+from gameday.environment.http_probe import ask_http
 from gameday.environment.protocol import Endpoint
 from gameday.environment.proxies import ProxyControl
 from gameday.model.clock import SECOND
@@ -195,6 +202,25 @@ class ControlledEdge:
             return None
         toxic = counters[self._name].toxics.get(name)
         return 0 if toxic is None else toxic.bytes_dropped
+
+    def received_bytes(self, stream: Stream) -> int | None:
+        counters = self._control.counters()
+        if counters is None:
+            return None
+        counted = counters[self._name]
+        return counted.bytes_upstream if stream == "upstream" else counted.bytes_downstream
+
+    def add_rule(self, rule: HttpRule) -> None:
+        self._control.add_rule(self._name, rule)
+
+    def remove_rule(self, name: str) -> None:
+        self._control.remove_rule(self._name, name)
+
+    def rules(self) -> Mapping[str, RuleCounts]:
+        return self._control.rules(self._name)
+
+    def request(self, route: Route, probe: HttpProbe, limit_ns: int) -> HttpAnswer:
+        return ask_http(self.front if route is Route.FRONT else self.direct, probe, limit_ns)
 
     def open(self, route: Route, limit_ns: int, answer_limit_ns: int = 0) -> Line:
         endpoint = self.front if route is Route.FRONT else self.direct

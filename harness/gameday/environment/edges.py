@@ -19,9 +19,9 @@ class Edges:
         self._control = control
         self._fronts: dict[Edge, Endpoint] = {}
 
-    def open(self, edge: Edge, *, listen: str, upstream: str) -> None:
+    def open(self, edge: Edge, *, listen: str, upstream: str, http: bool = False) -> None:
         """Put a proxy before an edge; port 0 of `listen` lets the host choose."""
-        address = self._control.create(proxy_name(edge), listen, upstream)
+        address = self._control.create(proxy_name(edge), listen, upstream, http=http)
         host, _, bound = address.rpartition(":")
         self._fronts[edge] = Endpoint(host=host, port=int(bound))
 

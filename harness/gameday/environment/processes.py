@@ -78,6 +78,7 @@ class ProcessEnvironment:
                 edge,
                 listen=f"{_LOOPBACK}:{base + number if base else 0}",
                 upstream=f"{_LOOPBACK}:{ports[edge.service]}",
+                http=edge in self._given.provision.http,
             )
         self.proxy = f"{self._given.proxy} {self._proxy.control.version()}"
         for wave in target.waves:

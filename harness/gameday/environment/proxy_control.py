@@ -22,6 +22,7 @@ from toxiproxy.exceptions import (  # type: ignore[import-untyped]
     ProxyExists,
 )
 
+from gameday.environment.abilities.http_rules import HttpRule, RuleCounts
 from gameday.errors import EnvironmentRefused
 
 __all__ = ["Counters", "ProxyControl", "ProxyState", "Stream", "ToxicState"]
@@ -62,6 +63,8 @@ class ProxyState:
     upstream: str
     enabled: bool
     toxics: tuple[ToxicState, ...] = ()
+    protocol: str = "tcp"
+    """Only gameday's own proxy knows another one: "http"."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,10 +86,24 @@ class Counters:
     toxics: Mapping[str, ToxicCounters] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _RuleState(HttpRule):
+    """A rule as the server reports it."""
+
+    delay: int | None = None
+    matched: int
+    met: int
+
+    def is_as(self, asked: Mapping[str, object]) -> bool:
+        """Tell whether it is the rule that was asked for."""
+        return {key: getattr(self, key) for key in asked} == asked
+
+
 _T = TypeVar("_T")
 
 _PROXY = TypeAdapter(ProxyState)
 _PROXIES = TypeAdapter(dict[str, ProxyState])
+_RULES = TypeAdapter(tuple[_RuleState, ...])
 _COUNTERS = TypeAdapter(dict[str, Counters])
 
 
@@ -160,15 +177,19 @@ class ProxyControl:
         }
         return {n: (read.get((n, "upstream"), 0), read.get((n, "downstream"), 0)) for n in names}
 
-    def create(self, name: str, listen: str, upstream: str) -> str:
+    def create(self, name: str, listen: str, upstream: str, *, http: bool = False) -> str:
         """Put a proxy at `listen` before `upstream`, and return the address it really has.
 
-        Port 0 lets the server choose one.
+        Port 0 lets the server choose one. `http` makes it one that takes rules.
         """
+        asked: dict[str, object]
         asked = {"name": name, "listen": listen, "upstream": upstream, "enabled": True}
+        if http:
+            asked["protocol"] = "http"
         self._call(f"proxy {asked}", lambda: self._post("/proxies", asked))
         state = self._proxy(name)
         same = state.upstream == upstream and state.enabled and not state.toxics
+        same &= state.protocol == ("http" if http else "tcp")
         if not same or not _is_at(state.listen, listen):
             raise self._differs(f"proxy {asked}", state)
         return state.listen
@@ -213,6 +234,30 @@ class ProxyControl:
         if left is not None:
             raise self._differs(f"no toxic {toxic} on {name}", left.text)
 
+    def rules(self, name: str) -> Mapping[str, RuleCounts]:
+        """Return the counts of every HTTP rule of a proxy, by the rule's name."""
+        return {
+            rule.name: RuleCounts(matched=rule.matched, met=rule.met)
+            for rule in self._rules_of(name)
+        }
+
+    def add_rule(self, name: str, rule: HttpRule) -> None:
+        """Put an HTTP rule behind the others of a proxy."""
+        facts: dict[str, object] = asdict(rule)
+        facts["delay"] = facts.pop("delay_ms")
+        asked = {key: value for key, value in facts.items() if value is not None}
+        self._call(f"rule {asked} on {name}", lambda: self._post(_rules_path(name), asked))
+        found = [state for state in self._rules_of(name) if state.name == rule.name]
+        if len(found) != 1 or not found[0].is_as(asked):
+            raise self._differs(f"rule {asked} on {name}", found)
+
+    def remove_rule(self, name: str, rule: str) -> None:
+        """Take an HTTP rule off a proxy; one that is not there is well removed."""
+        path = f"{_rules_path(name)}/{quote(rule, safe='')}"
+        self._call_or_absent(f"remove {rule} of {name}", lambda: self._delete(path))
+        if rule in self.rules(name):
+            raise self._differs(f"no rule {rule} on {name}", "it is still there")
+
     def reset(self) -> None:
         """Enable every proxy and remove every toxic."""
         self._call("a reset", lambda: self._post("/reset", None))
@@ -255,6 +300,11 @@ class ProxyControl:
         response = self._call(f"proxy {name}", lambda: self._get(_proxy_path(name)))
         content = response.content
         return self._read(f"proxy {name}", lambda: _PROXY.validate_json(content))
+
+    def _rules_of(self, name: str) -> tuple[_RuleState, ...]:
+        response = self._call(f"rules of {name}", lambda: self._get(_rules_path(name)))
+        content = response.content
+        return self._read(f"rules of {name}", lambda: _RULES.validate_json(content))
 
     def _get(self, path: str) -> requests.Response:
         response: requests.Response = self._server.get(path, timeout=self._limit_s, proxies=_DIRECT)
@@ -310,6 +360,10 @@ class ProxyControl:
 
 def _proxy_path(name: str) -> str:
     return f"/proxies/{quote(name, safe='')}"
+
+
+def _rules_path(name: str) -> str:
+    return f"/gameday/http/{quote(name, safe='')}/rules"
 
 
 def _is_at(listen: str, asked: str) -> bool:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from gameday.environment.mechanisms import Mechanism
 from gameday.environment.mechanisms.packets import PACKET_FILTER
 from gameday.faults.crash_loop import CrashLoop
+from gameday.faults.http import HttpAbort, HttpBody, HttpDelay, HttpStatus
 from gameday.faults.kill import Kill
 from gameday.faults.kill_inside import KillInside
 from gameday.faults.network import (
@@ -12,6 +13,7 @@ from gameday.faults.network import (
     Blackhole,
     ByteLimit,
     Flap,
+    HalfOpen,
     Latency,
     PacketLoss,
     Partition,
@@ -67,6 +69,11 @@ _ALL: tuple[type[Fault], ...] = (
     StopReplay,
     AsyncCommit,
     PacketLoss,
+    HalfOpen,
+    HttpStatus,
+    HttpAbort,
+    HttpDelay,
+    HttpBody,
 )
 
 FAULTS: Mapping[str, type[Fault]] = {fault.verb: fault for fault in _ALL}

@@ -86,8 +86,15 @@ class MemoryEdge:
     """What a login sends, and receives, before a line is opened."""
     loses_every: int = 0
     """Every so many a question through the front is lost; 0: none."""
+    hears: bool = True
+    """Whether what a half-open edge loses downstream comes from the service at all."""
+    forgives: bool = False
+    """Whether connections that were half-open go on afterwards."""
+    tells_ends: bool = False
+    """Whether a half-open edge passes the end of a connection on."""
     adds: int = 0
     asked: int = 0
+    received: dict[Stream, int] = field(default_factory=lambda: {"upstream": 0, "downstream": 0})
     _enabled: bool = True
     _toxics: dict[str, _Toxic] = field(default_factory=dict)
     _ghosts: list[_Toxic] = field(default_factory=list)
@@ -121,6 +128,12 @@ class MemoryEdge:
         if self.lingers and removed is not None:
             self._ghosts.append(removed)
 
+    def dropped_bytes(self, name: str) -> int | None:
+        return None
+
+    def received_bytes(self, stream: Stream) -> int | None:
+        return self.received[stream]
+
     def open(self, route: Route, limit_ns: int, answer_limit_ns: int = 0) -> "MemoryLine":
         line = MemoryLine(self, route)
         self._lines.append(line)
@@ -133,6 +146,10 @@ class MemoryEdge:
         """Return the toxics of a kind that have an effect."""
         every = (*self._toxics.values(), *self._ghosts)
         return [toxic for toxic in every if self.works and toxic.kind == kind]
+
+    def loses(self, stream: Stream) -> bool:
+        """Tell whether a direction is half-open."""
+        return any(toxic.stream == stream for toxic in self.doing("half_open"))
 
     @property
     def quiet(self) -> bool:
@@ -157,6 +174,7 @@ class MemoryLine:
         self._sent = self.opening_sent = edge.login_bytes
         self._received = edge.login_bytes
         self._unanswered = False
+        self._holed = False
         self._from_before = edge.quiet
         refused = self._through and edge.refuses()
         self._ended: Seen | None = Seen.CLOSED if refused else None
@@ -178,6 +196,11 @@ class MemoryLine:
         if not edge.serves or (
             self._through and edge.loses_every and edge.asked % edge.loses_every == 0
         ):
+            return Heard(seen=Seen.SILENT)
+        if self._loses():
+            self._holed = True
+            if edge.hears and not edge.loses("upstream"):
+                edge.received["downstream"] += size
             return Heard(seen=Seen.SILENT)
         served_ns = 0
         if edge.service_bytes_per_s:
@@ -217,6 +240,9 @@ class MemoryLine:
         return Heard(seen=Seen.SILENT)
 
     def hang_up(self, limit_ns: int) -> Heard:
+        if self._loses() and not self._edge.tells_ends:
+            self._holed = True
+            return Heard(seen=Seen.SILENT)
         delay_ns = self._edge.sum_of("slow_close", "delay") * MILLISECOND if self._through else 0
         return Heard(seen=Seen.CLOSED, ended_ns=_DIRECT_NS + delay_ns)
 
@@ -233,7 +259,13 @@ class MemoryLine:
             elif edge.doing("reset_peer") and (edge.resets_open or not self._from_before):
                 orderly = edge.ends_in_order and self._from_before
                 self._ended = Seen.CLOSED if orderly else Seen.RESET
+            elif self._holed and not edge.doing("half_open") and not edge.forgives:
+                self._ended = Seen.RESET
         return self._ended
+
+    def _loses(self) -> bool:
+        spared = self._from_before and self._edge.keeps_open
+        return self._through and not spared and bool(self._edge.doing("half_open"))
 
     def cut(self) -> None:
         """End, as the proxy was disabled."""

@@ -1,14 +1,20 @@
-"""What may be asked of the proxy of an edge that counts what each toxic does."""
+"""What may be asked of the proxy of an edge that counts what passes it."""
 
 from typing import Protocol, runtime_checkable
+
+from gameday.environment.edge_protocol import Stream
 
 __all__ = ["Counting"]
 
 
 @runtime_checkable
 class Counting(Protocol):
-    """A proxy that tells how many bytes never arrived."""
+    """A proxy that counts live, also over connections that are still open."""
 
     def dropped_bytes(self, name: str) -> int | None:
         """Return what the toxic of that name has swallowed; None: this server does not count."""
+        ...
+
+    def received_bytes(self, stream: Stream) -> int | None:
+        """Return how many bytes of a direction have come to the proxy, passed on or not."""
         ...

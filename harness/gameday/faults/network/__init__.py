@@ -2,6 +2,7 @@
 
 from gameday.faults.network.bandwidth import Bandwidth
 from gameday.faults.network.blackhole import Blackhole
+from gameday.faults.network.half_open import HalfOpen
 from gameday.faults.network.latency import Latency
 from gameday.faults.network.limit import ByteLimit
 from gameday.faults.network.packet_loss import PacketLoss
@@ -16,6 +17,7 @@ __all__ = [
     "Blackhole",
     "ByteLimit",
     "Flap",
+    "HalfOpen",
     "Latency",
     "PacketLoss",
     "Partition",

@@ -160,12 +160,12 @@ class EdgeInjection:
             measured["undo_error"] = str(self._trouble)
         try:
             state = self._scene.edge.state()
+            left = self._setting.left(state)
         except EnvironmentRefused as error:
             return Proof(proven=False, measured={**measured, "error": str(error)})
-        left = self._setting.left(state)
         measured |= {
             "proxy_enabled": state.enabled,
-            "toxics_left": ", ".join(left) or "none",
+            f"{self._setting.what}_left": ", ".join(left) or "none",
             "toxics_of_others": len([name for name in state.toxics if name not in left]),
         }
         give_up_ns = time.monotonic_ns() + _NORMAL_LIMIT_NS

@@ -36,6 +36,11 @@ class Setting(Protocol):
     @property
     def undo_text(self) -> str: ...
 
+    @property
+    def what(self) -> str:
+        """What it consists of, in the plural."""
+        ...
+
     def put(self) -> None: ...
 
     def lift(self) -> None:
@@ -49,6 +54,8 @@ class Setting(Protocol):
 
 class Toxics:
     """Toxics of one kind, in one or both directions, under names of their own."""
+
+    what = "toxics"
 
     def __init__(
         self,
@@ -103,6 +110,7 @@ class Closed:
     """The proxy is disabled: it refuses, and open connections end."""
 
     undo_text = "enable the proxy"
+    what = "toxics"
 
     def __init__(self, edge: EdgeProxy) -> None:
         self._edge = edge
@@ -121,6 +129,7 @@ class Flapping:
     """The proxy is disabled and enabled in turns by a thread, within a limit."""
 
     undo_text = "stop the flapping and enable the proxy"
+    what = "toxics"
 
     def __init__(self, edge: EdgeProxy, *, down_ns: int, up_ns: int) -> None:
         self._edge = edge

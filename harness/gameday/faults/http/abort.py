@@ -1,0 +1,63 @@
+"""HTTP abort: the connection of a request on an edge is reset."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from gameday.environment.abilities.http_rules import HttpAnswer, HttpProbe
+from gameday.environment.edge_protocol import Seen
+from gameday.environment.protocol import Environment
+from gameday.faults.http.aim import Aim, Method
+from gameday.faults.http.injection import demands_of, prepared
+from gameday.faults.protocol import Demands, Injection, Proof
+from gameday.model.scenario import Hits
+from gameday.model.units import RatioField
+
+__all__ = ["HttpAbort"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpAbort:
+    """The connections of requests on an edge are reset; the service never sees the requests.
+
+    Mechanism, both environments: a rule of gameday's own proxy. Proof: requests of the harness
+    that fit end with ECONNRESET, as many as the share asks for within its bounds; others get
+    what they get directly. Undo: the rule is removed, and every request that fits is answered
+    as on the direct way.
+    """
+
+    verb: ClassVar[str] = "http-abort"
+    hits: ClassVar[Hits] = "edge"
+    kinds: ClassVar[frozenset[str]] = frozenset({"app"})
+    target: str
+    """The edge, such as "client -> relay"."""
+    method: Method = "any"
+    path: str = "*"
+    """A shell's pattern for the path without its query; an asterisk also crosses slashes."""
+    share: RatioField = 1.0
+    """Of the requests that fit: 10% to 90%, or 100%."""
+
+    def __post_init__(self) -> None:
+        self._aim()
+
+    def demands(self, runtime: str) -> Demands:
+        return demands_of(self.target)
+
+    def on(self, environment: Environment) -> Injection:
+        return prepared(
+            environment,
+            self,
+            self._aim(),
+            verb=self.verb,
+            target=self.target,
+            action="abort",
+        )
+
+    def bitten(self, answer: HttpAnswer, direct: HttpAnswer, probe: HttpProbe) -> bool:
+        return answer.seen is Seen.RESET
+
+    def magnitude(self, bitten: Sequence[HttpAnswer], direct: HttpAnswer) -> Proof:
+        return Proof(proven=True)
+
+    def _aim(self) -> Aim:
+        return Aim(method=self.method, path=self.path, share=self.share)

@@ -1,0 +1,115 @@
+"""Which requests on an edge a fault hits, and the harmless ones by which that is seen."""
+
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Literal
+
+from gameday.environment.abilities.http_rules import HttpProbe
+
+__all__ = ["Aim", "Method", "body_within_bounds"]
+
+Method = Literal["any", "GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH"]
+"""Not DELETE: a service obeys it without waiting for a body, so no probe of it is harmless."""
+
+_SAFE = ("GET", "HEAD", "OPTIONS")
+_PATH = re.compile(r"[/*][!-~]{0,199}")
+_LEAST_SHARE, _MOST_SHARE = 0.1, 0.9
+_DEVIATIONS = 3.5
+_WHOLE_SAMPLES = 9
+_WHOLE_SAMPLES_AFTER = 3
+_CHANCE_TO_MISS = 1e-4
+_LONGEST_BODY = 64_000
+_ELSEWHERE = "/gameday/elsewhere"
+
+
+def body_within_bounds(body: str) -> None:
+    """Raise ValueError for a body that no rule should carry."""
+    size = len(body.encode())
+    if size > _LONGEST_BODY:
+        raise ValueError(f"body: {size} bytes are given; wanted at most {_LONGEST_BODY}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Aim:
+    """Requests by method and path, and the share of them that is hit."""
+
+    method: Method
+    path: str
+    share: float
+
+    def __post_init__(self) -> None:
+        if _PATH.fullmatch(self.path) is None:
+            raise ValueError(
+                f"path: {self.path!r} is given; wanted a pattern that begins with / or *, "
+                "without spaces, of at most 200 characters"
+            )
+        if self.share != 1 and not _LEAST_SHARE <= self.share <= _MOST_SHARE:
+            raise ValueError(
+                f"share: {self.share:.0%} is given; wanted 10% to 90%, or 100%: "
+                "others cannot be told from none or all of them by a short proof"
+            )
+
+    @property
+    def whole(self) -> bool:
+        """Whether every request that fits is hit."""
+        return self.share == 1
+
+    @property
+    def samples(self) -> int:
+        """How many requests show the share: its bounds are half of the rarer outcome apart.
+
+        With q the smaller one of the share and its rest, n = 4 * 3.5² * (1 - q) / q.
+        """
+        if self.whole:
+            return _WHOLE_SAMPLES
+        rarer = min(self.share, 1 - self.share)
+        return math.ceil(4 * _DEVIATIONS**2 * (1 - rarer) / rarer - 1e-9)
+
+    @property
+    def bounds(self) -> tuple[int, int]:
+        """The fewest and the most of these requests that may be hit.
+
+        n * share ± 3.5 * sqrt(n * share * (1 - share)): the binomial's deviation. A proxy that
+        keeps to the share is outside once in two thousand times.
+        """
+        mean = self.samples * self.share
+        slack = _DEVIATIONS * math.sqrt(mean * (1 - self.share))
+        return math.ceil(mean - slack - 1e-9), math.floor(mean + slack + 1e-9)
+
+    @property
+    def samples_after(self) -> int:
+        """How many requests would miss a fault that is still in once in ten thousand times."""
+        if self.whole:
+            return _WHOLE_SAMPLES_AFTER
+        return math.ceil(math.log(_CHANCE_TO_MISS) / math.log(1 - self.share))
+
+    def fits(self, method: str, path: str) -> bool:
+        """Tell whether a request is one of those, as the proxy decides it."""
+        return self.method in ("any", method) and fnmatchcase(path, self.path)
+
+    def probe(self, known: str) -> HttpProbe | None:
+        """Return a harmless request that fits; `known` is a path of which GET is answered."""
+        method = "GET" if self.method == "any" else self.method
+        for path in self._paths(known):
+            if self.fits(method, path):
+                return HttpProbe(method=method, path=path, finished=method in _SAFE)
+        return None
+
+    def stranger(self, known: str) -> HttpProbe | None:
+        """Return a harmless request that does not fit, unless every one fits."""
+        for path in (known, _ELSEWHERE):
+            for method in _SAFE:
+                if not self.fits(method, path):
+                    return HttpProbe(method=method, path=path)
+        return None
+
+    def _paths(self, known: str) -> Iterator[str]:
+        yield known
+        # A path that the service does not have is the most harmless one.
+        for some in ("gameday", ""):
+            path = self.path.replace("*", some).replace("?", "x")
+            if path.startswith("/"):
+                yield path

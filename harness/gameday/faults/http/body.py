@@ -1,0 +1,77 @@
+"""HTTP body: requests on an edge are served, and the body of the answer is another one."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from gameday.environment.abilities.http_rules import HttpAnswer, HttpProbe
+from gameday.environment.protocol import Environment
+from gameday.faults.http.aim import Aim, Method, body_within_bounds
+from gameday.faults.http.injection import demands_of, prepared, usual
+from gameday.faults.protocol import Demands, Injection, Proof
+from gameday.model.scenario import Hits
+from gameday.model.units import RatioField
+
+__all__ = ["HttpBody"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpBody:
+    """Requests on an edge are served as ever, and the body of the answer is replaced.
+
+    Status and headers are the service's, but for those of the body's length and coding.
+    Mechanism, both environments: a rule of gameday's own proxy. Proof: requests of the harness
+    that fit get the status that they get directly and that body, as many as the share asks for
+    within its bounds; others get what they get directly. Undo: the rule is removed, and no
+    request that fits gets that body.
+    """
+
+    verb: ClassVar[str] = "http-body"
+    hits: ClassVar[Hits] = "edge"
+    kinds: ClassVar[frozenset[str]] = frozenset({"app"})
+    target: str
+    """The edge, such as "client -> relay"."""
+    body: str
+    """At most 64 kB; empty is a body, too."""
+    method: Method = "any"
+    path: str = "*"
+    """A shell's pattern for the path without its query; an asterisk also crosses slashes."""
+    share: RatioField = 1.0
+    """Of the requests that fit: 10% to 90%, or 100%."""
+
+    def __post_init__(self) -> None:
+        self._aim()
+        if self.method == "HEAD":
+            raise ValueError("an answer to HEAD has no body")
+        body_within_bounds(self.body)
+
+    def demands(self, runtime: str) -> Demands:
+        return demands_of(self.target)
+
+    def on(self, environment: Environment) -> Injection:
+        return prepared(
+            environment,
+            self,
+            self._aim(),
+            verb=self.verb,
+            target=self.target,
+            action="body",
+            body=self.body,
+        )
+
+    def bitten(self, answer: HttpAnswer, direct: HttpAnswer, probe: HttpProbe) -> bool:
+        if probe.method == "HEAD":
+            return False
+        return usual(answer, direct) and answer.body == self.body.encode()
+
+    def magnitude(self, bitten: Sequence[HttpAnswer], direct: HttpAnswer) -> Proof:
+        return Proof(
+            proven=True,
+            measured={
+                "body_bytes": len(bitten[-1].body) if bitten else None,
+                "direct_body_bytes": len(direct.body),
+            },
+        )
+
+    def _aim(self) -> Aim:
+        return Aim(method=self.method, path=self.path, share=self.share)

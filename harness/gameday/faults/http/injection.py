@@ -1,0 +1,262 @@
+"""One rule for HTTP requests on one edge, from before it is in until it is proven gone."""
+
+import itertools
+import statistics
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Protocol
+
+from gameday.environment.abilities.http_rules import (
+    HttpAction,
+    HttpAnswer,
+    HttpProbe,
+    HttpRule,
+    HttpRuled,
+)
+from gameday.environment.edge_protocol import EdgeState, Route, Seen
+from gameday.environment.protocol import Checkpoint, Environment, Provision
+from gameday.errors import EnvironmentRefused
+from gameday.faults.http.aim import Aim
+from gameday.faults.network.injection import EdgeInjection, Scene, scene_of
+from gameday.faults.protocol import Demands, Proof
+from gameday.model.clock import MILLISECOND, SECOND
+from gameday.model.event import Scalar
+from gameday.model.scenario import Edge
+
+__all__ = ["HttpEffect", "demands_of", "prepared", "usual"]
+
+_ANSWER_LIMIT_NS = 2 * SECOND
+_MORE = 100
+_DIRECT_SAMPLES = 9
+_PIECE = 64
+_CROWDS = ((SECOND, 64), (250 * MILLISECOND, 32))
+"""How many wait side by side from which delay on: shorter ones would measure the crowd."""
+_FEW = 8
+
+_numbers = itertools.count(1)
+
+
+class HttpEffect(Protocol):
+    """What a fault does to a request, as the one who asked sees it.
+
+    Both calls compare an answer through the front with the usual one, of the direct way.
+    """
+
+    def bitten(self, answer: HttpAnswer, direct: HttpAnswer, probe: HttpProbe) -> bool:
+        """Tell whether an answer is what was asked for."""
+        ...
+
+    def magnitude(self, bitten: Sequence[HttpAnswer], direct: HttpAnswer) -> Proof:
+        """Measure what was asked for in all of these answers, beyond each one's look."""
+        ...
+
+
+def demands_of(target: str) -> Demands:
+    """Return what every fault of this family needs: gameday's own proxy, which speaks HTTP."""
+    client, _, service = target.partition(" -> ")
+    edge = Edge(client=client, service=service)
+    return Demands(provision=Provision(own_proxy=True, http=frozenset({edge})))
+
+
+def usual(answer: HttpAnswer, direct: HttpAnswer) -> bool:
+    """Tell whether an answer is as it would be without a fault, as far as that can be said."""
+    return answer.seen is Seen.ANSWERED and answer.status == direct.status
+
+
+def prepared(
+    environment: Environment,
+    effect: HttpEffect,
+    aim: Aim,
+    *,
+    verb: str,
+    target: str,
+    action: HttpAction,
+    status: int | None = None,
+    delay_ns: int | None = None,
+    body: str | None = None,
+) -> EdgeInjection:
+    """Return the injection of a rule; EnvironmentRefused if nothing could be proven of it."""
+    scene = scene_of(environment, target, verb, bare=action == "abort")
+    edge = scene.edge
+    if not isinstance(edge, HttpRuled):
+        raise EnvironmentRefused(f"{verb} on {target}: its proxy knows no HTTP")
+    edge.rules()
+    known = scene.talk.greeting.split()[1].decode()
+    probe = aim.probe(known)
+    if probe is None:
+        raise EnvironmentRefused(
+            f"{verb} on {target}: no request is known that fits {aim.method} {aim.path} "
+            "and harms nothing, so that nothing could be proven"
+        )
+    if action == "body" and edge.request(Route.DIRECT, probe, _ANSWER_LIMIT_NS).status == _MORE:
+        raise EnvironmentRefused(
+            f"{verb} on {target}: the service reads all of a {probe.method} to {aim.path} before "
+            "it answers, so that no answer can be had without doing something; write a pattern "
+            f"that also fits a path which it does not have, such as {aim.path}*"
+        )
+    rule = HttpRule(
+        # Chosen before the first call: one that was never answered may have added its rule.
+        name=f"{verb}_{next(_numbers)}",
+        action=action,
+        method="" if aim.method == "any" else aim.method,
+        path=aim.path,
+        share=aim.share,
+        status=status,
+        delay_ms=None if delay_ns is None else delay_ns // MILLISECOND,
+        body=body,
+    )
+    looks = _Requests(
+        edge=edge,
+        effect=effect,
+        aim=aim,
+        rule=rule,
+        probe=probe,
+        stranger=aim.stranger(known),
+        delay_ns=delay_ns or 0,
+    )
+    asked: dict[str, Scalar] = {"method": aim.method, "path": aim.path, "share_ratio": aim.share}
+    if status is not None:
+        asked["status"] = status
+    if delay_ns is not None:
+        asked["delay_ns"] = delay_ns
+    if body is not None:
+        asked["body_bytes"] = len(body.encode())
+    return EdgeInjection(
+        scene, _Rules(edge, rule), asked=asked, effect=looks.effect_of, normal=looks.normal_of
+    )
+
+
+class _Rules:
+    """One rule of an edge's proxy."""
+
+    what = "rules"
+
+    def __init__(self, edge: HttpRuled, rule: HttpRule) -> None:
+        self._edge = edge
+        self._rule = rule
+
+    @property
+    def undo_text(self) -> str:
+        return f"remove the HTTP rule {self._rule.name}"
+
+    def put(self) -> None:
+        self._edge.add_rule(self._rule)
+
+    def lift(self) -> None:
+        self._edge.remove_rule(self._rule.name)
+
+    def left(self, state: EdgeState) -> tuple[str, ...]:
+        return tuple(name for name in self._edge.rules() if name == self._rule.name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Requests:
+    """Requests of the harness's own that meet a rule, and others that do not."""
+
+    edge: HttpRuled
+    effect: HttpEffect
+    aim: Aim
+    rule: HttpRule
+    probe: HttpProbe
+    stranger: HttpProbe | None
+    delay_ns: int
+
+    def effect_of(self, scene: Scene, checkpoint: Checkpoint) -> Proof:
+        direct = self._directly(self.probe, checkpoint)
+        before = self.edge.rules().get(self.rule.name)
+        answers = self._through(self.probe, self.aim.samples, checkpoint)
+        after = self.edge.rules().get(self.rule.name)
+        bitten = [one for one in answers if self._is_bitten(one, direct)]
+        spared = [one for one in answers if self._is_spared(one, direct)]
+        least, most = self.aim.bounds
+        size = self.effect.magnitude(bitten, direct)
+        counted = after.met - before.met if after and before else 0
+        strange = self._strange(checkpoint)
+        return Proof(
+            proven=least <= len(bitten) <= most
+            and len(bitten) + len(spared) == len(answers)
+            # One that looks like that anyway shows nothing.
+            and direct.seen is Seen.ANSWERED
+            and not self._is_bitten(direct, direct)
+            and counted >= len(bitten)
+            and size.proven
+            and strange.proven,
+            measured={
+                "requests": f"{self.probe.method} {self.probe.path}",
+                "sent": len(answers),
+                "bitten": len(bitten),
+                "bitten_least": least,
+                "bitten_most": most,
+                "spared": len(spared),
+                "counted": counted,
+                "direct": direct.seen.value,
+                "direct_status": direct.status,
+                **size.measured,
+                **strange.measured,
+            },
+        )
+
+    def normal_of(self, scene: Scene, checkpoint: Checkpoint) -> Proof:
+        """Requests that fit are answered as on the direct way, every one of them."""
+        direct = self._directly(self.probe, checkpoint)
+        answers = self._through(self.probe, self.aim.samples_after, checkpoint)
+        spared = [one for one in answers if self._is_spared(one, direct)]
+        return Proof(
+            proven=direct.seen is Seen.ANSWERED and len(spared) == len(answers),
+            measured={"sent_after": len(answers), "spared_after": len(spared)},
+        )
+
+    def _strange(self, checkpoint: Checkpoint) -> Proof:
+        """Requests that do not fit are let alone."""
+        if self.stranger is None:
+            return Proof(proven=True, measured={"others": "none: every request fits"})
+        direct = self._directly(self.stranger, checkpoint)
+        # As many as show that the fault is gone: a small share may spare a few by chance.
+        answers = self._through(self.stranger, self.aim.samples_after, checkpoint)
+        spared = sum(
+            usual(one, direct) and not self.effect.bitten(one, direct, self.stranger)
+            for one in answers
+        )
+        return Proof(
+            proven=spared == len(answers),
+            measured={
+                "others": f"{self.stranger.method} {self.stranger.path}",
+                "others_sent": len(answers),
+                "others_spared": spared,
+            },
+        )
+
+    def _is_bitten(self, answer: HttpAnswer, direct: HttpAnswer) -> bool:
+        return self.effect.bitten(answer, direct, self.probe)
+
+    def _is_spared(self, answer: HttpAnswer, direct: HttpAnswer) -> bool:
+        return usual(answer, direct) and not self._is_bitten(answer, direct)
+
+    def _directly(self, probe: HttpProbe, checkpoint: Checkpoint) -> HttpAnswer:
+        """Return what a request brings without the proxy, with the median of what it takes."""
+        answers = []
+        for _ in range(_DIRECT_SAMPLES):
+            checkpoint()
+            answers.append(self.edge.request(Route.DIRECT, probe, _ANSWER_LIMIT_NS))
+            if not usual(answers[-1], answers[0]):
+                return answers[-1]
+        took_ns = round(statistics.median(one.took_ns for one in answers))
+        last = answers[-1]
+        return HttpAnswer(seen=last.seen, status=last.status, body=last.body, took_ns=took_ns)
+
+    def _through(self, probe: HttpProbe, number: int, checkpoint: Checkpoint) -> list[HttpAnswer]:
+        """Ask through the front; long waits are spent side by side, short ones one by one."""
+        limit_ns = 2 * self.delay_ns + _ANSWER_LIMIT_NS
+        at_once = next((crowd for least, crowd in _CROWDS if self.delay_ns >= least), 1)
+        if self.delay_ns and number > _DIRECT_SAMPLES:
+            at_once = max(at_once, _FEW)
+        answers: list[HttpAnswer] = []
+        with ThreadPoolExecutor(at_once) as pool:
+            while len(answers) < number:
+                checkpoint()
+                piece = min(_PIECE, number - len(answers))
+                answers += pool.map(
+                    lambda _: self.edge.request(Route.FRONT, probe, limit_ns), range(piece)
+                )
+        return answers

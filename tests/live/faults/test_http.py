@@ -1,0 +1,96 @@
+"""HTTP faults and half-open connections: what only gameday's own proxy can do, in either place."""
+
+from collections.abc import Callable
+
+import pytest
+
+from gameday.environment.protocol import Environment, Provision
+from gameday.errors import EnvironmentRefused
+from gameday.faults.http import HttpAbort, HttpBody, HttpDelay, HttpStatus
+from gameday.faults.network import HalfOpen
+from gameday.faults.protocol import Fault, Proof
+from gameday.model.clock import MILLISECOND
+from gameday.model.scenario import Edge
+from gameday.testing.dud import Dud
+
+pytestmark = [pytest.mark.live, pytest.mark.alone]
+
+Through = Callable[[Fault], tuple[Proof, Proof]]
+
+REDIS = "relay -> redis"
+RELAY = "client -> relay"
+HTTP: list[Fault] = [
+    HttpStatus(target=RELAY, status=503),
+    HttpStatus(target=RELAY, status=429, body="later", method="GET", path="/status", share=0.5),
+    HttpStatus(target=RELAY, status=503, method="POST", path="/signals"),
+    HttpStatus(target=RELAY, status=500, method="POST", path="/signals", share=0.25),
+    HttpAbort(target=RELAY, path="/sig*"),
+    HttpAbort(target=RELAY, method="POST", path="/signals", share=0.5),
+    HttpDelay(target=RELAY, delay_ns=30 * MILLISECOND),
+    HttpDelay(target=RELAY, delay_ns=300 * MILLISECOND, method="POST", path="/signals", share=0.5),
+    HttpBody(target=RELAY, body='{"connected": true}', method="GET", path="/st?tus", share=0.75),
+    HttpBody(target=RELAY, body="", method="POST", path="/signals*"),
+]
+OPEN: list[Fault] = [
+    HalfOpen(target=REDIS),
+    HalfOpen(target=REDIS, stream="upstream"),
+    HalfOpen(target=REDIS, stream="downstream"),
+    HalfOpen(target=RELAY, stream="downstream"),
+]
+
+
+def name(fault: Fault) -> str:
+    words = (getattr(fault, key, "") for key in ("method", "path", "share", "stream"))
+    return " ".join((fault.verb, *map(str, words), fault.target)).replace(" ", "-")
+
+
+@pytest.fixture(scope="module")
+def provision() -> Provision:
+    return Provision(own_proxy=True, http=frozenset({Edge(client="client", service="relay")}))
+
+
+@pytest.mark.parametrize("fault", HTTP, ids=name)
+def test_an_http_fault_meets_the_requests_that_it_is_for_and_no_others(
+    through: Through, fault: Fault
+) -> None:
+    effect, undone = through(fault)
+    assert effect.measured["counted"] == effect.measured["bitten"], "nobody else asks"
+    assert undone.measured["rules_left"] == "none"
+    assert undone.measured["spared_after"] == undone.measured["sent_after"]
+
+
+@pytest.mark.parametrize("fault", OPEN, ids=name)
+def test_a_half_open_edge_loses_data_and_ends_and_is_reset_afterwards(
+    through: Through, fault: Fault
+) -> None:
+    effect, undone = through(fault)
+    assert effect.measured["ends_lost"] == effect.measured["connections"]
+    assert undone.measured["met_before"] == undone.measured["reset_after"] == 4
+
+
+@pytest.mark.parametrize("fault", [*HTTP, *OPEN], ids=name)
+def test_what_does_nothing_to_requests_is_not_proven(
+    environment: Environment, fault: Fault
+) -> None:
+    injection = Dud(fault=fault).on(environment)
+    try:
+        injection.inject()
+        assert not injection.prove(lambda: None).proven
+    finally:
+        injection.undo()
+        undone = injection.prove_undone(lambda: None)
+    assert undone.proven, undone.measured
+
+
+def test_a_body_that_nobody_may_ask_for_is_refused_with_what_to_do(
+    environment: Environment,
+) -> None:
+    fault = HttpBody(target=RELAY, body="no", method="POST", path="/signals")
+    with pytest.raises(EnvironmentRefused, match=r"such as /signals\*"):
+        fault.on(environment)
+
+
+def test_an_edge_whose_proxy_speaks_no_http_is_refused(environment: Environment) -> None:
+    fault = HttpStatus(target="client -> listener", status=503)
+    with pytest.raises(EnvironmentRefused, match="set its protocol to http"):
+        fault.on(environment)
