@@ -16,7 +16,7 @@ from gameday.environment.services.app import App
 from gameday.environment.services.protocol import Following
 from gameday.environment.services.redis import Redis
 from gameday.errors import EnvironmentRefused
-from gameday.faults.protocol import Demanding, Demands, Fault
+from gameday.faults.protocol import Demanding, Demands, Fault, Relative
 from gameday.faults.registry import FAULTS, kinds_of
 from gameday.loading import (
     find_scenarios,
@@ -127,7 +127,8 @@ def load(path: Path, options: Options, settings: Mapping[str, str] | None = None
         target=target,
         settings={**options.settings, **(settings or {})},
     )
-    return Experiment(scenario=scenario, target=found[scenario.target])
+    steps = tuple(_beside(step, scenario) for step in scenario.faults)
+    return Experiment(scenario=replace(scenario, faults=steps), target=found[scenario.target])
 
 
 def sweeps(path: Path, options: Options) -> tuple[Mapping[str, str], ...]:
@@ -263,6 +264,12 @@ def _demands(step: FaultStep, runtime: str) -> Demands:
 def _real(step: FaultStep) -> FaultSpec:
     """Return the fault itself: a dud is planned, and refused, as what it stands for."""
     return step.fault.fault if isinstance(step.fault, Dud) else step.fault
+
+
+def _beside(step: FaultStep, scenario: Scenario) -> FaultStep:
+    if not isinstance(step.fault, Relative):
+        return step
+    return replace(step, fault=step.fault.beside(scenario.workload[0]))
 
 
 def _dud(step: FaultStep) -> FaultStep:

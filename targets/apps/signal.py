@@ -6,6 +6,7 @@ from typing import NamedTuple, Self
 __all__ = ["TOPIC", "BadSignal", "Signal"]
 
 TOPIC = "signals"
+_IDS = 2**32
 
 
 class BadSignal(ValueError):
@@ -24,9 +25,9 @@ class Signal(NamedTuple):
         """Read the JSON of a signal. The checksum is passed on, never judged or mended."""
         try:
             fields = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise BadSignal(f"not JSON: {error}") from None
         match fields:
-            case {"run": str(run), "id": int(number), "check": str(check)} if number >= 0:
+            case {"run": str(run), "id": int(number), "check": str(check)} if 0 <= number < _IDS:
                 return cls(run, number, check)
-        raise BadSignal('wanted {"run": text, "id": whole number, "check": text}')
+        raise BadSignal('wanted {"run": text, "id": whole number below 2**32, "check": text}')

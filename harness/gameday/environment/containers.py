@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TypeVar
 
 import docker
@@ -28,7 +29,7 @@ from gameday.environment.container_network import ContainerNetwork, chain_of, se
 from gameday.environment.container_service import ContainerService, refusing
 from gameday.environment.edge_proxy import ControlledEdge, reaches
 from gameday.environment.edges import proxy_name
-from gameday.environment.marks import OWNER_LABEL, RUN_LABEL, this_owner
+from gameday.environment.marks import OWNER_LABEL, RUN_LABEL, make_folder, this_owner
 from gameday.environment.protocol import (
     Checkpoint,
     Emit,
@@ -187,6 +188,13 @@ class ContainerEnvironment:
     def send(self, datagrams: Datagrams) -> int:
         sender = None if datagrams.sender == CLIENT else self.network(datagrams.sender)
         return send_datagrams(datagrams, sender, self.network(datagrams.receiver))
+
+    @property
+    def run(self) -> str:
+        return self._given.run
+
+    def scratch(self) -> Path:
+        return make_folder(self._given.run)
 
     def traffic(self) -> Mapping[Edge, Traffic]:
         by_name: dict[str, tuple[int, int]] = {}

@@ -111,6 +111,13 @@ class ProcessEnvironment:
             resets_open=self._given.proxy == "own",
         )
 
+    @property
+    def run(self) -> str:
+        return self._given.run
+
+    def scratch(self) -> Path:
+        return make_folder(self._given.run)
+
     def traffic(self) -> Mapping[Edge, Traffic]:
         assert self._proxy is not None, "start() comes first"
         counted = self._proxy.control.traffic()

@@ -2,15 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import Protocol, Self, runtime_checkable
 
 from gameday.environment.mechanisms import Mechanism
 from gameday.environment.protocol import Checkpoint, Environment, Provision
 from gameday.model.event import Scalar
 from gameday.model.result import Window
-from gameday.model.scenario import FaultSpec
+from gameday.model.scenario import FaultSpec, WorkloadSpec
 
-__all__ = ["Demanding", "Demands", "Fault", "Injection", "Proof"]
+__all__ = ["Demanding", "Demands", "Fault", "Injection", "Proof", "Relative"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,4 +76,13 @@ class Demanding(Protocol):
 
     def demands(self, runtime: str) -> Demands:
         """Return what it needs in `runtime`, "docker" or "process"."""
+        ...
+
+
+@runtime_checkable
+class Relative(Protocol):
+    """A fault that takes some of its parameters from the load that it is put beside."""
+
+    def beside(self, workload: WorkloadSpec) -> Self:
+        """Return the fault with those parameters."""
         ...

@@ -8,6 +8,7 @@ from gameday.faults.crash_loop import CrashLoop
 from gameday.faults.http import HttpAbort, HttpBody, HttpDelay, HttpStatus
 from gameday.faults.kill import Kill
 from gameday.faults.kill_inside import KillInside
+from gameday.faults.load import MalformedPayload, PoisonMessage, Surge
 from gameday.faults.network import (
     Bandwidth,
     Blackhole,
@@ -74,6 +75,9 @@ _ALL: tuple[type[Fault], ...] = (
     HttpAbort,
     HttpDelay,
     HttpBody,
+    Surge,
+    MalformedPayload,
+    PoisonMessage,
 )
 
 FAULTS: Mapping[str, type[Fault]] = {fault.verb: fault for fault in _ALL}

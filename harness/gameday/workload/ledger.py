@@ -7,7 +7,7 @@ import httpx
 import numpy as np
 
 from gameday.model.history import Deliveries
-from gameday.workload.publish import checksum
+from gameday.workload.publish import checksum, surge_of
 
 __all__ = ["Ledger", "ServiceStatus", "read_status", "save_record"]
 
@@ -27,8 +27,15 @@ class ServiceStatus:
     given_up: bool
 
 
+_NO_VALUE = 2**32 - 1
+"""Stands for a number that no signal has: what a receiver writes down may be anything."""
+
+
 class Ledger:
-    """Reads GET /record of one service; entries of other runs or with a bad checksum are kept."""
+    """Reads GET /record of one service; entries of other runs or with a bad checksum are kept.
+
+    Those of the run's own surges are left out: they are load, and nothing is expected of them.
+    """
 
     def __init__(self, url: str, run: str) -> None:
         self._client = httpx.Client(base_url=url, timeout=_POLL_LIMIT_S)
@@ -65,20 +72,24 @@ class Ledger:
         self._client.close()
 
     def _forget(self) -> None:
+        self._read = 0
         self._values: list[int] = []
         self._received: list[int] = []
         self._intact: list[bool] = []
 
     def _page(self, limit_s: float) -> bool:
         """Read one page; tell whether there may be another."""
-        response = self._client.get("/record", params={"after": len(self._values)}, timeout=limit_s)
+        response = self._client.get("/record", params={"after": self._read}, timeout=limit_s)
         response.raise_for_status()
         body = response.json()
         for value, check, received_ns in body["entries"]:
-            self._values.append(int(value))
+            self._read += 1
+            if check == checksum(surge_of(self._run), int(value)):
+                continue
+            self._values.append(min(max(int(value), 0), _NO_VALUE))
             self._received.append(int(received_ns))
             self._intact.append(check == checksum(self._run, int(value)))
-        return len(self._values) < int(body["total"])
+        return self._read < int(body["total"])
 
 
 def save_record(deliveries: Deliveries, folder: Path) -> None:

@@ -11,7 +11,7 @@ from gameday.model.operation import Outcome
 from gameday.model.units import DurationNs, RatePerS
 from gameday.workload.http import Answer
 
-__all__ = ["Publish", "checksum", "judge_publish", "publish_request"]
+__all__ = ["Publish", "checksum", "judge_publish", "publish_request", "surge_of"]
 
 _LONGEST_REASON = 100
 
@@ -31,6 +31,11 @@ class Publish:
 def checksum(run: str, value: int) -> str:
     """Return the check that signal `value` of `run` carries."""
     return f"{crc32(f'{run}:{value}'.encode()):08x}"
+
+
+def surge_of(run: str) -> str:
+    """Return the run that the signals of a surge belong to, which is nobody's own."""
+    return f"{run}.surge"
 
 
 def publish_request(run: str, host: str, port: int) -> Callable[[int], bytes]:

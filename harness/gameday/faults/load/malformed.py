@@ -1,0 +1,191 @@
+"""Malformed payload: requests that no client of the service would send."""
+
+import http.client
+import threading
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from gameday.environment.protocol import Checkpoint, Endpoint, Environment, Service
+from gameday.faults.ending import answers_again, until
+from gameday.faults.protocol import Injection, Proof
+from gameday.model.clock import MINUTE, SECOND
+from gameday.model.event import Scalar
+from gameday.model.result import Window
+from gameday.model.scenario import CLIENT, Edge, Hits
+from gameday.model.units import RatePerS
+
+__all__ = ["MalformedPayload"]
+
+_BODIES: Mapping[str, bytes] = {
+    "cut off": b'{"run": "x", "id": ',
+    "another type": b"[]",
+    "fields of another type": b'{"run": 1, "id": "one", "check": null}',
+    "empty": b"",
+    "not UTF-8": b'{"run": "\xff\xfe", "id": 1, "check": "\x80"}',
+    "nested 2000 deep": b"[" * 2000,
+    "a number without end": b'{"run": "x", "id": ' + b"9" * 1000 + b', "check": "x"}',
+}
+_MOST_PER_S = 1000.0
+_LONGEST_NS = 10 * MINUTE
+_ANSWER_LIMIT_S = 2.0
+_PROOF_MARGIN_NS = 3 * SECOND
+_JOIN_LIMIT_S = 5.0
+_TOLERANCE = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MalformedPayload:
+    """A service gets, beside its load, requests whose body it cannot make sense of.
+
+    Mechanism, both environments: a thread of the harness sends POST requests through the front
+    of `client -> service`, each over a connection of its own, seven bad bodies in turn. Proof:
+    each body was answered, or its connection ended, at no less than half the rate; how the
+    service answered is counted, not judged: an acceptance shows in what is expected of the data.
+    Undo: the thread has ended, and the service answers. It ends by itself after 10 min.
+    """
+
+    verb: ClassVar[str] = "malformed-payload"
+    hits: ClassVar[Hits] = "service"
+    kinds: ClassVar[frozenset[str]] = frozenset({"app"})
+    target: str
+    """The service that gets them."""
+    path: str = "/signals"
+    rate_per_s: RatePerS = 20.0
+    """At most 1000/s; a slow service gets fewer, for one is answered before the next is sent."""
+
+    def __post_init__(self) -> None:
+        if not self.path.startswith("/") or not self.path.isascii() or " " in self.path:
+            raise ValueError(f"path: {self.path!r} is given; wanted one such as /signals")
+        if self.rate_per_s > _MOST_PER_S:
+            raise ValueError(f"rate: {self.rate_per_s:g}/s is given; wanted at most 1000/s")
+
+    def on(self, environment: Environment) -> Injection:
+        front = environment.front(Edge(client=CLIENT, service=self.target))
+        sender = _Sender(front, self.path, self.rate_per_s)
+        return _Sending(environment.service(self.target), sender, self)
+
+
+class _Sender:
+    """The thread that sends, and what it has seen so far."""
+
+    def __init__(self, front: Endpoint, path: str, rate_per_s: float) -> None:
+        self._front = front
+        self._path = path
+        self._pause_ns = round(SECOND / rate_per_s)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._send_all, name="malformed", daemon=True)
+        self.began_ns: int | None = None
+        self.sent = 0
+        self.met: Counter[str] = Counter()
+        """How often each body was answered, or its connection ended."""
+        self.answers: Counter[str] = Counter()
+        """By the class of the status, or "ended"."""
+
+    @property
+    def running(self) -> bool:
+        return self._thread.is_alive()
+
+    def start(self) -> None:
+        self.began_ns = time.monotonic_ns()
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+        if self._thread.ident is not None:
+            self._thread.join(_JOIN_LIMIT_S)
+
+    def _send_all(self) -> None:
+        assert self.began_ns is not None
+        names = tuple(_BODIES)
+        due_ns = self.began_ns
+        while not self._stop.is_set() and due_ns < self.began_ns + _LONGEST_NS:
+            self._send(names[self.sent % len(names)])
+            due_ns = max(due_ns + self._pause_ns, time.monotonic_ns() - SECOND)
+            self._stop.wait(max(0, due_ns - time.monotonic_ns()) / SECOND)
+
+    def _send(self, name: str) -> None:
+        connection = http.client.HTTPConnection(
+            self._front.host, self._front.port, timeout=_ANSWER_LIMIT_S
+        )
+        self.sent += 1
+        try:
+            connection.request("POST", self._path, _BODIES[name])
+            status = connection.getresponse().status
+        except TimeoutError:
+            self.answers["silent"] += 1
+        except ConnectionRefusedError:
+            # It came to nobody.
+            self.answers["refused"] += 1
+        except (OSError, http.client.HTTPException):
+            self.met[name] += 1
+            self.answers["ended"] += 1
+        else:
+            self.met[name] += 1
+            self.answers[f"{status // 100}xx"] += 1
+        finally:
+            connection.close()
+
+
+class _Sending:
+    """One spell of malformed requests, proven by how they were answered."""
+
+    def __init__(self, service: Service, sender: _Sender, fault: MalformedPayload) -> None:
+        self._service = service
+        self._sender = sender
+        self._fault = fault
+
+    @property
+    def undo_text(self) -> str:
+        return f"send nothing more to {self._service.spec.name}"
+
+    @property
+    def asked(self) -> Mapping[str, Scalar]:
+        return {"path": self._fault.path, "rate_per_s": self._fault.rate_per_s}
+
+    def inject(self) -> Window:
+        called_ns = time.monotonic_ns()
+        self._sender.start()
+        return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
+
+    def prove(self, checkpoint: Checkpoint) -> Proof:
+        whole_ns = round(len(_BODIES) * SECOND / self._fault.rate_per_s)
+        each = until(
+            lambda: all(self._sender.met[name] for name in _BODIES),
+            2 * whole_ns + _PROOF_MARGIN_NS,
+            checkpoint,
+        )
+        per_s = self._per_s()
+        return Proof(
+            proven=each and per_s >= _TOLERANCE * self._fault.rate_per_s,
+            measured={"kinds_met": len(self._sender.met), "sent_per_s": per_s, **self._answers()},
+        )
+
+    def undo(self) -> Window:
+        called_ns = time.monotonic_ns()
+        self._sender.stop()
+        return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
+
+    def prove_undone(self, checkpoint: Checkpoint) -> Proof:
+        """The thread has ended, and the service answers what is well-formed."""
+        answer = answers_again(self._service, checkpoint)
+        return Proof(
+            proven=answer.proven and not self._sender.running,
+            measured={
+                "sending_after": self._sender.running,
+                **{f"{name}_in_all": count for name, count in self._answers().items()},
+                **answer.measured,
+            },
+        )
+
+    def _per_s(self) -> float:
+        if self._sender.began_ns is None:
+            return 0.0
+        # The first is sent at once: n of them take n - 1 pauses.
+        pauses = max(0, self._sender.sent - 1)
+        return round(pauses * SECOND / (time.monotonic_ns() - self._sender.began_ns), 1)
+
+    def _answers(self) -> Mapping[str, Scalar]:
+        return {f"answers_{kind}": count for kind, count in sorted(self._sender.answers.items())}

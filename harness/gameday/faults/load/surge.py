@@ -1,0 +1,189 @@
+"""Surge: a service gets a multiple of its load."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import ClassVar, Self, cast
+
+import numpy as np
+
+from gameday.environment.abilities.hosting import Hosting
+from gameday.environment.protocol import Checkpoint, Environment, Service
+from gameday.errors import EnvironmentRefused
+from gameday.faults.ending import answers_again, until
+from gameday.faults.protocol import Injection, Proof
+from gameday.model.clock import MILLISECOND, MINUTE, SECOND
+from gameday.model.event import Scalar
+from gameday.model.history import ROW_DTYPE, Rows
+from gameday.model.operation import Outcome
+from gameday.model.result import Window
+from gameday.model.scenario import CLIENT, Edge, Hits, WorkloadSpec
+from gameday.model.units import RatePerS
+from gameday.workload.load import LoadDriver, StreamPlan
+from gameday.workload.publish import Publish, surge_of
+from gameday.workload.reader import LiveView
+
+__all__ = ["Surge"]
+
+_STREAM = "surge"
+_LONGEST_NS = 10 * MINUTE
+_MOST_PER_S = 20_000.0
+_MOST_FACTOR = 100.0
+_BEGINS_IN_NS = 20 * MILLISECOND
+_LOOK_NS = SECOND
+_LOOK_LIMIT_NS = 3 * SECOND
+_OFFERED_SHARE = 0.9
+_CALM_S = 0.2
+_POOL = 64
+"""How many connections the clients of the load open at most: with all busy, nothing is sent."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surge:
+    """A service gets a multiple of the workload's operations, of the same kind, as extra load.
+
+    Mechanism, both environments: a second load driver, a process of its own with an open loop,
+    sends through the front of `client -> service`. Its signals are told by their checksum and are
+    no part of what is measured or accounted for. Proof: in a second, at least 90 % of the extra
+    rate is sent, or all 64 connections wait for an answer (`saturated`), and some was answered.
+    Undo: the driver has ended, nothing more is sent, and the service answers. A surge ends by
+    itself after 10 min.
+    """
+
+    verb: ClassVar[str] = "surge"
+    hits: ClassVar[Hits] = "service"
+    kinds: ClassVar[frozenset[str]] = frozenset({"app"})
+    target: str
+    """The service that the workload goes to."""
+    factor: float | None = None
+    """The whole load, as a multiple of the workload's rate: above 1, at most 100."""
+    rate_per_s: RatePerS | None = None
+    """The extra operations, instead of a factor: at most 20000/s."""
+
+    def __post_init__(self) -> None:
+        if (self.factor is None) == (self.rate_per_s is None):
+            raise ValueError("a surge has either a factor or a rate")
+        if self.factor is not None and not 1 < self.factor <= _MOST_FACTOR:
+            raise ValueError(f"factor: {self.factor:g} is given; wanted above 1, at most 100")
+        if self.rate_per_s is not None and self.rate_per_s > _MOST_PER_S:
+            raise ValueError(f"rate: {self.rate_per_s:g}/s is given; wanted at most 20000/s")
+
+    def beside(self, workload: WorkloadSpec) -> Self:
+        """Return the surge with its rate, as a multiple of that of `workload`."""
+        if self.factor is None:
+            return self
+        extra = (self.factor - 1) * cast(Publish, workload).rate_per_s
+        return replace(self, factor=None, rate_per_s=extra)
+
+    def on(self, environment: Environment) -> Injection:
+        if not isinstance(environment, Hosting):
+            raise EnvironmentRefused(f"{self.verb}: {environment.runtime} can be given no load")
+        if self.rate_per_s is None:
+            raise EnvironmentRefused(f"{self.verb} of {self.target}: no workload to multiply")
+        front = environment.front(Edge(client=CLIENT, service=self.target))
+        folder = environment.scratch()
+        driver = LoadDriver(
+            [
+                StreamPlan(
+                    name=_STREAM,
+                    client=Publish.verb,
+                    host=front.host,
+                    port=front.port,
+                    rate_per_s=self.rate_per_s,
+                    deadline_ns=SECOND,
+                )
+            ],
+            folder,
+            surge_of(environment.run),
+            _LONGEST_NS,
+            folder / "driver.log",
+        )
+        return _Surging(environment.service(self.target), driver, folder, self.rate_per_s)
+
+
+class _Surging:
+    """One surge: what its own history says was sent and answered."""
+
+    def __init__(
+        self, service: Service, driver: LoadDriver, folder: Path, rate_per_s: float
+    ) -> None:
+        self._service = service
+        self._driver = driver
+        self._folder = folder
+        self._rate_per_s = rate_per_s
+        self._began_ns: int | None = None
+        self._view: LiveView | None = None
+
+    @property
+    def undo_text(self) -> str:
+        return f"end the second load driver, which sends to {self._service.spec.name}"
+
+    @property
+    def asked(self) -> Mapping[str, Scalar]:
+        return {"extra_per_s": self._rate_per_s}
+
+    def inject(self) -> Window:
+        self._driver.start()
+        self._view = LiveView(self._folder)
+        called_ns = time.monotonic_ns()
+        self._began_ns = called_ns + _BEGINS_IN_NS
+        self._driver.begin(self._began_ns)
+        return Window(start_ns=called_ns, end_ns=self._began_ns)
+
+    def prove(self, checkpoint: Checkpoint) -> Proof:
+        """Look at the first second of it that sends as much as was asked for."""
+        seen: dict[str, Scalar] = {"sent_per_s": 0.0, "answered_per_s": 0.0, "saturated": False}
+
+        def surges() -> bool:
+            seen.update(self._last_second())
+            enough = float(str(seen["sent_per_s"])) >= _OFFERED_SHARE * self._rate_per_s
+            some = float(str(seen["answered_per_s"])) > 0
+            return some and (enough or seen["saturated"] is True)
+
+        proven = until(surges, _LOOK_LIMIT_NS, checkpoint)
+        return Proof(proven=proven, measured=seen)
+
+    def undo(self) -> Window:
+        called_ns = time.monotonic_ns()
+        self._driver.kill()
+        return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
+
+    def prove_undone(self, checkpoint: Checkpoint) -> Proof:
+        """Nothing more is sent, and the service answers."""
+        rows = self._rows()
+        time.sleep(_CALM_S)
+        more = len(self._rows()) - len(rows)
+        if self._view is not None:
+            self._view.close()
+            self._view = None
+        answer = answers_again(self._service, checkpoint)
+        outcomes = {
+            f"{outcome.name.lower()}_operations": int(np.count_nonzero(rows["outcome"] == outcome))
+            for outcome in (Outcome.OK, Outcome.FAILED, Outcome.UNKNOWN)
+        }
+        return Proof(
+            proven=more == 0 and answer.proven,
+            measured={**outcomes, "sent_after_operations": more, **answer.measured},
+        )
+
+    def _last_second(self) -> Mapping[str, Scalar]:
+        """Return what was sent and answered in the last second, once there is a whole one."""
+        until_ns = time.monotonic_ns()
+        since_ns = until_ns - _LOOK_NS
+        if self._began_ns is None or since_ns < self._began_ns:
+            return {}
+        rows = self._rows()
+        sent = (rows["sent_ns"] >= since_ns) & (rows["sent_ns"] < until_ns)
+        answered = (rows["done_ns"] >= since_ns) & (rows["outcome"] != Outcome.PENDING)
+        waiting = (rows["sent_ns"] > 0) & (rows["outcome"] == Outcome.PENDING)
+        return {
+            "sent_per_s": float(np.count_nonzero(sent)),
+            "answered_per_s": float(np.count_nonzero(answered & (rows["sent_ns"] > 0))),
+            "saturated": bool(np.count_nonzero(waiting) >= _POOL),
+        }
+
+    def _rows(self) -> Rows:
+        if self._view is None:
+            return np.empty(0, ROW_DTYPE)
+        return self._view.since(0, _STREAM)

@@ -1,0 +1,53 @@
+"""Load faults are refused when they make no sense, and take their rate from the workload."""
+
+from pathlib import Path
+
+import pytest
+
+from gameday.errors import EnvironmentRefused
+from gameday.faults.load import MalformedPayload, PoisonMessage, Surge
+from gameday.model.scenario import ServiceSpec, Target
+from gameday.testing.clocks import ManualClock
+from gameday.testing.environments import MemoryEnvironment
+from gameday.workload.publish import Publish
+
+
+def test_a_factor_counts_the_workload_in() -> None:
+    workload = Publish(to="relay", ledger="listener", rate_per_s=200.0)
+    surge = Surge(target="relay", factor=3.0).beside(workload)
+    assert (surge.factor, surge.rate_per_s) == (None, 400.0)
+
+
+def test_a_rate_stays_what_it_is() -> None:
+    workload = Publish(to="relay", ledger="listener", rate_per_s=200.0)
+    surge = Surge(target="relay", rate_per_s=5.0)
+    assert surge.beside(workload) is surge
+
+
+@pytest.mark.parametrize(
+    ("kind", "wrong"),
+    [
+        (Surge, {}),
+        (Surge, {"factor": 2.0, "rate_per_s": 1.0}),
+        (Surge, {"factor": 1.0}),
+        (Surge, {"factor": 101.0}),
+        (Surge, {"rate_per_s": 20_001.0}),
+        (MalformedPayload, {"path": "signals"}),
+        (MalformedPayload, {"path": "/a b"}),
+        (MalformedPayload, {"rate_per_s": 1001.0}),
+        (PoisonMessage, {"to": "s", "times": 0}),
+        (PoisonMessage, {"to": ""}),
+        (PoisonMessage, {"to": "s", "body": "x" * 10_001}),
+    ],
+)
+def test_what_makes_no_sense_is_refused(kind: type, wrong: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        kind(target="x", **wrong)
+
+
+def test_an_environment_that_can_be_given_no_load_refuses_a_surge() -> None:
+    services = (ServiceSpec(name="r", kind="app"),)
+    target = Target(name="t", title="T", path=Path(), services=services)
+    environment = MemoryEnvironment(target=target, clock=ManualClock())
+    with pytest.raises(EnvironmentRefused, match="can be given no load"):
+        Surge(target="r", rate_per_s=1.0).on(environment)
