@@ -182,7 +182,9 @@ class EdgeProxy(Protocol):
         """Refuse new connections and end the open ones."""
         ...
 
-    def add(self, name: str, kind: str, stream: Stream, attributes: Mapping[str, int]) -> None:
+    def add(
+        self, name: str, kind: str, stream: Stream, attributes: Mapping[str, int | str]
+    ) -> None:
         """Put a toxic on every connection, also the open ones."""
         ...
 

@@ -190,7 +190,9 @@ class ControlledEdge:
     def disable(self) -> None:
         self._control.disable(self._name)
 
-    def add(self, name: str, kind: str, stream: Stream, attributes: Mapping[str, int]) -> None:
+    def add(
+        self, name: str, kind: str, stream: Stream, attributes: Mapping[str, int | str]
+    ) -> None:
         self._control.add_toxic(self._name, name, kind, stream, attributes)
 
     def remove(self, name: str) -> None:

@@ -51,7 +51,7 @@ class ToxicState:
     type: str
     stream: str
     toxicity: float
-    attributes: Mapping[str, int]
+    attributes: Mapping[str, int | str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -215,7 +215,7 @@ class ProxyControl:
         return self._proxy(name)
 
     def add_toxic(
-        self, name: str, toxic: str, kind: str, stream: Stream, attributes: Mapping[str, int]
+        self, name: str, toxic: str, kind: str, stream: Stream, attributes: Mapping[str, int | str]
     ) -> None:
         """Put a toxic under a name of its own on every connection of a proxy."""
         self._add_toxic(name, kind, stream, attributes, toxic)
@@ -270,7 +270,7 @@ class ProxyControl:
         name: str,
         kind: str,
         stream: Stream,
-        attributes: Mapping[str, int],
+        attributes: Mapping[str, int | str],
         called: str | None = None,
     ) -> str:
         toxic = ToxicState(

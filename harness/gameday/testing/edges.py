@@ -1,7 +1,9 @@
 """The proxies of edges in memory, to test network faults without a socket."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from statistics import NormalDist
 
 from gameday.environment.edge_protocol import (
     Conversing,
@@ -22,6 +24,7 @@ __all__ = ["EdgedEnvironment", "MemoryEdge", "MemoryLine", "MemoryTalk", "TerseT
 _DIRECT_NS = 200 * MICROSECOND
 _FRONT_NS = 500 * MICROSECOND
 _ANSWER_BYTES = 10
+_FRACTIONS = (0.7548776662466927, 0.5698402909980532)
 
 
 class TerseTalk:
@@ -45,6 +48,7 @@ class _Toxic:
     kind: str
     stream: Stream
     attributes: Mapping[str, int]
+    distribution: str = "uniform"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -80,6 +84,8 @@ class MemoryEdge:
     service_bytes_per_s: int = 0
     """How fast the service itself is; 0: as fast as anybody wants."""
     jitters: bool = True
+    drawn: str | None = None
+    """The distribution that it draws from, whatever it was asked for."""
     coalesces: bool = False
     """Whether pieces arrive together."""
     login_bytes: int = 0
@@ -115,11 +121,18 @@ class MemoryEdge:
         for line in self._lines if self.works else ():
             line.cut()
 
-    def add(self, name: str, kind: str, stream: Stream, attributes: Mapping[str, int]) -> None:
+    def add(
+        self, name: str, kind: str, stream: Stream, attributes: Mapping[str, int | str]
+    ) -> None:
         self.adds += 1
         if self.adds == self.fails_to_add:
             raise EnvironmentRefused("the proxy server has no such toxic")
-        self._toxics[name] = _Toxic(kind=kind, stream=stream, attributes=attributes)
+        self._toxics[name] = _Toxic(
+            kind=kind,
+            stream=stream,
+            attributes={k: v for k, v in attributes.items() if isinstance(v, int)},
+            distribution=str(attributes.get("distribution", "uniform")),
+        )
 
     def remove(self, name: str) -> None:
         if not self.removes or (self.blocks_removal and self._enabled):
@@ -157,9 +170,28 @@ class MemoryEdge:
         return self._enabled and not self._toxics
 
     def wavers_ns(self) -> int:
-        """Return the jitter of one answer: none, then all of it later, then all of it earlier."""
-        turn = (self.asked + 1) % 3 - 1
-        return turn * self.sum_of("latency", "jitter") * MILLISECOND if self.jitters else 0
+        """Return the jitter of one answer, by turns all over what may be drawn."""
+        if not self.jitters:
+            return 0
+        return sum(
+            round(self.does * toxic.attributes["jitter"] * MILLISECOND * self._turn(number, toxic))
+            for number, toxic in enumerate(self.doing("latency"))
+        )
+
+    def _turn(self, number: int, toxic: _Toxic) -> float:
+        """Return one of the jitters, as a multiple of what was asked for."""
+        if toxic.distribution == "uniform" and self.drawn is None:
+            # None, then all of it later, then all of it earlier.
+            return (self.asked + 1) % 3 - 1
+        # Multiples of two unrelated fractions cover the unit square evenly.
+        part = (self.asked * (_FRACTIONS[number % 2])) % 1 or 0.5
+        match self.drawn or toxic.distribution:
+            case "normal":
+                return NormalDist().inv_cdf(part)
+            case "pareto":
+                return 2 * (math.pow(1 - part, -1 / 3) - 1)
+            case _:
+                return 2 * part - 1
 
     def sum_of(self, kind: str, attribute: str) -> int:
         return round(self.does * sum(toxic.attributes[attribute] for toxic in self.doing(kind)))

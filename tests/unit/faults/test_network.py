@@ -400,3 +400,84 @@ def test_the_bytes_of_a_login_count_for_a_byte_limit(
     made, effect = put(ByteLimit(target=EDGE, after_bytes=4_000, stream=stream), environment)
     assert effect.proven, effect.measured
     assert healed(made).proven
+
+
+SHAPED: list[Latency] = [
+    Latency(target=EDGE, delay_ns=90 * MILLISECOND, jitter_ns=30 * MILLISECOND, distribution=shape)
+    for shape in ("normal", "pareto")
+] + [
+    Latency(
+        target=EDGE,
+        delay_ns=60 * MILLISECOND,
+        jitter_ns=20 * MILLISECOND,
+        distribution=shape,
+        stream="upstream",
+    )
+    for shape in ("normal", "pareto")
+]
+shaped = pytest.mark.parametrize("fault", SHAPED, ids=lambda f: f"{f.distribution}-{f.stream}")
+
+
+@shaped
+def test_delays_of_the_distribution_asked_for_are_proven_and_undone(
+    environment: EdgedEnvironment, edge: MemoryEdge, fault: Latency
+) -> None:
+    made, effect = put(fault, environment)
+    assert effect.proven, effect.measured
+    assert healed(made).proven
+    assert edge.quiet
+
+
+@shaped
+@pytest.mark.parametrize("drawn", ["uniform", "normal", "pareto"])
+def test_delays_of_another_distribution_are_not_proven(
+    environment: EdgedEnvironment, edge: MemoryEdge, fault: Latency, drawn: str
+) -> None:
+    edge.drawn = drawn
+    effect = put(fault, environment)[1]
+    assert effect.proven is (drawn == fault.distribution), effect.measured
+
+
+@shaped
+@pytest.mark.parametrize("share", [0.6, 1.4])
+def test_delays_of_another_size_are_not_proven(
+    environment: EdgedEnvironment, edge: MemoryEdge, fault: Latency, share: float
+) -> None:
+    edge.does = share
+    assert not put(fault, environment)[1].proven
+
+
+@shaped
+def test_without_delays_no_distribution_is_proven(
+    environment: EdgedEnvironment, edge: MemoryEdge, fault: Latency
+) -> None:
+    made, effect = put(Dud(fault=fault), environment)
+    assert not effect.proven
+    assert healed(made).proven
+    edge.works = False
+    assert not put(fault, environment)[1].proven
+
+
+def test_only_a_distribution_of_its_own_needs_gamedays_own_proxy() -> None:
+    assert SHAPED[0].demands("docker").provision.own_proxy
+    assert not Latency(target=EDGE, delay_ns=SECOND).demands("docker").provision.own_proxy
+
+
+@pytest.mark.parametrize(
+    ("delay_ms", "jitter_ms", "told"),
+    [
+        (100, 10, "a delay up to 250 ms and a jitter from 20 ms; given are 100 ms and 10 ms"),
+        (300, 30, "given are 300 ms and 30 ms"),
+        (100, 40, "beyond a third of the delay"),
+    ],
+)
+def test_a_distribution_that_could_not_be_measured_is_refused(
+    delay_ms: int, jitter_ms: int, told: str
+) -> None:
+    with pytest.raises(ValueError, match=told):
+        Latency(
+            target=EDGE,
+            delay_ns=delay_ms * MILLISECOND,
+            jitter_ns=jitter_ms * MILLISECOND,
+            distribution="normal",
+        )

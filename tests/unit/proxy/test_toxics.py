@@ -1,3 +1,4 @@
+import statistics
 from collections.abc import Callable
 from random import Random
 
@@ -7,6 +8,7 @@ from hypothesis import strategies as st
 
 from gameday.proxy.timer import Entry
 from gameday.proxy.toxics import TOXICS, End, Stage, Toxic
+from gameday.proxy.toxics.latency import Latency
 
 MS = 1_000_000
 
@@ -128,6 +130,41 @@ def test_the_same_seed_draws_the_same_jitter() -> None:
         return line.out
 
     assert leaves(1) == leaves(1) != leaves(2)
+
+
+def draws(distribution: str, count: int, *, seed: int = 1) -> list[float]:
+    toxic = Latency.made({"latency": 100, "jitter": 30, "distribution": distribution})
+    assert isinstance(toxic, Latency)
+    random = Random(seed)
+    return sorted(toxic.delay_ns(random) / MS for _ in range(count))
+
+
+def test_normal_delays_have_the_latency_as_their_mean_and_the_jitter_as_their_deviation() -> None:
+    drawn = draws("normal", 20_000)
+    assert statistics.mean(drawn) == pytest.approx(100, abs=1)
+    assert statistics.stdev(drawn) == pytest.approx(30, abs=1)
+    assert drawn[0] >= 0
+
+
+def test_pareto_delays_are_never_less_than_the_latency_and_the_jitter_more_on_the_average() -> None:
+    drawn = draws("pareto", 20_000)
+    assert 100 <= drawn[0] < 100.1
+    assert statistics.mean(drawn) == pytest.approx(130, abs=2)
+    # 30 * 2 * (1000 ** (1 / 3) - 1): one in a thousand is nine times as late as the mean.
+    assert drawn[-20] == pytest.approx(100 + 540, rel=0.2)
+
+
+@pytest.mark.parametrize("distribution", ["normal", "pareto"])
+def test_the_same_seed_draws_the_same_delays(distribution: str) -> None:
+    once, again = (draws(distribution, 10, seed=7) for _ in range(2))
+    assert once == again != draws(distribution, 10, seed=8)
+
+
+def test_the_usual_distribution_is_not_told_and_comes_back() -> None:
+    shaped = Latency.made({"jitter": 1, "distribution": "pareto"})
+    assert shaped.values() == {"latency": 0, "jitter": 1, "distribution": "pareto"}
+    shaped.follow(Latency.made({"distribution": "uniform"}))
+    assert shaped.values() == {"latency": 0, "jitter": 0}
 
 
 def test_latency_that_changes_moves_what_is_on_its_way() -> None:
@@ -313,6 +350,8 @@ def test_a_toxic_counts_the_bytes_that_it_delays_and_drops(
         ("latency", {"latency": 1.5}, "wanted a whole number"),
         ("latency", {"latency": True}, "wanted a whole number"),
         ("latency", {"jitter": 2**63}, "jitter is 9223372036854775808"),
+        ("latency", {"distribution": "gauss"}, "'gauss'; known: uniform, normal, pareto"),
+        ("latency", {"distribution": 1}, "distribution is 1; known"),
         ("slicer", {}, "average_size is 0; wanted at least 1"),
         ("slicer", {"average_size": 5, "size_variation": 5}, "wanted less than average_size"),
     ],

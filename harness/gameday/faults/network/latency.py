@@ -4,20 +4,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from gameday.environment.protocol import Checkpoint, Environment
+from gameday.environment.protocol import Checkpoint, Environment, Provision
+from gameday.faults.network.distribution import SAMPLES, Distribution, Drawn
 from gameday.faults.network.injection import EdgeInjection, Scene, scene_of
-from gameday.faults.network.measuring import added, tolerance_ns
+from gameday.faults.network.measuring import ANSWER_LIMIT_NS, added, times_added, tolerance_ns
 from gameday.faults.network.settings import Toxics, streams_of
-from gameday.faults.protocol import Injection, Proof
+from gameday.faults.protocol import Demands, Injection, Proof
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.event import Scalar
 from gameday.model.scenario import Hits
-from gameday.model.units import DurationNs
+from gameday.model.units import DurationNs, format_duration
 
 __all__ = ["Latency"]
 
 _LEAST_NS = 10 * MILLISECOND
 _MOST_NS = 10 * SECOND
+_LEAST_SHAPED_NS = 20 * MILLISECOND
+_MOST_SHAPED_NS = 250 * MILLISECOND
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,8 +31,9 @@ class Latency:
     whole delay. A new connection itself is opened without delay: the proxy accepts it.
     Proof: the median of nine greetings through the front, less that of nine on the direct way,
     is the sum over the directions within 10 % or 5 ms; with a jitter, that much more, and the
-    times must differ by a quarter of it. Undo: the toxics are removed, and the same median is
-    below half of what was asked for.
+    times must differ by a quarter of it. With a distribution that Toxiproxy has not, 400
+    greetings are compared with its quantiles instead. Undo: the toxics are removed, and the
+    median of nine is below half of what was asked for.
     """
 
     verb: ClassVar[str] = "latency"
@@ -39,7 +43,11 @@ class Latency:
     delay_ns: DurationNs
     """For each direction; whole milliseconds, 10ms to 10s."""
     jitter_ns: DurationNs = 0
-    """Uniform, so much to either side, for each piece of data; at most the delay."""
+    """For each piece of data; at most the delay. Its meaning is the distribution's."""
+    distribution: Distribution = "uniform"
+    """uniform: so much to either side; normal: a standard deviation, at most a third of the
+    delay; pareto: never earlier than the delay, so much later on the average, with a long tail.
+    The last two want a delay up to 250ms, a jitter from 20ms, and gameday's own proxy."""
     stream: Literal["both", "upstream", "downstream"] = "both"
 
     def __post_init__(self) -> None:
@@ -49,23 +57,45 @@ class Latency:
             raise ValueError("a latency counts whole milliseconds")
         if self.jitter_ns > self.delay_ns:
             raise ValueError("a jitter beyond the delay would have its lower half cut off at zero")
+        if self.distribution != "uniform":
+            self._refuse_what_has_no_shape()
+
+    def _refuse_what_has_no_shape(self) -> None:
+        if self.delay_ns > _MOST_SHAPED_NS or self.jitter_ns < _LEAST_SHAPED_NS:
+            raise ValueError(
+                f"distribution {self.distribution} is measured for a delay up to "
+                f"{format_duration(_MOST_SHAPED_NS)} and a jitter from "
+                f"{format_duration(_LEAST_SHAPED_NS)}; given are "
+                f"{format_duration(self.delay_ns)} and {format_duration(self.jitter_ns)}"
+            )
+        if self.distribution == "normal" and self.jitter_ns * 3 > self.delay_ns:
+            raise ValueError(
+                "a normal jitter is a standard deviation; beyond a third of the delay its lower "
+                "end would be cut off at zero"
+            )
 
     @property
     def total_ns(self) -> int:
         """What one exchange takes longer, there and back."""
         return self.delay_ns * len(streams_of(self.stream))
 
+    def demands(self, runtime: str) -> Demands:
+        return Demands(provision=Provision(own_proxy=self.distribution != "uniform"))
+
     def on(self, environment: Environment) -> Injection:
         scene = scene_of(environment, self.target, self.verb)
-        milliseconds = {
+        attributes: dict[str, int | str] = {
             "latency": self.delay_ns // MILLISECOND,
             "jitter": self.jitter_ns // MILLISECOND,
         }
+        shaped = self.distribution != "uniform"
+        if shaped:
+            attributes["distribution"] = self.distribution
         return EdgeInjection(
             scene,
-            Toxics(scene.edge, "latency", streams_of(self.stream), milliseconds),
+            Toxics(scene.edge, "latency", streams_of(self.stream), attributes),
             asked=self._asked(),
-            effect=self._effect,
+            effect=self._shaped_effect if shaped else self._effect,
             normal=self._normal,
         )
 
@@ -73,6 +103,7 @@ class Latency:
         return {
             "delay_ns": self.delay_ns,
             "jitter_ns": self.jitter_ns,
+            "distribution": self.distribution,
             "stream": self.stream,
             "total_ns": self.total_ns,
         }
@@ -88,6 +119,21 @@ class Latency:
                 "spread_ns": seen.spread_ns,
                 "tolerance_ns": within_ns,
             },
+        )
+
+    def _shaped_effect(self, scene: Scene, checkpoint: Checkpoint) -> Proof:
+        drawn = Drawn(
+            distribution=self.distribution,
+            delay_ns=self.delay_ns,
+            jitter_ns=self.jitter_ns,
+            directions=len(streams_of(self.stream)),
+        )
+        limit_ns = 2 * max(drawn.quantiles().values()) + ANSWER_LIMIT_NS
+        times_ns = times_added(scene, SAMPLES, limit_ns, checkpoint)
+        fits, measured = drawn.compare(times_ns)
+        return Proof(
+            proven=fits,
+            measured={**measured, "samples": len(times_ns), "tolerance_ns": drawn.tolerance_ns},
         )
 
     def _normal(self, scene: Scene, checkpoint: Checkpoint) -> Proof:

@@ -22,6 +22,7 @@ __all__ = [
     "greet",
     "greet_directly",
     "say",
+    "times_added",
     "tolerance_ns",
 ]
 
@@ -29,6 +30,7 @@ SAMPLES = 9
 ANSWER_LIMIT_NS = 2 * SECOND
 _CONNECT_LIMIT_NS = SECOND
 _GREETINGS_AFTER = 3
+_MANY_AT_ONCE = 20
 _SIDE_BY_SIDE_FROM_NS = 250 * MILLISECOND
 """Longer waits are spent side by side; shorter ones one by one, so as not to measure ourselves."""
 
@@ -130,6 +132,20 @@ def added(scene: Scene, expected_ns: int, checkpoint: Checkpoint, *, by_end: boo
         spread_ns=max(front) - min(front) if front else 0,
         answered=len(front),
     )
+
+
+def times_added(scene: Scene, count: int, limit_ns: int, checkpoint: Checkpoint) -> list[int]:
+    """Return what the front adds to each of many greetings; what is not answered is not there."""
+    checkpoint()
+    direct = [greet_directly(scene).first_ns for _ in range(SAMPLES)]
+    base = sorted(ns for ns in direct if ns is not None)
+    if len(base) < SAMPLES:
+        return []
+    with ThreadPoolExecutor(_MANY_AT_ONCE) as pool:
+        heard = pool.map(lambda _: greet(scene, limit_ns).first_ns, range(count))
+        times = [ns - base[SAMPLES // 2] for ns in heard if ns is not None]
+    checkpoint()
+    return times
 
 
 def answered_again(scene: Scene, checkpoint: Checkpoint) -> Proof:

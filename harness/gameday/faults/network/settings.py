@@ -62,7 +62,7 @@ class Toxics:
         edge: EdgeProxy,
         kind: str,
         streams: Sequence[Stream],
-        attributes: Mapping[str, int],
+        attributes: Mapping[str, int | str],
         *,
         cut_open: bool = False,
     ) -> None:

@@ -1,7 +1,10 @@
 """Latency: everything arrives later, in order."""
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from random import Random
+from statistics import NormalDist
 from typing import ClassVar
 
 from gameday.proxy.toxics.delay_line import DelayLine, Held, pass_on, size_of
@@ -9,16 +12,26 @@ from gameday.proxy.toxics.toxic import MILLISECOND_NS, End, Outlet, Place, Stage
 
 __all__ = ["Latency"]
 
+_LONGEST_TAIL = 100
+"""No draw of a pareto is beyond so many jitters; one of 130 000 would be."""
+
 
 @dataclass(slots=True)
 class Latency(Toxic):
-    """Passes each chunk on `latency` ms after it came, give or take up to `jitter` ms.
+    """Passes each chunk on `latency` ms after it came, give or take a draw of about `jitter` ms.
 
-    A draw below zero counts as zero. The end of the stream is as late as its bytes.
+    A draw below zero counts as zero. The end of the stream is as late as its bytes. Distributions:
+    uniform, up to `jitter` to either side; normal, with `jitter` as its standard deviation; pareto,
+    never less than `latency` and on the average `jitter` more, with a long tail.
     """
+
+    WORDS: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "distribution": ("uniform", "normal", "pareto")
+    }
 
     latency: int = 0
     jitter: int = 0
+    distribution: str = "uniform"
 
     def stage(self, place: Place, outlet: Outlet, random: Random) -> Stage:
         return _LatencyStage(self, place, outlet, random)
@@ -27,9 +40,21 @@ class Latency(Toxic):
         """Draw the delay of one chunk."""
         delay_ns = self.latency * MILLISECOND_NS
         if self.jitter:
-            jitter_ns = self.jitter * MILLISECOND_NS
-            delay_ns += random.randint(-jitter_ns, jitter_ns)
+            delay_ns += self._draw(random, self.jitter * MILLISECOND_NS)
         return max(0, delay_ns)
+
+    def _draw(self, random: Random, jitter_ns: int) -> int:
+        """Draw how much longer than `latency` one chunk takes."""
+        match self.distribution:
+            case "normal":
+                return round(NormalDist(0, jitter_ns).inv_cdf(random.random() or 0.5))
+            case "pareto":
+                # Of the third power, so that it has a spread; its mean is half of the scale.
+                scale_ns = 2 * jitter_ns
+                drawn = scale_ns * (math.pow(1 - random.random(), -1 / 3) - 1)
+                return round(min(drawn, _LONGEST_TAIL * jitter_ns))
+            case _:
+                return random.randint(-jitter_ns, jitter_ns)
 
 
 class _LatencyStage(Stage):

@@ -93,11 +93,21 @@ class Stage:
 
 @dataclass(slots=True)
 class Toxic:
-    """The attributes of a toxic under their names in the API: whole numbers, none negative."""
+    """The attributes of a toxic under their names in the API: whole numbers, none negative.
+
+    Those in `WORDS` are one of some words.
+    """
+
+    WORDS: ClassVar[Mapping[str, tuple[str, ...]]] = {}
 
     def __post_init__(self) -> None:
         for field in fields(self):
             value: object = getattr(self, field.name)
+            words = self.WORDS.get(field.name)
+            if words is not None:
+                if value not in words:
+                    raise ValueError(f"{field.name} is {value!r}; known: {', '.join(words)}")
+                continue
             if not isinstance(value, int) or isinstance(value, bool):
                 raise ValueError(f"{field.name} is {value!r}; wanted a whole number")
             if not 0 <= value <= _INT64_MAX:
@@ -112,14 +122,21 @@ class Toxic:
         toxic.__post_init__()
         return toxic
 
-    def values(self) -> dict[str, int]:
-        """The attributes by name, in the order of the API."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+    def values(self) -> dict[str, int | str]:
+        """The attributes by name, in the order of the API.
+
+        A word that is the usual one is left out: it is none of Toxiproxy's attributes.
+        """
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        usual = {field.name for field in fields(self) if values[field.name] == field.default}
+        return {
+            name: v for name, v in values.items() if name not in usual or name not in self.WORDS
+        }
 
     def follow(self, other: "Toxic") -> None:
         """Take over the attributes of `other`, which is of the same kind: stages hold on to us."""
-        for name, value in other.values().items():
-            setattr(self, name, value)
+        for field in fields(self):
+            setattr(self, field.name, getattr(other, field.name))
 
     def stage(self, place: Place, outlet: Outlet, random: Random) -> Stage:
         """Give the stage of this toxic for one direction of one connection."""

@@ -1,0 +1,73 @@
+"""Delays that are drawn from a distribution: median and spread are those that were asked for."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from gameday.environment.protocol import Environment, Provision
+from gameday.faults.network import Latency
+from gameday.faults.protocol import Fault, Proof
+from gameday.model.clock import MILLISECOND
+from gameday.testing.dud import Dud
+
+pytestmark = [pytest.mark.live, pytest.mark.alone]
+
+Through = Callable[[Fault], tuple[Proof, Proof]]
+
+FAULTS: list[Latency] = [
+    Latency(
+        target="relay -> redis",
+        delay_ns=90 * MILLISECOND,
+        jitter_ns=30 * MILLISECOND,
+        distribution="normal",
+    ),
+    Latency(
+        target="relay -> redis",
+        delay_ns=40 * MILLISECOND,
+        jitter_ns=20 * MILLISECOND,
+        distribution="pareto",
+        stream="downstream",
+    ),
+]
+every = pytest.mark.parametrize("fault", FAULTS, ids=lambda f: f"{f.distribution}-{f.stream}")
+
+
+@pytest.fixture(scope="module")
+def provision() -> Provision:
+    """Toxiproxy knows one distribution only."""
+    return Provision(own_proxy=True)
+
+
+@every
+def test_delays_are_those_of_the_distribution(through: Through, fault: Latency) -> None:
+    effect, undone = through(fault)
+    assert effect.measured["samples"] in range(390, 401)
+    assert undone.measured["toxics_left"] == "none"
+
+
+@every
+def test_delays_that_are_uniform_do_not_pass_for_others(
+    environment: Environment, fault: Latency
+) -> None:
+    """Injected is what a proxy does that does not mind the distribution."""
+    uniform = replace(fault, distribution="uniform").on(environment)
+    asked = fault.on(environment)
+    try:
+        uniform.inject()
+        assert not asked.prove(lambda: None).proven
+    finally:
+        uniform.undo()
+    assert uniform.prove_undone(lambda: None).proven
+
+
+@every
+def test_what_delays_nothing_is_not_proven(environment: Environment, fault: Latency) -> None:
+    injection = Dud(fault=fault).on(environment)
+    try:
+        injection.inject()
+        assert not injection.prove(lambda: None).proven
+    finally:
+        injection.undo()
+        undone = injection.prove_undone(lambda: None)
+    assert undone.proven, undone.measured
