@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import sys
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Protocol
@@ -96,6 +97,7 @@ def _own_routes(name: str, client: Client) -> list[Route]:
         return JSONResponse(
             {
                 "service": name,
+                "time_ns": time.time_ns(),
                 "connected": connection.connected,
                 "connections_lost": connection.connections_lost,
                 "connections_restored": connection.connections_restored,

@@ -3,17 +3,19 @@
 import os
 import signal
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import docker
 import psutil
-import requests
-from docker.errors import APIError, DockerException, NotFound
+from docker.errors import APIError, NotFound
 from docker.models.containers import Container
 
-from gameday.environment import process_tree
+from gameday.environment import clocks, process_tree
+from gameday.environment.abilities.clocks import Reading
+from gameday.environment.container_clock import ContainerClock
+from gameday.environment.engine import refusing
 from gameday.environment.protocol import (
     Checkpoint,
     Endpoint,
@@ -24,7 +26,7 @@ from gameday.environment.protocol import (
     Vitals,
 )
 from gameday.environment.services import ServiceKind
-from gameday.environment.services.protocol import Markable, Private
+from gameday.environment.services.protocol import Markable, Private, told_by
 from gameday.environment.sockets import Peer, peers_in_network_of
 from gameday.environment.waiting import READY_LIMIT_NS, until_ready
 from gameday.errors import EnvironmentRefused
@@ -43,29 +45,28 @@ _MOTIONS: Mapping[str, Motion] = {
 }
 """How the two versions of cgroups say it."""
 
+_LOOK_LIMIT_NS = 5 * SECOND
+
 _NOT_RUN = (124, 126, 127, 137)
 """What `timeout` ends with when the command took too long, or could not be run at all."""
-
-
-@contextmanager
-def refusing(what: str) -> Iterator[None]:
-    """Turn an engine's error into one line that says what was asked for."""
-    try:
-        yield
-    except (DockerException, requests.RequestException) as error:
-        raise EnvironmentRefused(f"{what}: {error}") from error
 
 
 class ContainerService:
     """One service in a container that can die without taking its address with it."""
 
     def __init__(
-        self, spec: ServiceSpec, kind: ServiceKind, container: Container, direct: Endpoint
+        self,
+        spec: ServiceSpec,
+        kind: ServiceKind,
+        container: Container,
+        direct: Endpoint,
+        clock: ContainerClock | None = None,
     ) -> None:
         self.spec = spec
         self._kind = kind
         self.container = container
         self.direct = direct
+        self._clock = clock
         self._name = str(container.name)
         self._bodies = 1
         self.past_log = b""
@@ -215,19 +216,49 @@ class ContainerService:
         pid = self.vitals().pid
         return peers_in_network_of(pid) if self._is_ours(pid) else None
 
-    def run_inside(self, command: Sequence[str], limit_ns: int) -> Ran:
+    def run_inside(self, command: Sequence[str], limit_ns: int, *, user: str = "") -> Ran:
         """Run it by the engine; `timeout`, which every usual image has, bounds it there."""
         bounded = ["timeout", "-s", "KILL", f"{limit_ns / SECOND:.3f}", *command]
         what = f"running {command[0]} in {self.spec.name}"
         with refusing(what), closing(docker.from_env(timeout=limit_ns // SECOND + 5)) as engine:
-            user = str(self.container.attrs["Config"].get("User", ""))
-            made = engine.api.exec_create(str(self.container.id), bounded, user=user)
+            who = user or str(self.container.attrs["Config"].get("User", ""))
+            made = engine.api.exec_create(str(self.container.id), bounded, user=who)
             output: bytes = engine.api.exec_start(made["Id"])
             code = int(engine.api.exec_inspect(made["Id"])["ExitCode"])
         text = output.decode(errors="replace")
         if code in _NOT_RUN:
             raise EnvironmentRefused(f"{what}: exit code {code} {text.strip()}")
         return Ran(code=code, output=text)
+
+    def service_user(self) -> str:
+        """Return who its main process is, which an entry point may have made it."""
+        done = self.run_inside(["stat", "-c", "%u:%g", "/proc/1"], _LOOK_LIMIT_NS)
+        if done.code != 0:
+            raise EnvironmentRefused(f"looking for the user of {self.spec.name}: {done.output}")
+        return done.output.strip()
+
+    @property
+    def own_clock(self) -> bool:
+        return self._clock is not None
+
+    def set_clock(self, offset_ns: int, rate: float) -> Window:
+        called_ns = time.monotonic_ns()
+        with refusing(f"setting the clock of {self.spec.name}"):
+            if self._clock is not None:
+                self._clock.say(self.container, clocks.ahead(offset_ns, rate))
+        return clocks.until_read(called_ns)
+
+    def read_clock(self) -> Reading:
+        return told_by(self._kind, self.spec, self.direct)
+
+    def refuse_without_clock(self) -> None:
+        """Raise EnvironmentRefused if it was to have a clock of its own, and ignores it."""
+        if self._clock is None:
+            return
+        look = ["grep", "-q", "libfaketime", "/proc/1/maps"]
+        looked = self.run_inside(look, _LOOK_LIMIT_NS, user=self.service_user())
+        if looked.code != 0:
+            raise EnvironmentRefused(clocks.ignored(self.spec.name))
 
     def _processes(self) -> list[psutil.Process]:
         return process_tree.of_container(str(self.container.id))

@@ -25,6 +25,7 @@ from testcontainers.core.network import Network
 
 from gameday.environment.abilities.packets import Datagrams
 from gameday.environment.abilities.traffic import Paths, Traffic
+from gameday.environment.container_clock import ContainerClock
 from gameday.environment.container_network import ContainerNetwork, chain_of, send_datagrams
 from gameday.environment.container_service import ContainerService, refusing
 from gameday.environment.edge_proxy import ControlledEdge, reaches
@@ -94,6 +95,7 @@ class ContainerEnvironment:
         self._fronts: dict[Edge, Endpoint] = {}
         self._companions: dict[str, _Companion] = {}
         self._services: dict[str, ContainerService] = {}
+        self._clocks: dict[str, ContainerClock] = {}
         self.proxy = surroundings.proxy
         # The containers are labelled before they start and removed by label; testcontainers'
         # reaper would only add an image to pull.
@@ -309,7 +311,14 @@ class ContainerEnvironment:
             f"{inner}/tcp": (_LOOPBACK, outer)  # type: ignore[misc]
             for inner, outer in {**ports, kind.port: direct, _PROXY_API: api}.items()
         }
+        clock: ContainerClock | None = None
+        if spec.name in self._given.provision.clocks:
+            clock = ContainerClock(f"gameday-{self._given.run}-{spec.name}-clock")
+            clock.reach_from(made, self._client, self._labels)
+            self._clocks[spec.name] = clock
         container = self._run(made)
+        if clock is not None:
+            clock.fill(container)
         control = ProxyControl(_LOOPBACK, api)
         control.wait_until_up(time.monotonic_ns() + READY_LIMIT_NS)
         for edge in incoming:
@@ -329,14 +338,21 @@ class ContainerEnvironment:
         for need in spec.needs:
             inner = self._inner_front(Edge(client=spec.name, service=need))
             env |= {f"{need.upper()}_HOST": need, f"{need.upper()}_PORT": str(inner)}
-        made = self._labelled(
-            kind.image(spec), spec.name, network_mode=f"container:{companion.container.id}"
-        )
+        image = kind.image(spec)
+        more: dict[str, object] = {"network_mode": f"container:{companion.container.id}"}
+        clock = self._clocks.get(spec.name)
+        if clock is not None:
+            more["entrypoint"] = clock.entry_point(self._client.images.get(image).attrs["Config"])
+        made = self._labelled(image, spec.name, **more)
         made.with_envs(**{**env, **spec.env})
         made.with_command(kind.container_command(spec))
-        service = ContainerService(spec, kind, self._run(made), companion.direct)
+        if clock is not None:
+            clock.mount(made)
+        service = ContainerService(spec, kind, self._run(made), companion.direct, clock)
         self._services[spec.name] = service
-        return service.wait_until_ready(READY_LIMIT_NS, checkpoint)
+        evidence = service.wait_until_ready(READY_LIMIT_NS, checkpoint)
+        service.refuse_without_clock()
+        return evidence
 
     @staticmethod
     def _inside(container: Container) -> str | None:

@@ -11,11 +11,18 @@ from pathlib import Path
 
 import psutil
 
-from gameday.environment import process_tree
-from gameday.environment.protocol import Checkpoint, Endpoint, Inmate, Motion, Ran, Vitals
+from gameday.environment import clocks, process_tree
+from gameday.environment.abilities.clocks import Reading
+from gameday.environment.protocol import ROOT, Checkpoint, Endpoint, Inmate, Motion, Ran, Vitals
 from gameday.environment.services import ServiceKind
 from gameday.environment.services.account import as_account
-from gameday.environment.services.protocol import Attended, Markable, Prepared, Private
+from gameday.environment.services.protocol import (
+    Attended,
+    Markable,
+    Prepared,
+    Private,
+    told_by,
+)
 from gameday.environment.shared_memory import remove_segments
 from gameday.environment.sockets import Peer, peers_of
 from gameday.environment.waiting import until_ready
@@ -42,12 +49,14 @@ class ProcessService:
         home: Path,
         log: Path,
         env: Mapping[str, str],
+        clock: clocks.Clock | None = None,
     ) -> None:
         self.spec = spec
         self._kind = kind
         self._home = home
         self._log = log
         self._env = env
+        self._clock = clock
         self._process: subprocess.Popen[bytes] | None = None
         self._main: psutil.Process | None = None
         self._started = ""
@@ -66,7 +75,7 @@ class ProcessService:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 cwd=self._home,
-                env=self._variables(),
+                env={**self._variables(), **(self._clock.variables() if self._clock else {})},
                 start_new_session=True,
                 **as_account(account),
             )
@@ -197,9 +206,11 @@ class ProcessService:
         process_tree.send(found, number)
         return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
 
-    def run_inside(self, command: Sequence[str], limit_ns: int) -> Ran:
+    def run_inside(self, command: Sequence[str], limit_ns: int, *, user: str = "") -> Ran:
         what = f"running {command[0]} in {self.spec.name}"
         account = self._kind.account if isinstance(self._kind, Prepared) else None
+        if user == ROOT:
+            account = None
         try:
             done = subprocess.run(
                 command,
@@ -217,6 +228,30 @@ class ProcessService:
         except (OSError, subprocess.SubprocessError) as error:
             raise EnvironmentRefused(f"{what}: {error}") from error
         return Ran(code=done.returncode, output=done.stdout)
+
+    def service_user(self) -> str:
+        ids = psutil.Process(self.vitals().pid)
+        return f"{ids.uids().effective}:{ids.gids().effective}"
+
+    @property
+    def own_clock(self) -> bool:
+        return self._clock is not None
+
+    def set_clock(self, offset_ns: int, rate: float) -> Window:
+        called_ns = time.monotonic_ns()
+        if self._clock is not None:
+            self._clock.say(clocks.ahead(offset_ns, rate))
+        return clocks.until_read(called_ns)
+
+    def refuse_without_clock(self) -> None:
+        """Raise EnvironmentRefused if it was to have a clock of its own, and ignores it."""
+        if self._clock is None or self._process is None:
+            return
+        if "libfaketime" not in Path(f"/proc/{self._process.pid}/maps").read_text():
+            raise EnvironmentRefused(clocks.ignored(self.spec.name))
+
+    def read_clock(self) -> Reading:
+        return told_by(self._kind, self.spec, self.direct)
 
     def ask_to_end(self) -> None:
         """Send SIGTERM to the main process, and let all go on that may be stopped."""

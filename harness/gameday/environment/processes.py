@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from gameday.environment.abilities.traffic import Paths, Traffic
+from gameday.environment.clocks import Clock
 from gameday.environment.edge_proxy import ControlledEdge
 from gameday.environment.edges import Edges, proxy_name
 from gameday.environment.marks import make_folder, marked, marks_of
@@ -176,6 +177,9 @@ class ProcessEnvironment:
             home=self._home / spec.name,
             log=self._given.logs / f"{spec.name}.log",
             env=env,
+            clock=Clock(self._given.run, spec.name, self._home)
+            if spec.name in self._given.provision.clocks
+            else None,
         )
 
     def _start_wave(
@@ -187,6 +191,7 @@ class ProcessEnvironment:
             began_ns = time.monotonic_ns()
             self._services[spec.name].start()
             evidence = self._services[spec.name].wait_until_ready(READY_LIMIT_NS, checkpoint)
+            self._services[spec.name].refuse_without_clock()
             return spec.name, time.monotonic_ns() - began_ns, evidence
 
         with ThreadPoolExecutor(len(wave)) as pool:

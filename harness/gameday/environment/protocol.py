@@ -11,6 +11,7 @@ from gameday.model.result import Window
 from gameday.model.scenario import Edge, ServiceSpec, Target
 
 __all__ = [
+    "ROOT",
     "Checkpoint",
     "Emit",
     "Endpoint",
@@ -32,6 +33,9 @@ __all__ = [
 
 Checkpoint = Callable[[], None]
 """Called between the steps of everything that takes long; raises when the run shall stop."""
+
+ROOT = "0:0"
+"""The user that may do anything inside a service."""
 
 Motion = Literal["running", "partly frozen", "frozen"]
 """Whether the processes of a service run."""
@@ -232,10 +236,11 @@ class Ran:
 class Enterable(Protocol):
     """A service beside whose processes a command can be run, with their files and limits."""
 
-    def run_inside(self, command: Sequence[str], limit_ns: int) -> Ran:
+    def run_inside(self, command: Sequence[str], limit_ns: int, *, user: str = "") -> Ran:
         """Run a command to its end, as the user of the service.
 
-        Raises EnvironmentRefused if it cannot be started or takes longer than `limit_ns`.
+        `user` is another one, such as ROOT: in process that is who runs the harness. Raises
+        EnvironmentRefused if it cannot be started or takes longer than `limit_ns`.
         """
         ...
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 
+from gameday.environment.clocks import clock_files_of, forget
 from gameday.environment.marks import (
     OWNER_LABEL,
     RUN_LABEL,
@@ -45,6 +46,7 @@ def reap(run: str, *, in_docker: bool) -> tuple[str, ...]:
                     break
                 with ThreadPoolExecutor(len(things)) as pool:
                     removed += [name for name in pool.map(_remove, things) if name]
+    removed += forget(run)
     for folder in folders_of(run):
         removed += [f"shared memory {number}" for number in remove_segments(folder)]
         shutil.rmtree(folder, ignore_errors=True)
@@ -59,6 +61,7 @@ def leftovers_of(run: str, *, in_docker: bool) -> tuple[str, ...]:
     if in_docker:
         with _engine() as engine:
             left += [name for name, _ in _in_engine(engine, run)]
+    left += [f"shared memory {file}" for file in clock_files_of(run)]
     for folder in folders_of(run):
         left += [f"shared memory {number}" for number in segments_in(folder)]
         left.append(f"folder {folder}")

@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 
 from gameday.environment.mechanisms import Mechanism
+from gameday.environment.mechanisms.clocks import LIBFAKETIME
 from gameday.environment.mechanisms.packets import PACKET_FILTER
+from gameday.faults.clock import ClockDrift, ClockOffset
 from gameday.faults.crash_loop import CrashLoop
 from gameday.faults.http import HttpAbort, HttpBody, HttpDelay, HttpStatus
 from gameday.faults.kill import Kill
@@ -48,6 +50,8 @@ _ALL: tuple[type[Fault], ...] = (
     Pause,
     Remove,
     KillInside,
+    ClockOffset,
+    ClockDrift,
     Latency,
     Bandwidth,
     Blackhole,
@@ -82,7 +86,7 @@ _ALL: tuple[type[Fault], ...] = (
 
 FAULTS: Mapping[str, type[Fault]] = {fault.verb: fault for fault in _ALL}
 
-MECHANISMS: tuple[Mechanism, ...] = (PACKET_FILTER,)
+MECHANISMS: tuple[Mechanism, ...] = (PACKET_FILTER, LIBFAKETIME)
 """What faults need of a host beyond its services, for `gameday doctor`."""
 
 

@@ -23,6 +23,7 @@ __all__ = [
     "DurationNs",
     "Limit",
     "LimitField",
+    "OffsetNs",
     "RatePerS",
     "RatioField",
     "SizeBytes",
@@ -32,6 +33,7 @@ __all__ = [
     "parse_byte_rate",
     "parse_duration",
     "parse_limit",
+    "parse_offset",
     "parse_rate",
     "parse_ratio",
     "parse_size",
@@ -132,6 +134,15 @@ def parse_duration(text: str) -> int:
     return duration_ns
 
 
+def parse_offset(text: str) -> int:
+    """Return the nanoseconds of a text such as "+5min" or "-30s"; the sign is never left out."""
+    sign, rest = text.strip()[:1], text.strip()[1:]
+    if sign not in ("+", "-") or _DURATION.fullmatch(rest.strip()) is None:
+        raise _OFFSET_TEXT.refusal(text)
+    duration_ns = parse_duration(rest)
+    return -duration_ns if sign == "-" else duration_ns
+
+
 def parse_rate(text: str) -> float:
     """Return the operations per second of a text such as "200/s" or "30/min"; never zero."""
     match = _RATE.fullmatch(text.strip())
@@ -192,6 +203,12 @@ def _nearest_duration(text: str) -> str | None:
     word = match[2].lower()
     near = [word] if word in _UNIT_WORDS else difflib.get_close_matches(word, _UNIT_WORDS, n=1)
     return f"{match[1]}{_UNIT_WORDS[near[0]]}" if near else None
+
+
+def _nearest_offset(text: str) -> str | None:
+    sign = "-" if text.strip().startswith("-") else "+"
+    duration = _nearest_duration(text.strip().removeprefix(sign))
+    return None if duration is None else sign + duration
 
 
 def _nearest_rate(text: str) -> str | None:
@@ -324,6 +341,13 @@ _DURATION_TEXT = _Text(
     parse_duration,
     _nearest_duration,
 )
+_OFFSET_TEXT = _Text(
+    "a duration with a sign",
+    f"+ or -, a number and one of {', '.join(_DURATION_UNITS)}",
+    "+5min",
+    parse_offset,
+    _nearest_offset,
+)
 _RATE_TEXT = _Text(
     "a rate", "a number above 0 and '/s' or '/min'", "200/s", parse_rate, _nearest_rate
 )
@@ -351,6 +375,7 @@ _LIMIT_TEXT = _Text(
 )
 
 DurationNs = Annotated[int, _DURATION_TEXT]
+OffsetNs = Annotated[int, _OFFSET_TEXT]
 RatePerS = Annotated[float, _RATE_TEXT]
 SizeBytes = Annotated[int, _SIZE_TEXT]
 BytesPerS = Annotated[int, _BYTE_RATE_TEXT]

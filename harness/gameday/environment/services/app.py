@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from gameday.environment.abilities.clocks import Reading, read_between
 from gameday.environment.protocol import Endpoint, NotReadyError
 from gameday.model.scenario import ServiceSpec
 from gameday.resources import bundled
@@ -18,6 +19,7 @@ _ANSWER_LIMIT_S = 2.0
 _ANSWER_BYTES = 100
 """No answer with its headers is shorter."""
 _PADDING_BYTES = 4_000
+_STATUS_BYTES = 100_000
 _LAST = b"GET /status HTTP/1.1\r\nHost: gameday\r\nConnection: close\r\n\r\n"
 _IMAGE_PARTS = ("images/apps/Dockerfile", "requirements.txt", "apps/*.py", "resilience/*.py")
 _REQUIRED = ("starlette", "uvicorn", "redis")
@@ -86,6 +88,24 @@ class App:
         if response.status != http.client.OK:
             raise NotReadyError(f"GET {endpoint}/ready: {response.status} {_reason(body)}")
         return "GET /ready answered 200"
+
+    def tell(self, spec: ServiceSpec, endpoint: Endpoint) -> Reading:
+        """GET /status: an app whose clock can be set says `time_ns` there."""
+        connection = http.client.HTTPConnection(
+            endpoint.host, endpoint.port, timeout=_ANSWER_LIMIT_S
+        )
+
+        def ask() -> int:
+            connection.request("GET", "/status")
+            return int(json.loads(connection.getresponse().read(_STATUS_BYTES))["time_ns"])
+
+        try:
+            ask()  # so that no connect is in what is measured
+            return read_between(ask)
+        except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError) as error:
+            raise NotReadyError(f"GET {endpoint}/status: no time_ns: {error!r}") from error
+        finally:
+            connection.close()
 
 
 def _program(spec: ServiceSpec) -> str:

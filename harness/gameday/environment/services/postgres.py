@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 
+from gameday.environment.abilities.clocks import Reading, read_between
 from gameday.environment.abilities.postgres import (
     POSTGRES_LOGIN,
     PostgresLogin,
@@ -45,6 +46,7 @@ _PREPARE_LIMIT_S = 60
 _DEATH_LIMIT_S = 5
 _ANSWER_LIMIT_S = 2
 _WRITE_LIMIT_MS = 1000
+_TIME = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 
 
 def find_postgres() -> Path | None:
@@ -145,6 +147,17 @@ class Postgres:
         """Commit a row over TCP: neither the image's start for itself nor a replica can do that."""
         with asking(spec, endpoint) as connection:
             return commit_a_row(connection)
+
+    def tell(self, spec: ServiceSpec, endpoint: Endpoint) -> Reading:
+        with asking(spec, endpoint) as connection:
+
+            def ask() -> int:
+                row = connection.execute(_TIME).fetchone()
+                assert row is not None, "a SELECT without FROM has one row"
+                return int(str(row[0])) * 1000
+
+            ask()  # so that no connect is in what is measured
+            return read_between(ask)
 
     def _run(self, command: list[str], *, what: str, home: Path, say: str = "") -> None:
         """Run a step of the preparation to its end, as the server's account."""

@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+from gameday.environment.abilities.clocks import Reading
 from gameday.environment.edge_protocol import Conversing
-from gameday.environment.protocol import Endpoint
+from gameday.environment.protocol import Endpoint, NotReadyError
 from gameday.model.scenario import ServiceSpec
 from gameday.wire.opening import Login
 
@@ -18,7 +19,9 @@ __all__ = [
     "Prepared",
     "Private",
     "ServiceKind",
+    "Telling",
     "talk_of",
+    "told_by",
 ]
 
 
@@ -134,3 +137,19 @@ def talk_of(kind: ServiceKind, spec: ServiceSpec) -> Conversing | None:
     if isinstance(kind, Personal):
         return kind.talk_as(spec)
     return kind if isinstance(kind, Conversing) else None
+
+
+@runtime_checkable
+class Telling(Protocol):
+    """A kind that tells its own time by its protocol."""
+
+    def tell(self, spec: ServiceSpec, endpoint: Endpoint) -> Reading:
+        """Ask it, with the shortest question that it answers. Raises NotReadyError."""
+        ...
+
+
+def told_by(kind: ServiceKind, spec: ServiceSpec, endpoint: Endpoint) -> Reading:
+    """Return what a service of that kind says of the time; NotReadyError if it says nothing."""
+    if not isinstance(kind, Telling):
+        raise NotReadyError(f"{spec.name}: a service of kind {spec.kind} does not tell the time")
+    return kind.tell(spec, endpoint)

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gameday.environment.abilities.clocks import Reading, read_between
 from gameday.environment.protocol import Endpoint, NotReadyError
 from gameday.model.scenario import ServiceSpec
 
@@ -94,6 +95,16 @@ class Redis(_RedisServer):
             client.ping()
             client.set("gameday:ready", "1")
         return "PING and SET answered"
+
+    def tell(self, spec: ServiceSpec, endpoint: Endpoint) -> Reading:
+        with _asking(endpoint) as client:
+
+            def ask() -> int:
+                seconds, microseconds = client.time()
+                return (seconds * 1_000_000 + microseconds) * 1000
+
+            client.ping()  # so that no connect is in what is measured
+            return read_between(ask)
 
     def plant(self, endpoint: Endpoint, marker: str) -> None:
         with _asking(endpoint) as client:

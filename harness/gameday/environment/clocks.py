@@ -1,0 +1,161 @@
+"""Wall clocks of a service's own: libfaketime stands before the C library and reads a file.
+
+Only the wall clock is the service's own: timeouts and intervals are counted on the monotonic one.
+"""
+
+import os
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from gameday.model.clock import SECOND
+from gameday.model.result import Window
+
+__all__ = [
+    "CONTAINER_FOLDER",
+    "START",
+    "UNTOUCHED",
+    "Clock",
+    "ahead",
+    "clock_files_of",
+    "find_libfaketime",
+    "forget",
+    "ignored",
+    "preloaded",
+    "until_read",
+]
+
+_NAME = "libfaketime.so.1"
+_FOLDERS = ("/usr/lib", "/usr/lib64", "/usr/local/lib")
+_SHARED = Path("/dev/shm")  # noqa: S108
+_PREFIX = "clock-gameday-"
+_MARGIN_NS = 20_000_000
+
+UNTOUCHED = "+0\n"
+"""Before any fault. It names no rate: with one the library computes in steps of 256 ns."""
+
+CONTAINER_FOLDER = "/gameday-clock"
+
+
+def find_libfaketime() -> Path | None:
+    """Return the library of this host, where distributions put it."""
+    for folder in _FOLDERS:
+        for pattern in (f"*/faketime/{_NAME}", f"faketime/{_NAME}"):
+            found = sorted(Path(folder).glob(pattern))
+            if found:
+                return found[0]
+    return None
+
+
+def preloaded(library: str, *, file: str, shared: str) -> Mapping[str, str]:
+    """Return the environment variables of a process whose wall clock goes by `file`.
+
+    The C library comes second, before what the program is linked with: an allocator of its own,
+    as Debian's Redis has, asks for the time within its first allocation, and libfaketime
+    allocates to answer that, for ever. `shared` names a semaphore and a shared memory that exist:
+    left alone the library makes its own, which only their maker may open and a SIGKILL leaves.
+    """
+    return {
+        "LD_PRELOAD": f"{library} libc.so.6",
+        "FAKETIME_SHARED": f"/{shared} /{shared}",
+        "FAKETIME_TIMESTAMP_FILE": file,
+        # The file is read again in every new second: at every call Redis answers a third as often.
+        "FAKETIME_CACHE_DURATION": "0",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        "NO_FAKE_STAT": "1",
+        "FAKE_UTIME": "0",
+    }
+
+
+def ahead(offset_ns: int, rate: float) -> str:
+    """Return what the file says from now on: a clock ahead by `offset_ns` that runs at `rate`.
+
+    The library counts from the start that it finds in its shared memory, which is 1970. The rate
+    is named also when it is 1: without one that of before is kept.
+    """
+    since_ns = time.time_ns()
+    return f"{(offset_ns + since_ns * (1 - rate)) / SECOND:+.6f} x{rate!r}\n"
+
+
+def until_read(called_ns: int) -> Window:
+    """Return once everybody has read the file again, which happens in the next second."""
+    time.sleep((SECOND - time.time_ns() % SECOND + _MARGIN_NS) / SECOND)
+    return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
+
+
+def ignored(name: str) -> str:
+    """Return how a service is refused that runs without the library that it was started with."""
+    return (
+        f"{name} goes by the host's clock: its loader ignores libfaketime, which is this host's; "
+        "use an image with the same C library"
+    )
+
+
+class Clock:
+    """The clock of one service that is a process of this host; it outlives its restarts."""
+
+    def __init__(self, run: str, name: str, folder: Path) -> None:
+        self._file = folder / f"{name}.clock"
+        self._shared = f"{_PREFIX}{run}-{name}"
+
+    def variables(self) -> Mapping[str, str]:
+        """Make what the library wants to find, and return what a process has to be started with.
+
+        Made anew for every start: a process that died while it held the semaphore would keep the
+        next one from starting. Whoever the service runs as may open them.
+        """
+        for name, content in ((f"sem.{self._shared}", _semaphore()), (self._shared, bytes(4096))):
+            _write(_SHARED / name, content, mode=0o666)
+        if not self._file.exists():
+            self.say(UNTOUCHED)
+        library = find_libfaketime()
+        assert library is not None, "planning has tried it"
+        return preloaded(str(library), file=str(self._file), shared=self._shared)
+
+    def say(self, text: str) -> None:
+        """Replace the file at once: half of a text would be another time."""
+        _write(self._file, text.encode(), mode=0o644)
+
+
+def clock_files_of(run: str) -> list[Path]:
+    """Return what the clocks of a run have in shared memory."""
+    return sorted(_SHARED.glob(f"*{_PREFIX}{run}-*"))
+
+
+def forget(run: str) -> tuple[str, ...]:
+    """Remove what the clocks of a run have in shared memory; return what was removed."""
+    files = clock_files_of(run)
+    for file in files:
+        with suppress(OSError):
+            file.unlink()
+    return tuple(f"shared memory {file}" for file in files)
+
+
+def _semaphore() -> bytes:
+    """Return a semaphore of the C library that is free."""
+    return b"\1" + bytes(31)
+
+
+def _write(file: Path, content: bytes, *, mode: int) -> None:
+    new = file.with_name(f"{file.name}.new")
+    new.write_bytes(content)
+    new.chmod(mode)
+    os.replace(new, file)  # noqa: PTH105
+
+
+START = f"""umask 0
+printf '\\001' > /dev/shm/sem.clock-gameday
+head -c 31 /dev/zero >> /dev/shm/sem.clock-gameday
+head -c 4096 /dev/zero > /dev/shm/clock-gameday
+umask 22
+exec env {
+    " ".join(
+        f"'{key}={value}'"
+        for key, value in preloaded(
+            f"{CONTAINER_FOLDER}/{_NAME}", file=f"{CONTAINER_FOLDER}/now", shared="clock-gameday"
+        ).items()
+    )
+} "$@"
+"""
+"""What a container runs in front of its entry point, as /dev/shm is new at each of its starts."""

@@ -1,0 +1,69 @@
+"""Clock drift: a service's wall clock runs too fast or too slow."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from gameday.environment.abilities.clocks import Clocked
+from gameday.environment.protocol import Checkpoint, Environment
+from gameday.faults.clock.setting import KINDS, Setting, both, clock_demands, clocked
+from gameday.faults.protocol import Demands, Injection, Proof
+from gameday.model.clock import SECOND
+from gameday.model.event import Scalar
+from gameday.model.scenario import Hits
+
+__all__ = ["ClockDrift"]
+
+_SLOWEST, _FASTEST, _LEAST = 0.5, 2.0, 0.05
+_RIGHT_TO_NS = SECOND // 20
+"""How exactly the clock is known to be right again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClockDrift:
+    """A service's wall clock runs too fast or too slow, and is right again at the end.
+
+    Mechanism, both environments: as of clock-offset. Sleeps, and waits for input with a timeout,
+    run at the service's rate too, as libfaketime has it; the monotonic clock does not. Proven when
+    two readings of the service's time, a second apart, are as far from each other as asked, to a
+    quarter of the drift. Undone when the rate is 1 and the clock is right again.
+    """
+
+    verb: ClassVar[str] = "clock-drift"
+    hits: ClassVar[Hits] = "service"
+    kinds: ClassVar[frozenset[str]] = KINDS
+    target: str
+    """The service whose clock is set."""
+    rate: float
+    """Seconds of the service's in one of the host's: 0.5 to 2, and 0.05 away from 1."""
+
+    def __post_init__(self) -> None:
+        if not _SLOWEST <= self.rate <= _FASTEST or abs(self.rate - 1) < _LEAST * 0.999:
+            raise ValueError("a drifting clock runs at 0.5 to 0.95, or at 1.05 to 2")
+
+    def demands(self, runtime: str) -> Demands:
+        return clock_demands(self.target)
+
+    def on(self, environment: Environment) -> Injection:
+        return _Drift(clocked(environment, self.target, self.verb), self.target, self.rate)
+
+
+class _Drift(Setting):
+    """One drift, from a clock that was right."""
+
+    def __init__(self, service: Clocked, name: str, rate: float) -> None:
+        super().__init__(service, name, 0, rate)
+        self._exact = abs(rate - 1) / 4
+
+    @property
+    def asked(self) -> Mapping[str, Scalar]:
+        return {"rate": self._rate}
+
+    def prove(self, checkpoint: Checkpoint) -> Proof:
+        return self.runs_at(self._rate, self._exact, checkpoint)
+
+    def prove_undone(self, checkpoint: Checkpoint) -> Proof:
+        rate = self.runs_at(1, self._exact, checkpoint)
+        undone = both(rate, self.shifted(0, _RIGHT_TO_NS, checkpoint))
+        measured = {f"after_{key}": value for key, value in undone.measured.items()}
+        return Proof(proven=undone.proven, measured=measured)

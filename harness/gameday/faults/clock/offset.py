@@ -1,0 +1,68 @@
+"""Clock offset: a service's wall clock is ahead or behind."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from gameday.environment.abilities.clocks import Clocked
+from gameday.environment.protocol import Checkpoint, Environment
+from gameday.faults.clock.setting import KINDS, Setting, clock_demands, clocked
+from gameday.faults.protocol import Demands, Injection, Proof
+from gameday.model.clock import MINUTE, SECOND
+from gameday.model.event import Scalar
+from gameday.model.scenario import Hits
+from gameday.model.units import OffsetNs
+
+__all__ = ["ClockOffset"]
+
+_LEAST_NS = SECOND
+_MOST_NS = 366 * 24 * 60 * MINUTE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClockOffset:
+    """A service's wall clock jumps ahead or back, and later to where it would have been.
+
+    Mechanism, both environments: the service is started with libfaketime, which answers for the C
+    library's clock by what a file says. Its monotonic clock, by which timeouts are counted, stays
+    true. Proven when the service itself, asked by its protocol, is off by the offset to within
+    what the asking took. Undone when it is off by nothing.
+    """
+
+    verb: ClassVar[str] = "clock-offset"
+    hits: ClassVar[Hits] = "service"
+    kinds: ClassVar[frozenset[str]] = KINDS
+    target: str
+    """The service whose clock is set."""
+    offset_ns: OffsetNs
+    """+5min is ahead, -5min is behind; 1s to 8784h."""
+
+    def __post_init__(self) -> None:
+        if not _LEAST_NS <= abs(self.offset_ns) <= _MOST_NS:
+            raise ValueError("a clock is off by 1s to 8784h")
+
+    def demands(self, runtime: str) -> Demands:
+        return clock_demands(self.target)
+
+    def on(self, environment: Environment) -> Injection:
+        return _Jump(clocked(environment, self.target, self.verb), self.target, self.offset_ns)
+
+
+class _Jump(Setting):
+    """One jump, which is proven to a tenth of it."""
+
+    def __init__(self, service: Clocked, name: str, offset_ns: int) -> None:
+        super().__init__(service, name, offset_ns, 1)
+        self._exact_ns = abs(offset_ns) // 10
+
+    @property
+    def asked(self) -> Mapping[str, Scalar]:
+        return {"offset_ns": self._offset_ns}
+
+    def prove(self, checkpoint: Checkpoint) -> Proof:
+        return self.shifted(self._offset_ns, self._exact_ns, checkpoint)
+
+    def prove_undone(self, checkpoint: Checkpoint) -> Proof:
+        undone = self.shifted(0, self._exact_ns, checkpoint)
+        measured = {f"after_{key}": value for key, value in undone.measured.items()}
+        return Proof(proven=undone.proven, measured=measured)

@@ -1,0 +1,184 @@
+"""The clock faults: what the service itself says of its time is what counts."""
+
+from dataclasses import dataclass
+
+import pytest
+
+from gameday.environment.abilities.clocks import Reading
+from gameday.environment.protocol import NotReadyError
+from gameday.errors import EnvironmentRefused
+from gameday.faults.clock import ClockDrift, ClockOffset, setting
+from gameday.faults.protocol import Fault, Injection
+from gameday.model.clock import MILLISECOND, MINUTE, SECOND
+from gameday.model.result import Window
+from gameday.model.units import parse_offset
+from gameday.testing.dud import Dud
+from gameday.testing.environments import MemoryEnvironment, MemoryService
+
+OFFSET = ClockOffset(target="db", offset_ns=-5 * MINUTE)
+DRIFT = ClockDrift(target="db", rate=1.1)
+BOTH = pytest.mark.parametrize("fault", [OFFSET, DRIFT], ids=lambda fault: fault.verb)
+
+
+@dataclass(slots=True, kw_only=True)
+class Wrist(MemoryService):
+    """A service with a watch, each of whose defects is a field."""
+
+    own_clock: bool = True
+    astray_ns: int = 0
+    """How far it is off before anybody sets it."""
+    obeys: float = 1.0
+    """How much of what it is set to it does."""
+    resets: bool = True
+    asking_ns: int = MILLISECOND
+    mute: bool = False
+    _set_ns: int = 0
+    _offset_ns: int = 0
+    _rate: float = 1.0
+
+    def set_clock(self, offset_ns: int, rate: float) -> Window:
+        now_ns = self.clock.now_ns()
+        if (offset_ns, rate) != (0, 1) or self.resets:
+            self._set_ns = now_ns
+            self._offset_ns = round(offset_ns * self.obeys)
+            self._rate = 1 + (rate - 1) * self.obeys
+        return Window(start_ns=now_ns, end_ns=now_ns)
+
+    def read_clock(self) -> Reading:
+        if self.mute:
+            raise NotReadyError("db does not answer")
+        self.clock.sleep_ns(SECOND)
+        before_ns = self.clock.now_ns()
+        self.clock.sleep_ns(self.asking_ns)
+        since_ns = before_ns + self.asking_ns // 2 - self._set_ns
+        told_ns = self._set_ns + round(since_ns * self._rate) + self._offset_ns + self.astray_ns
+        return Reading(
+            told_ns=told_ns, before_ns=before_ns, after_ns=self.clock.now_ns(), wall_ns=0
+        )
+
+
+@pytest.fixture(autouse=True)
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(setting, "_LIMIT_NS", 10 * MILLISECOND)
+
+
+@pytest.fixture
+def wrist(environment: MemoryEnvironment) -> Wrist:
+    made = Wrist(spec=environment.target.services[0], clock=environment.clock)
+    environment.services["db"] = made
+    return made
+
+
+def injected(environment: MemoryEnvironment, fault: Fault) -> Injection:
+    injection = fault.on(environment)
+    injection.inject()
+    return injection
+
+
+def never() -> None:
+    """No reason to stop."""
+
+
+@BOTH
+@pytest.mark.parametrize("astray_ns", [0, 40 * SECOND])
+def test_a_clock_that_is_off_as_asked_is_proven_and_set_right(
+    environment: MemoryEnvironment, wrist: Wrist, fault: Fault, astray_ns: int
+) -> None:
+    wrist.astray_ns = astray_ns
+    injection = injected(environment, fault)
+    effect = injection.prove(never)
+    assert effect.proven, effect.measured
+    assert not injection.prove_undone(never).proven
+    injection.undo()
+    injection.undo()
+    undone = injection.prove_undone(never)
+    assert undone.proven, undone.measured
+
+
+@BOTH
+@pytest.mark.parametrize("obeys", [0.0, 0.5, 0.9, 1.2, -1.0])
+def test_a_clock_that_is_off_by_something_else_is_not_proven(
+    environment: MemoryEnvironment, wrist: Wrist, fault: Fault, obeys: float
+) -> None:
+    wrist.obeys = obeys
+    assert not injected(environment, fault).prove(never).proven
+
+
+@BOTH
+def test_a_reading_that_took_too_long_proves_nothing(
+    environment: MemoryEnvironment, wrist: Wrist, fault: Fault
+) -> None:
+    injection = injected(environment, fault)
+    wrist.asking_ns = 40 * SECOND
+    assert not injection.prove(never).proven
+    injection.undo()
+    assert not injection.prove_undone(never).proven
+
+
+@BOTH
+def test_who_does_not_answer_proves_nothing(
+    environment: MemoryEnvironment, wrist: Wrist, fault: Fault
+) -> None:
+    injection = injected(environment, fault)
+    wrist.mute = True
+    assert not injection.prove(never).proven
+    injection.undo()
+    assert not injection.prove_undone(never).proven
+
+
+@BOTH
+def test_a_clock_that_stays_wrong_is_not_undone(
+    environment: MemoryEnvironment, wrist: Wrist, fault: Fault
+) -> None:
+    wrist.resets = False
+    injection = injected(environment, fault)
+    injection.undo()
+    assert not injection.prove_undone(never).proven
+
+
+@BOTH
+@pytest.mark.usefixtures("wrist")
+def test_a_dud_is_found_out(environment: MemoryEnvironment, fault: Fault) -> None:
+    injection = injected(environment, Dud(fault=fault))
+    assert not injection.prove(never).proven
+    injection.undo()
+    assert injection.prove_undone(never).proven
+
+
+@BOTH
+def test_a_service_with_its_hosts_clock_is_refused(
+    environment: MemoryEnvironment, wrist: Wrist, fault: Fault
+) -> None:
+    wrist.own_clock = False
+    with pytest.raises(EnvironmentRefused, match="db goes by the clock of its host"):
+        fault.on(environment)
+
+
+@pytest.mark.parametrize("offset_ns", [0, SECOND - 1, 8785 * 60 * MINUTE])
+def test_an_offset_that_nobody_could_tell_or_means_is_refused(offset_ns: int) -> None:
+    with pytest.raises(ValueError, match="1s to 8784h"):
+        ClockOffset(target="db", offset_ns=-offset_ns)
+
+
+@pytest.mark.parametrize("rate", [0.4, 0.96, 1.0, 1.04, 2.1])
+def test_a_rate_that_nobody_could_tell_or_means_is_refused(rate: float) -> None:
+    with pytest.raises(ValueError, match=r"0.5 to 0.95, or at 1.05 to 2"):
+        ClockDrift(target="db", rate=rate)
+
+
+@pytest.mark.parametrize("rate", [0.5, 0.95, 1.05, 2])
+def test_the_bounds_of_a_rate_are_valid(rate: float) -> None:
+    ClockDrift(target="db", rate=rate)
+
+
+@pytest.mark.parametrize(
+    ("text", "offset_ns"), [("+5min", 5 * MINUTE), ("-30s", -30 * SECOND), ("+ 1.5 h", 90 * MINUTE)]
+)
+def test_an_offset_is_a_duration_with_a_sign(text: str, offset_ns: int) -> None:
+    assert parse_offset(text) == offset_ns
+
+
+@pytest.mark.parametrize("text", ["5min", "+5", "+", "", "+-5s", "+5m"])
+def test_an_offset_without_a_sign_or_unit_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="is not a duration with a sign"):
+        parse_offset(text)
