@@ -8,7 +8,7 @@ a proxy would wait seconds for the name or the route (measured: 3.3 s added to a
 """
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,7 +17,7 @@ from typing import TypeVar
 
 import docker
 import requests
-from docker.errors import BuildError, DockerException, ImageNotFound
+from docker.errors import DockerException
 from docker.models.containers import Container
 from testcontainers.core.config import testcontainers_config
 from testcontainers.core.container import DockerContainer
@@ -30,6 +30,7 @@ from gameday.environment.container_network import ContainerNetwork, chain_of, se
 from gameday.environment.container_service import ContainerService, refusing
 from gameday.environment.edge_proxy import ControlledEdge, reaches
 from gameday.environment.edges import proxy_name
+from gameday.environment.images import bring
 from gameday.environment.marks import OWNER_LABEL, RUN_LABEL, make_folder, this_owner
 from gameday.environment.protocol import (
     Checkpoint,
@@ -38,17 +39,15 @@ from gameday.environment.protocol import (
     Surroundings,
 )
 from gameday.environment.proxies import ProxyControl
-from gameday.environment.proxy_image import proxy_context, proxy_image
+from gameday.environment.proxy_image import proxy_image
 from gameday.environment.reaping import leftovers_of, reap
 from gameday.environment.services import KINDS
-from gameday.environment.services.app import app_image
 from gameday.environment.services.protocol import talk_of
 from gameday.environment.sockets import Peer
 from gameday.environment.waiting import READY_LIMIT_NS, busy_ports, free_ports
 from gameday.errors import NotHealed
 from gameday.model.clock import SECOND
 from gameday.model.scenario import CLIENT, Edge, ServiceSpec
-from gameday.resources import bundled
 
 __all__ = ["ContainerEnvironment", "ContainerService", "engine_problem"]
 
@@ -111,7 +110,10 @@ class ContainerEnvironment:
 
     def start(self, emit: Emit, checkpoint: Checkpoint) -> None:
         target = self._given.target
-        self._bring_images(checkpoint)
+        wanted = {KINDS[spec.kind].image(spec) for spec in target.services}
+        for image in sorted({self._proxy_image, *wanted}):
+            checkpoint()
+            bring(self._client, image, checkpoint)
         checkpoint()
         with refusing("creating the run's network"):
             self._network = Network(docker_network_kw={"labels": self._labels})
@@ -237,62 +239,6 @@ class ContainerEnvironment:
 
     def leftovers(self) -> tuple[str, ...]:
         return leftovers_of(self._given.run, in_docker=True)
-
-    def _bring_images(self, checkpoint: Checkpoint) -> None:
-        """Make sure of every image: pull the official ones, build those of what is bundled."""
-        wanted = {KINDS[s.kind].image(s) for s in self._given.target.services}
-        for image in sorted({self._proxy_image, *wanted}):
-            checkpoint()
-            try:
-                self._client.images.get(image)
-            except ImageNotFound:
-                with refusing(f"image {image} is not here and cannot be had"):
-                    if image == app_image():
-                        self._build_apps(image, checkpoint)
-                    elif image == proxy_image():
-                        self._build_proxy(image, checkpoint)
-                    else:
-                        self._pull(image, checkpoint)
-
-    def _pull(self, image: str, checkpoint: Checkpoint) -> None:
-        for line in self._client.api.pull(image, stream=True, decode=True):
-            checkpoint()
-            if "error" in line:
-                raise DockerException(str(line["error"]))
-
-    def _build_apps(self, image: str, checkpoint: Checkpoint) -> None:
-        built = self._client.api.build(
-            path=str(bundled("targets")),
-            dockerfile="images/apps/Dockerfile",
-            tag=image,
-            rm=True,
-            forcerm=True,
-            decode=True,
-            labels={"gameday.image": "apps"},
-        )
-        self._follow(built, checkpoint)
-
-    def _build_proxy(self, image: str, checkpoint: Checkpoint) -> None:
-        built = self._client.api.build(
-            fileobj=proxy_context(),
-            custom_context=True,
-            tag=image,
-            rm=True,
-            forcerm=True,
-            decode=True,
-            labels={"gameday.image": "proxy"},
-        )
-        self._follow(built, checkpoint)
-
-    @staticmethod
-    def _follow(built: Iterable[Mapping[str, object]], checkpoint: Checkpoint) -> None:
-        """Wait for a build to end; BuildError with its last words if it fails."""
-        log: list[str] = []
-        for line in built:
-            checkpoint()
-            log.append(str(line.get("stream", "")))
-            if "error" in line:
-                raise BuildError(f"{line['error']}\n{''.join(log[-10:])}", iter(()))
 
     def _start_companion(self, spec: ServiceSpec) -> None:
         """Start the holder of a service's address, with a proxy for each edge that leads to it."""

@@ -17,7 +17,6 @@ __all__ = [
     "PhaseEntered",
     "Progress",
     "Scalar",
-    "ServiceDown",
     "ServiceUp",
     "UndoProven",
     "UndoRecorded",
@@ -67,14 +66,6 @@ class ServiceUp(Event):
     service: str
     took_ns: int
     evidence: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServiceDown(Event):
-    """A service is gone; `reason` says by whose hand."""
-
-    service: str
-    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,7 +142,6 @@ EVENTS: Mapping[str, type[Event]] = {
     for kind in (
         PhaseEntered,
         ServiceUp,
-        ServiceDown,
         UndoRecorded,
         FaultInjected,
         EffectProven,

@@ -18,7 +18,6 @@ from gameday.model.event import (
     Phase,
     PhaseEntered,
     Progress,
-    ServiceDown,
     ServiceUp,
     UndoProven,
 )
@@ -149,8 +148,6 @@ def _describe(event: Event) -> tuple[str, _Tone] | None:
         case ServiceUp():
             took = format_duration(event.took_ns)
             return f"{event.service} is up after {took}: {event.evidence}", _Tone.PLAIN
-        case ServiceDown():
-            return f"{event.service} is down: {event.reason}", _Tone.PLAIN
         case FaultInjected():
             call = format_duration(event.returned_ns - event.called_ns)
             asked = f", {details(event.asked)}" if event.asked else ""

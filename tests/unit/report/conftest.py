@@ -13,7 +13,6 @@ from gameday.model.event import (
     Phase,
     PhaseEntered,
     Progress,
-    ServiceDown,
     ServiceUp,
     UndoProven,
     UndoRecorded,
@@ -237,7 +236,6 @@ def events() -> list[Event]:
             asked={"for": "2s", "signal": "SIGKILL"},
             **target,  # type: ignore[arg-type]
         ),
-        ServiceDown(at_ns=at + 6_202 * MS, phase=broken, service="redis", reason="kill"),
         EffectProven(
             at_ns=at + 6_202 * MS,
             phase=broken,
