@@ -118,7 +118,7 @@ class MemoryPostgres:
             "LOCK TABLE": lambda: self._lock(asking),
             f"FROM {self.table}": lambda: self._select(asking),
             "pg_promote": self._promote,
-            "received_tli": lambda: [(self.standby, self.timeline if self.standby else None)],
+            "received_tli": lambda: [(self.standby, self.timeline)],
             "pg_walfile_name": lambda: [(self.timeline,)],
             "pg_wal_replay_pause()": lambda: self._pause(self.pauses),
             "pg_wal_replay_resume()": lambda: self._pause(self.paused and not self.resumes),

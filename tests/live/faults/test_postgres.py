@@ -12,6 +12,7 @@ from psycopg import errors
 from gameday.environment.abilities.postgres import postgres_login
 from gameday.environment.protocol import Environment
 from gameday.errors import EnvironmentRefused
+from gameday.faults.kill import Kill
 from gameday.faults.postgres import (
     AsyncCommit,
     ConnectionCap,
@@ -238,6 +239,37 @@ def test_a_promoted_replica_takes_writes_and_is_a_replica_again_afterwards(
     injection.undo()
     assert injection.prove_undone(lambda: None).proven
     assert ask(environment, "SELECT pg_postmaster_start_time()::text", name) == started
+
+
+def test_a_replica_takes_over_from_a_dead_primary_and_follows_it_again(
+    environment: Environment,
+) -> None:
+    with client(environment) as primary:
+        primary.execute("DROP TABLE IF EXISTS trades")
+        primary.execute("CREATE TABLE trades (id int)")
+        primary.execute("INSERT INTO trades VALUES (7)")
+        lsn = primary.execute("SELECT pg_current_wal_lsn()::text").fetchone()
+    behind = f"SELECT pg_last_wal_replay_lsn() < '{lsn[0] if lsn else None}'"
+    give_up_ns = time.monotonic_ns() + 5 * SECOND
+    while ask(environment, behind, "postgres-replica"):
+        assert time.monotonic_ns() < give_up_ns
+    killing = Kill(target="postgres").on(environment)
+    promotion: Injection | None = None
+    try:
+        killing.inject()
+        assert killing.prove(lambda: None).proven
+        promotion = Promote(target="postgres-replica").on(environment)
+        promotion.inject()
+        effect = promotion.prove(lambda: None)
+        assert effect.proven, effect.measured
+        assert ask(environment, "SELECT id FROM trades", "postgres-replica") == 7
+    finally:
+        killing.undo()
+        assert killing.prove_undone(lambda: None).proven
+        if promotion is not None:
+            promotion.undo()
+            undone = promotion.prove_undone(lambda: None)
+            assert undone.proven, undone.measured
 
 
 @pytest.mark.usefixtures("orders")

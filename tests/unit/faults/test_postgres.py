@@ -278,7 +278,7 @@ def test_a_server_that_cannot_bear_a_fault_is_refused_by_name(
     refused: list[tuple[Fault, str]] = [
         (AsyncCommit(target="db"), "db: synchronous_commit is off without it"),
         (ConnectionCap(target="db"), "db: max_connections is 501"),
-        (Promote(target="copy"), "copy: it does not stream from a primary"),
+        (Promote(target="copy"), "copy: it is promoted without it"),
         (StopReplay(target="db"), "db: it has no primary"),
         (LockTable(target="db", table="nowhere"), "db: no table 'nowhere'"),
     ]

@@ -19,8 +19,12 @@ __all__ = ["Promote"]
 _PROMOTION_LIMIT_S = 20
 
 _PROMOTE = f"SELECT pg_promote(true, {_PROMOTION_LIMIT_S})"
+# A standby whose primary is gone receives nothing, and still knows what it replays.
 _STANDBY = """
-SELECT pg_is_in_recovery(), (SELECT received_tli FROM pg_stat_wal_receiver)
+SELECT pg_is_in_recovery(), coalesce(
+  (SELECT received_tli FROM pg_stat_wal_receiver),
+  (SELECT nullif(min_recovery_end_timeline, 0) FROM pg_control_recovery()),
+  (SELECT timeline_id FROM pg_control_checkpoint()))
 """
 _TIMELINE = "SELECT ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::bigint"
 
@@ -52,8 +56,8 @@ class Promote:
             ((standby, timeline),) = server.rows(_STANDBY)
         except SqlError as error:
             raise EnvironmentRefused(f"promote of {self.target}: {error}") from error
-        if standby is not True or timeline is None:
-            raise EnvironmentRefused(f"promote of {self.target}: it does not stream from a primary")
+        if standby is not True:
+            raise EnvironmentRefused(f"promote of {self.target}: it is promoted without it")
         return _Promoting(service, service, server, int(str(timeline)))
 
 
@@ -114,7 +118,7 @@ class _Promoting:
             return Proof(proven=False, measured={**measured, "error": str(error)})
         measured |= {
             "in_recovery_after": standby is True,
-            "timeline_after": None if timeline is None else int(str(timeline)),
+            "timeline_after": int(str(timeline)),
         }
         follows = standby is True and timeline == self._before
         return Proof(proven=answer.proven and follows, measured=measured)
