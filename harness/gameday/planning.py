@@ -13,7 +13,9 @@ from gameday.environment.mechanisms import trial
 from gameday.environment.protocol import Environment, Provision, Surroundings
 from gameday.environment.services import KINDS
 from gameday.environment.services.app import App
+from gameday.environment.services.postgres import Postgres
 from gameday.environment.services.protocol import Following
+from gameday.environment.services.rabbitmq import RabbitMQ
 from gameday.environment.services.redis import Redis
 from gameday.errors import EnvironmentRefused
 from gameday.faults.protocol import Demanding, Demands, Fault, Relative
@@ -62,6 +64,12 @@ __all__ = [
 PROBE_RATE_PER_S = 50.0
 """How often each path to the faulted service is probed, beside the workload."""
 PROBE_DEADLINE_NS = SECOND
+_PROBES = {
+    Redis.name: "redis-write",
+    Postgres.name: "postgres-write",
+    RabbitMQ.name: "rabbitmq-publish",
+}
+"""The client that writes to each kind of store."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -300,7 +308,7 @@ def _planned(number: int, step: FaultStep) -> PlannedFault:
 def _streams(experiment: Experiment) -> tuple[PlannedStream, ...]:
     """Return the workload's stream, and two probes of what the first fault hits.
 
-    Only a service that the probes' protocol is spoken with is probed.
+    Only a service whose protocol a probe speaks is probed.
     """
     scenario = experiment.scenario
     load = cast(Publish, scenario.workload[0])
@@ -313,14 +321,14 @@ def _streams(experiment: Experiment) -> tuple[PlannedStream, ...]:
     )
     hit = scenario.faults[0].fault.target
     kinds = {spec.name: spec.kind for spec in experiment.target.services}
-    service = next((name for name in services_of(hit) if kinds[name] == Redis.name), None)
+    service = next((name for name in services_of(hit) if kinds[name] in _PROBES), None)
     if service is None:
         return (publish,)
     front = hit if "->" in hit else str(Edge(client=CLIENT, service=service))
     probes = (
         PlannedStream(
             name=name,
-            client="redis-write",
+            client=_PROBES[kinds[service]],
             edge=edge,
             rate_per_s=PROBE_RATE_PER_S,
             deadline_ns=PROBE_DEADLINE_NS,

@@ -5,6 +5,7 @@ from collections.abc import Collection
 import httpx
 
 from gameday.environment.protocol import Endpoint, Environment
+from gameday.environment.services import login_of
 from gameday.errors import EnvironmentRefused
 from gameday.model.aim import breaks
 from gameday.model.history import Connections
@@ -37,6 +38,7 @@ class Reach:
             port=at.port,
             rate_per_s=planned.rate_per_s,
             deadline_ns=planned.deadline_ns,
+            login=login_of(self._environment.service(planned.edge.rpartition(" -> ")[2]).spec),
         )
 
     def connections(self, hit: Collection[str]) -> Connections:

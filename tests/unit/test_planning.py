@@ -65,6 +65,27 @@ def test_of_several_services_the_first_that_can_be_probed_is(
     assert edges["probe-direct"] == "redis"
 
 
+@pytest.mark.parametrize(
+    ("kind", "client"),
+    [
+        ("redis", "redis-write"),
+        ("postgres", "postgres-write"),
+        ("rabbitmq", "rabbitmq-publish"),
+        ("postgres-replica", None),
+    ],
+)
+def test_a_store_is_probed_by_writes_in_its_own_protocol(
+    experiment: Experiment, options: Options, kind: str, client: str | None
+) -> None:
+    services = tuple(
+        replace(spec, kind=kind) if spec.name == "redis" else spec
+        for spec in experiment.target.services
+    )
+    changed = replace(experiment, target=replace(experiment.target, services=services))
+    probes = make_plan(changed, options).streams[1:]
+    assert [probe.client for probe in probes] == ([client] * 2 if client else [])
+
+
 def test_a_switch_changes_one_service(experiment: Experiment) -> None:
     before = {spec.name: spec for spec in experiment.target.services}
     after = {spec.name: spec for spec in sabotage(experiment, "no-reconnect").target.services}

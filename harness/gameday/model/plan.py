@@ -30,7 +30,7 @@ class PlannedStream:
 
     name: str
     client: str
-    """The protocol that is spoken: "publish" or "redis-write"."""
+    """What is spoken: "publish", "redis-write", "postgres-write" or "rabbitmq-publish"."""
     edge: str
     """The edge that is used, or a service's name for its direct path."""
     rate_per_s: float

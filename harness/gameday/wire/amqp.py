@@ -6,9 +6,11 @@ from collections.abc import Iterator, Sequence
 from gameday.wire.opening import Login, TurnedAway
 
 __all__ = [
+    "BODY",
     "CLOSE",
     "CLOSE_OK",
     "CONFIRM_SELECT",
+    "FRAME_END",
     "AmqpOpening",
     "Frames",
     "declare",
@@ -21,8 +23,8 @@ __all__ = [
 ]
 
 _HEADER = b"AMQP\x00\x00\x09\x01"
-_METHOD, _CONTENT, _BODY = 1, 2, 3
-_END = b"\xce"
+_METHOD, _CONTENT, BODY = 1, 2, 3
+FRAME_END = b"\xce"
 _LONGEST = 1 << 24
 _FRAME_BYTES = 4096
 """What every broker has to take; a larger message comes in several frames."""
@@ -46,7 +48,7 @@ def long_long(data: bytes) -> int:
 
 
 def _frame(kind: int, channel: int, payload: bytes) -> bytes:
-    return struct.pack(">BHI", kind, channel, len(payload)) + payload + _END
+    return struct.pack(">BHI", kind, channel, len(payload)) + payload + FRAME_END
 
 
 def method(number: tuple[int, int], arguments: bytes = b"", *, channel: int = 1) -> bytes:
@@ -82,7 +84,7 @@ def publish(key: bytes, body: bytes, *, mandatory: bool = False, persistent: boo
         (
             method((60, 40), head),
             _frame(_CONTENT, 1, content),
-            *(_frame(_BODY, 1, part) for part in parts),
+            *(_frame(BODY, 1, part) for part in parts),
         )
     )
 
@@ -98,7 +100,7 @@ class Frames:
         self._data += data
         while len(self._data) >= 7:
             kind, _, length = struct.unpack_from(">BHI", self._data)
-            if kind not in (_METHOD, _CONTENT, _BODY, 8) or length > _LONGEST:
+            if kind not in (_METHOD, _CONTENT, BODY, 8) or length > _LONGEST:
                 raise ValueError(f"a frame of kind {kind} and {length} bytes")
             if len(self._data) < length + 8:
                 return

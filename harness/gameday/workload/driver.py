@@ -24,9 +24,11 @@ from gameday.workload.client import Client
 from gameday.workload.http import HttpClient
 from gameday.workload.messages import DriverReport, DriverSpec, StreamPlan
 from gameday.workload.pacer import Pacer, Schedule
+from gameday.workload.postgres import postgres_client
 from gameday.workload.publish import judge_publish, publish_request
+from gameday.workload.rabbitmq import rabbitmq_client
 from gameday.workload.recorder import Recorder
-from gameday.workload.redis import RedisClient
+from gameday.workload.redis import redis_client
 from gameday.workload.timer import Timer, open_timer
 
 __all__ = ["main"]
@@ -166,9 +168,14 @@ def _client(plan: StreamPlan, run: str, recorder: Recorder) -> Client:
             request = publish_request(run, plan.host, plan.port)
             return HttpClient(resolved, recorder, request, judge_publish)
         case "redis-write":
-            return RedisClient(resolved, recorder)
+            return redis_client(resolved, recorder)
+        case "postgres-write":
+            return postgres_client(resolved, recorder)
+        case "rabbitmq-publish":
+            return rabbitmq_client(resolved, recorder)
         case other:
-            raise ValueError(f"no client {other!r}; valid: publish, redis-write")
+            valid = "publish, redis-write, postgres-write, rabbitmq-publish"
+            raise ValueError(f"no client {other!r}; valid: {valid}")
 
 
 async def _run(spec: DriverSpec, commands: _Input) -> None:

@@ -1,9 +1,11 @@
 """What a run and its load driver say to each other: one JSON object a line, either way."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+
+from gameday.wire.opening import Login
 
 __all__ = ["DriverReport", "DriverSpec", "StreamPlan"]
 
@@ -15,11 +17,13 @@ class StreamPlan:
     name: str
     """"publish", "probe-front" or "probe-direct"; the history calls the stream by it."""
     client: str
-    """"publish" or "redis-write"."""
+    """"publish", "redis-write", "postgres-write" or "rabbitmq-publish"."""
     host: str
     port: int
     rate_per_s: float
     deadline_ns: int
+    login: Login = field(default_factory=Login)
+    """For those who are asked who they are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,12 +44,12 @@ class DriverSpec:
     def from_json(cls, line: str | bytes) -> "DriverSpec":
         """Return the spec that `to_json` wrote."""
         fields = json.loads(line)
-        streams: Sequence[dict[str, str | int | float]] = fields["streams"]
+        streams: Sequence[Mapping[str, object]] = fields["streams"]
         return cls(
             run=fields["run"],
             folder=Path(fields["folder"]),
             capacity=fields["capacity"],
-            streams=tuple(StreamPlan(**stream) for stream in streams),  # type: ignore[arg-type]
+            streams=tuple(_stream(stream) for stream in streams),
         )
 
 
@@ -63,3 +67,8 @@ class DriverReport:
     """From the moment when an operation was due to the moment when it was taken up."""
     lateness_p99_ns: int
     lateness_max_ns: int
+
+
+def _stream(fields: Mapping[str, object]) -> StreamPlan:
+    login: Mapping[str, str] = fields["login"]  # type: ignore[assignment]
+    return StreamPlan(**{**fields, "login": Login(**login)})  # type: ignore[arg-type]

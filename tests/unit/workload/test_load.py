@@ -197,7 +197,7 @@ def test_an_unknown_client_is_named_with_those_there_are(tmp_path: Path) -> None
         name="x", client="telnet", host="127.0.0.1", port=1, rate_per_s=1.0, deadline_ns=1
     )
     driver = LoadDriver([plan], tmp_path, "ab", SECOND, tmp_path / "driver.log")
-    with pytest.raises(InternalError, match="no client 'telnet'; valid: publish, redis-write"):
+    with pytest.raises(InternalError, match="no client 'telnet'; valid: publish, redis-write, "):
         driver.start()
 
 

@@ -6,7 +6,8 @@ from typing import Self
 
 from gameday.model.operation import Outcome
 from gameday.workload.messages import StreamPlan
-from gameday.workload.redis import RedisClient
+from gameday.workload.pipeline import PipelineClient
+from gameday.workload.redis import redis_client
 
 MILLISECOND = 1_000_000
 
@@ -70,7 +71,7 @@ def _ok(writer: asyncio.StreamWriter, _value: int) -> None:
     writer.write(b"+OK\r\n")
 
 
-def _client(log: MemoryLog, port: int, deadline_ms: int = 1000) -> RedisClient:
+def _client(log: MemoryLog, port: int, deadline_ms: int = 1000) -> PipelineClient:
     plan = StreamPlan(
         name="probe-front",
         client="redis-write",
@@ -79,15 +80,15 @@ def _client(log: MemoryLog, port: int, deadline_ms: int = 1000) -> RedisClient:
         rate_per_s=100.0,
         deadline_ns=deadline_ms * MILLISECOND,
     )
-    return RedisClient(plan, log)
+    return redis_client(plan, log)
 
 
-def _offer(client: RedisClient, *values: int) -> None:
+def _offer(client: PipelineClient, *values: int) -> None:
     for value in values:
         client.offer(value, value, time.monotonic_ns())
 
 
-async def _all_ended(client: RedisClient) -> None:
+async def _all_ended(client: PipelineClient) -> None:
     async with asyncio.timeout(5):
         while client.outstanding:
             await asyncio.sleep(0.001)
