@@ -11,8 +11,11 @@ from pathlib import Path
 import psutil
 import pytest
 
+from gameday.environment.cells import cells_named
 from gameday.environment.janitor import Janitor
-from gameday.environment.marks import is_dead, marked, this_owner
+from gameday.environment.marks import cell_name, is_dead, marked, this_owner
+from gameday.environment.mechanisms import trial
+from gameday.environment.mechanisms.cgroups import CPU
 from gameday.environment.reaping import leftovers_of, reap
 from gameday.errors import InternalError
 from gameday.model.clock import SECOND
@@ -120,13 +123,17 @@ def start_and_kill_with_its_janitor(launch: Launch, folder: Path, runtime: str) 
 
 
 def wait_for_services(folder: Path) -> Path:
+    return wait_for_lines(folder, "ServiceUp", 2)
+
+
+def wait_for_lines(folder: Path, what: str, number: int) -> Path:
     give_up = time.monotonic() + 60
     while time.monotonic() < give_up:
         for journal in folder.glob("reports/*/journal.jsonl"):
-            if journal.read_text().count("ServiceUp") >= 2:
+            if journal.read_text().count(what) >= number:
                 return journal
         time.sleep(0.01)
-    pytest.fail("no service came up")
+    pytest.fail(f"not {number} times {what}")
 
 
 def gameday(*arguments: str) -> str:
@@ -170,3 +177,53 @@ def test_stop_ends_a_run_that_goes_on(launch: Launch, tmp_path: Path, runtime: s
     process.communicate(timeout=_LIMIT_S)
     assert process.returncode == pytest.ExitCode.INTERRUPTED
     assert "nothing is left" in json.loads(journal.read_text().splitlines()[-1])["text"]
+
+
+_BOUND = """
+scenario: bound
+title: A service within limits of the run's own
+target: signals
+workload:
+  - publish: {to: relay, ledger: listener, rate: 50/s}
+steady: {success: ">= 90%", p99: "<= 500ms", for: 500ms}
+timeline: {baseline: 500ms, recovery: 20s, quiet: 500ms}
+faults:
+  - cpu-limit: redis
+    cores: 0.2
+    for: 30s
+  - pids-limit: redis
+    free: 30
+    for: 30s
+expect:
+  - recovery: "<= 10s"
+"""
+
+
+@pytest.mark.parametrize("janitor_too", [False, True], ids=["harness", "harness-and-janitor"])
+def test_control_groups_go_with_the_run_that_was_killed_within_them(
+    launch: Launch, tmp_path: Path, janitor_too: bool
+) -> None:
+    if not trial(CPU).works:
+        pytest.skip(f"{CPU.name}: {trial(CPU).seen}")
+    (tmp_path / "scenarios").mkdir()
+    (tmp_path / "scenarios" / "bound.yaml").write_text(_BOUND)
+    process = launch(tmp_path, ["--scenario=bound", "--gameday-runtime=process"])
+    journal = wait_for_lines(tmp_path, "EffectProven", 2)
+    run = journal.read_text().partition(", run ")[2][:8]
+    groups = list(cells_named(cell_name(run)))
+    assert len(groups) >= 2, "one for processor time, one for processes"
+    if janitor_too:
+        harness = psutil.Process(process.pid)
+        for child in harness.children():
+            if "gameday.environment.janitor" in child.cmdline():
+                child.kill()
+    process.kill()
+    process.communicate()
+    if janitor_too:
+        assert f"control group {groups[0]}" in leftovers_of(run, in_docker=False)
+        assert run in gameday("reap")
+    give_up = time.monotonic() + _LIMIT_S
+    while leftovers_of(run, in_docker=False) and time.monotonic() < give_up:
+        time.sleep(0.1)
+    assert leftovers_of(run, in_docker=False) == ()
+    assert not any(group.exists() for group in groups)

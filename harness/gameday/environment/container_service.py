@@ -13,7 +13,9 @@ from docker.errors import APIError, NotFound
 from docker.models.containers import Container
 
 from gameday.environment import clocks, process_tree
+from gameday.environment.abilities.bounds import Bounds, Guest, Resource
 from gameday.environment.abilities.clocks import Reading
+from gameday.environment.container_bounds import ContainerBounds
 from gameday.environment.container_clock import ContainerClock
 from gameday.environment.engine import refusing
 from gameday.environment.protocol import (
@@ -69,6 +71,7 @@ class ContainerService:
         self._clock = clock
         self._name = str(container.name)
         self._bodies = 1
+        self._bounds = ContainerBounds(spec.name, lambda: self.container)
         self.past_log = b""
         """What the service wrote in containers that are no more."""
 
@@ -259,6 +262,15 @@ class ContainerService:
         looked = self.run_inside(look, _LOOK_LIMIT_NS, user=self.service_user())
         if looked.code != 0:
             raise EnvironmentRefused(clocks.ignored(self.spec.name))
+
+    def bounds(self, resource: Resource) -> Bounds:
+        return self._bounds.of(resource)
+
+    def guest(self, script: str, limit_ns: int, share: float = 1.0) -> Guest:
+        return self._bounds.guest(script, limit_ns, share)
+
+    def first_to_die(self, yes: bool) -> None:
+        self._bounds.first_to_die(yes)
 
     def _processes(self) -> list[psutil.Process]:
         return process_tree.of_container(str(self.container.id))

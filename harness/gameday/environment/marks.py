@@ -22,6 +22,7 @@ __all__ = [
     "RUN_LABEL",
     "RUN_MARK",
     "Marked",
+    "cell_name",
     "folders_of",
     "is_dead",
     "make_folder",
@@ -101,6 +102,11 @@ def marked_processes(run: str | None = None) -> list[Marked]:
             if process.status() != psutil.STATUS_ZOMBIE:
                 found.append(Marked(process=process, run=mark, owner=owner))
     return found
+
+
+def cell_name(run: str, service: str = "") -> str:
+    """Return the name of a control group of that run, or what all of them begin with."""
+    return f"{_PREFIX}{run}-{service}"
 
 
 def make_folder(run: str) -> Path:

@@ -12,7 +12,9 @@ from pathlib import Path
 import psutil
 
 from gameday.environment import clocks, process_tree
+from gameday.environment.abilities.bounds import Bounds, Guest, Resource
 from gameday.environment.abilities.clocks import Reading
+from gameday.environment.process_bounds import ProcessBounds
 from gameday.environment.protocol import ROOT, Checkpoint, Endpoint, Inmate, Motion, Ran, Vitals
 from gameday.environment.services import ServiceKind
 from gameday.environment.services.account import as_account
@@ -63,6 +65,7 @@ class ProcessService:
         self._wiped: int | None = None
         self._to_end: list[psutil.Process] = []
         self.direct = Endpoint(host=_LOOPBACK, port=port)
+        self._bounds = ProcessBounds(spec.name, self._tree, folder=home, env={**os.environ, **env})
 
     def start(self) -> None:
         """Start the process; its data, its port and its log are those of every start."""
@@ -252,6 +255,15 @@ class ProcessService:
 
     def read_clock(self) -> Reading:
         return told_by(self._kind, self.spec, self.direct)
+
+    def bounds(self, resource: Resource) -> Bounds:
+        return self._bounds.of(resource)
+
+    def guest(self, script: str, limit_ns: int, share: float = 1.0) -> Guest:
+        return self._bounds.guest(script, limit_ns, share)
+
+    def first_to_die(self, yes: bool) -> None:
+        self._bounds.first_to_die(yes)
 
     def ask_to_end(self) -> None:
         """Send SIGTERM to the main process, and let all go on that may be stopped."""

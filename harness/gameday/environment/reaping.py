@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 
 import psutil
 
+from gameday.environment.cells import cells_named
 from gameday.environment.clocks import clock_files_of, forget
 from gameday.environment.marks import (
     OWNER_LABEL,
     RUN_LABEL,
+    cell_name,
     folders_of,
     is_dead,
     marked_folders,
@@ -30,6 +32,7 @@ __all__ = ["abandoned_runs", "leftovers_of", "owners", "reap"]
 _END_LIMIT_S = 5.0
 _ENGINE_LIMIT_S = 20
 _TRIES = 3
+_PAUSE_S = 0.01
 
 
 def reap(run: str, *, in_docker: bool) -> tuple[str, ...]:
@@ -37,7 +40,7 @@ def reap(run: str, *, in_docker: bool) -> tuple[str, ...]:
 
     Frozen processes and paused containers too. What resists is found by `leftovers_of`.
     """
-    removed = [*_end_processes(run)]
+    removed = [*_end_processes(run), *_remove_cells(run)]
     if in_docker:
         with _engine() as engine:
             for _ in range(_TRIES):  # a network goes only after what was attached to it
@@ -62,6 +65,7 @@ def leftovers_of(run: str, *, in_docker: bool) -> tuple[str, ...]:
         with _engine() as engine:
             left += [name for name, _ in _in_engine(engine, run)]
     left += [f"shared memory {file}" for file in clock_files_of(run)]
+    left += [f"control group {path}" for path in cells_named(cell_name(run))]
     for folder in folders_of(run):
         left += [f"shared memory {number}" for number in segments_in(folder)]
         left.append(f"folder {folder}")
@@ -100,6 +104,19 @@ def _end_processes(run: str) -> Iterator[str]:
                 yield f"process {marked.process.pid} ({marked.process.name()})"
                 marked.process.send_signal(signal.SIGKILL)
         psutil.wait_procs([marked.process for marked in found], timeout=1)
+
+
+def _remove_cells(run: str) -> Iterator[str]:
+    """Remove the control groups of a run, whose processes have been killed before."""
+    give_up = time.monotonic() + _END_LIMIT_S
+    for path in cells_named(cell_name(run)):
+        while path.is_dir() and time.monotonic() < give_up:
+            with suppress(OSError):
+                path.rmdir()
+                yield f"control group {path}"
+                break
+            # The kernel sees to the dead a moment later.
+            time.sleep(_PAUSE_S)
 
 
 def _in_engine(engine: "docker.DockerClient", run: str) -> Iterator[tuple[str, Callable[[], None]]]:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from gameday.environment.mechanisms import Mechanism
+from gameday.environment.mechanisms.cgroups import CPU, MEMORY, PIDS
 from gameday.environment.mechanisms.clocks import LIBFAKETIME
 from gameday.environment.mechanisms.packets import PACKET_FILTER
 from gameday.faults.clock import ClockDrift, ClockOffset
@@ -37,6 +38,7 @@ from gameday.faults.postgres import (
 from gameday.faults.protocol import Fault
 from gameday.faults.redis import ClientKill, Failover, MaxMemory, PersistenceOff, ScriptBusy
 from gameday.faults.remove import Remove
+from gameday.faults.resources import CpuBurn, CpuLimit, MemoryBurn, MemoryLimit, PidsLimit
 from gameday.faults.restart import Restart
 from gameday.faults.stop import Stop
 
@@ -52,6 +54,11 @@ _ALL: tuple[type[Fault], ...] = (
     KillInside,
     ClockOffset,
     ClockDrift,
+    CpuLimit,
+    CpuBurn,
+    MemoryLimit,
+    MemoryBurn,
+    PidsLimit,
     Latency,
     Bandwidth,
     Blackhole,
@@ -86,7 +93,7 @@ _ALL: tuple[type[Fault], ...] = (
 
 FAULTS: Mapping[str, type[Fault]] = {fault.verb: fault for fault in _ALL}
 
-MECHANISMS: tuple[Mechanism, ...] = (PACKET_FILTER, LIBFAKETIME)
+MECHANISMS: tuple[Mechanism, ...] = (PACKET_FILTER, LIBFAKETIME, CPU, MEMORY, PIDS)
 """What faults need of a host beyond its services, for `gameday doctor`."""
 
 

@@ -1,0 +1,89 @@
+"""What faults may ask of a service whose share of the host can be bounded."""
+
+from typing import Literal, Protocol, runtime_checkable
+
+__all__ = ["DUTY_CYCLE", "Boundable", "Bounds", "Guest", "Resource"]
+
+Resource = Literal["cpu", "memory", "pids"]
+"""cpu is counted in thousandths of a core, memory in bytes, pids in processes and threads."""
+
+
+DUTY_CYCLE = "duty cycle"
+"""The mechanism that bounds processor time where the kernel is not allowed to."""
+
+
+class Guest(Protocol):
+    """A command that runs beside a service's processes, within the same bounds."""
+
+    def alive(self) -> bool:
+        """Tell whether any process of it lives."""
+        ...
+
+    def cpu_ns(self) -> int:
+        """Return the processor time that its living processes have used."""
+        ...
+
+    def waited_ns(self) -> int:
+        """Return how long its living processes were ready to run and had no core."""
+        ...
+
+    def memory_bytes(self) -> int:
+        """Return the memory that its living processes hold."""
+        ...
+
+    def end(self) -> None:
+        """Kill every process of it and wait for that; twice is harmless."""
+        ...
+
+
+class Bounds(Protocol):
+    """How much of one resource a service may use: read from the kernel, set and given back."""
+
+    @property
+    def mechanism(self) -> str:
+        """What holds it, such as "cgroup v1" or "duty cycle"."""
+        ...
+
+    def limit(self) -> int | None:
+        """Return what the kernel allows the service's main process now; None: no limit."""
+        ...
+
+    def usage(self) -> int:
+        """Return how much the service uses now; of cpu, the nanoseconds used so far."""
+        ...
+
+    def denials(self) -> int:
+        """Return how often it was stopped at its limit: throttled, killed for want, not forked."""
+        ...
+
+    def hold(self, limit: int) -> None:
+        """Let the service use no more than that; EnvironmentRefused if it cannot be had."""
+        ...
+
+    def release(self) -> None:
+        """Give back what there was before `hold`, however far that came; twice is harmless."""
+        ...
+
+    def left(self) -> str:
+        """Return what is still there of `hold`; empty: nothing, and the old limit is back."""
+        ...
+
+
+@runtime_checkable
+class Boundable(Protocol):
+    """A service that can be bounded, and that takes in guests."""
+
+    def bounds(self, resource: Resource) -> Bounds:
+        """Return what bounds one resource; EnvironmentRefused where nobody could look at it."""
+        ...
+
+    def guest(self, script: str, limit_ns: int, share: float = 1.0) -> Guest:
+        """Start a shell script beside the service, which ends by itself after `limit_ns`.
+
+        Of a `share` below 1 it is stopped for the rest of every 100 ms.
+        """
+        ...
+
+    def first_to_die(self, yes: bool) -> None:
+        """Say whether memory that runs out shall cost this service before all others."""
+        ...

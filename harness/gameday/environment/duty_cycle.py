@@ -1,0 +1,102 @@
+"""A bound on processor time for hosts without control groups: stopped most of the time."""
+
+import signal
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+import psutil
+
+from gameday.environment import process_tree
+from gameday.environment.abilities.bounds import DUTY_CYCLE
+from gameday.environment.using import cpu_ns_of
+from gameday.model.clock import MILLISECOND, SECOND
+
+__all__ = ["DutyBounds", "DutyCycle"]
+
+_PERIOD_NS = 100 * MILLISECOND
+_LONGEST_NS = 600 * SECOND
+_END_LIMIT_S = 2.0
+
+Processes = Callable[[], list[psutil.Process]]
+
+
+class DutyCycle:
+    """A thread that lets processes run for a share of every 100 ms, for ten minutes at most."""
+
+    def __init__(self, processes: Processes, share: float) -> None:
+        self._processes = processes
+        self._share = share
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._turn, daemon=True)
+        self.stops = 0
+        """How often something was stopped that was running."""
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def end(self) -> None:
+        """Let all go on, and wait until nobody stops them again; twice is harmless."""
+        self._over.set()
+        if self._thread.ident is not None:
+            self._thread.join(_END_LIMIT_S)
+        process_tree.send(self._processes(), signal.SIGCONT)
+
+    @property
+    def turning(self) -> bool:
+        return self._thread.is_alive()
+
+    def _turn(self) -> None:
+        began_ns = time.monotonic_ns()
+        try:
+            while time.monotonic_ns() - began_ns < _LONGEST_NS:
+                period_ns = time.monotonic_ns()
+                found = self._processes()
+                process_tree.send(found, signal.SIGCONT)
+                if self._over.wait(self._share * _PERIOD_NS / SECOND):
+                    return
+                with suppress(psutil.Error):
+                    process_tree.send(found, signal.SIGSTOP)
+                    self.stops += bool(found)
+                rest_ns = period_ns + _PERIOD_NS - time.monotonic_ns()
+                if self._over.wait(max(0, rest_ns) / SECOND):
+                    return
+        finally:
+            process_tree.send(self._processes(), signal.SIGCONT)
+
+
+class DutyBounds:
+    """Processor time of a service, bounded by stopping it; exact for one busy thread only."""
+
+    mechanism = DUTY_CYCLE
+
+    def __init__(self, processes: Processes) -> None:
+        self._processes = processes
+        self._cycle: DutyCycle | None = None
+        self._limit: int | None = None
+
+    def limit(self) -> int | None:
+        return self._limit if self._cycle is not None and self._cycle.turning else None
+
+    def usage(self) -> int:
+        return cpu_ns_of(self._processes())
+
+    def denials(self) -> int:
+        return 0 if self._cycle is None else self._cycle.stops
+
+    def hold(self, limit: int) -> None:
+        self.release()
+        self._limit = limit
+        self._cycle = DutyCycle(self._processes, limit / 1000 / (limit // 1000 + 1))
+        self._cycle.start()
+
+    def release(self) -> None:
+        if self._cycle is not None:
+            self._cycle.end()
+
+    def left(self) -> str:
+        if self._cycle is not None and self._cycle.turning:
+            return "a thread stops the service again and again"
+        stopped = process_tree.motion_of(self._processes()) != "running"
+        return "processes are stopped" if stopped else ""

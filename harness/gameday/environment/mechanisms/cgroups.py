@@ -1,0 +1,60 @@
+"""Control groups of the harness's own, each tried by having a process bounded in one."""
+
+import os
+import subprocess
+import sys
+from functools import partial
+from secrets import token_hex
+
+import psutil
+
+from gameday.environment.abilities.bounds import Resource
+from gameday.environment.cgroups import CgroupBounds
+from gameday.environment.mechanisms import Mechanism
+
+__all__ = ["CPU", "MEMORY", "PIDS"]
+
+_TRIED: dict[Resource, int] = {"cpu": 100, "memory": 256 * 1024 * 1024, "pids": 1000}
+_LIMIT_S = 20
+
+
+def _check(resource: Resource) -> str:
+    """Bound a process that only sleeps, read that from the kernel, and leave no group."""
+    sleeper = subprocess.Popen(["sleep", str(_LIMIT_S)], start_new_session=True)
+    try:
+        tree = [psutil.Process(sleeper.pid)]
+        bounds = CgroupBounds(
+            lambda: tree, run=f"trial{token_hex(3)}", service="trial", resource=resource
+        )
+        try:
+            bounds.hold(_TRIED[resource])
+            seen = bounds.limit()
+        finally:
+            bounds.release()
+        if seen is None or bounds.left():
+            raise OSError(f"the limit is {seen}, and afterwards: {bounds.left() or 'nothing'}")
+        return f"{bounds.mechanism}: a process was bounded"
+    finally:
+        sleeper.kill()
+        sleeper.wait()
+
+
+def _cure() -> str:
+    if sys.platform != "linux":
+        return "use --gameday-runtime=docker"
+    who = "" if os.geteuid() == 0 else "as root, or with a delegated control group, or "
+    return f"run {who}with --gameday-runtime=docker"
+
+
+def _of(resource: Resource, used_for: str) -> Mechanism:
+    return Mechanism(
+        name=f"{resource} control group in process",
+        used_for=used_for,
+        cure=_cure(),
+        check=partial(_check, resource),
+    )
+
+
+CPU = _of("cpu", "cpu-limit without stopping and letting go")
+MEMORY = _of("memory", "memory-limit, memory-burn until oom")
+PIDS = _of("pids", "pids-limit")

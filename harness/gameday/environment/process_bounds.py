@@ -1,0 +1,72 @@
+"""What a service that is a process of this host is bounded with, and who runs beside it."""
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+
+from gameday.environment.abilities.bounds import Bounds, Guest, Resource
+from gameday.environment.cells import cell_of
+from gameday.environment.cgroups import CgroupBounds, may_have_cells
+from gameday.environment.duty_cycle import DutyBounds
+from gameday.environment.guests import HostGuest, start_guest
+from gameday.environment.marks import RUN_MARK, cell_name
+from gameday.errors import EnvironmentRefused
+
+__all__ = ["ProcessBounds"]
+
+
+class ProcessBounds:
+    """The bounds of one service: groups of the run's own, or for processor time a duty cycle."""
+
+    def __init__(
+        self,
+        service: str,
+        tree: Callable[[], list[psutil.Process]],
+        *,
+        folder: Path,
+        env: Mapping[str, str],
+    ) -> None:
+        self._service = service
+        self._tree = tree
+        self._folder = folder
+        self._env = env
+        self._guests: list[HostGuest] = []
+
+    def of(self, resource: Resource) -> Bounds:
+        if may_have_cells(resource):
+            run = self._env.get(RUN_MARK, "none")
+            return CgroupBounds(self._everybody, run=run, service=self._service, resource=resource)
+        if resource == "cpu":
+            return DutyBounds(self._everybody)
+        raise EnvironmentRefused(
+            f"{self._service}: no control group for {resource} may be made on this host"
+        )
+
+    def guest(self, script: str, limit_ns: int, share: float) -> Guest:
+        """Start a script in those groups of the run's that the service is in."""
+        tree = self._tree()
+        name = cell_name(self._env.get(RUN_MARK, "none"), self._service)
+        cells = []
+        for resource in ("cpu", "memory", "pids") if tree else ():
+            try:
+                path = cell_of(tree[0].pid, resource).path
+            except EnvironmentRefused:
+                continue
+            if path.name == name and path not in cells:
+                cells.append(path)
+        guest = start_guest(
+            script, limit_ns, share, cells=cells, env=self._env, folder=self._folder
+        )
+        self._guests = [*(other for other in self._guests if other.alive()), guest]
+        return guest
+
+    def first_to_die(self, yes: bool) -> None:
+        for process in self._tree():
+            with suppress(OSError):
+                Path(f"/proc/{process.pid}/oom_score_adj").write_text("1000" if yes else "0")
+
+    def _everybody(self) -> list[psutil.Process]:
+        """Return the service's processes and the guests', which share its bounds."""
+        return [*self._tree(), *(p for guest in self._guests for p in guest.family())]

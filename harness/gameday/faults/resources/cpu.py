@@ -1,0 +1,171 @@
+"""Processor time: less of it for a service, or used up beside it."""
+
+import os
+from dataclasses import dataclass
+from typing import ClassVar
+
+from gameday.environment.abilities.bounds import DUTY_CYCLE
+from gameday.environment.protocol import Checkpoint, Environment
+from gameday.errors import EnvironmentRefused
+from gameday.faults.protocol import Injection, Proof
+from gameday.faults.resources.injection import (
+    BURN,
+    BoundInjection,
+    Scene,
+    bounds_if_any,
+    cores_used,
+    hold,
+    rest,
+    scene_of,
+)
+from gameday.model.clock import MILLISECOND, SECOND
+from gameday.model.scenario import Hits
+from gameday.model.units import RatioField
+
+__all__ = ["CpuBurn", "CpuLimit"]
+
+_LEAST_CORES = 0.01
+_MOST_CORES = 512
+_MOST_WORKERS = 64
+_SETTLE_NS = 300 * MILLISECOND
+_LIMIT_WINDOW_NS = 2 * SECOND
+_BURN_WINDOW_NS = 1500 * MILLISECOND
+_PROBE_LIMIT_NS = 10 * SECOND
+_MILLICORES = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CpuLimit:
+    """A service gets so many cores and no more, whatever it would use.
+
+    Mechanism: in docker the engine's quota, in process a control group of the run's own; where
+    none may be made, its processes are stopped for the rest of every 100 ms (duty cycle). Proof:
+    while guests beside the service use all they can get, all together get the limit within 15 %
+    or 0.02 cores over 2 s, and the kernel counts that they were throttled. In a duty cycle they
+    get no more than that, and with what they wait for while they may run no less. Undo: the old
+    quota is written back and read from the kernel, and a write is answered.
+    """
+
+    verb: ClassVar[str] = "cpu-limit"
+    hits: ClassVar[Hits] = "service"
+    target: str
+    """The service to slow down."""
+    cores: float
+    """0.01 up to less than the host has."""
+
+    def __post_init__(self) -> None:
+        if not _LEAST_CORES <= self.cores <= _MOST_CORES:
+            raise ValueError(
+                f"cores: {self.cores} is given; wanted {_LEAST_CORES} to {_MOST_CORES}"
+            )
+
+    def on(self, environment: Environment) -> Injection:
+        scene = scene_of(environment, self.target, self.verb)
+        cores = os.cpu_count() or 1
+        if self.cores >= cores:
+            raise EnvironmentRefused(
+                f"{self.verb} of {self.target}: {self.cores} cores of {cores} limit nothing"
+            )
+        bounds = scene.house.bounds("cpu")
+        limit = round(self.cores * _MILLICORES)
+
+        def effect(checkpoint: Checkpoint) -> Proof:
+            before = bounds.denials()
+            with scene.probing(BURN, limit // _MILLICORES + 1, _PROBE_LIMIT_NS) as probes:
+                rest(_SETTLE_NS, checkpoint)
+                waited_ns = sum(probe.waited_ns() for probe in probes)
+                got, window_ns = cores_used(bounds.usage, _LIMIT_WINDOW_NS, checkpoint)
+                waited = (sum(probe.waited_ns() for probe in probes) - waited_ns) / window_ns
+                throttled = bounds.denials() - before
+            now = bounds.limit()
+            within = max(0.15 * self.cores, 0.02)
+            # Who only gets a share of the time has to share that with everybody else.
+            missed = waited if bounds.mechanism == DUTY_CYCLE else 0.0
+            near = got <= self.cores + within and got + missed >= self.cores - within
+            return Proof(
+                proven=now == limit and near and throttled > 0,
+                measured={
+                    "mechanism": bounds.mechanism,
+                    "limit_cores": None if now is None else now / _MILLICORES,
+                    "used_cores": round(got, 3),
+                    "waited_for_cores": round(waited, 3),
+                    "times_throttled": throttled,
+                },
+            )
+
+        return BoundInjection(
+            scene,
+            asked={"cores": self.cores},
+            undo_text=f"give {self.target} back the cores that it had",
+            put=lambda: hold(bounds, limit, f"{self.verb} of {self.target}, in millicores"),
+            effect=effect,
+            bounds=bounds,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CpuBurn:
+    """Guests beside a service, within its own limits, use processor time.
+
+    They are endless loops of a shell: run in the container by the engine, or as children of the
+    harness in the groups of the service. Each ends by itself after 10 min. With a `load` below
+    100% each is stopped for the rest of every 100 ms. Proof, by the kernel's count over 1.5 s:
+    what they use and what they wait for, because others use it, is workers times load within
+    15 %, and they use at least 20 % of it or of the cores that there are. Undone when none of
+    them lives and a write is answered.
+    """
+
+    verb: ClassVar[str] = "cpu-burn"
+    hits: ClassVar[Hits] = "service"
+    target: str
+    """The service to burn beside."""
+    workers: int = 1
+    """1 to 64 loops."""
+    load: RatioField = 1.0
+    """How much of a core each loop is to use, 5% to 100%."""
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.workers <= _MOST_WORKERS:
+            raise ValueError(f"workers: {self.workers} is given; wanted 1 to {_MOST_WORKERS}")
+        if not 0.05 <= self.load <= 1:
+            raise ValueError(f"load: {self.load:.1%} is given; wanted 5% to 100%")
+
+    def on(self, environment: Environment) -> Injection:
+        scene = scene_of(environment, self.target, self.verb)
+
+        def put() -> None:
+            for _ in range(self.workers):
+                scene.invite(BURN, self.load)
+
+        return BoundInjection(
+            scene,
+            asked={"workers": self.workers, "load_ratio": self.load},
+            undo_text=f"end the {self.workers} loops beside {self.target}",
+            put=put,
+            effect=lambda checkpoint: self._effect(scene, checkpoint),
+        )
+
+    def _effect(self, scene: Scene, checkpoint: Checkpoint) -> Proof:
+        """Count what they get, and what they would have got if nobody else had been there."""
+        rest(_SETTLE_NS, checkpoint)
+        waited_ns = [guest.waited_ns() for guest in scene.guests]
+        got, window_ns = cores_used(
+            lambda: sum(guest.cpu_ns() for guest in scene.guests), _BURN_WINDOW_NS, checkpoint
+        )
+        waited = (sum(g.waited_ns() for g in scene.guests) - sum(waited_ns)) / window_ns
+        bounds = bounds_if_any(scene, "cpu")
+        limit = None if bounds is None else bounds.limit()
+        wanted = self.workers * self.load
+        if limit is None:
+            enough = got + waited >= 0.85 * wanted and got >= 0.2 * min(wanted, os.cpu_count() or 1)
+        else:
+            # Who is throttled is not waiting.
+            enough = got >= 0.75 * min(wanted, limit / _MILLICORES)
+        return Proof(
+            proven=scene.left() == self.workers and enough and got <= 1.1 * wanted,
+            measured={
+                "used_cores": round(got, 3),
+                "waited_for_cores": round(waited, 3),
+                "guests": scene.left(),
+            },
+        )

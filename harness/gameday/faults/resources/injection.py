@@ -1,0 +1,194 @@
+"""One resource fault on one service, from before it is in until it is proven gone."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from gameday.environment.abilities.bounds import Boundable, Bounds, Guest, Resource
+from gameday.environment.protocol import Checkpoint, Environment, Service
+from gameday.errors import EnvironmentRefused
+from gameday.faults.ending import answers_again
+from gameday.faults.protocol import Proof
+from gameday.model.clock import SECOND
+from gameday.model.event import Scalar
+from gameday.model.result import Window
+
+__all__ = ["BURN", "LONGEST_NS", "BoundInjection", "Scene", "available_bytes", "hold", "scene_of"]
+
+BURN = "while :; do :; done"
+LONGEST_NS = 600 * SECOND
+"""What uses something up ends by itself after that time, whoever is left to end it."""
+
+_ATTEMPTS = 3
+_PAUSE_S = 0.02
+
+Measure = Callable[[Checkpoint], Proof]
+
+
+class Scene:
+    """A service, what bounds it, and the guests of a fault beside it."""
+
+    def __init__(self, service: Service, house: Boundable) -> None:
+        self.service = service
+        self.house = house
+        self.guests: list[Guest] = []
+        """Those that are the fault; what only measures is ended when it has."""
+
+    def invite(self, script: str, share: float = 1.0) -> None:
+        """Start a guest that stays until the fault is undone."""
+        self.guests.append(self.house.guest(script, LONGEST_NS, share))
+
+    def dismiss(self) -> None:
+        """End every guest of the fault."""
+        for guest in self.guests:
+            guest.end()
+
+    @contextmanager
+    def probing(self, script: str, count: int, limit_ns: int) -> Iterator[tuple[Guest, ...]]:
+        """Have guests that measure, and end them."""
+        probes: list[Guest] = []
+        try:
+            for _ in range(count):
+                probes.append(self.house.guest(script, limit_ns))  # noqa: PERF401 - each is owed an end
+            yield tuple(probes)
+        finally:
+            for probe in probes:
+                probe.end()
+
+    def left(self) -> int:
+        """Return how many guests of the fault still live."""
+        return sum(guest.alive() for guest in self.guests)
+
+
+def scene_of(environment: Environment, target: str, verb: str) -> Scene:
+    """Return the scene of a service; EnvironmentRefused if nobody can bound it there."""
+    service = environment.service(target)
+    if not isinstance(service, Boundable):
+        raise EnvironmentRefused(f"{verb}: nothing bounds {target} in {environment.runtime}")
+    return Scene(service, service)
+
+
+def hold(bounds: Bounds, limit: int, what: str) -> None:
+    """Set a limit; EnvironmentRefused if a narrower one is there already."""
+    before = bounds.limit()
+    if before is not None and before <= limit:
+        raise EnvironmentRefused(f"{what}: {limit} is wanted, and {before} is the limit already")
+    bounds.hold(limit)
+
+
+def rest(duration_ns: int, checkpoint: Checkpoint) -> None:
+    """Let time pass, in steps short enough for whoever wants to stop."""
+    until_ns = time.monotonic_ns() + duration_ns
+    while time.monotonic_ns() < until_ns:
+        checkpoint()
+        time.sleep(_PAUSE_S)
+
+
+def cores_used(
+    used_ns: Callable[[], int], window_ns: int, checkpoint: Checkpoint
+) -> tuple[float, int]:
+    """Return how many cores are used on average, and how long that was looked at."""
+    began_ns, before_ns = time.monotonic_ns(), used_ns()
+    rest(window_ns, checkpoint)
+    after_ns, ended_ns = used_ns(), time.monotonic_ns()
+    return (after_ns - before_ns) / (ended_ns - began_ns), ended_ns - began_ns
+
+
+def available_bytes() -> int:
+    """Return how much memory this host could give; 0 where it does not say."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return 0
+    sizes = {line.split(":")[0]: line.split()[1] for line in lines}
+    return int(sizes.get("MemAvailable", "0")) * 1024
+
+
+class BoundInjection:
+    """A limit or a user of something, proven by what the kernel counts.
+
+    A busy host can spoil one measurement, so three are tried; a fault that does nothing spoils
+    all of them.
+    """
+
+    def __init__(
+        self,
+        scene: Scene,
+        *,
+        asked: Mapping[str, Scalar],
+        undo_text: str,
+        put: Callable[[], None],
+        effect: Measure,
+        bounds: Bounds | None = None,
+    ) -> None:
+        self._scene = scene
+        self._asked = asked
+        self._undo_text = undo_text
+        self._put = put
+        self._effect = effect
+        self._bounds = bounds
+        self._trouble: EnvironmentRefused | None = None
+
+    @property
+    def undo_text(self) -> str:
+        return self._undo_text
+
+    @property
+    def asked(self) -> Mapping[str, Scalar]:
+        return self._asked
+
+    def inject(self) -> Window:
+        called_ns = time.monotonic_ns()
+        self._put()
+        return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
+
+    def prove(self, checkpoint: Checkpoint) -> Proof:
+        attempt = 0
+        while True:
+            attempt += 1
+            checkpoint()
+            proof = self._effect(checkpoint)
+            if proof.proven or attempt == _ATTEMPTS:
+                break
+        return Proof(proven=proof.proven, measured={**proof.measured, "attempts": attempt})
+
+    def undo(self) -> Window:
+        called_ns = time.monotonic_ns()
+        self._trouble = None
+        try:
+            # The limit first: within a narrow one it may take long to end anything.
+            if self._bounds is not None:
+                self._bounds.release()
+        except EnvironmentRefused as error:
+            # Whether that left anything is for the re-reading to say.
+            self._trouble = error
+        self._scene.dismiss()
+        return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
+
+    def prove_undone(self, checkpoint: Checkpoint) -> Proof:
+        """No guest lives, the old limit is read back from the kernel, and a write is answered."""
+        measured: dict[str, Scalar] = {"guests_left": self._scene.left()}
+        if self._trouble is not None:
+            measured["undo_error"] = str(self._trouble)
+        left = ""
+        if self._bounds is not None:
+            try:
+                left = self._bounds.left()
+                measured["limit_after"] = self._bounds.limit()
+            except (EnvironmentRefused, OSError) as error:
+                return Proof(proven=False, measured={**measured, "error": str(error)})
+            measured["left"] = left or "nothing"
+        answer = answers_again(self._scene.service, checkpoint)
+        return Proof(
+            proven=answer.proven and not left and self._scene.left() == 0,
+            measured={**measured, **answer.measured},
+        )
+
+
+def bounds_if_any(scene: Scene, resource: Resource) -> Bounds | None:
+    """Return what bounds a resource where anything can; what only uses it needs no bounds."""
+    try:
+        return scene.house.bounds(resource)
+    except EnvironmentRefused:
+        return None

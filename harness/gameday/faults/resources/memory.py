@@ -1,0 +1,290 @@
+"""Memory: less of it for a service, or used up beside it until somebody dies."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from gameday.environment.abilities.bounds import Bounds
+from gameday.environment.mechanisms.cgroups import MEMORY
+from gameday.environment.protocol import Checkpoint, Environment, Killable
+from gameday.errors import EnvironmentRefused
+from gameday.faults.ending import Ending, until
+from gameday.faults.protocol import Demands, Injection, Proof
+from gameday.faults.resources.injection import (
+    LONGEST_NS,
+    BoundInjection,
+    Scene,
+    available_bytes,
+    bounds_if_any,
+    hold,
+    scene_of,
+)
+from gameday.model.clock import SECOND
+from gameday.model.event import Scalar
+from gameday.model.result import Window
+from gameday.model.scenario import Hits
+from gameday.model.units import SizeBytes
+
+__all__ = ["MemoryBurn", "MemoryLimit"]
+
+_MIB = 1024 * 1024
+_LEAST = 8 * _MIB
+_MOST = 64 * 1024 * _MIB
+_PIECE = 256 * _MIB
+_SMALL_PIECE = 16 * _MIB
+_BEYOND = 32 * _MIB
+_PROBE_LIMIT_NS = 10 * SECOND
+_FILL_LIMIT_NS = 15 * SECOND
+_OOM_LIMIT_NS = 20 * SECOND
+
+
+def allocating(size: int, piece: int, *, victim: bool) -> str:
+    """Return a script that holds so many bytes until it is ended; `dd` holds one block of them.
+
+    What it has read it cannot write: whoever reads the pipe only sleeps.
+    """
+    pieces = max(1, -(-size // piece))
+    lasts_s = LONGEST_NS // SECOND
+    chosen = "echo 1000 > /proc/self/oom_score_adj; " if victim else ""
+    return (
+        f"{chosen}i=0; while [ $i -lt {pieces} ]; do "
+        f"dd if=/dev/zero bs={size // pieces} count=1 iflag=fullblock 2>/dev/null "
+        f"| sleep {lasts_s} & i=$((i+1)); done; wait"
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryLimit:
+    """A service may hold so many bytes, and no swap beside them.
+
+    Mechanism: in docker the engine's limit, in process a control group of the run's own. A limit
+    below what is in use now is refused. Proof: the kernel says that limit, and a guest beside the
+    service that asks for 32 MiB more than is free is killed for want of memory, by the kernel's
+    count, before the service is. Undo: the old limit is written back and read from the kernel.
+    """
+
+    verb: ClassVar[str] = "memory-limit"
+    hits: ClassVar[Hits] = "service"
+    target: str
+    """The service to squeeze."""
+    limit_bytes: SizeBytes
+    """8MiB to 64GiB, and more than the service uses."""
+
+    def __post_init__(self) -> None:
+        _within_bounds("limit", self.limit_bytes)
+
+    def demands(self, runtime: str) -> Demands:
+        return Demands(mechanisms=(MEMORY,) if runtime == "process" else ())
+
+    def on(self, environment: Environment) -> Injection:
+        scene = scene_of(environment, self.target, self.verb)
+        _spare(self.limit_bytes + _BEYOND, f"{self.verb} of {self.target}")
+        bounds = scene.house.bounds("memory")
+
+        def put() -> None:
+            used = bounds.usage()
+            if self.limit_bytes <= used:
+                raise EnvironmentRefused(
+                    f"{self.verb} of {self.target}: {self.limit_bytes} bytes are wanted, "
+                    f"and it uses {used} now"
+                )
+            hold(bounds, self.limit_bytes, f"{self.verb} of {self.target}, in bytes")
+
+        return BoundInjection(
+            scene,
+            asked={"limit_bytes": self.limit_bytes},
+            undo_text=f"give {self.target} back the memory that it might hold",
+            put=put,
+            effect=lambda checkpoint: self._effect(scene, bounds, checkpoint),
+            bounds=bounds,
+        )
+
+    def _effect(self, scene: Scene, bounds: Bounds, checkpoint: Checkpoint) -> Proof:
+        used, before, now = bounds.usage(), bounds.denials(), bounds.limit()
+        size = max(0, self.limit_bytes - used) + _BEYOND
+        with scene.probing(allocating(size, size, victim=True), 1, _PROBE_LIMIT_NS) as (probe,):
+            killed = until(
+                lambda: bounds.denials() > before or probe.memory_bytes() > 0.98 * size,
+                _PROBE_LIMIT_NS,
+                checkpoint,
+            )
+            held = probe.memory_bytes()
+        denied = bounds.denials() - before
+        lives = not isinstance(scene.service, Killable) or scene.service.vitals().alive
+        exact = now is not None and 0 <= self.limit_bytes - now < _MIB
+        return Proof(
+            proven=exact and killed and denied > 0 and lives,
+            measured={
+                "mechanism": bounds.mechanism,
+                "limit_now_bytes": now,
+                "used_bytes": used,
+                "probe_wanted_bytes": size,
+                "probe_held_bytes": held,
+                "times_out_of_memory": denied,
+                "alive": lives,
+            },
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryBurn:
+    """Guests beside a service, within its own limits, hold memory; or take it until it dies.
+
+    They are run in the container by the engine, or as children of the harness in the groups of
+    the service, and end by themselves after 10 min. Proof: they hold the size within 5 %, and what
+    the service's group or tree uses has risen by 90 % of it. With `until: oom` the service is
+    given a limit of what it uses and that size, and is made the first to die when it is reached:
+    proven by exit code 137 and the count of the kernel or the word of the engine that memory ran
+    out; undone when no limit is left and a new start answers a write.
+    """
+
+    verb: ClassVar[str] = "memory-burn"
+    hits: ClassVar[Hits] = "service"
+    target: str
+    """The service to burn beside."""
+    size_bytes: SizeBytes
+    """8MiB to 64GiB, and less than the host can spare."""
+    until: Literal["undone", "oom"] = "undone"
+    """What ends it: the undoing, or the death of the service."""
+
+    def __post_init__(self) -> None:
+        _within_bounds("size", self.size_bytes)
+
+    def demands(self, runtime: str) -> Demands:
+        wanted = runtime == "process" and self.until == "oom"
+        return Demands(mechanisms=(MEMORY,) if wanted else ())
+
+    def on(self, environment: Environment) -> Injection:
+        scene = scene_of(environment, self.target, self.verb)
+        _spare(self.size_bytes, f"{self.verb} of {self.target}")
+        if self.until == "oom":
+            if not isinstance(scene.service, Killable):
+                raise EnvironmentRefused(f"{self.target} would not be started again")
+            ending = Ending(scene.service, scene.service)
+            return _Exhaustion(self, scene, scene.house.bounds("memory"), ending)
+        bounds = bounds_if_any(scene, "memory")
+        used = 0
+
+        def put() -> None:
+            nonlocal used
+            used = 0 if bounds is None else bounds.usage()
+            scene.invite(allocating(self.size_bytes, _PIECE, victim=True))
+
+        def held() -> int:
+            return sum(guest.memory_bytes() for guest in scene.guests)
+
+        def effect(checkpoint: Checkpoint) -> Proof:
+            until(lambda: not scene.guests or held() >= self.size_bytes, _FILL_LIMIT_NS, checkpoint)
+            rise = None if bounds is None else bounds.usage() - used
+            risen = rise is None or rise >= 0.9 * self.size_bytes
+            return Proof(
+                proven=abs(held() - self.size_bytes) <= 0.05 * self.size_bytes + _SMALL_PIECE
+                and risen,
+                measured={"held_bytes": held(), "risen_bytes": rise, "guests": scene.left()},
+            )
+
+        return BoundInjection(
+            scene,
+            asked={"size_bytes": self.size_bytes, "until": self.until},
+            undo_text=f"end what holds memory beside {self.target}",
+            put=put,
+            effect=effect,
+        )
+
+
+class _Exhaustion:
+    """Memory taken until the service dies of it."""
+
+    def __init__(self, fault: MemoryBurn, scene: Scene, bounds: Bounds, ending: Ending) -> None:
+        self._fault = fault
+        self._scene = scene
+        self._bounds = bounds
+        self._ending = ending
+        self._chosen = False
+        self._denials = bounds.denials()
+        self._limiting = BoundInjection(
+            scene,
+            asked={"size_bytes": fault.size_bytes, "until": fault.until},
+            undo_text=f"end what takes the memory of {fault.target} and start it again",
+            put=self._put,
+            effect=self._effect,
+            bounds=bounds,
+        )
+
+    @property
+    def undo_text(self) -> str:
+        return self._limiting.undo_text
+
+    @property
+    def asked(self) -> Mapping[str, Scalar]:
+        return self._limiting.asked
+
+    def inject(self) -> Window:
+        return self._limiting.inject()
+
+    def prove(self, checkpoint: Checkpoint) -> Proof:
+        return self._effect(checkpoint)
+
+    def undo(self) -> Window:
+        ended = self._limiting.undo()
+        if self._chosen:
+            # One that has outlived it is not to be the first to die of somebody else's hunger.
+            with suppress(EnvironmentRefused):  # it has died, as it was to
+                self._scene.house.first_to_die(False)
+        started = self._ending.start_again()
+        return Window(start_ns=ended.start_ns, end_ns=started.end_ns)
+
+    def prove_undone(self, checkpoint: Checkpoint) -> Proof:
+        """No limit and no guest is left, and a new start answers."""
+        started = self._ending.prove_new_start(checkpoint)
+        if not started.proven:
+            return started
+        clean = self._limiting.prove_undone(checkpoint)
+        return Proof(proven=clean.proven, measured={**started.measured, **clean.measured})
+
+    def _put(self) -> None:
+        self._chosen = True
+        self._scene.house.first_to_die(True)
+        limit = self._bounds.usage() + self._fault.size_bytes
+        hold(self._bounds, limit, f"{self._fault.verb} of {self._fault.target}, in bytes")
+        size = self._fault.size_bytes + _BEYOND
+        self._scene.invite(allocating(size, _SMALL_PIECE, victim=False))
+
+    def _effect(self, checkpoint: Checkpoint) -> Proof:
+        limit_ns = _OOM_LIMIT_NS if self._chosen else 0
+
+        def denied() -> int:
+            try:
+                return self._bounds.denials() - self._denials
+            except (EnvironmentRefused, OSError):
+                return 0
+
+        # Counted before the end: with the service goes what it was counted in.
+        until(lambda: denied() > 0, limit_ns, checkpoint)
+        vitals = self._ending.await_end(limit_ns, checkpoint)
+        times = denied()
+        return Proof(
+            proven=self._ending.ended and vitals.exit_code == 137 and times > 0,
+            measured={
+                "mechanism": self._bounds.mechanism,
+                "alive": vitals.alive,
+                "exit_code": vitals.exit_code,
+                "times_out_of_memory": times,
+            },
+        )
+
+
+def _within_bounds(name: str, size: int) -> None:
+    if not _LEAST <= size <= _MOST:
+        raise ValueError(f"{name}: {size} bytes are given; wanted 8MiB to 64GiB")
+
+
+def _spare(size: int, what: str) -> None:
+    """Raise EnvironmentRefused for what would take the host down with the service."""
+    available = available_bytes()
+    if available and 2 * size > available:
+        raise EnvironmentRefused(
+            f"{what}: {size} bytes would be used, and the host has {available}; wanted is half "
+            "of them at most, so that nobody else is hurt"
+        )

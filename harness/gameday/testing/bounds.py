@@ -1,0 +1,116 @@
+"""A service in memory that can be bounded and has guests; each of its defects is a field."""
+
+import signal
+from dataclasses import dataclass, field
+
+from gameday.environment.abilities.bounds import Resource
+from gameday.errors import EnvironmentRefused
+from gameday.testing.environments import MemoryService
+
+__all__ = ["BoundedService", "MemoryBounds", "MemoryGuest"]
+
+_MIB = 1024 * 1024
+
+
+@dataclass(slots=True, kw_only=True)
+class MemoryGuest:
+    """A guest that uses and holds what it is told to, until it is ended."""
+
+    house: "BoundedService"
+    share: float
+    ends: bool = True
+    living: bool = True
+
+    def alive(self) -> bool:
+        return self.living
+
+    def cpu_ns(self) -> int:
+        return round(self.house.gets * self.share * self.house.clock.now_ns())
+
+    def waited_ns(self) -> int:
+        return round(self.house.waits * self.share * self.house.clock.now_ns())
+
+    def memory_bytes(self) -> int:
+        return self.house.guest_holds if self.living else 0
+
+    def end(self) -> None:
+        self.living = not self.ends
+
+
+@dataclass(slots=True, kw_only=True)
+class MemoryBounds:
+    """One limit, with what the kernel would count."""
+
+    house: "BoundedService"
+    resource: Resource
+    before: int | None = None
+    now: int | None = None
+    used: int = 10 * _MIB
+    sets: bool = True
+    gives_back: bool = True
+    refuses_release: bool = False
+    bites: bool = True
+    rate: float = 0.0
+    """How many cores are used, of cpu."""
+    failures: int = 0
+    mechanism: str = "memory"
+
+    def limit(self) -> int | None:
+        return self.now
+
+    def usage(self) -> int:
+        if self.resource == "cpu":
+            return round(self.rate * self.house.clock.now_ns())
+        held = sum(guest.memory_bytes() for guest in self.house.guests)
+        if self.resource == "pids" and self.house.probing and self.now is not None:
+            return self.now if self.bites else self.now - 1
+        return self.used + held
+
+    def denials(self) -> int:
+        self.failures += self.bites and self.now is not None and self.house.probing
+        return self.failures
+
+    def hold(self, limit: int) -> None:
+        if self.sets:
+            self.now = limit
+            if self.resource == "memory" and self.house.dies_of_want:
+                self.house.kill(signal.SIGKILL)
+                self.failures += self.bites
+
+    def release(self) -> None:
+        if self.refuses_release:
+            raise EnvironmentRefused("it may not be given back")
+        if self.gives_back:
+            self.now = self.before
+
+    def left(self) -> str:
+        return "" if self.now == self.before else f"the limit is {self.now}"
+
+
+@dataclass(slots=True, kw_only=True)
+class BoundedService(MemoryService):
+    """A service with bounds; only guests that live probe them."""
+
+    guests: list[MemoryGuest] = field(default_factory=list)
+    guest_holds: int = 0
+    gets: float = 1.0
+    waits: float = 0.0
+    guests_end: bool = True
+    dies_of_want: bool = False
+    chosen: bool = False
+    kept: dict[Resource, MemoryBounds] = field(default_factory=dict)
+
+    @property
+    def probing(self) -> bool:
+        return any(guest.living for guest in self.guests)
+
+    def bounds(self, resource: Resource) -> MemoryBounds:
+        return self.kept.setdefault(resource, MemoryBounds(house=self, resource=resource))
+
+    def guest(self, script: str, limit_ns: int, share: float = 1.0) -> MemoryGuest:
+        guest = MemoryGuest(house=self, share=share, ends=self.guests_end)
+        self.guests.append(guest)
+        return guest
+
+    def first_to_die(self, yes: bool) -> None:
+        self.chosen = yes

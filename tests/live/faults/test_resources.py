@@ -1,0 +1,146 @@
+"""Resource faults on a real service: each bites as much as asked, and gives everything back."""
+
+from collections.abc import Callable
+
+import pytest
+
+from gameday.environment import process_bounds
+from gameday.environment.abilities.bounds import Boundable, Bounds, Resource
+from gameday.environment.cells import cells_named
+from gameday.environment.mechanisms import trial
+from gameday.environment.mechanisms.cgroups import CPU, MEMORY, PIDS
+from gameday.environment.protocol import Environment
+from gameday.errors import EnvironmentRefused
+from gameday.faults.protocol import Fault, Proof
+from gameday.faults.resources import CpuBurn, CpuLimit, MemoryBurn, MemoryLimit, PidsLimit
+from gameday.testing.dud import Dud
+
+pytestmark = [pytest.mark.live, pytest.mark.alone]
+
+Through = Callable[[Fault], tuple[Proof, Proof]]
+
+MIB = 1024 * 1024
+OOM = MemoryBurn(target="redis", size_bytes=64 * MIB, until="oom")
+FAULTS: list[Fault] = [
+    CpuLimit(target="redis", cores=0.1),
+    CpuLimit(target="relay", cores=0.25),
+    CpuBurn(target="redis"),
+    CpuBurn(target="redis", workers=2, load=0.3),
+    MemoryLimit(target="redis", limit_bytes=64 * MIB),
+    MemoryBurn(target="redis", size_bytes=100 * MIB),
+    OOM,
+    PidsLimit(target="redis", free=20),
+]
+
+
+def name(fault: Fault) -> str:
+    words = (fault.verb, getattr(fault, "cores", ""), getattr(fault, "load", ""))
+    return " ".join(str(word) for word in (*words, getattr(fault, "until", "")) if word)
+
+
+@pytest.fixture(autouse=True)
+def _possible(
+    environment: Environment, request: pytest.FixtureRequest, missing: Callable[[str], None]
+) -> None:
+    for mechanism in (CPU, MEMORY, PIDS) if environment.runtime == "process" else ():
+        tried = trial(mechanism)
+        if not tried.works:
+            missing(f"{mechanism.name}: {tried.seen}")
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=name)
+def test_a_resource_fault_bites_as_asked_and_is_undone(
+    through: Through, environment: Environment, fault: Fault
+) -> None:
+    before = pids_inside(environment)
+    _, undone = through(fault)
+    assert undone.measured["guests_left"] == 0
+    assert undone.measured.get("limit_after") is None
+    assert pids_inside(environment) <= before + 1, "who was ended is collected, too"
+
+
+@pytest.mark.parametrize("fault", [FAULTS[0], FAULTS[2], *FAULTS[4:]], ids=name)
+def test_what_takes_nothing_from_a_service_is_not_proven(
+    environment: Environment, fault: Fault
+) -> None:
+    injection = Dud(fault=fault).on(environment)
+    try:
+        injection.inject()
+        assert not injection.prove(lambda: None).proven
+    finally:
+        injection.undo()
+        undone = injection.prove_undone(lambda: None)
+    assert undone.proven, undone.measured
+
+
+@pytest.mark.parametrize("fault", FAULTS[4:5], ids=name)
+def test_a_limit_that_is_still_in_is_not_undone(environment: Environment, fault: Fault) -> None:
+    injection = fault.on(environment)
+    injection.inject()
+    try:
+        assert not injection.prove_undone(lambda: None).proven
+    finally:
+        injection.undo()
+    assert injection.prove_undone(lambda: None).proven
+
+
+def test_two_limits_of_one_service_are_given_back_in_any_order(environment: Environment) -> None:
+    first = CpuLimit(target="redis", cores=0.2).on(environment)
+    second = PidsLimit(target="redis", free=20).on(environment)
+    try:
+        first.inject()
+        second.inject()
+    finally:
+        first.undo()
+        assert first.prove_undone(lambda: None).proven
+        still = bounds_of(environment, "pids").limit()
+        second.undo()
+        assert second.prove_undone(lambda: None).proven
+    assert still is not None
+
+
+def test_where_no_group_may_be_made_a_service_is_stopped_most_of_the_time(
+    environment: Environment, through: Through, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if environment.runtime != "process":
+        pytest.skip("the engine always can")
+    monkeypatch.setattr(process_bounds, "may_have_cells", lambda _: False)
+    effect, undone = through(CpuLimit(target="redis", cores=0.3))
+    assert effect.measured["mechanism"] == "duty cycle"
+    assert undone.measured["left"] == "nothing"
+    with pytest.raises(EnvironmentRefused, match="no control group for memory"):
+        MemoryLimit(target="redis", limit_bytes=64 * MIB).on(environment)
+
+
+def test_a_limit_below_what_is_in_use_is_refused_and_changes_nothing(
+    environment: Environment,
+) -> None:
+    burn = MemoryBurn(target="redis", size_bytes=64 * MIB).on(environment)
+    burn.inject()
+    try:
+        assert burn.prove(lambda: None).proven
+        squeeze = MemoryLimit(target="redis", limit_bytes=32 * MIB).on(environment)
+        with pytest.raises(EnvironmentRefused, match="and it uses"):
+            squeeze.inject()
+        squeeze.undo()
+        assert squeeze.prove_undone(lambda: None).proven
+    finally:
+        burn.undo()
+    assert burn.prove_undone(lambda: None).proven
+
+
+def test_no_group_outlives_its_fault() -> None:
+    assert not [path for path in cells_named("gameday-") if not any(path.glob("*/cgroup.procs"))]
+
+
+def bounds_of(environment: Environment, resource: Resource) -> Bounds:
+    house = environment.service("redis")
+    assert isinstance(house, Boundable)
+    return house.bounds(resource)
+
+
+def pids_inside(environment: Environment) -> int:
+    """Return how many processes the kernel counts in the container, zombies too."""
+    if environment.runtime == "process":
+        return 0
+    return bounds_of(environment, "pids").usage()

@@ -1,0 +1,238 @@
+"""Resource faults: not as tight or greedy as asked is not proven; what stays is found."""
+
+import os
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+
+from gameday.environment.abilities.bounds import Resource
+from gameday.errors import EnvironmentRefused
+from gameday.faults.protocol import Fault, Injection, Proof
+from gameday.faults.resources import (
+    CpuBurn,
+    CpuLimit,
+    MemoryBurn,
+    MemoryLimit,
+    PidsLimit,
+    injection,
+    memory,
+    pids,
+)
+from gameday.model.clock import SECOND
+from gameday.testing.bounds import BoundedService
+from gameday.testing.dud import Dud
+from gameday.testing.environments import MemoryEnvironment, MemoryService
+
+MIB = 1024 * 1024
+LIMITS: list[Fault] = [
+    CpuLimit(target="db", cores=0.1),
+    MemoryLimit(target="db", limit_bytes=64 * MIB),
+    PidsLimit(target="db", free=8),
+]
+BURNS: list[Fault] = [
+    CpuBurn(target="db", workers=2),
+    MemoryBurn(target="db", size_bytes=64 * MIB),
+]
+OOM = MemoryBurn(target="db", size_bytes=64 * MIB, until="oom")
+
+
+@pytest.fixture(autouse=True)
+def _at_once(monkeypatch: pytest.MonkeyPatch, environment: MemoryEnvironment) -> None:
+    """Time passes for who waits for it, and nothing else takes any."""
+    clock = environment.clock
+    passing = SimpleNamespace(
+        monotonic_ns=clock.now_ns, sleep=lambda s: clock.sleep_ns(round(s * SECOND))
+    )
+    monkeypatch.setattr(injection, "time", passing)
+    for module, name in (
+        (memory, "_PROBE_LIMIT_NS"),
+        (memory, "_FILL_LIMIT_NS"),
+        (memory, "_OOM_LIMIT_NS"),
+        (pids, "_FORK_LIMIT_NS"),
+    ):
+        monkeypatch.setattr(module, name, 0)
+    monkeypatch.setattr(os, "cpu_count", lambda: 4)
+    monkeypatch.setattr(memory, "available_bytes", lambda: 1024 * MIB)
+
+
+@pytest.fixture
+def db(environment: MemoryEnvironment, db: MemoryService) -> BoundedService:
+    """A service whose guests hold 64 MiB together, and of whose cores 0.1 is used."""
+    made = BoundedService(spec=db.spec, clock=environment.clock, guest_holds=64 * MIB)
+    made.bounds("cpu").rate = 0.1
+    environment.services["db"] = made
+    return made
+
+
+def verb(fault: Fault) -> str:
+    return f"{fault.verb} {getattr(fault, 'until', '')}".strip()
+
+
+def no_checkpoint() -> None:
+    return
+
+
+def proof_of(environment: MemoryEnvironment, fault: Fault) -> tuple[Injection, Proof]:
+    made = fault.on(environment)
+    made.inject()
+    return made, made.prove(no_checkpoint)
+
+
+def resource_of(fault: Fault) -> Resource:
+    return cast(Resource, fault.verb.partition("-")[0])
+
+
+@pytest.mark.parametrize("fault", [*LIMITS, *BURNS], ids=verb)
+def test_what_bites_as_asked_is_proven_and_what_is_given_back_is_undone(
+    environment: MemoryEnvironment, db: BoundedService, fault: Fault
+) -> None:
+    made, proof = proof_of(environment, fault)
+    assert proof.proven, proof.measured
+    made.undo()
+    made.undo()
+    undone = made.prove_undone(no_checkpoint)
+    assert undone.proven, undone.measured
+    assert not db.probing
+
+
+@pytest.mark.parametrize("fault", [*LIMITS, *BURNS, OOM], ids=verb)
+def test_a_dud_is_found_out(
+    environment: MemoryEnvironment, db: BoundedService, fault: Fault
+) -> None:
+    made, proof = proof_of(environment, Dud(fault=fault))
+    assert not proof.proven
+    made.undo()
+    assert made.prove_undone(no_checkpoint).proven
+
+
+@pytest.mark.parametrize("fault", LIMITS, ids=verb)
+@pytest.mark.parametrize("defect", ["sets", "bites"])
+def test_a_limit_that_is_not_there_or_not_felt_is_not_proven(
+    environment: MemoryEnvironment, db: BoundedService, fault: Fault, defect: str
+) -> None:
+    setattr(db.bounds(resource_of(fault)), defect, False)
+    assert not proof_of(environment, fault)[1].proven
+
+
+@pytest.mark.parametrize("rate", [0.05, 0.13, 1.0])
+def test_a_service_that_gets_another_share_than_asked_is_not_limited(
+    environment: MemoryEnvironment, db: BoundedService, rate: float
+) -> None:
+    db.bounds("cpu").rate = rate
+    assert not proof_of(environment, LIMITS[0])[1].proven
+
+
+@pytest.mark.parametrize("fault", LIMITS, ids=verb)
+@pytest.mark.parametrize("defect", ["gives_back", "refuses_release"])
+def test_a_limit_that_stays_is_not_undone(
+    environment: MemoryEnvironment, db: BoundedService, fault: Fault, defect: str
+) -> None:
+    made, _ = proof_of(environment, fault)
+    bounds = db.bounds(resource_of(fault))
+    setattr(bounds, defect, defect == "refuses_release")
+    made.undo()
+    assert not made.prove_undone(no_checkpoint).proven
+
+
+@pytest.mark.parametrize("fault", BURNS, ids=verb)
+def test_a_guest_that_stays_is_not_undone(
+    environment: MemoryEnvironment, db: BoundedService, fault: Fault
+) -> None:
+    db.guests_end = False
+    made, _ = proof_of(environment, fault)
+    made.undo()
+    assert not made.prove_undone(no_checkpoint).proven
+
+
+@pytest.mark.parametrize(
+    ("gets", "waits", "proven"),
+    [(1.0, 0.0, True), (0.4, 0.6, True), (0.1, 0.9, False), (0.6, 0.0, False), (1.2, 0.0, False)],
+)
+def test_a_burn_counts_what_it_gets_and_what_it_waits_for(
+    environment: MemoryEnvironment, db: BoundedService, gets: float, waits: float, proven: bool
+) -> None:
+    db.gets, db.waits = gets, waits
+    assert proof_of(environment, BURNS[0])[1].proven is proven
+
+
+@pytest.mark.parametrize("holds", [50 * MIB, 90 * MIB])
+def test_memory_that_is_not_held_as_asked_is_not_proven(
+    environment: MemoryEnvironment, db: BoundedService, holds: int
+) -> None:
+    db.guest_holds = holds
+    assert not proof_of(environment, BURNS[1])[1].proven
+
+
+def test_a_service_that_dies_of_want_is_proven_and_started_again(
+    environment: MemoryEnvironment, db: BoundedService
+) -> None:
+    db.dies_of_want = True
+    made, proof = proof_of(environment, OOM)
+    assert proof.proven, proof.measured
+    assert proof.measured["exit_code"] == 137
+    made.undo()
+    undone = made.prove_undone(no_checkpoint)
+    assert undone.proven, undone.measured
+    assert db.vitals().alive
+    assert not db.chosen
+
+
+def test_a_death_that_the_kernel_does_not_put_down_to_want_is_not_proven(
+    environment: MemoryEnvironment, db: BoundedService
+) -> None:
+    db.dies_of_want, db.bounds("memory").bites = True, False
+    assert not proof_of(environment, OOM)[1].proven
+
+
+REFUSALS: list[tuple[Fault, Callable[[BoundedService], None], str]] = [
+    (CpuLimit(target="db", cores=4), lambda _: None, "limit nothing"),
+    (MemoryLimit(target="db", limit_bytes=9 * MIB), lambda _: None, "it uses 10485760 now"),
+    (MemoryLimit(target="db", limit_bytes=600 * MIB), lambda _: None, "nobody else is hurt"),
+    (LIMITS[1], lambda db: setattr(db.bounds("memory"), "now", 20 * MIB), "is the limit already"),
+]
+
+
+@pytest.mark.parametrize(
+    ("fault", "arrange", "words"), REFUSALS, ids=["cores", "used", "host", "already"]
+)
+def test_what_would_limit_nothing_or_hurt_others_is_refused(
+    environment: MemoryEnvironment,
+    db: BoundedService,
+    fault: Fault,
+    arrange: Callable[[BoundedService], None],
+    words: str,
+) -> None:
+    arrange(db)
+    with pytest.raises(EnvironmentRefused, match=words):
+        fault.on(environment).inject()
+
+
+@pytest.mark.parametrize("fault", [*LIMITS, *BURNS], ids=verb)
+def test_a_service_that_nothing_bounds_is_refused(
+    environment: MemoryEnvironment, fault: Fault
+) -> None:
+    with pytest.raises(EnvironmentRefused, match="nothing bounds db in memory"):
+        fault.on(environment)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        pytest.param(make, id=f"{number}")
+        for number, make in enumerate(
+            (
+                lambda: CpuLimit(target="db", cores=0.001),
+                lambda: CpuBurn(target="db", workers=0),
+                lambda: CpuBurn(target="db", load=0.01),
+                lambda: MemoryLimit(target="db", limit_bytes=1),
+                lambda: MemoryBurn(target="db", size_bytes=2**50),
+                lambda: PidsLimit(target="db", free=7),
+            )
+        )
+    ],
+)
+def test_a_value_out_of_bounds_is_refused_with_what_is_wanted(make: Callable[[], Fault]) -> None:
+    with pytest.raises(ValueError, match="wanted"):
+        make()
