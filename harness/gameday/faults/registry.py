@@ -11,7 +11,7 @@ from gameday.faults.crash_loop import CrashLoop
 from gameday.faults.http import HttpAbort, HttpBody, HttpDelay, HttpStatus
 from gameday.faults.kill import Kill
 from gameday.faults.kill_inside import KillInside
-from gameday.faults.load import MalformedPayload, PoisonMessage, Surge
+from gameday.faults.load import MalformedPayload, PoisonMessage, SlowConsumer, Surge
 from gameday.faults.network import (
     Bandwidth,
     Blackhole,
@@ -89,6 +89,7 @@ _ALL: tuple[type[Fault], ...] = (
     Surge,
     MalformedPayload,
     PoisonMessage,
+    SlowConsumer,
 )
 
 FAULTS: Mapping[str, type[Fault]] = {fault.verb: fault for fault in _ALL}

@@ -1,8 +1,9 @@
 """Redis servers in memory, to test what is done to them by command without a server."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from threading import Event
+from typing import Protocol
 
 from gameday.environment.protocol import Endpoint, Ran
 from gameday.errors import EnvironmentRefused
@@ -54,6 +55,10 @@ class MemoryRedis:
     takes_writes: bool = False
     """Whether it takes writes as a replica, too."""
     replicates: bool = True
+    traffic_bytes: int = 0
+    """What is published on every channel, each time that anybody reads messages."""
+    keeps: float = 1.0
+    """How much of what a subscriber does not take it keeps."""
     scripts_killed: int = 0
     in_file: set[str] = field(default_factory=set)
     keys: dict[str, str] = field(default_factory=dict)
@@ -117,7 +122,10 @@ class MemoryRedis:
                 return line.number
             case "CLIENT LIST":
                 kind = words[3] if len(words) > 3 else None
-                return "\n".join(f"id={one.number} x" for one in self.clients(kind))
+                return "\n".join(
+                    f"id={one.number} omem={round(one.waiting * self.keeps)}"
+                    for one in self.clients(kind)
+                )
             case "CLIENT KILL":
                 hit = [one for one in self.clients(words[3]) if one is not line]
                 for one in hit if self.kills else ():
@@ -125,7 +133,13 @@ class MemoryRedis:
                 return len(hit)
             case "SUBSCRIBE":
                 line.kind = "pubsub"
+                line.channels.add(words[1])
                 return ["subscribe", words[1], 1]
+            case "PUBLISH":
+                hearers = [one for one in self.clients("pubsub") if words[1] in one.channels]
+                for one in hearers:
+                    one.waiting += len(words[2])
+                return len(hearers)
         return Refusal(f"ERR unknown command {name!r}")
 
     def _replication(self, name: str, words: Sequence[str]) -> Reply:
@@ -222,6 +236,9 @@ class MemoryRedisLine:
         self.gone = False
         self.pending = False
         """Whether it waits for the end of a script."""
+        self.channels: set[str] = set()
+        self.waiting = 0
+        """How many bytes of messages are there to be read."""
         self.number = len(server.lines) + 1
         server.lines.append(self)
 
@@ -246,6 +263,15 @@ class MemoryRedisLine:
     def said(self) -> bool:
         return not self.pending
 
+    def skim(self, size: int) -> int:
+        if self.gone or not self._server.alive:
+            raise EnvironmentRefused("it ended the connection")
+        for line in self._server.clients("pubsub"):
+            line.waiting += self._server.traffic_bytes
+        taken = min(size, self.waiting)
+        self.waiting -= taken
+        return taken
+
     def ended(self, limit_ns: int) -> bool:
         return self.gone
 
@@ -253,10 +279,16 @@ class MemoryRedisLine:
         self.gone = True
 
 
-def dialler(servers: "dict[int, MemoryRedis]") -> Callable[[Endpoint], Line]:
+class Dial(Protocol):
+    """What opens a connection."""
+
+    def __call__(self, endpoint: Endpoint, receive_bytes: int = 0) -> Line: ...
+
+
+def dialler(servers: "dict[int, MemoryRedis]") -> Dial:
     """Return what stands in for `dial`: the server of each port answers."""
 
-    def dial(endpoint: Endpoint) -> Line:
+    def dial(endpoint: Endpoint, receive_bytes: int = 0) -> Line:
         return MemoryRedisLine(servers[endpoint.port])
 
     return dial

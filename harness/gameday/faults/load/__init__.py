@@ -2,6 +2,7 @@
 
 from gameday.faults.load.malformed import MalformedPayload
 from gameday.faults.load.poison import PoisonMessage
+from gameday.faults.load.slow_consumer import SlowConsumer
 from gameday.faults.load.surge import Surge
 
-__all__ = ["MalformedPayload", "PoisonMessage", "Surge"]
+__all__ = ["MalformedPayload", "PoisonMessage", "SlowConsumer", "Surge"]

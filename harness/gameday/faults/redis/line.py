@@ -39,6 +39,13 @@ class Line(Protocol):
         """Return the next answer, also if that is a refusal."""
         ...
 
+    def skim(self, size: int) -> int:
+        """Take up to that many bytes of what is there, whatever they say; return how many.
+
+        EnvironmentRefused once the server has ended the connection.
+        """
+        ...
+
     def said(self) -> bool:
         """Whether anything has come that was not fetched yet, the end of the connection too."""
         ...
@@ -50,23 +57,30 @@ class Line(Protocol):
     def close(self) -> None: ...
 
 
-def dial(endpoint: Endpoint) -> Line:
-    """Connect; EnvironmentRefused if nobody accepts."""
-    return SocketLine(endpoint)
+def dial(endpoint: Endpoint, receive_bytes: int = 0) -> Line:
+    """Connect; EnvironmentRefused if nobody accepts.
+
+    `receive_bytes` is what the kernel takes in before it is read; 0: as much as it likes.
+    """
+    return SocketLine(endpoint, receive_bytes)
 
 
 class SocketLine:
     """A connection by RESP, as its second version has it."""
 
-    def __init__(self, endpoint: Endpoint) -> None:
+    def __init__(self, endpoint: Endpoint, receive_bytes: int = 0) -> None:
         self._endpoint = endpoint
         self._buffer = bytearray()
+        self._socket = socket.socket()
         try:
-            self._socket = socket.create_connection(
-                (endpoint.host, endpoint.port), timeout=ANSWER_LIMIT_NS / SECOND
-            )
+            if receive_bytes:
+                # Before it connects: the window that is offered then does not shrink.
+                self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
+            self._socket.settimeout(ANSWER_LIMIT_NS / SECOND)
+            self._socket.connect((endpoint.host, endpoint.port))
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except OSError as error:
+            self._socket.close()
             raise self._failed(str(error)) from error
 
     def send(self, *words: str) -> None:
@@ -81,6 +95,22 @@ class SocketLine:
 
     def receive(self, limit_ns: int = ANSWER_LIMIT_NS) -> Reply:
         return self._reply(time.monotonic_ns() + limit_ns)
+
+    def skim(self, size: int) -> int:
+        taken = len(self._buffer[:size])
+        del self._buffer[:size]
+        if taken == size:
+            return taken
+        try:
+            self._socket.setblocking(False)
+            some = self._socket.recv(size - taken)
+        except BlockingIOError:
+            return taken
+        except OSError as error:
+            raise self._failed(str(error)) from error
+        if not some and not taken:
+            raise self._failed("it ended the connection")
+        return taken + len(some)
 
     def said(self) -> bool:
         return bool(self._buffer) or bool(select.select([self._socket], [], [], 0)[0])
