@@ -1,4 +1,4 @@
-"""HTTP faults and half-open connections: what only gameday's own proxy can do, in either place."""
+"""HTTP faults and half-open edges: what only gameday's own proxy can do, in either place."""
 
 from collections.abc import Callable
 
@@ -33,8 +33,6 @@ HTTP: list[Fault] = [
 ]
 OPEN: list[Fault] = [
     HalfOpen(target=REDIS),
-    HalfOpen(target=REDIS, stream="upstream"),
-    HalfOpen(target=REDIS, stream="downstream"),
     HalfOpen(target=RELAY, stream="downstream"),
 ]
 

@@ -98,7 +98,8 @@ class _Waiting:
         return Proof(
             proven=silent == lost == _TRIES
             and answer.seen is Seen.ANSWERED
-            and end is Seen.CLOSED
+            # RabbitMQ resets who hangs up on it; either way it has heard of the end.
+            and end in (Seen.CLOSED, Seen.RESET)
             and (witness is None or witness is Seen.SILENT)
             and (not self.answers_come or came >= wanted),
             measured={

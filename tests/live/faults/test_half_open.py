@@ -1,0 +1,60 @@
+"""Half-open edges to services of every kind, also to those that want a login first."""
+
+from collections.abc import Callable
+
+import pytest
+
+from gameday.environment.protocol import Environment, Provision
+from gameday.faults.network import HalfOpen
+from gameday.faults.protocol import Fault, Proof
+from gameday.loading import load_target
+from gameday.model.scenario import Target
+from gameday.planning import vocabulary
+from gameday.resources import bundled
+from gameday.testing.dud import Dud
+
+pytestmark = [pytest.mark.live, pytest.mark.alone]
+
+FAULTS: list[Fault] = [
+    HalfOpen(target="client -> redis", stream="upstream"),
+    HalfOpen(target="client -> redis", stream="downstream"),
+    HalfOpen(target="client -> postgres", stream="both"),
+    HalfOpen(target="client -> postgres", stream="downstream"),
+    HalfOpen(target="client -> rabbitmq", stream="upstream"),
+    HalfOpen(target="client -> rabbitmq", stream="downstream"),
+]
+
+
+def name(fault: Fault) -> str:
+    return f"{fault.target.split()[-1]}-{getattr(fault, 'stream', '')}"
+
+
+@pytest.fixture(scope="module")
+def system() -> Target:
+    return load_target(bundled("targets") / "stores" / "target.yaml", vocabulary())
+
+
+@pytest.fixture(scope="module")
+def provision() -> Provision:
+    return Provision(own_proxy=True)
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=name)
+def test_a_half_open_edge_loses_data_and_ends_and_is_reset_afterwards(
+    through: Callable[[Fault], tuple[Proof, Proof]], fault: Fault
+) -> None:
+    effect, undone = through(fault)
+    assert effect.measured["ends_lost"] == effect.measured["connections"]
+    assert undone.measured["met_before"] == undone.measured["reset_after"] == 4
+
+
+@pytest.mark.parametrize("fault", FAULTS[1::2], ids=name)
+def test_what_does_nothing_is_not_proven(environment: Environment, fault: Fault) -> None:
+    injection = Dud(fault=fault).on(environment)
+    try:
+        injection.inject()
+        assert not injection.prove(lambda: None).proven
+    finally:
+        injection.undo()
+        undone = injection.prove_undone(lambda: None)
+    assert undone.proven, undone.measured
