@@ -54,9 +54,21 @@ _SERVICES = [f"ServiceUp:{number}" for number in (1, 2, 3)]
 def test_nothing_is_left_of_a_run_whose_harness_was_killed(
     launch: Launch, tmp_path: Path, runtime: str, point: str
 ) -> None:
+    kill_at(point, launch, tmp_path, runtime)
+
+
+@pytest.mark.parametrize("point", ["ServiceUp:2", "FaultInjected:2"])
+def test_gamedays_own_proxy_is_not_left_in_docker_either(
+    launch: Launch, tmp_path: Path, docker_engine: object, point: str
+) -> None:
+    """Its stdin, with which it would end, is held open by the engine and not by the harness."""
+    kill_at(point, launch, tmp_path, "docker", "--gameday-proxy=own")
+
+
+def kill_at(point: str, launch: Launch, tmp_path: Path, runtime: str, *more: str) -> None:
     (tmp_path / "scenarios").mkdir()
     (tmp_path / "scenarios" / "quick.yaml").write_text(_SCENARIO)
-    process = launch(tmp_path, ["--scenario=quick", f"--gameday-runtime={runtime}"])
+    process = launch(tmp_path, ["--scenario=quick", f"--gameday-runtime={runtime}", *more])
     journal = wait_for(tmp_path, point, process)
     process.kill()
     process.communicate()

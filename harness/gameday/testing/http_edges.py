@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from threading import Lock
 
@@ -43,6 +43,8 @@ class RuledEdge(MemoryEdge):
     """How many times the share that was asked for is met."""
     meets_others: bool = False
     """Whether requests that do not fit are met, too."""
+    spoils: bool = False
+    """Whether requests that fit, and are not drawn, get an answer of nobody's."""
     delays_times: float = 1.0
     gives_status: int = 0
     """What `status` answers with, whatever was asked for."""
@@ -77,20 +79,23 @@ class RuledEdge(MemoryEdge):
         return {name: RuleCounts(matched=0, met=self._met[name]) for name in self._rules}
 
     def request(self, route: Route, probe: HttpProbe, limit_ns: int) -> HttpAnswer:
-        if not self.serves:
-            return HttpAnswer(seen=Seen.SILENT)
         usual = _served(probe, _DIRECT_NS if route is Route.DIRECT else _FRONT_NS)
+        if not self.serves:
+            usual = HttpAnswer(seen=Seen.SILENT)
         if route is Route.DIRECT:
             return usual
         with self._lock:
             rule = self._meeting(probe)
-        return usual if rule is None else self._bitten(rule, usual)
+        if rule is not None:
+            return self._bitten(rule, usual)
+        if self.spoils and any(_fits(one, probe) for one in self._acting.values()):
+            return HttpAnswer(seen=Seen.ANSWERED, status=418)
+        return usual
 
     def _meeting(self, probe: HttpProbe) -> HttpRule | None:
         """Meet the share evenly: no luck is needed to stay within its bounds."""
         for rule in self._acting.values() if self.rules_work else ():
-            fits = rule.method in ("", probe.method) and fnmatchcase(probe.path, rule.path)
-            if not fits and not self.meets_others:
+            if not _fits(rule, probe) and not self.meets_others:
                 continue
             turn, share = next(self._turns), rule.share * self.meets_times
             if int((turn + 1) * share) > int(turn * share):
@@ -107,11 +112,10 @@ class RuledEdge(MemoryEdge):
                 status = self.gives_status or rule.status or 0
                 return HttpAnswer(seen=Seen.ANSWERED, status=status, body=body)
             case "body":
-                return HttpAnswer(seen=Seen.ANSWERED, status=usual.status, body=body)
+                return replace(usual, body=body)
             case "delay":
                 delay_ns = round((rule.delay_ms or 0) * MILLISECOND * self.delays_times)
-                took_ns = usual.took_ns + delay_ns
-                return HttpAnswer(seen=Seen.ANSWERED, status=usual.status, took_ns=took_ns)
+                return replace(usual, took_ns=usual.took_ns + delay_ns)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -122,6 +126,10 @@ class RuledEnvironment(EdgedEnvironment):
 
     def edge(self, edge: Edge) -> RuledEdge:
         return self.ruled.setdefault(edge, RuledEdge())
+
+
+def _fits(rule: HttpRule, probe: HttpProbe) -> bool:
+    return rule.method in ("", probe.method) and fnmatchcase(probe.path, rule.path)
 
 
 def _served(probe: HttpProbe, took_ns: int) -> HttpAnswer:

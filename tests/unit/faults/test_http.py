@@ -134,11 +134,25 @@ def test_a_delay_of_another_length_is_not_proven(
 def test_another_status_or_another_body_is_not_proven(
     environment: RuledEnvironment, edge: RuledEdge
 ) -> None:
+    def proven(fault: Fault) -> bool:
+        made, effect = put(fault, environment)
+        assert healed(made).proven
+        return effect.proven
+
     edge.gives_body = b"else"
-    assert not put(HttpBody(target=EDGE, body="{}"), environment)[1].proven
-    assert not put(HttpStatus(target=EDGE, status=503, body="{}"), environment)[1].proven
+    assert not proven(HttpBody(target=EDGE, body="{}"))
+    assert not proven(HttpStatus(target=EDGE, status=503, body="{}"))
+    assert proven(HttpStatus(target=EDGE, status=503, body="else"))
     edge.gives_body, edge.gives_status = None, 502
-    assert not put(HttpStatus(target=EDGE, status=503), environment)[1].proven
+    assert not proven(HttpStatus(target=EDGE, status=503))
+
+
+@pytest.mark.parametrize("fault", SHARED, ids=name)
+def test_those_that_are_not_hit_are_to_be_answered_as_ever(
+    environment: RuledEnvironment, edge: RuledEdge, fault: Fault
+) -> None:
+    edge.spoils = True
+    assert not put(fault, environment)[1].proven
 
 
 def test_an_answer_that_looks_like_that_anyway_proves_nothing(
@@ -263,6 +277,7 @@ def test_a_probe_fits_and_is_never_finished_unless_its_method_is_safe(
 def test_the_bounds_of_a_share_are_rarely_left_by_chance_and_tell_half_of_it(share: float) -> None:
     aim = Aim(method="any", path="*", share=share)
     least, most = aim.bounds
+    assert aim.samples == {0.1: 441, 0.25: 147, 0.5: 49, 0.75: 147, 0.9: 441}[share]
 
     def chance(hits: int, true: float) -> float:
         ways = math.comb(aim.samples, hits)
