@@ -248,4 +248,4 @@ class _Losing:
     def _open(self) -> Line:
         if self._client is None:
             return self._scene.edge.open(Route.FRONT, _ANSWER_LIMIT_NS)
-        return self._client.open(self._front, _ANSWER_LIMIT_NS)
+        return self._client.open(self._front, _ANSWER_LIMIT_NS, self._scene.talk)
