@@ -11,6 +11,7 @@ from gameday.environment.protocol import Environment
 from gameday.errors import EnvironmentRefused
 from gameday.faults.network import PacketLoss, Partition
 from gameday.faults.protocol import Fault, Proof
+from gameday.model.clock import MILLISECOND
 from gameday.model.scenario import CLIENT
 from gameday.testing.dud import Dud
 
@@ -79,6 +80,14 @@ def test_what_parts_nobody_is_not_proven(environment: Environment, fault: Partit
         injection.undo()
         undone = injection.prove_undone(lambda: None)
     assert undone.proven, undone.measured
+
+
+def test_a_partition_that_comes_and_goes_keeps_its_times(through: Through) -> None:
+    effect, undone = through(
+        Partition(target="redis | relay", down_ns=600 * MILLISECOND, up_ns=900 * MILLISECOND)
+    )
+    assert effect.measured["changes"] == 3
+    assert undone.measured["left"] == undone.measured["out_of_reach"] == "none"
 
 
 def test_what_is_dropped_is_no_rule_of_the_host_and_has_the_name_of_the_run(

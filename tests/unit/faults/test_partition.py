@@ -1,5 +1,6 @@
 """Partitions: proven when who reaches whom is as planned, undone when all reach all again."""
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from gameday.errors import EnvironmentRefused
 from gameday.faults.network import Partition, partition
 from gameday.faults.protocol import Injection, Proof
+from gameday.model.clock import SECOND
 from gameday.model.scenario import Edge, ServiceSpec, Target
 from gameday.testing.clocks import ManualClock
 from gameday.testing.dud import Dud
@@ -186,3 +188,28 @@ def test_one_way_in_process_needs_a_proxy_that_counts() -> None:
     assert [m.name for m in SIDES.demands("docker").mechanisms] == [
         "packet filter in containers' networks"
     ]
+
+
+TURNS = Partition(target="db | app, web", down_ns=SECOND // 2, up_ns=SECOND // 2)
+
+
+def test_turns_of_the_length_asked_for_are_proven_and_end(environment: Environments) -> None:
+    made, effect = put(TURNS, environment)
+    assert effect.proven, effect.measured
+    assert effect.measured["connections_left"] == 1
+    undone = healed(made)
+    assert undone.proven, undone.measured
+    assert not [thread for thread in threading.enumerate() if thread.name == "flap"]
+
+
+def test_a_cut_that_stays_does_not_pass_for_turns(environment: Environments) -> None:
+    put(SIDES, environment)
+    proof = TURNS.on(environment).prove(lambda: None)
+    assert not proof.proven
+    assert proof.measured["changes"] == 0
+
+
+@pytest.mark.parametrize(("down_ns", "up_ns"), [(SECOND, 0), (SECOND, SECOND // 10)])
+def test_turns_that_could_not_be_measured_are_refused(down_ns: int, up_ns: int) -> None:
+    with pytest.raises(ValueError, match=r"down and up are 500 ms to 10 s each, or both are left"):
+        Partition(target="db | app", down_ns=down_ns, up_ns=up_ns)

@@ -13,12 +13,15 @@ from gameday.environment.protocol import Checkpoint, Environment, Provision
 from gameday.errors import EnvironmentRefused
 from gameday.faults.network.barriers import Barrier, DroppedPackets, Pair, SilentEdges
 from gameday.faults.network.grouping import Direction, Shape, cut_pairs
+from gameday.faults.network.settings import Flapping
+from gameday.faults.network.turns import watch_turns
 from gameday.faults.protocol import Demands, Injection, Proof
 from gameday.model.aim import groups_of
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.event import Scalar
 from gameday.model.result import Window
 from gameday.model.scenario import Edge, Hits
+from gameday.model.units import DurationNs, format_duration
 
 __all__ = ["Partition"]
 
@@ -27,6 +30,11 @@ _SILENCE_NS = 300 * MILLISECOND
 _ANSWER_LIMIT_NS = 2 * SECOND
 _NORMAL_LIMIT_NS = 5 * SECOND
 _PAUSE_S = 0.02
+_LEAST_TURN_NS = 500 * MILLISECOND
+_MOST_TURN_NS = 10 * SECOND
+_LOOK_LIMIT_NS = 100 * MILLISECOND
+_LEAST_TOLERANCE_NS = 200 * MILLISECOND
+"""A look at what is down takes its whole limit: so much a change may be seen too late."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,9 +60,18 @@ class Partition:
     middle), isolated (nobody reaches anybody)."""
     direction: Direction = "both"
     """Of two sides: what comes to the first (in), what comes from it (out), or both."""
+    down_ns: DurationNs = 0
+    """With `up`: it comes and goes, beginning with a cut of this length; 500ms to 10s each."""
+    up_ns: DurationNs = 0
 
     def __post_init__(self) -> None:
         self.pairs()
+        turns = (self.down_ns, self.up_ns)
+        if any(turns) and not all(_LEAST_TURN_NS <= one <= _MOST_TURN_NS for one in turns):
+            raise ValueError(
+                f"down and up are {format_duration(_LEAST_TURN_NS)} to "
+                f"{format_duration(_MOST_TURN_NS)} each, or both are left out"
+            )
 
     def pairs(self) -> frozenset[Pair]:
         """Return who does not hear whom."""
@@ -95,12 +112,26 @@ class _Partitioning:
                     f"partition of {fault.target}: in {environment.runtime} services are kept "
                     "apart on their connections, and between these sides is none to measure"
                 )
+        self._flapping: Flapping | None = None
+        if fault.down_ns:
+            self._flapping = Flapping(
+                self._barrier.put,
+                self._barrier.lift,
+                undo_text=self._barrier.undo_text,
+                down_ns=fault.down_ns,
+                up_ns=fault.up_ns,
+            )
+            if not any(_parted(edge, self._pairs) for edge in self._talks):
+                raise EnvironmentRefused(
+                    f"partition of {fault.target}: between these sides is no connection by which "
+                    "its coming and going could be measured"
+                )
         self._witnesses: dict[Edge, Line] = {}
         self._trouble: EnvironmentRefused | None = None
 
     @property
     def undo_text(self) -> str:
-        return self._barrier.undo_text
+        return (self._flapping or self._barrier).undo_text
 
     @property
     def asked(self) -> Mapping[str, Scalar]:
@@ -109,6 +140,7 @@ class _Partitioning:
             "shape": fault.shape,
             "direction": fault.direction,
             "pairs_cut": len(self._pairs),
+            **({"down_ns": fault.down_ns, "up_ns": fault.up_ns} if fault.down_ns else {}),
         }
 
     def inject(self) -> Window:
@@ -121,7 +153,7 @@ class _Partitioning:
                 line.close()
                 del self._witnesses[edge]
         called_ns = time.monotonic_ns()
-        self._barrier.put()
+        (self._flapping or self._barrier).put()
         return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
 
     def prove(self, checkpoint: Checkpoint) -> Proof:
@@ -129,7 +161,7 @@ class _Partitioning:
         while True:
             attempt += 1
             checkpoint()
-            proof = self._look()
+            proof = self._look() if self._flapping is None else self._look_at_turns(checkpoint)
             if proof.proven or attempt == _ATTEMPTS:
                 break
         return Proof(proven=proof.proven, measured={**proof.measured, "attempts": attempt})
@@ -137,7 +169,7 @@ class _Partitioning:
     def undo(self) -> Window:
         called_ns = time.monotonic_ns()
         try:
-            self._barrier.lift()
+            (self._flapping or self._barrier).lift()
         except EnvironmentRefused as error:
             # Whether that left anything is for the re-reading to say.
             self._trouble = error
@@ -153,6 +185,8 @@ class _Partitioning:
         give_up_ns = time.monotonic_ns() + _NORMAL_LIMIT_NS
         try:
             left = self._barrier.left()
+            if self._flapping is not None and self._flapping.goes_on:
+                left = (*left, "the thread that flaps does not end")
             while True:
                 wrong = self._differences(frozenset(), self._barrier.reach())
                 if not wrong or time.monotonic_ns() > give_up_ns:
@@ -170,10 +204,7 @@ class _Partitioning:
         """Measure who reaches whom, the connections from before, and the services directly."""
         reach = self._barrier.reach()
         wrong = self._differences(self._pairs, reach)
-        silent = [
-            line.ask(self._talks[edge].greeting, _SILENCE_NS).seen is Seen.SILENT
-            for edge, line in self._witnesses.items()
-        ]
+        silent = self._silent_witnesses()
         cut = [edge for edge in self._talks if _parted(edge, self._pairs)]
         directly = [self._greets_directly(edge) for edge in cut]
         dropped, counts = self._barrier.counted()
@@ -192,6 +223,47 @@ class _Partitioning:
             },
         )
 
+    def _silent_witnesses(self) -> list[bool]:
+        """Tell of each connection from before whether it hears nothing."""
+
+        def is_silent(edge: Edge) -> bool:
+            asked = self._witnesses[edge].ask(self._talks[edge].greeting, _SILENCE_NS)
+            return asked.seen is Seen.SILENT
+
+        with ThreadPoolExecutor(len(self._witnesses) or 1) as pool:
+            return list(pool.map(is_silent, self._witnesses))
+
+    def _look_at_turns(self, checkpoint: Checkpoint) -> Proof:
+        """Every connection between the sides is silent and answered in turns, the others never."""
+        cut = [edge for edge in self._talks if _parted(edge, self._pairs)]
+
+        def watch(edge: Edge) -> Proof:
+            return watch_turns(
+                lambda: self._greet(edge, _LOOK_LIMIT_NS) is Seen.ANSWERED,
+                down_ns=self._fault.down_ns,
+                up_ns=self._fault.up_ns,
+                least_tolerance_ns=_LEAST_TOLERANCE_NS,
+                checkpoint=lambda: None,
+            )
+
+        with ThreadPoolExecutor(len(cut)) as pool:
+            proofs = list(pool.map(watch, cut))
+        checkpoint()
+        others = [self._greet(edge, _ANSWER_LIMIT_NS) for edge in self._talks if edge not in cut]
+        directly = all(self._greets_directly(edge) for edge in cut)
+        seen = next((proof for proof in proofs if not proof.proven), proofs[0])
+        return Proof(
+            proven=all(proof.proven for proof in proofs)
+            and all(one is Seen.ANSWERED for one in others)
+            and directly,
+            measured={
+                **seen.measured,
+                "connections_cut": len(cut),
+                "connections_left": others.count(Seen.ANSWERED),
+                "direct": "answered" if directly else "silent",
+            },
+        )
+
     def _differences(self, cut: frozenset[Pair], reach: Mapping[Pair, bool | None]) -> list[str]:
         """Return each pair and each connection that does what `cut` does not say."""
         wrong = [
@@ -203,8 +275,7 @@ class _Partitioning:
             return wrong
 
         def greet(edge: Edge) -> Seen:
-            limit_ns = _SILENCE_NS if _parted(edge, cut) else _ANSWER_LIMIT_NS
-            return self._ask(self._barrier.open(edge, limit_ns), edge, limit_ns)
+            return self._greet(edge, _SILENCE_NS if _parted(edge, cut) else _ANSWER_LIMIT_NS)
 
         with ThreadPoolExecutor(len(self._talks)) as pool:
             heard = dict(zip(self._talks, pool.map(greet, self._talks), strict=True))
@@ -212,6 +283,9 @@ class _Partitioning:
             if seen is not (Seen.SILENT if _parted(edge, cut) else Seen.ANSWERED):
                 wrong.append(f"{edge} is {seen.value}")
         return wrong
+
+    def _greet(self, edge: Edge, limit_ns: int) -> Seen:
+        return self._ask(self._barrier.open(edge, limit_ns), edge, limit_ns)
 
     def _greets_directly(self, edge: Edge) -> bool:
         line = self._edges.edge(edge).open(Route.DIRECT, _ANSWER_LIMIT_NS)

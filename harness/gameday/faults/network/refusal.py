@@ -1,9 +1,7 @@
 """Refusals: an edge whose connections are refused, all the time or in turns."""
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import ClassVar
 
 from gameday.environment.edge_protocol import Seen
@@ -11,6 +9,7 @@ from gameday.environment.protocol import Checkpoint, Environment
 from gameday.faults.network.injection import EdgeInjection, Scene, scene_of
 from gameday.faults.network.measuring import answered_again, greet, greet_directly
 from gameday.faults.network.settings import Closed, Flapping
+from gameday.faults.network.turns import watch_turns
 from gameday.faults.protocol import Injection, Proof
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.event import Scalar
@@ -23,7 +22,6 @@ _TRIES = 3
 _LEAST_NS = 200 * MILLISECOND
 _MOST_NS = 10 * SECOND
 _LOOK_LIMIT_NS = 100 * MILLISECOND
-_LOOK_PAUSE_S = 0.004
 _ENDS = (Seen.CLOSED, Seen.RESET)
 
 
@@ -95,36 +93,23 @@ class Flap:
 
     def on(self, environment: Environment) -> Injection:
         scene = scene_of(environment, self.target, self.verb)
-        setting = Flapping(scene.edge, down_ns=self.down_ns, up_ns=self.up_ns)
+        setting = Flapping(
+            scene.edge.disable,
+            scene.edge.enable,
+            undo_text="enable the proxy",
+            down_ns=self.down_ns,
+            up_ns=self.up_ns,
+        )
         asked: Mapping[str, Scalar] = {"down_ns": self.down_ns, "up_ns": self.up_ns}
         return EdgeInjection(
             scene, setting, asked=asked, effect=self._effect, normal=answered_again
         )
 
     def _effect(self, scene: Scene, checkpoint: Checkpoint) -> Proof:
-        """Look until three changes have been seen: between them lie one time up and one down."""
-        patience_ns = max(self.down_ns, self.up_ns) + SECOND // 2
-        give_up_ns = time.monotonic_ns() + patience_ns
-        changes: list[tuple[int, bool]] = []
-        up: bool | None = None
-        while len(changes) < 3 and time.monotonic_ns() < give_up_ns:
-            checkpoint()
-            now_ns = time.monotonic_ns()
-            was, up = up, greet(scene, _LOOK_LIMIT_NS).seen is Seen.ANSWERED
-            if was is not None and was is not up:
-                changes.append((now_ns, up))
-                give_up_ns = now_ns + patience_ns
-            time.sleep(_LOOK_PAUSE_S)
-        spans = {
-            begins_up: later_ns - at_ns for (at_ns, begins_up), (later_ns, _) in pairwise(changes)
-        }
-        down_ns, up_ns = spans.get(False), spans.get(True)
-        return Proof(
-            proven=_as_long(down_ns, self.down_ns) and _as_long(up_ns, self.up_ns),
-            measured={"down_ns": down_ns, "up_ns": up_ns, "changes": len(changes)},
+        return watch_turns(
+            lambda: greet(scene, _LOOK_LIMIT_NS).seen is Seen.ANSWERED,
+            down_ns=self.down_ns,
+            up_ns=self.up_ns,
+            least_tolerance_ns=50 * MILLISECOND,
+            checkpoint=checkpoint,
         )
-
-
-def _as_long(measured_ns: int | None, asked_ns: int) -> bool:
-    within_ns = max(asked_ns // 10, 50 * MILLISECOND)
-    return measured_ns is not None and abs(measured_ns - asked_ns) <= within_ns

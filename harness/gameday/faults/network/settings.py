@@ -3,7 +3,7 @@
 import itertools
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Protocol
 
@@ -126,21 +126,35 @@ class Closed:
 
 
 class Flapping:
-    """The proxy is disabled and enabled in turns by a thread, within a limit."""
+    """Something is down and up in turns, beginning with down, by a thread and within a limit."""
 
-    undo_text = "stop the flapping and enable the proxy"
     what = "toxics"
 
-    def __init__(self, edge: EdgeProxy, *, down_ns: int, up_ns: int) -> None:
-        self._edge = edge
+    def __init__(
+        self,
+        down: Callable[[], None],
+        up: Callable[[], None],
+        *,
+        undo_text: str,
+        down_ns: int,
+        up_ns: int,
+    ) -> None:
+        self._down = down
+        self._up = up
         self._down_ns = down_ns
         self._up_ns = up_ns
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
+        self.undo_text = f"stop the flapping and {undo_text}"
         self.trouble: EnvironmentRefused | None = None
 
+    @property
+    def goes_on(self) -> bool:
+        """Whether the thread lives."""
+        return self._thread is not None and self._thread.is_alive()
+
     def put(self) -> None:
-        self._edge.disable()
+        self._down()
         self._thread = threading.Thread(target=self._flap, name="flap", daemon=True)
         self._thread.start()
 
@@ -148,12 +162,10 @@ class Flapping:
         self._stop.set()
         if self._thread is not None:
             self._thread.join(_JOIN_LIMIT_S)
-        self._edge.enable()
+        self._up()
 
     def left(self, state: EdgeState) -> tuple[str, ...]:
-        if self._thread is not None and self._thread.is_alive():
-            return ("the thread that flaps does not end",)
-        return ()
+        return ("the thread that flaps does not end",) if self.goes_on else ()
 
     def _flap(self) -> None:
         """Keep to a schedule, so that what the calls take does not add up."""
@@ -164,11 +176,11 @@ class Flapping:
                 next_ns += self._down_ns
                 if self._stop.wait(max(0, next_ns - time.monotonic_ns()) / SECOND):
                     return
-                self._edge.enable()
+                self._up()
                 next_ns += self._up_ns
                 if self._stop.wait(max(0, next_ns - time.monotonic_ns()) / SECOND):
                     return
-                self._edge.disable()
-            self._edge.enable()
+                self._down()
+            self._up()
         except EnvironmentRefused as error:
             self.trouble = error
