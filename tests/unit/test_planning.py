@@ -13,7 +13,16 @@ from gameday.faults.network import Partition
 from gameday.faults.protocol import Demands
 from gameday.model.clock import SECOND
 from gameday.model.scenario import Hits
-from gameday.planning import Experiment, Options, find, load, make_environment, make_plan, sabotaged
+from gameday.planning import (
+    Experiment,
+    Options,
+    choose_runtime,
+    find,
+    load,
+    make_environment,
+    make_plan,
+    sabotaged,
+)
 from gameday.resources import bundled
 from gameday.testing.dud import Dud
 
@@ -162,6 +171,15 @@ def test_a_plan_that_needs_what_is_missing_is_refused_by_name(
     changed = demanding(experiment, wanted)
     with pytest.raises(EnvironmentRefused, match=f"^{why}$"):
         make_environment(make_plan(changed, options), changed, run="r", logs=tmp_path, port_base=0)
+
+
+@pytest.mark.parametrize(("problem", "runtime"), [(None, "docker"), ("none answers", "process")])
+@pytest.mark.parametrize("proxy", ["auto", "own"])
+def test_the_runtime_is_docker_where_an_engine_answers_whatever_the_proxy(
+    monkeypatch: pytest.MonkeyPatch, problem: str | None, runtime: str, proxy: str
+) -> None:
+    monkeypatch.setattr("gameday.environment.containers.engine_problem", lambda: problem)
+    assert choose_runtime(Options(proxy=proxy, settings={})) == runtime
 
 
 def test_a_fault_that_needs_gamedays_proxy_gets_it_or_is_refused(

@@ -26,7 +26,7 @@ HTTP: list[Fault] = [
     HttpStatus(target=RELAY, status=500, method="POST", path="/signals", share=0.25),
     HttpAbort(target=RELAY, path="/sig*"),
     HttpAbort(target=RELAY, method="POST", path="/signals", share=0.5),
-    HttpDelay(target=RELAY, delay_ns=30 * MILLISECOND),
+    HttpDelay(target=RELAY, delay_ns=60 * MILLISECOND),
     HttpDelay(target=RELAY, delay_ns=300 * MILLISECOND, method="POST", path="/signals", share=0.5),
     HttpBody(target=RELAY, body='{"connected": true}', method="GET", path="/st?tus", share=0.75),
     HttpBody(target=RELAY, body="", method="POST", path="/signals*"),
