@@ -36,6 +36,14 @@ from gameday.faults.postgres import (
     TerminateBackends,
 )
 from gameday.faults.protocol import Fault
+from gameday.faults.rabbitmq import (
+    CloseConnections,
+    ConsumerCancel,
+    DiskAlarm,
+    MemoryAlarm,
+    QueuePurge,
+    StopApp,
+)
 from gameday.faults.redis import ClientKill, Failover, MaxMemory, PersistenceOff, ScriptBusy
 from gameday.faults.remove import Remove
 from gameday.faults.resources import CpuBurn, CpuLimit, MemoryBurn, MemoryLimit, PidsLimit
@@ -90,6 +98,12 @@ _ALL: tuple[type[Fault], ...] = (
     MalformedPayload,
     PoisonMessage,
     SlowConsumer,
+    CloseConnections,
+    MemoryAlarm,
+    DiskAlarm,
+    StopApp,
+    QueuePurge,
+    ConsumerCancel,
 )
 
 FAULTS: Mapping[str, type[Fault]] = {fault.verb: fault for fault in _ALL}
