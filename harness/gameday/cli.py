@@ -100,7 +100,7 @@ def _doctor(chosen: argparse.Namespace) -> int:
         if not chosen.json:
             works = "works" if capability.works else "no"
             cure = f"; {capability.cure}" if capability.cure else ""
-            _say(f"{capability.name:20} {works:6} {capability.seen}{cure}")
+            _say(f"{capability.name:40} {works:6} {capability.seen}{cure}")
     able = {capability.name: capability.works for capability in found}
     runtime = "docker" if able["docker engine"] else "process"
     if chosen.json:

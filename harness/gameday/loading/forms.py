@@ -123,11 +123,12 @@ def choice(
 
     Unless `strict`, an item without a known word is judged by the keys beside it as well.
     """
-    kinds = {word: item(word, [*own, *beside]) for word, own in words.items()}
+    kinds = {word: item(word, [*own, *beside], noun) for word, own in words.items()}
     if strict:
         return functools.reduce(operator.or_, kinds.values())
     # Its one more field is never right, so such an item is always complained about.
-    wordless = item("", [Column("wordless", Annotated[object, PlainValidator(_never)]), *beside])
+    never = Column("wordless", Annotated[object, PlainValidator(_never)])
+    wordless = item("", [never, *beside], noun)
     wordless.__pydantic_config__ = ConfigDict(**{**_CONFIG, "extra": "ignore"})  # type: ignore[attr-defined]
     kinds[""] = wordless
 
@@ -186,10 +187,10 @@ def build(kind: Callable[..., Made], values: Mapping[str, object]) -> Made:  # t
     return kind(**values)
 
 
-def item(word: str, own: list[Column]) -> type:
-    """Return the type of the items of that word, with these fields."""
+def item(word: str, own: list[Column], noun: str = "item") -> type:
+    """Return the type of the items of that word, with these fields; `noun` tells lists apart."""
     return make_dataclass(
-        word or "item",
+        f"{noun} {word}",
         [column.for_dataclass for column in own],
         bases=(Item,),
         namespace={"word": word},

@@ -15,6 +15,7 @@ from gameday.loading.filling import fill
 from gameday.loading.forms import Column, Item, annotated, choice, columns, shaped
 from gameday.loading.parameters import Parameter, Parameters, Swept, combinations
 from gameday.loading.source import Source
+from gameday.model.clock import SECOND
 from gameday.model.scenario import (
     FaultStep,
     Safety,
@@ -30,6 +31,15 @@ from gameday.model.units import LimitField, format_duration
 __all__ = ["load_scenario", "schema", "sweep"]
 
 _LISTS = ("workload", "faults", "expect", "sabotage")
+_WRITTEN: Mapping[str, Callable[[float], str]] = {
+    "a duration": lambda ns: format_duration(round(ns)).replace(" ", ""),
+    "a duration with a sign": lambda ns: f"{ns / SECOND:+g}s",
+    "a rate": lambda per_s: f"{per_s:g}/s",
+    "a size": lambda size: f"{size:g}B",
+    "a byte rate": lambda rate: f"{rate:g}B/s",
+    "a share": lambda share: f"{share:.0%}",
+}
+"""How a default is written, by what the schema of its field says that it is."""
 _NO_SETTINGS: Mapping[str, str] = MappingProxyType({})
 
 
@@ -203,10 +213,11 @@ def _some(kind: object) -> object:
 
 
 def _in_words(made: object) -> None:
-    """Write the defaults of durations as people write them, and refuse unknown keys everywhere."""
+    """Write defaults that have a unit as people write them, and refuse unknown keys everywhere."""
     if isinstance(made, dict):
-        if made.get("type") == "string" and isinstance(made.get("default"), int):
-            made["default"] = format_duration(made["default"]).replace(" ", "")
+        default = made.get("default")
+        if made.get("type") == "string" and isinstance(default, int | float):
+            made["default"] = _WRITTEN[str(made.get("description"))](default)
         if made.get("type") == "object" and "properties" in made:
             made["additionalProperties"] = False
         for value in made.values():

@@ -196,11 +196,19 @@ def test_the_schema_has_the_keys_that_people_write(vocabulary: Vocabulary) -> No
     json.dumps(made)
     definitions = made["$defs"]
     assert isinstance(definitions, dict)
-    assert set(definitions["kill"]["properties"]) == {"kill", "signal", "at", "for", "exposure"}
-    assert definitions["kill"]["required"] == ["kill", "for"]
-    assert definitions["kill"]["additionalProperties"] is False
+    assert set(definitions["fault_kill"]["properties"]) == {
+        "kill",
+        "signal",
+        "at",
+        "for",
+        "exposure",
+    }
+    assert definitions["fault_kill"]["required"] == ["kill", "for"]
+    assert definitions["fault_kill"]["additionalProperties"] is False
     assert set(definitions["Publish"]["properties"]) == {"to", "ledger", "rate", "deadline"}
     assert definitions["Timeline"]["properties"]["recovery"]["default"] == "2min"
+    latency = definitions["fault_latency"]["properties"]
+    assert (latency["jitter"]["default"], latency["share"]["default"]) == ("0ms", "100%")
     assert made["required"] == [
         "scenario", "title", "target", "workload", "steady", "faults", "expect",
     ]  # fmt: skip
