@@ -21,6 +21,7 @@ Launch = Callable[[Path, list[str]], "subprocess.Popen[str]"]
 _JOB = ["--scenario=redis-restart"]
 _RUN_LIMIT_S = 240
 _STOP_LIMIT_S = 10
+_HEAL_LIMIT_S = 5
 _ROW = struct.Struct("<qqqIHBB")
 _OK = 1
 
@@ -225,6 +226,11 @@ def test_a_signal_at_any_moment_leaves_nothing_but_the_journal(
     assert done.status == pytest.ExitCode.INTERRUPTED, done.output
     events = [json.loads(line) for line in journal.read_text().splitlines()]
     assert "nothing is left" in events[-1]["text"]
+    (zero,) = [e["text"] for e in events if "CLOCK_MONOTONIC" in e.get("text", "")]
+    zero_s = int(zero.partition("is ")[2].split()[0]) / 1e9
+    healed_s = [zero_s + e["at_ns"] / 1e9 for e in events if e["event"] == "UndoProven"]
+    assert all(at_s - asked < _HEAL_LIMIT_S for at_s in healed_s)
+    assert phase != "break" or len(healed_s) == 1
     assert [child for child in family if child.is_running()] == []
     assert leftovers_in_docker(journal) == []
 
