@@ -176,7 +176,7 @@ def test_a_busy_script_ends_by_itself_if_nobody_is_left_to_kill_it(
         assert injection.prove(lambda: None).proven
         with talk(environment.service(PRIMARY).direct) as client:
             assert comes(lambda: answers(client), 3 * SECOND)
-        assert time.monotonic_ns() - began_ns > 900 * MILLISECOND
+        assert time.monotonic_ns() - began_ns >= SECOND
     finally:
         injection.undo()
         undone = injection.prove_undone(lambda: None)
