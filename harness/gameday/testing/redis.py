@@ -39,9 +39,25 @@ class MemoryRedis:
     alive: bool = True
     kills: bool = True
     """Whether a killed client is gone; it is counted either way."""
+    spares: int = 0
+    """The client that is counted and not killed."""
+    miscounts: int = 0
+    """How many more it says to have killed."""
+    hides: bool = False
+    """Whether a killed client is listed no more, and served all the same."""
+    ends_new: bool = False
+    """Whether whoever connects is sent away."""
     minds_limit: bool = True
     resets: bool = True
     """Whether settings can be set to what they were first."""
+    ignores: str = ""
+    """The setting that it takes and does not change."""
+    refuses: str = ""
+    """What it answers to every write, if anything."""
+    says_on: bool = False
+    """Whether it says that it writes to its file, whatever it does."""
+    link: str = "connected"
+    """How it says that the link to its primary is."""
     keeps_writing: bool = False
     """Whether writes come to the file although it is off."""
     loses_writes: bool = False
@@ -50,6 +66,9 @@ class MemoryRedis:
     """Whether turning the file on again succeeds."""
     busies: bool = True
     """Whether a script keeps others out."""
+    busy_word: str = "BUSY"
+    hasty: bool = False
+    """Whether it says that it is busy before its time."""
     swaps: bool = True
     """Whether a failover happens; it is promised either way."""
     takes_writes: bool = False
@@ -90,8 +109,9 @@ class MemoryRedis:
         name = " ".join(words[:2]).upper() if words[0] in _TWO_WORDS else words[0].upper()
         if self._script is not None and self.busies and name != "SCRIPT KILL":
             # A server in a script is silent up to its threshold.
-            Event().wait(int(self.settings["lua-time-limit"]) / 1000)
-            return Refusal("BUSY Redis is busy running a script.")
+            if not self.hasty:
+                Event().wait(int(self.settings["lua-time-limit"]) / 1000)
+            return Refusal(f"{self.busy_word} Redis is busy running a script.")
         match name:
             case "PING":
                 return "PONG"
@@ -125,12 +145,15 @@ class MemoryRedis:
                 return "\n".join(
                     f"id={one.number} omem={round(one.waiting * self.keeps)}"
                     for one in self.clients(kind)
+                    if not (self.hides and one.hidden)
                 )
             case "CLIENT KILL":
-                hit = [one for one in self.clients(words[3]) if one is not line]
+                ours = line if words[4:] == ("SKIPME", "yes") else None
+                hit = [one for one in self.clients(words[3]) if one is not ours]
                 for one in hit if self.kills else ():
-                    one.gone = True
-                return len(hit)
+                    one.hidden = True
+                    one.gone = not self.hides and one.number != self.spares
+                return len(hit) + self.miscounts
             case "SUBSCRIBE":
                 line.kind = "pubsub"
                 line.channels.add(words[1])
@@ -145,7 +168,7 @@ class MemoryRedis:
     def _replication(self, name: str, words: Sequence[str]) -> Reply:
         match (name, *words[1:]):
             case ("ROLE",) if self.primary is not None:
-                return ["slave", *_ADDRESS[:1], int(_ADDRESS[1]), "connected", 7]
+                return ["slave", *_ADDRESS[:1], int(_ADDRESS[1]), self.link, 7]
             case ("ROLE",):
                 return ["master", 7, [["10.0.0.9", "6379", "7"] for _ in self.replicas]]
             case ("FAILOVER", "TO", *_):
@@ -168,6 +191,8 @@ class MemoryRedis:
         primary.replicas = [self]
 
     def _write(self, key: str, value: str) -> Reply:
+        if self.refuses:
+            return Refusal(self.refuses)
         if self.primary is not None and not self.takes_writes:
             return Refusal("READONLY You can't write against a read only replica.")
         if self.over and self.settings["maxmemory-policy"] != "noeviction" and self.keys:
@@ -186,7 +211,8 @@ class MemoryRedis:
     def _set(self, name: str, value: str) -> Reply:
         if not self.resets and value == self._first[name]:
             return Refusal("ERR CONFIG SET failed")
-        self.settings[name] = value
+        if name != self.ignores:
+            self.settings[name] = value
         return "OK"
 
     def _eval(self, line: "MemoryRedisLine", words: Sequence[str]) -> Reply:
@@ -212,7 +238,7 @@ class MemoryRedis:
             "maxmemory": self.settings["maxmemory"],
             "maxmemory_policy": self.settings["maxmemory-policy"],
             "evicted_keys": str(self.evicted),
-            "aof_enabled": str(int(on)),
+            "aof_enabled": str(int(on or self.says_on)),
             "aof_rewrite_in_progress": "0",
             "aof_rewrite_scheduled": "0",
             "aof_last_bgrewrite_status": "ok" if self.rewrites else "err",
@@ -233,7 +259,8 @@ class MemoryRedisLine:
         self._answers: list[Reply] = []
         self._queued: list[Sequence[str]] | None = None
         self.kind = "normal"
-        self.gone = False
+        self.gone = server.ends_new
+        self.hidden = False
         self.pending = False
         """Whether it waits for the end of a script."""
         self.channels: set[str] = set()

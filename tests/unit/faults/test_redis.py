@@ -1,5 +1,6 @@
 """Redis faults: proven by what the server then does, undone when it does as before."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -138,13 +139,20 @@ def test_a_dud_is_not_proven_and_leaves_nothing(
     assert db.scripts_killed == 0
 
 
-DEFECTS: list[tuple[Fault, str, bool]] = [
+DEFECTS: list[tuple[Fault, str, object]] = [
     (FAULTS[0], "kills", False),
+    (FAULTS[0], "spares", 1),
+    (FAULTS[0], "miscounts", 1),
+    (FAULTS[0], "hides", True),
     (FAULTS[3], "swaps", False),
     (FAULTS[3], "takes_writes", True),
     (FAULTS[4], "minds_limit", False),
     (FAULTS[5], "minds_limit", False),
+    (FAULTS[5], "ignores", "maxmemory-policy"),
     (FAULTS[6], "busies", False),
+    (FAULTS[6], "busy_word", "LOADING"),
+    (FAULTS[6], "hasty", True),
+    (FAULTS[7], "says_on", True),
     (FAULTS[7], "keeps_writing", True),
     (FAULTS[7], "loses_writes", True),
 ]
@@ -152,7 +160,7 @@ DEFECTS: list[tuple[Fault, str, bool]] = [
 
 @pytest.mark.parametrize(("fault", "defect", "value"), DEFECTS)
 def test_what_the_server_only_says_is_not_proven(
-    environment: MemoryEnvironment, db: MemoryRedis, fault: Fault, defect: str, value: bool
+    environment: MemoryEnvironment, db: MemoryRedis, fault: Fault, defect: str, value: object
 ) -> None:
     setattr(db, defect, value)
     assert not put(fault, environment)[1].proven
@@ -169,6 +177,72 @@ def test_a_setting_that_does_not_come_back_is_not_undone(
     assert "undo_error" in undone.measured
     db.resets = True
     assert healed(made).proven
+
+
+@pytest.mark.parametrize(
+    ("fault", "defect", "value"),
+    [
+        (FAULTS[0], "ends_new", True),
+        (FAULTS[4], "refuses", "MISCONF no disk"),
+        (FAULTS[7], "ignores", "save"),
+        (FAULTS[7], "loses_writes", True),
+    ],
+)
+def test_what_does_not_serve_as_before_is_not_undone(
+    environment: MemoryEnvironment, db: MemoryRedis, fault: Fault, defect: str, value: object
+) -> None:
+    made, effect = put(fault, environment)
+    assert effect.proven
+    setattr(db, defect, value)
+    assert not healed(made).proven
+
+
+@pytest.mark.parametrize(("defect", "value"), [("takes_writes", True), ("link", "connect")])
+def test_a_replica_that_is_none_yet_is_not_back(
+    environment: MemoryEnvironment, copy: MemoryRedis, defect: str, value: object
+) -> None:
+    made, effect = put(FAULTS[3], environment)
+    assert effect.proven
+    setattr(copy, defect, value)
+    assert not healed(made).proven
+
+
+def test_a_new_primary_that_takes_no_writes_disproves_the_failover(
+    environment: MemoryEnvironment, copy: MemoryRedis
+) -> None:
+    copy.refuses = "MISCONF no disk"
+    assert not put(FAULTS[3], environment)[1].proven
+
+
+def test_writes_that_are_taken_elsewhere_are_no_failover_while_the_roles_are_as_before(
+    environment: MemoryEnvironment, db: MemoryRedis, copy: MemoryRedis
+) -> None:
+    db.swaps, db.refuses, copy.takes_writes = False, "READONLY for maintenance", True
+    assert not put(FAULTS[3], environment)[1].proven
+
+
+def test_the_harness_leaves_itself_out_of_the_kill(
+    environment: MemoryEnvironment, db: MemoryRedis
+) -> None:
+    proof = put(FAULTS[0], environment)[1]
+    assert (proof.measured["listed"], proof.measured["killed"]) == (2, 2)
+
+
+def test_another_limit_than_was_asked_for_is_not_proven(
+    environment: MemoryEnvironment, db: MemoryRedis
+) -> None:
+    made, _ = put(FAULTS[4], environment)
+    db.settings["maxmemory"] = "7"
+    assert not made.prove(no_checkpoint).proven
+
+
+def test_a_limit_from_before_comes_back(environment: MemoryEnvironment, db: MemoryRedis) -> None:
+    db.settings |= {"maxmemory": "5000000", "maxmemory-policy": "allkeys-lru"}
+    made, effect = put(FAULTS[4], environment)
+    assert effect.proven
+    assert healed(made).proven
+    assert db.settings["maxmemory"] == "5000000"
+    assert db.settings["maxmemory-policy"] == "allkeys-lru"
 
 
 @pytest.mark.parametrize("fault", FAULTS[3:], ids=name)
@@ -286,8 +360,10 @@ def test_a_replica_that_gets_no_word_is_not_back(
     assert not healed(made).proven
 
 
-@pytest.mark.parametrize("to", ["db", "nobody"])
+@pytest.mark.parametrize("to", ["db", "nobody", "copy"])
 def test_a_failover_to_no_replica_is_refused(environment: MemoryEnvironment, to: str) -> None:
+    copy = environment.service("copy")
+    copy.spec = replace(copy.spec, needs=("another",))
     with pytest.raises(EnvironmentRefused, match=to):
         Failover(target="db", to=to).on(environment)
 

@@ -8,6 +8,7 @@ from gameday.environment.protocol import Endpoint
 from gameday.faults.load import SlowConsumer, slow_consumer
 from gameday.faults.protocol import Injection, Proof
 from gameday.faults.redis import line
+from gameday.model.clock import SECOND
 from gameday.model.scenario import Edge, ServiceSpec, Target
 from gameday.testing.clocks import ManualClock
 from gameday.testing.dud import Dud
@@ -85,6 +86,19 @@ def test_without_traffic_nothing_is_proven(environment: MemoryEnvironment, db: M
     proof = put(SLOW, environment)[1]
     assert not proof.proven
     assert proof.measured["attempts"] == 1
+
+
+def test_a_consumer_that_reads_at_another_rate_is_not_proven(
+    environment: MemoryEnvironment, db: MemoryRedis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slow_consumer, "_READING_LIMIT_NS", 0)
+    monkeypatch.setattr(slow_consumer, "_PAUSE_S", 0.01)
+    monkeypatch.setattr(slow_consumer, "_TRAFFIC_LIMIT_NS", SECOND)
+    db.traffic_bytes = 70_000
+    fault = SlowConsumer(target="db", channel="news", rate_bytes_per_s=20_000)
+    proof = put(fault, environment)[1]
+    assert not proof.proven
+    assert proof.measured["kept_more_bytes"] == proof.measured["surplus_bytes"]
 
 
 def test_a_dud_is_not_proven_and_leaves_nothing(

@@ -168,4 +168,5 @@ class _Lowering:
         }
         over = refused and now.used > self._limit
         forgets = self._policy != "noeviction" and evicted > 0
-        return now.limit == self._limit and isinstance(read, int) and (over or forgets)
+        as_asked = (now.limit, now.policy) == (self._limit, self._policy)
+        return as_asked and isinstance(read, int) and (over or forgets)
