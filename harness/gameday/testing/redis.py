@@ -46,7 +46,7 @@ class MemoryRedis:
     hides: bool = False
     """Whether a killed client is listed no more, and served all the same."""
     ends_new: bool = False
-    """Whether whoever connects is sent away."""
+    """Whether whoever is connected is sent away, sooner or later."""
     minds_limit: bool = True
     resets: bool = True
     """Whether settings can be set to what they were first."""
@@ -259,7 +259,7 @@ class MemoryRedisLine:
         self._answers: list[Reply] = []
         self._queued: list[Sequence[str]] | None = None
         self.kind = "normal"
-        self.gone = server.ends_new
+        self.gone = False
         self.hidden = False
         self.pending = False
         """Whether it waits for the end of a script."""
@@ -300,7 +300,7 @@ class MemoryRedisLine:
         return taken
 
     def ended(self, limit_ns: int) -> bool:
-        return self.gone
+        return self.gone or self._server.ends_new
 
     def close(self) -> None:
         self.gone = True
