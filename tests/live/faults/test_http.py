@@ -4,10 +4,11 @@ from collections.abc import Callable
 
 import pytest
 
+from gameday.environment.edge_protocol import Seen
 from gameday.environment.protocol import Environment, Provision
 from gameday.errors import EnvironmentRefused
 from gameday.faults.http import HttpAbort, HttpBody, HttpDelay, HttpStatus
-from gameday.faults.network import HalfOpen
+from gameday.faults.network import HalfOpen, Reset
 from gameday.faults.protocol import Fault, Proof
 from gameday.model.clock import MILLISECOND
 from gameday.model.scenario import Edge
@@ -64,6 +65,11 @@ def test_a_half_open_edge_loses_data_and_ends_and_is_reset_afterwards(
     effect, undone = through(fault)
     assert effect.measured["ends_lost"] == effect.measured["connections"]
     assert undone.measured["met_before"] == undone.measured["reset_after"] == 4
+
+
+def test_gamedays_own_proxy_resets_open_connections_in_docker_too(through: Through) -> None:
+    effect, _ = through(Reset(target=REDIS))
+    assert effect.measured["open_connection"] == Seen.RESET
 
 
 @pytest.mark.parametrize("fault", [*HTTP, *OPEN], ids=name)
