@@ -233,7 +233,7 @@ def make_environment(
         from gameday.environment.processes import ProcessEnvironment
 
         environment = ProcessEnvironment(given)
-    missing = (*environment.missing(), *_missing(experiment.scenario, plan))
+    missing = (*environment.missing(), *_missing(experiment, plan))
     if missing:
         raise EnvironmentRefused("; ".join(missing))
     return environment
@@ -245,14 +245,17 @@ def _provision(scenario: Scenario, runtime: str) -> Provision:
     return functools.reduce(operator.or_, demands, Provision())
 
 
-def _missing(scenario: Scenario, plan: Plan) -> Iterator[str]:
+def _missing(experiment: Experiment, plan: Plan) -> Iterator[str]:
     """Yield what this host or the chosen environment lacks for each fault, with the cure."""
-    for step in scenario.faults:
+    bounded = {s.name for s in experiment.target.services if s.disk_bytes is not None}
+    for step in experiment.scenario.faults:
         fault = _real(step)
         demands = _demands(step, plan.runtime)
         who = f"{fault.verb} of {fault.target}"
         if demands.impossible:
             yield f"{who}: {demands.impossible}"
+        if demands.bounded_disk and fault.target not in bounded:
+            yield f"{who}: it is on the host's disk; give it one of its own by `disk: 64MB`"
         if demands.provision.own_proxy and plan.proxy != "own":
             yield (
                 f"{who}: {plan.proxy} cannot do that, gameday's own proxy can; "

@@ -4,10 +4,8 @@ import os
 import signal
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import closing
 from pathlib import Path
 
-import docker
 import psutil
 from docker.errors import APIError, NotFound
 from docker.models.containers import Container
@@ -17,7 +15,8 @@ from gameday.environment.abilities.bounds import Bounds, Guest, Resource
 from gameday.environment.abilities.clocks import Reading
 from gameday.environment.container_bounds import ContainerBounds
 from gameday.environment.container_clock import ContainerClock
-from gameday.environment.engine import refusing
+from gameday.environment.container_disk import ContainerDisk
+from gameday.environment.engine import ran_in, ran_once, refusing
 from gameday.environment.protocol import (
     Checkpoint,
     Endpoint,
@@ -49,9 +48,6 @@ _MOTIONS: Mapping[str, Motion] = {
 
 _LOOK_LIMIT_NS = 5 * SECOND
 
-_NOT_RUN = (124, 126, 127, 137)
-"""What `timeout` ends with when the command took too long, or could not be run at all."""
-
 
 class ContainerService:
     """One service in a container that can die without taking its address with it."""
@@ -63,12 +59,14 @@ class ContainerService:
         container: Container,
         direct: Endpoint,
         clock: ContainerClock | None = None,
+        disk: ContainerDisk | None = None,
     ) -> None:
         self.spec = spec
         self._kind = kind
         self.container = container
         self.direct = direct
         self._clock = clock
+        self._disk = disk
         self._name = str(container.name)
         self._bodies = 1
         self._bounds = ContainerBounds(spec.name, lambda: self.container)
@@ -161,7 +159,11 @@ class ContainerService:
         with refusing(f"looking at the container of {self.spec.name}"):
             self.container.reload()
         mounts: list[Mapping[str, object]] = self.container.attrs["Mounts"]
-        volumes = {f"volume {mount['Name']}" for mount in mounts if mount["Type"] == "volume"}
+        volumes = {
+            f"volume {mount['Name']}"
+            for mount in mounts
+            if mount["Type"] == "volume" and mount["Destination"] != clocks.CONTAINER_FOLDER
+        }
         return frozenset({f"container {self.container.id}"} | volumes)
 
     def left(self, parts: frozenset[str]) -> frozenset[str]:
@@ -176,11 +178,14 @@ class ContainerService:
         old = self.container
         with refusing(f"making a successor of {self.spec.name}"):
             self.past_log += old.logs(timestamps=True)
-            successor = self._make_successor(with_volumes=keep_data)
+            used = self._disk.renew() if self._disk and not keep_data else ""
+            successor = self._make_successor(with_volumes=keep_data, instead_of=used)
         called_ns = time.monotonic_ns()
         with refusing(f"removing {self.spec.name}"):
             try:
                 old.remove(force=True, v=not keep_data)
+                if self._disk and used:
+                    self._disk.drop(used)
             finally:
                 called = Window(start_ns=called_ns, end_ns=time.monotonic_ns())
                 self.container = successor
@@ -221,17 +226,37 @@ class ContainerService:
 
     def run_inside(self, command: Sequence[str], limit_ns: int, *, user: str = "") -> Ran:
         """Run it by the engine; `timeout`, which every usual image has, bounds it there."""
-        bounded = ["timeout", "-s", "KILL", f"{limit_ns / SECOND:.3f}", *command]
+        who = user or str(self.container.attrs["Config"].get("User", ""))
         what = f"running {command[0]} in {self.spec.name}"
-        with refusing(what), closing(docker.from_env(timeout=limit_ns // SECOND + 5)) as engine:
-            who = user or str(self.container.attrs["Config"].get("User", ""))
-            made = engine.api.exec_create(str(self.container.id), bounded, user=who)
-            output: bytes = engine.api.exec_start(made["Id"])
-            code = int(engine.api.exec_inspect(made["Id"])["ExitCode"])
-        text = output.decode(errors="replace")
-        if code in _NOT_RUN:
-            raise EnvironmentRefused(f"{what}: exit code {code} {text.strip()}")
-        return Ran(code=code, output=text)
+        return ran_in(self.container, command, limit_ns, user=who, what=what)
+
+    @property
+    def data_folder(self) -> str:
+        volumes = {mount["Destination"] for mount in self.container.attrs["Mounts"]}
+        if self._kind.data not in volumes:
+            raise EnvironmentRefused(
+                f"{self.spec.name} has no volume at {self._kind.data}: give it one by `disk:`"
+            )
+        return self._kind.data
+
+    @property
+    def disk_bytes(self) -> int | None:
+        return None if self._disk is None else self.spec.disk_bytes
+
+    def run_beside(self, command: Sequence[str], limit_ns: int, *, user: str) -> Ran:
+        what = f"running {command[0]} beside {self.spec.name}"
+        where = self._disk.holder if self._disk else self.container
+        if self._disk or self.vitals().alive:
+            return ran_in(where, command, limit_ns, user=user, what=what)
+        return ran_once(where, command, limit_ns, user=user, what=what)
+
+    def host_folder(self) -> Path | None:
+        if self._disk is None:
+            return None
+        self._disk.holder.reload()
+        pid = int(self._disk.holder.attrs["State"]["Pid"])
+        mine = self._is_ours(pid, str(self._disk.holder.id))
+        return Path(f"/proc/{pid}/root{self._disk.folder}") if mine else None
 
     def service_user(self) -> str:
         """Return who its main process is, which an entry point may have made it."""
@@ -301,7 +326,7 @@ class ContainerService:
                 return False
         return True
 
-    def _make_successor(self, *, with_volumes: bool) -> Container:
+    def _make_successor(self, *, with_volumes: bool, instead_of: str) -> Container:
         """Create, but not start, a container of the same settings in the same network."""
         client = self.container.client
         assert client is not None
@@ -311,16 +336,20 @@ class ContainerService:
         for key in ("Hostname", "Domainname", "ExposedPorts", "MacAddress"):
             config.pop(key, None)
         volumes_from = [str(self.container.id)] if with_volumes else None
-        config["HostConfig"] = {**self.container.attrs["HostConfig"], "VolumesFrom": volumes_from}
+        host = {**self.container.attrs["HostConfig"], "VolumesFrom": volumes_from}
+        if self._disk and instead_of:
+            new = (instead_of + ":", self._disk.volume + ":")
+            host["Binds"] = [str(bind).replace(*new) for bind in host["Binds"]]
+        config["HostConfig"] = host
         self._bodies += 1
         name = f"{self._name}-{self._bodies}"
         made = client.api.create_container_from_config(config, name)  # type: ignore[no-untyped-call]
         return client.containers.get(made["Id"])
 
-    def _is_ours(self, pid: int) -> bool:
+    def _is_ours(self, pid: int, container: str = "") -> bool:
         """Whether `pid` of this host's /proc is a process of this very container."""
         try:
-            return str(self.container.id) in Path(f"/proc/{pid}/cgroup").read_text()
+            return (container or str(self.container.id)) in Path(f"/proc/{pid}/cgroup").read_text()
         except OSError:
             return False
 

@@ -26,10 +26,12 @@ from testcontainers.core.network import Network
 from gameday.environment.abilities.packets import Datagrams
 from gameday.environment.abilities.traffic import Paths, Traffic
 from gameday.environment.container_clock import ContainerClock
+from gameday.environment.container_disk import disk_of
 from gameday.environment.container_network import ContainerNetwork, chain_of, send_datagrams
-from gameday.environment.container_service import ContainerService, refusing
+from gameday.environment.container_service import ContainerService
 from gameday.environment.edge_proxy import ControlledEdge, reaches
 from gameday.environment.edges import proxy_name
+from gameday.environment.engine import engine_problem, refusing
 from gameday.environment.images import bring
 from gameday.environment.marks import OWNER_LABEL, RUN_LABEL, make_folder, this_owner
 from gameday.environment.protocol import (
@@ -58,19 +60,6 @@ _API_LIMIT_S = 10
 _LOOPBACK = "127.0.0.1"
 
 T = TypeVar("T")
-
-
-def engine_problem() -> str | None:
-    """Return why no Docker engine can be used, or None when one answers."""
-    try:
-        client = docker.from_env(timeout=3)
-        try:
-            client.ping()
-        finally:
-            client.close()
-    except (DockerException, requests.RequestException) as error:
-        return f"no Docker engine answers: {str(error).splitlines()[0]}"
-    return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -280,7 +269,9 @@ class ContainerEnvironment:
         """Start a service in its companion's network and return the evidence that it is ready."""
         kind = KINDS[spec.kind]
         companion = self._companions[spec.name]
-        env = dict(kind.environment(spec, host="0.0.0.0", port=kind.port, home="/tmp"))  # noqa: S104, S108
+        disk = disk_of(spec, kind, self._given.run, self._labels, self._client)
+        home = disk.folder if disk else "/tmp"  # noqa: S108
+        env = dict(kind.environment(spec, host="0.0.0.0", port=kind.port, home=home))  # noqa: S104
         for need in spec.needs:
             inner = self._inner_front(Edge(client=spec.name, service=need))
             env |= {f"{need.upper()}_HOST": need, f"{need.upper()}_PORT": str(inner)}
@@ -292,9 +283,10 @@ class ContainerEnvironment:
         made = self._labelled(image, spec.name, **more)
         made.with_envs(**{**env, **spec.env})
         made.with_command(kind.container_command(spec))
-        if clock is not None:
-            clock.mount(made)
-        service = ContainerService(spec, kind, self._run(made), companion.direct, clock)
+        for volume in (clock, disk):
+            if volume is not None:
+                volume.mount(made)
+        service = ContainerService(spec, kind, self._run(made), companion.direct, clock, disk)
         self._services[spec.name] = service
         evidence = service.wait_until_ready(READY_LIMIT_NS, checkpoint)
         service.refuse_without_clock()

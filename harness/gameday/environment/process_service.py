@@ -14,6 +14,7 @@ import psutil
 from gameday.environment import clocks, process_tree
 from gameday.environment.abilities.bounds import Bounds, Guest, Resource
 from gameday.environment.abilities.clocks import Reading
+from gameday.environment.disks import mount_disk, release
 from gameday.environment.process_bounds import ProcessBounds
 from gameday.environment.protocol import ROOT, Checkpoint, Endpoint, Inmate, Motion, Ran, Vitals
 from gameday.environment.services import ServiceKind
@@ -70,6 +71,8 @@ class ProcessService:
     def start(self) -> None:
         """Start the process; its data, its port and its log are those of every start."""
         self._home.mkdir(parents=True, exist_ok=True)
+        if self.spec.disk_bytes is not None:
+            mount_disk(self._home, self.spec.disk_bytes)
         account = self._prepare()
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
@@ -164,7 +167,9 @@ class ProcessService:
         vitals = self.vitals()
         parts = {f"process {vitals.pid} of {vitals.started}"} if vitals.alive else set()
         with suppress(FileNotFoundError):
-            parts.add(f"volume {self._home}, inode {self._home.stat().st_ino}")
+            # The first inode of every disk in memory is the same.
+            seen = self._home.stat()
+            parts.add(f"volume {self._home}, device {seen.st_dev}, inode {seen.st_ino}")
         return frozenset(parts)
 
     def left(self, parts: frozenset[str]) -> frozenset[str]:
@@ -186,6 +191,7 @@ class ProcessService:
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(_DEATH_LIMIT_S)
         remove_segments(self._home)
+        release(self._home)
         shutil.rmtree(self._home, ignore_errors=True)
         return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
 
@@ -231,6 +237,20 @@ class ProcessService:
         except (OSError, subprocess.SubprocessError) as error:
             raise EnvironmentRefused(f"{what}: {error}") from error
         return Ran(code=done.returncode, output=done.stdout)
+
+    @property
+    def data_folder(self) -> str:
+        return str(self._home)
+
+    @property
+    def disk_bytes(self) -> int | None:
+        return self.spec.disk_bytes
+
+    def run_beside(self, command: Sequence[str], limit_ns: int, *, user: str) -> Ran:
+        return self.run_inside(command, limit_ns, user=user)
+
+    def host_folder(self) -> Path | None:
+        return self._home
 
     def service_user(self) -> str:
         ids = psutil.Process(self.vitals().pid)

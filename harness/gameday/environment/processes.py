@@ -11,6 +11,8 @@ from gameday.environment.clocks import Clock
 from gameday.environment.edge_proxy import ControlledEdge
 from gameday.environment.edges import Edges, proxy_name
 from gameday.environment.marks import make_folder, marked, marks_of
+from gameday.environment.mechanisms import trial
+from gameday.environment.mechanisms.storage import BOUNDED_DISK
 from gameday.environment.process_service import ProcessService
 from gameday.environment.protocol import (
     Checkpoint,
@@ -60,6 +62,12 @@ class ProcessEnvironment:
             )
         if self._given.port_base:
             lacks.append(busy_ports(self._given.port_base, len(self._given.target.edges)))
+        bounded = [spec.name for spec in specs if spec.disk_bytes is not None]
+        if bounded and not (tried := trial(BOUNDED_DISK)).works:
+            lacks.append(
+                f"disk of {', '.join(bounded)} needs {BOUNDED_DISK.name}: {tried.seen}; "
+                f"{BOUNDED_DISK.cure}"
+            )
         return tuple(lack for lack in lacks if lack is not None)
 
     def start(self, emit: Emit, checkpoint: Checkpoint) -> None:

@@ -13,6 +13,7 @@ import psutil
 
 from gameday.environment.cells import cells_named
 from gameday.environment.clocks import clock_files_of, forget
+from gameday.environment.disks import mounts_in, release
 from gameday.environment.marks import (
     OWNER_LABEL,
     RUN_LABEL,
@@ -52,6 +53,7 @@ def reap(run: str, *, in_docker: bool) -> tuple[str, ...]:
     removed += forget(run)
     for folder in folders_of(run):
         removed += [f"shared memory {number}" for number in remove_segments(folder)]
+        removed += release(folder)
         shutil.rmtree(folder, ignore_errors=True)
         if not folder.exists():
             removed.append(f"folder {folder}")
@@ -68,6 +70,7 @@ def leftovers_of(run: str, *, in_docker: bool) -> tuple[str, ...]:
     left += [f"control group {path}" for path in cells_named(cell_name(run))]
     for folder in folders_of(run):
         left += [f"shared memory {number}" for number in segments_in(folder)]
+        left += [f"disk {place}" for place in mounts_in(folder)]
         left.append(f"folder {folder}")
     return tuple(left)
 

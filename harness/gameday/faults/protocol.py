@@ -65,6 +65,8 @@ class Demands:
 
     impossible: str = ""
     """Why it cannot be had in that environment at all; empty where it can."""
+    bounded_disk: bool = False
+    """Whether the target has to bound the disk of the service that is hit."""
     mechanisms: tuple[Mechanism, ...] = ()
     """What is tried out on this host before anything is started."""
     provision: Provision = field(default_factory=Provision)

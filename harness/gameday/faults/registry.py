@@ -6,6 +6,7 @@ from gameday.environment.mechanisms import Mechanism
 from gameday.environment.mechanisms.cgroups import CPU, MEMORY, PIDS
 from gameday.environment.mechanisms.clocks import LIBFAKETIME
 from gameday.environment.mechanisms.packets import PACKET_FILTER
+from gameday.environment.mechanisms.storage import BOUNDED_DISK, IMMUTABLE_ATTRIBUTE
 from gameday.faults.clock import ClockDrift, ClockOffset
 from gameday.faults.crash_loop import CrashLoop
 from gameday.faults.http import HttpAbort, HttpBody, HttpDelay, HttpStatus
@@ -49,6 +50,7 @@ from gameday.faults.remove import Remove
 from gameday.faults.resources import CpuBurn, CpuLimit, MemoryBurn, MemoryLimit, PidsLimit
 from gameday.faults.restart import Restart
 from gameday.faults.stop import Stop
+from gameday.faults.storage import DiskFill, ReadOnlyData
 
 __all__ = ["FAULTS", "MECHANISMS", "kinds_of"]
 
@@ -67,6 +69,8 @@ _ALL: tuple[type[Fault], ...] = (
     MemoryLimit,
     MemoryBurn,
     PidsLimit,
+    DiskFill,
+    ReadOnlyData,
     Latency,
     Bandwidth,
     Blackhole,
@@ -108,7 +112,15 @@ _ALL: tuple[type[Fault], ...] = (
 
 FAULTS: Mapping[str, type[Fault]] = {fault.verb: fault for fault in _ALL}
 
-MECHANISMS: tuple[Mechanism, ...] = (PACKET_FILTER, LIBFAKETIME, CPU, MEMORY, PIDS)
+MECHANISMS: tuple[Mechanism, ...] = (
+    PACKET_FILTER,
+    LIBFAKETIME,
+    CPU,
+    MEMORY,
+    PIDS,
+    BOUNDED_DISK,
+    IMMUTABLE_ATTRIBUTE,
+)
 """What faults need of a host beyond its services, for `gameday doctor`."""
 
 

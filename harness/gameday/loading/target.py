@@ -20,6 +20,8 @@ __all__ = ["find_target", "load_target"]
 
 _Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,59}$")]
 
+_SMALLEST, _LARGEST = 4_000_000, 1_000_000_000
+
 
 @dataclass(frozen=True, kw_only=True)
 class _TargetFile:
@@ -91,6 +93,8 @@ def _check_services(source: Source, specs: list[ServiceSpec], vocabulary: Vocabu
         if spec.kind in vocabulary.programs and spec.program is None:
             text = f"a service of kind {spec.kind!r} runs a program; name it: 'program: apps.mine'"
             source.complain(where, text, at_key=True)
+        if spec.disk_bytes is not None and not _SMALLEST <= spec.disk_bytes <= _LARGEST:
+            source.complain((*where, "disk"), "a disk, which is in memory, has 4MB to 1GB")
         for i, need in enumerate(spec.needs):
             others = [name for name in names if name != spec.name]
             if need not in others:

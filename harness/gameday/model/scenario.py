@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import ClassVar, Literal, Protocol
 
 from gameday.model.clock import MINUTE, SECOND
-from gameday.model.units import DurationNs, Limit, LimitField
+from gameday.model.units import DurationNs, Limit, LimitField, SizeBytes
 from gameday.model.verdict import Verdict
 
 __all__ = [
@@ -218,6 +218,8 @@ class ServiceSpec:
     options: Mapping[str, str] = field(default_factory=dict)
     """Settings of the server itself, such as `appendonly: "yes"`."""
     env: Mapping[str, str] = field(default_factory=dict)
+    disk_bytes: SizeBytes | None = None
+    """What its data may take, in memory; None: as much as the host's disk."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -40,6 +40,7 @@ class App:
 
     name = "app"
     port = 8000
+    data = "/data"
     greeting = b"GET /status HTTP/1.1\r\nHost: gameday\r\n\r\n"
 
     def image(self, spec: ServiceSpec) -> str:

@@ -59,6 +59,7 @@ class Postgres:
 
     name = "postgres"
     port = 5432
+    data = "/var/lib/postgresql/data"
     end_signal = signal.SIGINT
     """Its fast shutdown; SIGTERM would wait for every client to leave."""
 

@@ -66,6 +66,7 @@ class PostgresReplica:
 
     name = "postgres-replica"
     port = Postgres.port
+    data = Postgres.data
     primary = Postgres.name
     end_signal = signal.SIGINT
 

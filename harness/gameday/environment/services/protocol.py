@@ -31,6 +31,8 @@ class ServiceKind(Protocol):
     name: str
     port: int
     """The port inside a container."""
+    data: str
+    """Where its data are inside a container."""
 
     def image(self, spec: ServiceSpec) -> str:
         """Return the container image, by its official name."""

@@ -55,6 +55,7 @@ class RabbitMQ:
 
     name = "rabbitmq"
     port = 5672
+    data = "/var/lib/rabbitmq"
     end_signal = signal.SIGTERM
 
     def image(self, spec: ServiceSpec) -> str:

@@ -47,6 +47,7 @@ class _RedisServer:
     """What a primary and a replica have in common: the server, its options, what it answers to."""
 
     port = 6379
+    data = "/data"
     greeting = b"PING\r\n"
 
     def image(self, spec: ServiceSpec) -> str:

@@ -1,0 +1,185 @@
+"""Disk fill: the disk of a service has no room, or as little as asked."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from gameday.environment.protocol import Checkpoint, Environment
+from gameday.errors import EnvironmentRefused
+from gameday.faults.protocol import Demands, Injection, Proof
+from gameday.faults.storage.folder import Folder, housed
+from gameday.model.event import Scalar
+from gameday.model.result import Window
+from gameday.model.scenario import Hits
+from gameday.model.units import RatioField, SizeBytes
+
+__all__ = ["DiskFill"]
+
+_TRIES = 5
+_GROWTH = 4
+"""What a service may have written meanwhile: one part in so many of its disk."""
+_LOOK = """
+stat -f -c '%S %b %a' "$1" && { stat -c %s "$0" 2>/dev/null || echo absent; }
+"""
+_FILL = (
+    """
+fallocate -l "$2" "$0" 2>/dev/null || :
+if [ "$3" = 0 ]; then
+  dd if=/dev/zero of="$0" bs=4096 oflag=append conv=notrunc 2>/dev/null
+elif [ "$(stat -c %s "$0")" -gt "$2" ]; then
+  truncate -s "$2" "$0"
+fi
+"""
+    + _LOOK
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiskFill:
+    """A service's disk is filled up by a file that is not the service's.
+
+    Only a disk that the target bounds by `disk:` can be filled, never the host's. Mechanism, both
+    environments: a file in the data folder. Proven when the free space is the one asked for, to
+    a block, and, if it is none, a write as the service's user fails for want of space. What the
+    service says to a write is recorded. Undone when the file is gone, the space is free again
+    and the service, started again if it died of it, answers a write.
+    """
+
+    verb: ClassVar[str] = "disk-fill"
+    hits: ClassVar[Hits] = "service"
+    target: str
+    """The service whose disk is filled."""
+    free_bytes: SizeBytes = 0
+    """How much is left."""
+    fill: RatioField | None = None
+    """How much of the disk is taken, in place of `free`."""
+
+    def __post_init__(self) -> None:
+        if self.fill is not None and self.free_bytes:
+            raise ValueError("a disk is filled to a share of it or until so much is free; not both")
+        if self.fill is not None and self.fill <= 0:
+            raise ValueError("a disk is filled by more than 0%")
+
+    def demands(self, runtime: str) -> Demands:
+        return Demands(bounded_disk=True)
+
+    def on(self, environment: Environment) -> Injection:
+        house = housed(environment, self.target, self.verb)
+        size_bytes = house.disk_bytes
+        if size_bytes is None:
+            raise EnvironmentRefused(
+                f"disk-fill: {self.target} is on the host's disk; give it one by `disk: 64MB`"
+            )
+        free_bytes = self.free_bytes
+        if self.fill is not None:
+            free_bytes = round(size_bytes * (1 - self.fill))
+        return _Filling(Folder(environment.service(self.target), house), size_bytes, free_bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class _Disk:
+    """What the file system says of itself, and how long the fault's file is."""
+
+    block_bytes: int
+    size_bytes: int
+    free_bytes: int
+    filler_bytes: int | None
+
+
+class _Filling:
+    """One fill, by one file."""
+
+    def __init__(self, folder: Folder, size_bytes: int, free_bytes: int) -> None:
+        self._folder = folder
+        self._size_bytes = size_bytes
+        self._free_bytes = free_bytes
+        self._file = folder.own("fill")
+        self._before: _Disk | None = None
+
+    @property
+    def undo_text(self) -> str:
+        return f"remove {self._file} of {self._folder.name}"
+
+    @property
+    def asked(self) -> Mapping[str, Scalar]:
+        return {"free_bytes": self._free_bytes, "disk_bytes": self._size_bytes}
+
+    def inject(self) -> Window:
+        called_ns = time.monotonic_ns()
+        self._before = before = self._look()
+        if before.free_bytes <= self._free_bytes + before.block_bytes:
+            raise EnvironmentRefused(
+                f"disk-fill: {self._folder.name} has {before.free_bytes} bytes free already; "
+                f"{self._free_bytes} were asked for"
+            )
+        self._fill(before)
+        return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
+
+    def prove(self, checkpoint: Checkpoint) -> Proof:
+        """Read how much is free, and write. What the service took or gave is made up for."""
+        now = self._look()
+        for _ in range(_TRIES):
+            if now.filler_bytes is None or self._is_as_asked(now):
+                break
+            checkpoint()
+            now = self._fill(now)
+        measured: dict[str, Scalar] = {
+            "free_bytes": now.free_bytes,
+            "disk_bytes": now.size_bytes,
+            "filler_bytes": now.filler_bytes,
+        }
+        proven = now.filler_bytes is not None and self._is_as_asked(now)
+        if proven and self._free_bytes == 0:
+            _, came = self._folder.try_to_write()
+            measured["write"] = came
+            proven = "No space left" in came
+        measured["service_says"] = self._folder.says()
+        return Proof(proven=proven, measured=measured)
+
+    def undo(self) -> Window:
+        called_ns = time.monotonic_ns()
+        self._folder.as_root("rm", "-f", self._file, self._folder.own("try"))
+        self._folder.revive()
+        return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
+
+    def prove_undone(self, checkpoint: Checkpoint) -> Proof:
+        """No file, as much space as before but for what the service itself took, and an answer."""
+        answer = self._folder.answers(checkpoint)
+        now = self._look()
+        wanted = 1 if self._before is None else self._before.free_bytes - now.size_bytes // _GROWTH
+        written, came = self._folder.try_to_write()
+        return Proof(
+            proven=answer.proven
+            and written
+            and now.filler_bytes is None
+            and now.free_bytes >= wanted,
+            measured={
+                **answer.measured,
+                "free_after_bytes": now.free_bytes,
+                "filler_after_bytes": now.filler_bytes,
+                "write_after": came,
+            },
+        )
+
+    def _is_as_asked(self, now: _Disk) -> bool:
+        return abs(now.free_bytes - self._free_bytes) <= (
+            now.block_bytes if self._free_bytes else 0
+        )
+
+    def _fill(self, now: _Disk) -> _Disk:
+        want = (now.filler_bytes or 0) + now.free_bytes - self._free_bytes
+        want = max(want // now.block_bytes, 1) * now.block_bytes
+        return self._disk(_FILL, str(want), str(self._free_bytes))
+
+    def _look(self) -> _Disk:
+        return self._disk(_LOOK)
+
+    def _disk(self, script: str, *arguments: str) -> _Disk:
+        ran = self._folder.as_root("sh", "-c", script, self._file, self._folder.path, *arguments)
+        words = ran.output.split()[-4:]
+        if ran.code != 0 or len(words) != 4:
+            raise EnvironmentRefused(f"looking at the disk of {self._folder.name}: {ran.output}")
+        block, blocks, free = (int(word) for word in words[:3])
+        filler = None if words[3] == "absent" else int(words[3])
+        return _Disk(block, block * blocks, block * free, filler)

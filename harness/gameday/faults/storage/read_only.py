@@ -1,0 +1,105 @@
+"""Read-only data: a service can create nothing in its data folder, nor open a file to write."""
+
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from gameday.environment.mechanisms.storage import IMMUTABLE_ATTRIBUTE
+from gameday.environment.protocol import Checkpoint, Environment
+from gameday.errors import EnvironmentRefused
+from gameday.faults.protocol import Demands, Injection, Proof
+from gameday.faults.storage.folder import Folder, housed
+from gameday.faults.storage.locks import Attributes, Lock, Modes
+from gameday.model.event import Scalar
+from gameday.model.result import Window
+from gameday.model.scenario import Hits
+
+__all__ = ["ReadOnlyData"]
+
+_REFUSALS = ("Permission denied", "Operation not permitted", "Read-only file system")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadOnlyData:
+    """The data folder of a service and all that is in it can be read, and not written.
+
+    Mechanism: where the service's user is not root, the modes of all folders and files; where it
+    is, whom modes do not hold back, the immutable attribute, in docker only on a disk that the
+    target bounds. What the service has open stays open to it. Proven when nothing in the folder is
+    left that can be written, and creating a file as the service's user fails. Undone when every
+    mode or attribute is the old one, a file can be created, and the service, started again if it
+    died of it, answers a write.
+    """
+
+    verb: ClassVar[str] = "read-only-data"
+    hits: ClassVar[Hits] = "service"
+    target: str
+    """The service whose data are shut."""
+
+    def demands(self, runtime: str) -> Demands:
+        roots = runtime == "process" and os.geteuid() == 0
+        return Demands(mechanisms=(IMMUTABLE_ATTRIBUTE,) if roots else ())
+
+    def on(self, environment: Environment) -> Injection:
+        house = housed(environment, self.target, self.verb)
+        folder = Folder(environment.service(self.target), house)
+        if not folder.is_roots:
+            return _Shutting(folder, Modes(folder))
+        place = house.host_folder()
+        if place is None:
+            raise EnvironmentRefused(
+                f"read-only-data: {self.target} runs as root, whom no mode holds back, and its "
+                "data are not at hand; give it a disk by `disk: 64MB`"
+            )
+        return _Shutting(folder, Attributes(place))
+
+
+class _Shutting:
+    """One folder that is shut, and opened as it was."""
+
+    def __init__(self, folder: Folder, lock: Lock) -> None:
+        self._folder = folder
+        self._lock = lock
+
+    @property
+    def undo_text(self) -> str:
+        return f"give everything in {self._folder.path} of {self._folder.name} its old {self._lock}"
+
+    @property
+    def asked(self) -> Mapping[str, Scalar]:
+        return {"folder": self._folder.path, "by": str(self._lock), "user": self._folder.user}
+
+    def inject(self) -> Window:
+        called_ns = time.monotonic_ns()
+        self._lock.shut()
+        return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
+
+    def prove(self, checkpoint: Checkpoint) -> Proof:
+        shut, open_ = self._lock.count()
+        written, came = self._folder.try_to_write()
+        return Proof(
+            proven=shut > 0 and open_ == 0 and not written and came in _REFUSALS,
+            measured={
+                "shut": shut,
+                "open": open_,
+                "write": came,
+                "service_says": self._folder.says(),
+            },
+        )
+
+    def undo(self) -> Window:
+        called_ns = time.monotonic_ns()
+        self._lock.open()
+        self._folder.revive()
+        return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
+
+    def prove_undone(self, checkpoint: Checkpoint) -> Proof:
+        answer = self._folder.answers(checkpoint)
+        other = self._lock.unlike_before()
+        written, came = self._folder.try_to_write()
+        return Proof(
+            proven=answer.proven and other == 0 and written,
+            measured={**answer.measured, "unlike_before": other, "write_after": came},
+        )
