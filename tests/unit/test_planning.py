@@ -163,6 +163,10 @@ def broken() -> str:
             ),
             "demand of redis needs magic: no such thing here; learn it",
         ),
+        (
+            Demands(bounded_disk=True),
+            "demand of redis: it is on the host's disk; give it one of its own by `disk: 64MB`",
+        ),
     ],
 )
 def test_a_plan_that_needs_what_is_missing_is_refused_by_name(
