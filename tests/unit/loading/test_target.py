@@ -70,19 +70,21 @@ ONE_PROBLEM = {
         "kind: redis, ",
         "kind: redis, disk: 64, ",
         [
-            "4:31: services.redis.disk: 64 has no unit; write a number and one of "
-            "B, kB, MB, GB, KiB, MiB, GiB; nearest: '64B'"
+            (
+                "4:30: services.redis.disk: 64 has no unit; write a number and one of "
+                "B, kB, MB, GB, KiB, MiB, GiB; nearest: '64B'"
+            )
         ],
     ),
     "a disk that is too small": (
         "kind: redis, ",
         "kind: redis, disk: 3MB, ",
-        ["4:31: services.redis.disk: a disk, which is in memory, has 4MB to 1GB"],
+        ["4:30: services.redis.disk: a disk, which is in memory, has 4MB to 1GB"],
     ),
     "a disk that is too large": (
         "kind: redis, ",
         "kind: redis, disk: 2GB, ",
-        ["4:31: services.redis.disk: a disk, which is in memory, has 4MB to 1GB"],
+        ["4:30: services.redis.disk: a disk, which is in memory, has 4MB to 1GB"],
     ),
     "a need of itself": (
         "[redis]",
@@ -135,7 +137,7 @@ ONE_PROBLEM = {
         [
             (
                 "5:22: services.relay.programm: unknown key; "
-                "valid: kind, needs, image, program, options, env; nearest: 'program'"
+                "valid: kind, needs, image, program, options, env, disk; nearest: 'program'"
             )
         ],
     ),
@@ -205,11 +207,6 @@ _WHAT = "a redis-replica needs exactly one service, the redis that it copies, an
         ),
     ],
 )
-def test_a_service_may_have_a_disk_of_its_own(tmp_path: Path, vocabulary: Vocabulary) -> None:
-    path = write(tmp_path, GOOD.replace("kind: redis, ", "kind: redis, disk: 64MB, "))
-    assert [s.disk_bytes for s in load_target(path, vocabulary).services] == [64_000_000, None]
-
-
 def test_a_replica_needs_its_primary_and_nothing_else(
     tmp_path: Path,
     vocabulary: Vocabulary,
@@ -228,6 +225,11 @@ def test_a_replica_needs_its_primary_and_nothing_else(
         return
     (told,) = complaints(lambda: load_target(path, words))
     assert told.partition(": ")[2] == f"services.b: {_WHAT} {wanted}"
+
+
+def test_a_service_may_have_a_disk_of_its_own(tmp_path: Path, vocabulary: Vocabulary) -> None:
+    path = write(tmp_path, GOOD.replace("kind: redis, ", "kind: redis, disk: 64MB, "))
+    assert [s.disk_bytes for s in load_target(path, vocabulary).services] == [64_000_000, None]
 
 
 def test_a_target_needs_services(
