@@ -49,6 +49,7 @@ class _Toxic:
     stream: Stream
     attributes: Mapping[str, int]
     distribution: str = "uniform"
+    swallowed: int = 0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -84,6 +85,8 @@ class MemoryEdge:
     service_bytes_per_s: int = 0
     """How fast the service itself is; 0: as fast as anybody wants."""
     jitters: bool = True
+    counts: bool = True
+    """Whether it tells what its toxics swallow."""
     drawn: str | None = None
     """The distribution that it draws from, whatever it was asked for."""
     coalesces: bool = False
@@ -141,11 +144,21 @@ class MemoryEdge:
         if self.lingers and removed is not None:
             self._ghosts.append(removed)
 
-    def dropped_bytes(self, name: str) -> int | None:
-        return None
-
     def received_bytes(self, stream: Stream) -> int | None:
         return self.received[stream]
+
+    def dropped_bytes(self, name: str) -> int | None:
+        if name not in self._toxics:
+            return 0
+        return self._toxics[name].swallowed if self.counts else None
+
+    def swallow(self, *, question: int, answer: int) -> None:
+        """Count what vanishes: there is no answer to a question that does."""
+        ways = {toxic.stream: toxic for toxic in self.doing("timeout")}
+        if "upstream" in ways:
+            ways["upstream"].swallowed += question
+        elif "downstream" in ways:
+            ways["downstream"].swallowed += answer
 
     def open(self, route: Route, limit_ns: int, answer_limit_ns: int = 0) -> "MemoryLine":
         line = MemoryLine(self, route)
@@ -241,6 +254,7 @@ class MemoryLine:
             return _heard(_DIRECT_NS + served_ns, (size,), to_the_end)
         if edge.doing("timeout") or any(t.attributes["rate"] == 0 for t in edge.doing("bandwidth")):
             self._unanswered = bool(edge.doing("bandwidth"))
+            edge.swallow(question=len(question), answer=size)
             return Heard(seen=Seen.SILENT)
         reads: tuple[int, ...] = (size,)
         took_ns = _FRONT_NS + served_ns + edge.sum_of("latency", "latency") * MILLISECOND

@@ -72,7 +72,7 @@ class MemoryNetwork:
                 if matches and self.environment.works:
                     dropped = round(count * min(1.0, drop.share * self.environment.does))
                     counts[0] += count
-                    counts[1] += dropped
+                    counts[1] += round(dropped * self.environment.miscounts)
                     count -= dropped
         return count
 
@@ -90,6 +90,10 @@ class NetworkedEnvironment(EdgedEnvironment):
     """Whether rules go on acting when their name is gone."""
     readable: bool = True
     counts: bool = True
+    miscounts: float = 1.0
+    """How many dropped packets are counted for one."""
+    resends_at_once: bool = False
+    """Whether nobody waits for what was lost."""
     refuses: str = ""
     """The service whose packet filter takes no rule."""
     networks: dict[str, MemoryNetwork] = field(default_factory=dict)
@@ -157,4 +161,5 @@ class _MemoryLine:
         )
         if not min(there, back):
             return Seen.SILENT, 0
-        return Seen.ANSWERED, _ANSWER_NS if there == back == 100 else _RESENT_NS
+        in_time = there == back == 100 or self._environment.resends_at_once
+        return Seen.ANSWERED, _ANSWER_NS if in_time else _RESENT_NS

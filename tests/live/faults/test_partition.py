@@ -95,21 +95,16 @@ def test_what_is_dropped_is_no_rule_of_the_host_and_has_the_name_of_the_run(
 ) -> None:
     if not isinstance(environment, Networked):
         return
-    before = saved_rules()
     injection = PARTITIONS[0].on(environment)
     run = environment.new_chain().split("-")[1]
     try:
         injection.inject()
         assert f"chains gameday-{run}-" in injection.undo_text
-        assert saved_rules() == before
+        saved = subprocess.run(["iptables-save"], capture_output=True, text=True, check=True)
+        assert "gameday" not in saved.stdout
     finally:
         injection.undo()
     assert injection.prove_undone(lambda: None).proven
-
-
-def saved_rules() -> list[str]:
-    saved = subprocess.run(["iptables-save"], capture_output=True, text=True, check=True).stdout
-    return [line for line in saved.splitlines() if line.startswith("-A")]
 
 
 @pytest.mark.parametrize("fault", LOSSES, ids=lambda f: f"{f.target}-{f.share}-{f.stream}")

@@ -93,6 +93,33 @@ def test_what_the_kernel_does_not_count_is_not_proven(environment: NetworkedEnvi
     assert not put(LOSS, environment)[1].proven
 
 
+def test_a_count_that_is_not_what_was_asked_is_not_proven(
+    environment: NetworkedEnvironment,
+) -> None:
+    environment.miscounts = 0.5
+    assert not put(LOSS, environment)[1].proven
+
+
+def test_a_count_that_is_as_asked_does_not_hide_what_arrives(
+    environment: NetworkedEnvironment,
+) -> None:
+    environment.does, environment.miscounts = 0.5, 2.0
+    assert not put(LOSS, environment)[1].proven
+
+
+def test_a_loss_that_delays_nobody_is_not_proven(environment: NetworkedEnvironment) -> None:
+    environment.resends_at_once = True
+    assert not put(LOSS, environment)[1].proven
+
+
+def test_rules_that_are_there_and_do_nothing_are_not_undone(
+    environment: NetworkedEnvironment,
+) -> None:
+    made, _ = put(LOSS, environment)
+    environment.lifts = environment.works = False
+    assert not healed(made).proven
+
+
 @pytest.mark.parametrize("defect", ["lifts", "readable"])
 def test_rules_that_stay_or_cannot_be_read_are_not_undone(
     environment: NetworkedEnvironment, defect: str

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from gameday.environment.abilities.packets import Drop
 from gameday.errors import EnvironmentRefused
 from gameday.faults.network import Partition, partition
 from gameday.faults.protocol import Injection, Proof
@@ -130,6 +131,25 @@ def test_toxics_that_swallow_nothing_are_not_proven(edged: EdgedEnvironment) -> 
     assert not put(SIDES, edged)[1].proven
 
 
+def test_one_way_is_not_proven_where_the_other_way_is_what_is_silent(
+    edged: EdgedEnvironment,
+) -> None:
+    answers_lost = Partition(target="db | app", direction="out").on(edged)
+    answers_lost.inject()
+    # The question is swallowed, so that there is no answer to swallow.
+    edged.edge(Edge(client="app", service="db")).add("other", "timeout", "upstream", {"timeout": 0})
+    assert not answers_lost.prove(lambda: None).proven
+
+
+def test_a_proxy_that_does_not_count_proves_silence_both_ways(edged: EdgedEnvironment) -> None:
+    for edge in edged.edges:
+        edged.edge(edge).counts = False
+    made, effect = put(SIDES, edged)
+    assert effect.proven
+    assert "bytes_dropped" not in effect.measured
+    assert healed(made).proven
+
+
 def test_a_dead_service_is_no_partition(environment: Environments) -> None:
     environment.edge(Edge(client="app", service="db")).serves = False
     assert not put(SIDES, environment)[1].proven
@@ -144,6 +164,25 @@ def test_an_injection_that_fails_half_way_is_undone(networked: NetworkedEnvironm
         peer=networked.network("app").address, own_port=1, peer_port=1, count=1
     )
     assert healed(made).proven
+
+
+def test_a_partition_that_spares_open_connections_is_not_proven(edged: EdgedEnvironment) -> None:
+    edged.edge(Edge(client="app", service="db")).keeps_open = True
+    assert not put(SIDES, edged)[1].proven
+
+
+def test_a_loss_beside_the_plan_is_not_proven(networked: NetworkedEnvironment) -> None:
+    lossy = Drop(peer=networked.network("app").address, share=0.5)
+    networked.network("web").drop("other", [lossy])
+    assert put(SIDES, networked)[1].measured["not_as_planned"] == "app to web"
+
+
+def test_rules_that_are_there_and_do_nothing_are_not_undone(
+    networked: NetworkedEnvironment,
+) -> None:
+    made, _ = put(SIDES, networked)
+    networked.lifts = networked.works = False
+    assert not healed(made).proven
 
 
 @pytest.mark.parametrize("defect", ["lifts", "readable"])

@@ -128,8 +128,13 @@ class Latency:
             jitter_ns=self.jitter_ns,
             directions=len(streams_of(self.stream)),
         )
-        limit_ns = 2 * max(drawn.quantiles().values()) + ANSWER_LIMIT_NS
-        times_ns = times_added(scene, SAMPLES, limit_ns, checkpoint)
+        times_ns = times_added(
+            scene,
+            SAMPLES,
+            usual_ns=self.total_ns,
+            limit_ns=2 * max(drawn.quantiles().values()) + ANSWER_LIMIT_NS,
+            checkpoint=checkpoint,
+        )
         fits, measured = drawn.compare(times_ns)
         return Proof(
             proven=fits,

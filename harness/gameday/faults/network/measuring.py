@@ -30,7 +30,8 @@ SAMPLES = 9
 ANSWER_LIMIT_NS = 2 * SECOND
 _CONNECT_LIMIT_NS = SECOND
 _GREETINGS_AFTER = 3
-_MANY_AT_ONCE = 20
+_MOST_AT_ONCE = 20
+_MANY_PER_S = 100
 _SIDE_BY_SIDE_FROM_NS = 250 * MILLISECOND
 """Longer waits are spent side by side; shorter ones one by one, so as not to measure ourselves."""
 
@@ -134,18 +135,28 @@ def added(scene: Scene, expected_ns: int, checkpoint: Checkpoint, *, by_end: boo
     )
 
 
-def times_added(scene: Scene, count: int, limit_ns: int, checkpoint: Checkpoint) -> list[int]:
-    """Return what the front adds to each of many greetings; what is not answered is not there."""
+def times_added(
+    scene: Scene, count: int, *, usual_ns: int, limit_ns: int, checkpoint: Checkpoint
+) -> list[int]:
+    """Return what the front adds to each of many greetings; what is not answered is not there.
+
+    A greeting is expected to take `usual_ns`; so many are under way at once that some hundred are
+    answered a second. Each has one on the direct way behind it, which meets the same host.
+    """
     checkpoint()
-    direct = [greet_directly(scene).first_ns for _ in range(SAMPLES)]
-    base = sorted(ns for ns in direct if ns is not None)
-    if len(base) < SAMPLES:
+    at_once = max(1, min(_MOST_AT_ONCE, usual_ns * _MANY_PER_S // SECOND))
+
+    def pair(_: int) -> tuple[int | None, int | None]:
+        return greet(scene, limit_ns).first_ns, greet_directly(scene).first_ns
+
+    with ThreadPoolExecutor(at_once) as pool:
+        heard = list(pool.map(pair, range(count)))
+    checkpoint()
+    direct = [ns for _, ns in heard if ns is not None]
+    if len(direct) < count:
         return []
-    with ThreadPoolExecutor(_MANY_AT_ONCE) as pool:
-        heard = pool.map(lambda _: greet(scene, limit_ns).first_ns, range(count))
-        times = [ns - base[SAMPLES // 2] for ns in heard if ns is not None]
-    checkpoint()
-    return times
+    usually_ns = round(statistics.median(direct))
+    return [ns - usually_ns for ns, _ in heard if ns is not None]
 
 
 def answered_again(scene: Scene, checkpoint: Checkpoint) -> Proof:
