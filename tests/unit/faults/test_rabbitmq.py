@@ -373,6 +373,20 @@ def test_another_limit_than_that_of_before_is_not_undone(
     assert not injection.prove_undone(lambda: None).proven
 
 
+def test_a_broker_that_was_down_when_the_limit_was_to_be_set_is_asked_once_it_answers(
+    environment: MemoryEnvironment, mq: MemoryBroker
+) -> None:
+    injection = injected(MemoryAlarm(target="mq"), environment)
+    mq.controls = False
+    injection.undo()
+    # It was started again, and has forgotten both.
+    mq.controls, mq.alarms["memory"] = True, "0.4,400,100"
+    mq.alarmed.clear()
+    proof = injection.prove_undone(lambda: None)
+    assert proof.proven
+    assert proof.measured["undo_error"] == "rabbitmqctl does not work"
+
+
 def test_an_alarm_that_was_on_before_proves_nothing(
     environment: MemoryEnvironment, mq: MemoryBroker
 ) -> None:

@@ -194,20 +194,23 @@ class _Alarming:
         return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
 
     def prove_undone(self, checkpoint: Checkpoint) -> Proof:
-        """The old limit, no alarm, and a message that is confirmed."""
+        """A message is confirmed, the old limit stands and the alarm is off.
+
+        The message comes first: a broker that is just being started again can be asked after it.
+        """
         trouble: dict[str, Scalar] = {"undo_error": self._trouble} if self._trouble else {}
+        answer = answers_again(self._broker.service, checkpoint)
+        measured = {**trouble, **answer.measured}
         try:
             state = self._resource.state(self._broker)
         except EnvironmentRefused as error:
-            return Proof(proven=False, measured={**trouble, "error": str(error)})
+            return Proof(proven=False, measured={**measured, "error": str(error)})
         as_before = self._before is None or self._before.limit_bytes == state.limit_bytes
-        answer = answers_again(self._broker.service, checkpoint)
         return Proof(
-            proven=not state.alarm and as_before and answer.proven,
+            proven=answer.proven and not state.alarm and as_before,
             measured={
-                **trouble,
+                **measured,
                 "alarm_after": state.alarm,
                 "limit_after_bytes": state.limit_bytes,
-                **answer.measured,
             },
         )
