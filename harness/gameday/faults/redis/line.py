@@ -113,7 +113,9 @@ class SocketLine:
         return taken + len(some)
 
     def said(self) -> bool:
-        return bool(self._buffer) or bool(select.select([self._socket], [], [], 0)[0])
+        asked = select.poll()  # select() itself knows no file above the 1024th
+        asked.register(self._socket, select.POLLIN)
+        return bool(self._buffer) or bool(asked.poll(0))
 
     def ended(self, limit_ns: int) -> bool:
         give_up_ns = time.monotonic_ns() + limit_ns

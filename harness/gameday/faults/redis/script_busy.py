@@ -117,7 +117,7 @@ class _Keeping:
 
     def prove(self, checkpoint: Checkpoint) -> Proof:
         """Ask, and be told BUSY no earlier than asked for."""
-        witness = self._witness or self._server.line()
+        witness = self._witness = self._witness or self._server.line()
         began_ns = self._began_ns or time.monotonic_ns()
         answer: Reply = None
         try:
