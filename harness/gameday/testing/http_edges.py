@@ -41,8 +41,10 @@ class RuledEdge(MemoryEdge):
     """Whether rules do anything; the server reports them either way."""
     meets_times: float = 1.0
     """How many times the share that was asked for is met."""
-    meets_others: bool = False
-    """Whether requests that do not fit are met, too."""
+    asks_method: bool = True
+    """Whether requests with another method are spared."""
+    asks_path: bool = True
+    """Whether requests for another path are spared."""
     spoils: bool = False
     """Whether requests that fit, and are not drawn, get an answer of nobody's."""
     delays_times: float = 1.0
@@ -88,14 +90,18 @@ class RuledEdge(MemoryEdge):
             rule = self._meeting(probe)
         if rule is not None:
             return self._bitten(rule, usual)
-        if self.spoils and any(_fits(one, probe) for one in self._acting.values()):
+        if self.spoils and any(
+            _of_method(one, probe) and _of_path(one, probe) for one in self._acting.values()
+        ):
             return HttpAnswer(seen=Seen.ANSWERED, status=418)
         return usual
 
     def _meeting(self, probe: HttpProbe) -> HttpRule | None:
         """Meet the share evenly: no luck is needed to stay within its bounds."""
         for rule in self._acting.values() if self.rules_work else ():
-            if not _fits(rule, probe) and not self.meets_others:
+            if (self.asks_method and not _of_method(rule, probe)) or (
+                self.asks_path and not _of_path(rule, probe)
+            ):
                 continue
             turn, share = next(self._turns), rule.share * self.meets_times
             if int((turn + 1) * share) > int(turn * share):
@@ -128,8 +134,12 @@ class RuledEnvironment(EdgedEnvironment):
         return self.ruled.setdefault(edge, RuledEdge())
 
 
-def _fits(rule: HttpRule, probe: HttpProbe) -> bool:
-    return rule.method in ("", probe.method) and fnmatchcase(probe.path, rule.path)
+def _of_method(rule: HttpRule, probe: HttpProbe) -> bool:
+    return rule.method in ("", probe.method)
+
+
+def _of_path(rule: HttpRule, probe: HttpProbe) -> bool:
+    return fnmatchcase(probe.path, rule.path)
 
 
 def _served(probe: HttpProbe, took_ns: int) -> HttpAnswer:

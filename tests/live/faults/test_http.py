@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from gameday.environment.edge_protocol import Seen
+from gameday.environment.edge_protocol import EdgeProxied, Seen
 from gameday.environment.protocol import Environment, Provision
 from gameday.errors import EnvironmentRefused
 from gameday.faults.http import HttpAbort, HttpBody, HttpDelay, HttpStatus
@@ -67,7 +67,11 @@ def test_a_half_open_edge_loses_data_and_ends_and_is_reset_afterwards(
     assert undone.measured["met_before"] == undone.measured["reset_after"] == 4
 
 
-def test_gamedays_own_proxy_resets_open_connections_in_docker_too(through: Through) -> None:
+def test_gamedays_own_proxy_resets_open_connections_in_either_place(
+    environment: Environment, through: Through
+) -> None:
+    assert isinstance(environment, EdgeProxied)
+    assert environment.edge(Edge(client="relay", service="redis")).resets_open
     effect, _ = through(Reset(target=REDIS))
     assert effect.measured["open_connection"] == Seen.RESET
 

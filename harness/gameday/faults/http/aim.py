@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Literal
 
@@ -98,13 +98,17 @@ class Aim:
                 return HttpProbe(method=method, path=path, finished=method in _SAFE)
         return None
 
-    def stranger(self, known: str) -> HttpProbe | None:
-        """Return a harmless request that does not fit, unless every one fits."""
+    def strangers(self, probe: HttpProbe, known: str) -> tuple[HttpProbe, ...]:
+        """Return harmless requests that fit but for the method, and but for the path."""
+        found = [
+            HttpProbe(method=method, path=probe.path)
+            for method in _SAFE
+            if not self.fits(method, probe.path)
+        ][:1]
         for path in (known, _ELSEWHERE):
-            for method in _SAFE:
-                if not self.fits(method, path):
-                    return HttpProbe(method=method, path=path)
-        return None
+            if not self.fits(probe.method, path):
+                return (*found, replace(probe, path=path))
+        return tuple(found)
 
     def _paths(self, known: str) -> Iterator[str]:
         yield known

@@ -112,7 +112,7 @@ def prepared(
         aim=aim,
         rule=rule,
         probe=probe,
-        stranger=aim.stranger(known),
+        strangers=aim.strangers(probe, known),
         delay_ns=delay_ns or 0,
     )
     asked: dict[str, Scalar] = {"method": aim.method, "path": aim.path, "share_ratio": aim.share}
@@ -159,7 +159,7 @@ class _Requests:
     aim: Aim
     rule: HttpRule
     probe: HttpProbe
-    stranger: HttpProbe | None
+    strangers: tuple[HttpProbe, ...]
     delay_ns: int
 
     def effect_of(self, scene: Scene, checkpoint: Checkpoint) -> Proof:
@@ -208,21 +208,23 @@ class _Requests:
         )
 
     def _strange(self, checkpoint: Checkpoint) -> Proof:
-        """Requests that do not fit are let alone."""
-        if self.stranger is None:
-            return Proof(proven=True, measured={"others": "none: every request fits"})
-        direct = self._directly(self.stranger, checkpoint)
-        # As many as show that the fault is gone: a small share may spare a few by chance.
-        answers = self._through(self.stranger, self.aim.samples_after, checkpoint)
-        spared = sum(
-            usual(one, direct) and not self.effect.bitten(one, direct, self.stranger)
-            for one in answers
-        )
+        """Requests that do not fit, for their method or for their path, are let alone."""
+        sent = spared = 0
+        for stranger in self.strangers:
+            direct = self._directly(stranger, checkpoint)
+            # As many as show that the fault is gone: a small share may spare a few by chance.
+            answers = self._through(stranger, self.aim.samples_after, checkpoint)
+            sent += len(answers)
+            spared += sum(
+                usual(one, direct) and not self.effect.bitten(one, direct, stranger)
+                for one in answers
+            )
+        others = ", ".join(f"{one.method} {one.path}" for one in self.strangers)
         return Proof(
-            proven=spared == len(answers),
+            proven=spared == sent,
             measured={
-                "others": f"{self.stranger.method} {self.stranger.path}",
-                "others_sent": len(answers),
+                "others": others or "none: every request fits",
+                "others_sent": sent,
                 "others_spared": spared,
             },
         )
