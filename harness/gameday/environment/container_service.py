@@ -28,7 +28,7 @@ from gameday.environment.protocol import (
 )
 from gameday.environment.services import ServiceKind
 from gameday.environment.services.protocol import Markable, Private, told_by
-from gameday.environment.sockets import Peer, peers_in_network_of
+from gameday.environment.sockets import Peer, accepted_in_network_of, peers_in_network_of
 from gameday.environment.waiting import READY_LIMIT_NS, until_ready
 from gameday.errors import EnvironmentRefused
 from gameday.model.clock import SECOND
@@ -223,6 +223,12 @@ class ContainerService:
         """
         pid = self.vitals().pid
         return peers_in_network_of(pid) if self._is_ours(pid) else None
+
+    def guests(self) -> int:
+        pid = self.vitals().pid
+        if not self._is_ours(pid):
+            raise EnvironmentRefused(f"{self.spec.name}: its network is not on this host")
+        return accepted_in_network_of(pid, self._kind.port)
 
     def run_inside(self, command: Sequence[str], limit_ns: int, *, user: str = "") -> Ran:
         """Run it by the engine; `timeout`, which every usual image has, bounds it there."""

@@ -96,6 +96,10 @@ class Line(Protocol):
         """Say that nothing more will be sent, and listen until the other side ends, too."""
         ...
 
+    def ended(self) -> bool:
+        """Tell at once whether the other side has ended it; what came meanwhile is dropped."""
+        ...
+
     def close(self) -> None: ...
 
 

@@ -30,6 +30,7 @@ from gameday.wire.opening import Opening, TurnedAway
 __all__ = ["ControlledEdge", "SocketLine", "reaches"]
 
 _READ_BYTES = 256 * 1024
+_MOST_READS = 4
 
 
 class SocketLine:
@@ -75,6 +76,20 @@ class SocketLine:
             with suppress(OSError):
                 self._socket.shutdown(socket.SHUT_WR)
         return self._listen(asked_ns, limit_ns, True)
+
+    def ended(self) -> bool:
+        if self._socket is None:
+            return True
+        self._socket.setblocking(False)
+        try:
+            for _ in range(_MOST_READS):
+                if not self._socket.recv(_READ_BYTES):
+                    return True
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+        return False
 
     def close(self) -> None:
         if self._socket is not None:

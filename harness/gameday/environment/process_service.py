@@ -27,7 +27,7 @@ from gameday.environment.services.protocol import (
     told_by,
 )
 from gameday.environment.shared_memory import remove_segments
-from gameday.environment.sockets import Peer, peers_of
+from gameday.environment.sockets import Peer, accepted_in_network_of, peers_of
 from gameday.environment.waiting import until_ready
 from gameday.errors import EnvironmentRefused, NotHealed
 from gameday.model.clock import SECOND
@@ -320,6 +320,9 @@ class ProcessService:
     def peers(self) -> list[Peer]:
         """Return the far end of each connection that a process of the service has open."""
         return peers_of(self._tree())
+
+    def guests(self) -> int:
+        return accepted_in_network_of(os.getpid(), self.direct.port)
 
     def _tree(self) -> list[psutil.Process]:
         return [] if self._main is None else process_tree.of_main(self._main)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 
-__all__ = ["Peer", "peers_in_network_of", "peers_of"]
+__all__ = ["Peer", "accepted_in_network_of", "peers_in_network_of", "peers_of"]
 
 _ESTABLISHED = "01"
 _MAPPED = "::ffff:"
@@ -42,6 +42,22 @@ def peers_in_network_of(pid: int) -> list[Peer]:
         with suppress(FileNotFoundError):
             found += _listed(Path(f"/proc/{pid}/net/{name}").read_text(encoding="ascii"))
     return found
+
+
+def accepted_in_network_of(pid: int, port: int) -> int:
+    """Return how many open connections to that port a process of that network has accepted."""
+    found = 0
+    for name in ("tcp", "tcp6"):
+        with suppress(FileNotFoundError):
+            table = Path(f"/proc/{pid}/net/{name}").read_text(encoding="ascii")
+            found += sum(_is_accepted(line.split(), port) for line in table.splitlines()[1:])
+    return found
+
+
+def _is_accepted(fields: list[str], port: int) -> bool:
+    """What still waits to be accepted has no inode yet."""
+    own_port, state, inode = int(fields[1].partition(":")[2], 16), fields[3], fields[9]
+    return own_port == port and state == _ESTABLISHED and inode != "0"
 
 
 def _listed(table: str) -> Iterator[Peer]:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from gameday.environment.mechanisms import Mechanism
 from gameday.environment.mechanisms.cgroups import CPU, MEMORY, PIDS
 from gameday.environment.mechanisms.clocks import LIBFAKETIME
+from gameday.environment.mechanisms.descriptors import open_files
 from gameday.environment.mechanisms.packets import PACKET_FILTER
 from gameday.environment.mechanisms.storage import BOUNDED_DISK, IMMUTABLE_ATTRIBUTE
 from gameday.faults.clock import ClockDrift, ClockOffset
@@ -17,6 +18,7 @@ from gameday.faults.network import (
     Bandwidth,
     Blackhole,
     ByteLimit,
+    ConnectionFlood,
     Flap,
     HalfOpen,
     Latency,
@@ -27,6 +29,7 @@ from gameday.faults.network import (
     Slice,
     SlowClose,
 )
+from gameday.faults.network.flood import MOST_CONNECTIONS
 from gameday.faults.pause import Pause
 from gameday.faults.postgres import (
     AsyncCommit,
@@ -80,6 +83,7 @@ _ALL: tuple[type[Fault], ...] = (
     ByteLimit,
     SlowClose,
     Flap,
+    ConnectionFlood,
     Partition,
     ClientKill,
     Failover,
@@ -120,6 +124,7 @@ MECHANISMS: tuple[Mechanism, ...] = (
     PIDS,
     BOUNDED_DISK,
     IMMUTABLE_ATTRIBUTE,
+    open_files(MOST_CONNECTIONS),
 )
 """What faults need of a host beyond its services, for `gameday doctor`."""
 

@@ -93,6 +93,10 @@ class MemoryEdge:
     """Whether pieces arrive together."""
     login_bytes: int = 0
     """What a login sends, and receives, before a line is opened."""
+    capacity: int = 0
+    """How many connections the service takes; 0: any number."""
+    keeps: bool = False
+    """Whether the service does not notice that a connection was closed."""
     loses_every: int = 0
     """Every so many a question through the front is lost; 0: none."""
     hears: bool = True
@@ -165,6 +169,12 @@ class MemoryEdge:
         self._lines.append(line)
         return line
 
+    @property
+    def guests(self) -> int:
+        """How many connections the service has."""
+        lines = [one for one in self._lines if not one.ended() and (self.keeps or not one.closed)]
+        return round(self.does * len(lines)) if self.works else 0
+
     def refuses(self) -> bool:
         return self.works and not self._enabled
 
@@ -221,11 +231,15 @@ class MemoryLine:
         self._unanswered = False
         self._holed = False
         self._from_before = edge.quiet
+        self.closed = False
         refused = self._through and edge.refuses()
-        self._ended: Seen | None = Seen.CLOSED if refused else None
+        full = bool(edge.capacity) and edge.guests >= edge.capacity
+        self._ended: Seen | None = Seen.CLOSED if refused or full else None
         self.opened = (
             Seen.REFUSED
             if refused and not (edge.forwarded or edge.accepts_first)
+            else Seen.REJECTED
+            if full
             else Seen.ANSWERED
         )
         self.opening = Heard(seen=self.opened, reads=(edge.login_bytes,))
@@ -292,8 +306,11 @@ class MemoryLine:
         delay_ns = self._edge.sum_of("slow_close", "delay") * MILLISECOND if self._through else 0
         return Heard(seen=Seen.CLOSED, ended_ns=_DIRECT_NS + delay_ns)
 
+    def ended(self) -> bool:
+        return self._fate() is not None
+
     def close(self) -> None:
-        """There is nothing to close."""
+        self.closed = True
 
     def _fate(self) -> Seen | None:
         """Return how the connection has ended, if it has."""

@@ -1,6 +1,7 @@
 """An environment in memory, to test faults and runs without a server."""
 
 import signal
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from threading import Event
 
@@ -53,6 +54,8 @@ class MemoryService:
     inside_survives: bool = False
     takes_main_along: bool = False
     """Whether it ends when a process inside does."""
+    connections: Callable[[], int] = lambda: 0
+    """How many are connected to it."""
     direct: Endpoint = field(default_factory=lambda: Endpoint(host="127.0.0.1", port=1))
     _pid: int = 100
     _code: int | None = None
@@ -62,6 +65,9 @@ class MemoryService:
     _markers: set[str] = field(default_factory=set)
     _frozen: bool = False
     _awake: Event = field(default_factory=Event)
+
+    def guests(self) -> int:
+        return self.connections()
 
     def check(self) -> str:
         if self._frozen and not self.answers_frozen:

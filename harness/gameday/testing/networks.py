@@ -141,6 +141,9 @@ class _MemoryLine:
             return Heard(seen=seen)
         return Heard(seen=seen, reads=(1,), first_ns=took_ns, last_ns=took_ns)
 
+    def ended(self) -> bool:
+        return False
+
     def listen(self, limit_ns: int, *, to_the_end: bool = False) -> Heard:
         return Heard(seen=Seen.SILENT)
 

@@ -2,6 +2,7 @@
 
 from gameday.faults.network.bandwidth import Bandwidth
 from gameday.faults.network.blackhole import Blackhole
+from gameday.faults.network.flood import ConnectionFlood
 from gameday.faults.network.half_open import HalfOpen
 from gameday.faults.network.latency import Latency
 from gameday.faults.network.limit import ByteLimit
@@ -16,6 +17,7 @@ __all__ = [
     "Bandwidth",
     "Blackhole",
     "ByteLimit",
+    "ConnectionFlood",
     "Flap",
     "HalfOpen",
     "Latency",

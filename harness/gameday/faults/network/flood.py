@@ -1,0 +1,215 @@
+"""Connection flood: an edge is full of connections that say nothing."""
+
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from gameday.environment.abilities.guests import Receiving
+from gameday.environment.edge_protocol import EdgeProxy, EdgeState, Line, Route, Seen
+from gameday.environment.mechanisms.descriptors import open_files
+from gameday.environment.protocol import Checkpoint, Environment
+from gameday.errors import EnvironmentRefused
+from gameday.faults.network.injection import EdgeInjection, Scene, scene_of
+from gameday.faults.protocol import Demands, Injection, Proof
+from gameday.model.clock import MILLISECOND, SECOND
+from gameday.model.event import Scalar
+from gameday.model.scenario import Hits
+from gameday.model.units import RatePerS
+
+__all__ = ["MOST_CONNECTIONS", "ConnectionFlood"]
+
+MOST_CONNECTIONS = 5000
+_LEAST = 10
+_MOST_PER_S = 1000
+_LONGEST_NS = 60 * SECOND
+_OPEN_LIMIT_NS = SECOND
+_LATE_LIMIT_NS = 5 * SECOND
+_SETTLE_LIMIT_NS = 2 * SECOND
+_LOOK_NS = 200 * MILLISECOND
+_PAUSE_S = 0.02
+_ENDS = (Seen.CLOSED, Seen.RESET)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionFlood:
+    """An edge gets so many more connections, logged in where the service wants that, and idle.
+
+    Mechanism, both environments: a thread of the harness opens them through the edge's front, at
+    a fixed rate, and holds them. Proof: by the kernel's list, the service has accepted as many
+    more as are held, within 5 %; these are all that were asked for, or else the service's limit
+    bites: it served a new client on the direct way before, and turns one away now. They were
+    opened at the rate within 25 % or 1 s. Undo: all are closed, the kernel's list is back where
+    it was within a tenth of them, and a new client is served through the front.
+    """
+
+    verb: ClassVar[str] = "connection-flood"
+    hits: ClassVar[Hits] = "edge"
+    target: str
+    """The edge, such as "client -> postgres"."""
+    count: int
+    """10 to 5000 connections."""
+    rate_per_s: RatePerS = 100.0
+    """How many a second are opened: 1/s to 1000/s; all of them within 60 s."""
+
+    def __post_init__(self) -> None:
+        if not _LEAST <= self.count <= MOST_CONNECTIONS:
+            raise ValueError(f"count: {self.count} is given; wanted {_LEAST} to {MOST_CONNECTIONS}")
+        if not 1 <= self.rate_per_s <= _MOST_PER_S:
+            raise ValueError(f"rate: {self.rate_per_s:g}/s is given; wanted 1/s to {_MOST_PER_S}/s")
+        if self.takes_ns > _LONGEST_NS:
+            raise ValueError(
+                f"{self.count} connections at {self.rate_per_s:g}/s take "
+                f"{self.takes_ns / SECOND:.0f} s; wanted at most {_LONGEST_NS // SECOND} s"
+            )
+
+    @property
+    def takes_ns(self) -> int:
+        """How long the opening takes."""
+        return round((self.count - 1) * SECOND / self.rate_per_s)
+
+    def demands(self, runtime: str) -> Demands:
+        return Demands(mechanisms=(open_files(self.count),))
+
+    def on(self, environment: Environment) -> Injection:
+        scene = scene_of(environment, self.target, self.verb)
+        service = environment.service(self.target.rpartition(" -> ")[2])
+        if not isinstance(service, Receiving):
+            raise EnvironmentRefused(
+                f"{self.verb} on {self.target}: nobody can count its connections"
+            )
+        crowd = _Crowd(scene.edge, self, service)
+        asked: Mapping[str, Scalar] = {"count": self.count, "rate_per_s": self.rate_per_s}
+        return EdgeInjection(
+            scene,
+            crowd,
+            asked=asked,
+            effect=lambda scene, checkpoint: _effect(scene, crowd, checkpoint),
+            normal=lambda scene, checkpoint: _normal(scene, crowd),
+        )
+
+
+class _Crowd:
+    """Connections that a thread opens on a schedule, and that are held until they are let go."""
+
+    what = "connections"
+
+    def __init__(self, edge: EdgeProxy, fault: ConnectionFlood, service: Receiving) -> None:
+        self.fault = fault
+        self.service = service
+        self.before: int | None = None
+        """How many the service had; None until something is injected: a dud has none."""
+        self.served_before = False
+        self.took_ns = 0
+        self.most_held = 0
+        self._edge = edge
+        self._lines: list[Line] = []
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    @property
+    def undo_text(self) -> str:
+        return f"close the {self.fault.count} connections, which end with the harness"
+
+    def put(self) -> None:
+        self.served_before = _serves(self._edge, Route.DIRECT)
+        self.before = self.service.guests()
+        self._thread = threading.Thread(target=self._open, name="flood", daemon=True)
+        self._thread.start()
+
+    def lift(self) -> None:
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join((_LATE_LIMIT_NS + _OPEN_LIMIT_NS) / SECOND)
+        for line in self._lines:
+            line.close()
+        self._lines.clear()
+
+    def left(self, state: EdgeState) -> tuple[str, ...]:
+        if self._thread is not None and self._thread.is_alive():
+            return ("the thread that opens connections does not end",)
+        return (f"{len(self._lines)} connections",) if self._lines else ()
+
+    def wait(self, checkpoint: Checkpoint) -> None:
+        """Wait until all have been tried; a service that hangs ends it, too."""
+        while self._thread is not None and self._thread.is_alive():
+            checkpoint()
+            self._thread.join(_PAUSE_S)
+
+    def held(self) -> int:
+        """Return how many the other side has not ended."""
+        held = sum(not line.ended() for line in self._lines)
+        self.most_held = max(self.most_held, held)
+        return held
+
+    def _open(self) -> None:
+        began_ns = time.monotonic_ns()
+        give_up_ns = began_ns + self.fault.takes_ns * 5 // 4 + _LATE_LIMIT_NS
+        for number in range(self.fault.count):
+            due_ns = began_ns + round(number * SECOND / self.fault.rate_per_s)
+            wait_s = max(0, due_ns - time.monotonic_ns()) / SECOND
+            if self._stop.wait(wait_s) or time.monotonic_ns() > give_up_ns:
+                return
+            line = self._edge.open(Route.FRONT, _OPEN_LIMIT_NS)
+            if line.opened is Seen.ANSWERED:
+                self._lines.append(line)
+            else:
+                line.close()
+        self.took_ns = time.monotonic_ns() - began_ns
+
+
+def _effect(scene: Scene, crowd: _Crowd, checkpoint: Checkpoint) -> Proof:
+    crowd.wait(checkpoint)
+    fault = crowd.fault
+    give_up_ns = time.monotonic_ns() + _SETTLE_LIMIT_NS
+    while True:
+        checkpoint()
+        held, accepted = crowd.held(), crowd.service.guests() - (crowd.before or 0)
+        counted = held > 0 and abs(accepted - held) <= max(2, held // 20)
+        if counted or crowd.before is None or time.monotonic_ns() > give_up_ns:
+            break
+        time.sleep(_PAUSE_S)
+    whole = held == fault.count
+    serves = whole or _serves(scene.edge, Route.DIRECT)
+    late_ns = abs(crowd.took_ns - fault.takes_ns)
+    return Proof(
+        proven=counted
+        and (whole or (crowd.served_before and not serves))
+        and late_ns <= max(fault.takes_ns // 4, SECOND),
+        measured={
+            "held": held,
+            "accepted_by_service": accepted,
+            "before": crowd.before,
+            "limit": "not reached" if whole else "served" if serves else "turned away",
+            "opening_ns": crowd.took_ns,
+        },
+    )
+
+
+def _normal(scene: Scene, crowd: _Crowd) -> Proof:
+    served = _serves(scene.edge, Route.FRONT)
+    try:
+        after = crowd.service.guests()
+    except EnvironmentRefused as error:
+        return Proof(proven=False, measured={"error_after": str(error)})
+    more = 0 if crowd.before is None else after - crowd.before
+    # Others come and go meanwhile; never as many as would hide the flood.
+    gone = more <= min(max(2, crowd.most_held // 10), max(0, crowd.most_held - 1))
+    return Proof(
+        proven=served and gone,
+        measured={"connections_after": after, "served_after": served},
+    )
+
+
+def _serves(edge: EdgeProxy, route: Route) -> bool:
+    """Tell whether a new client is answered, and not shown out with that answer."""
+    line = edge.open(route, _OPEN_LIMIT_NS)
+    try:
+        if line.opened is not Seen.ANSWERED or edge.talk is None:
+            return False
+        if line.ask(edge.talk.greeting, _OPEN_LIMIT_NS).seen is not Seen.ANSWERED:
+            return False
+        return line.listen(_LOOK_NS).seen not in _ENDS
+    finally:
+        line.close()

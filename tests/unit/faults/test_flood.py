@@ -1,0 +1,166 @@
+"""A flood of connections counts by what the service has accepted, or by whom it turns away."""
+
+import resource
+from pathlib import Path
+
+import pytest
+
+from gameday.environment.edge_protocol import Route
+from gameday.environment.mechanisms import trial
+from gameday.environment.mechanisms.descriptors import open_files
+from gameday.faults.network import ConnectionFlood, flood, injection
+from gameday.faults.protocol import Injection, Proof
+from gameday.model.clock import SECOND
+from gameday.model.scenario import Edge, ServiceSpec, Target
+from gameday.testing.clocks import ManualClock
+from gameday.testing.dud import Dud
+from gameday.testing.edges import EdgedEnvironment, MemoryEdge
+
+EDGE = "app -> db"
+FLOOD = ConnectionFlood(target=EDGE, count=40, rate_per_s=1000.0)
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> EdgedEnvironment:
+    monkeypatch.setattr(injection, "_NORMAL_LIMIT_NS", 0)
+    monkeypatch.setattr(injection, "_ATTEMPTS", 1)
+    monkeypatch.setattr(flood, "_SETTLE_LIMIT_NS", 0)
+    app = ServiceSpec(name="app", kind="app", program="p", needs=("db",))
+    db = ServiceSpec(name="db", kind="redis")
+    target = Target(name="t", title="T", path=Path(), services=(db, app))
+    made = EdgedEnvironment(target=target, clock=ManualClock())
+    edge = made.edge(Edge(client="app", service="db"))
+    made.services["db"].connections = lambda: edge.guests
+    return made
+
+
+@pytest.fixture
+def edge(environment: EdgedEnvironment) -> MemoryEdge:
+    return environment.edge(Edge(client="app", service="db"))
+
+
+def put(environment: EdgedEnvironment, fault: ConnectionFlood = FLOOD) -> tuple[Injection, Proof]:
+    made = fault.on(environment)
+    made.inject()
+    return made, made.prove(lambda: None)
+
+
+def healed(made: Injection) -> Proof:
+    made.undo()
+    return made.prove_undone(lambda: None)
+
+
+def test_as_many_as_asked_for_are_accepted_and_let_go(
+    environment: EdgedEnvironment, edge: MemoryEdge
+) -> None:
+    made, effect = put(environment)
+    assert effect.proven, effect.measured
+    assert effect.measured["held"] == 40
+    assert effect.measured["limit"] == "not reached"
+    undone = healed(made)
+    assert undone.proven, undone.measured
+    assert edge.guests == 0
+
+
+def test_a_service_that_is_full_and_turns_others_away_proves_it(
+    environment: EdgedEnvironment, edge: MemoryEdge
+) -> None:
+    edge.capacity = 30
+    made, effect = put(environment)
+    assert effect.proven, effect.measured
+    assert effect.measured["limit"] == "turned away"
+    assert int(effect.measured["held"] or 0) < 30
+    assert healed(made).proven
+
+
+def test_fewer_than_asked_for_prove_nothing_while_others_are_served(
+    environment: EdgedEnvironment, edge: MemoryEdge
+) -> None:
+    edge.capacity = 30
+    made, _ = put(environment)
+    edge.capacity = 0
+    effect = made.prove(lambda: None)
+    assert not effect.proven
+    assert effect.measured["limit"] == "served"
+    assert healed(made).proven
+
+
+def test_a_service_that_served_nobody_before_proves_nothing(
+    environment: EdgedEnvironment, edge: MemoryEdge
+) -> None:
+    edge.capacity = 30
+    others = [edge.open(Route.DIRECT, SECOND) for _ in range(30)]
+    made, effect = put(environment)
+    assert not effect.proven
+    for other in others:
+        other.close()
+    assert healed(made).proven
+
+
+@pytest.mark.parametrize("does", [0.5, 1.5])
+def test_what_the_service_does_not_have_is_not_proven(
+    environment: EdgedEnvironment, edge: MemoryEdge, does: float
+) -> None:
+    edge.does = does
+    assert not put(environment)[1].proven
+
+
+def test_a_dud_is_not_proven_and_leaves_nothing(environment: EdgedEnvironment) -> None:
+    made = Dud(fault=FLOOD).on(environment)
+    made.inject()
+    assert not made.prove(lambda: None).proven
+    assert healed(made).proven
+
+
+def test_connections_that_the_service_still_has_are_not_undone(
+    environment: EdgedEnvironment, edge: MemoryEdge
+) -> None:
+    made, _ = put(environment)
+    edge.keeps = True
+    assert not healed(made).proven
+    edge.keeps = False
+    assert healed(made).proven
+
+
+def test_a_flood_that_is_undone_half_way_opens_nothing_more(
+    environment: EdgedEnvironment, edge: MemoryEdge
+) -> None:
+    made = ConnectionFlood(target=EDGE, count=5000, rate_per_s=500.0).on(environment)
+    made.inject()
+    assert healed(made).proven
+    assert edge.guests == 0
+
+
+def test_a_rate_that_was_not_kept_is_not_proven(
+    environment: EdgedEnvironment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late = property(lambda _: FLOOD.takes_ns + 2 * SECOND, lambda *_: None)
+    monkeypatch.setattr(flood._Crowd, "took_ns", late, raising=False)
+    assert not put(environment)[1].proven
+
+
+@pytest.mark.parametrize(
+    ("count", "rate_per_s", "why"),
+    [
+        (9, 100.0, "count: 9 is given; wanted 10 to 5000"),
+        (5001, 1000.0, "count: 5001 is given; wanted 10 to 5000"),
+        (10, 0.5, "rate: 0.5/s is given; wanted 1/s to 1000/s"),
+        (10, 1001.0, "rate: 1001/s is given"),
+        (5000, 50.0, "5000 connections at 50/s take 100 s; wanted at most 60 s"),
+    ],
+)
+def test_a_flood_out_of_bounds_is_refused(count: int, rate_per_s: float, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        ConnectionFlood(target=EDGE, count=count, rate_per_s=rate_per_s)
+
+
+def test_a_flood_that_this_host_has_no_room_for_is_refused_by_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (1024, 4096))
+    (wanted,) = ConnectionFlood(target=EDGE, count=4000).demands("process").mechanisms
+    tried = trial(wanted)
+    assert not tried.works
+    assert "RLIMIT_NOFILE is 1024" in tried.seen
+    assert wanted.name == "8100 open files"
+    assert trial(open_files(100)).works
