@@ -224,7 +224,7 @@ class ContainerService:
         pid = self.vitals().pid
         return peers_in_network_of(pid) if self._is_ours(pid) else None
 
-    def guests(self) -> int:
+    def visitors(self) -> int:
         pid = self.vitals().pid
         if not self._is_ours(pid):
             raise EnvironmentRefused(f"{self.spec.name}: its network is not on this host")

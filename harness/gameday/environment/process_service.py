@@ -321,7 +321,7 @@ class ProcessService:
         """Return the far end of each connection that a process of the service has open."""
         return peers_of(self._tree())
 
-    def guests(self) -> int:
+    def visitors(self) -> int:
         return accepted_in_network_of(os.getpid(), self.direct.port)
 
     def _tree(self) -> list[psutil.Process]:

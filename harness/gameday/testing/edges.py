@@ -170,7 +170,7 @@ class MemoryEdge:
         return line
 
     @property
-    def guests(self) -> int:
+    def visitors(self) -> int:
         """How many connections the service has."""
         lines = [one for one in self._lines if not one.ended() and (self.keeps or not one.closed)]
         return round(self.does * len(lines)) if self.works else 0
@@ -233,7 +233,7 @@ class MemoryLine:
         self._from_before = edge.quiet
         self.closed = False
         refused = self._through and edge.refuses()
-        full = bool(edge.capacity) and edge.guests >= edge.capacity
+        full = bool(edge.capacity) and edge.visitors >= edge.capacity
         self._ended: Seen | None = Seen.CLOSED if refused or full else None
         self.opened = (
             Seen.REFUSED

@@ -54,7 +54,7 @@ class MemoryService:
     inside_survives: bool = False
     takes_main_along: bool = False
     """Whether it ends when a process inside does."""
-    connections: Callable[[], int] = lambda: 0
+    count_visitors: Callable[[], int] = lambda: 0
     """How many are connected to it."""
     direct: Endpoint = field(default_factory=lambda: Endpoint(host="127.0.0.1", port=1))
     _pid: int = 100
@@ -66,8 +66,8 @@ class MemoryService:
     _frozen: bool = False
     _awake: Event = field(default_factory=Event)
 
-    def guests(self) -> int:
-        return self.connections()
+    def visitors(self) -> int:
+        return self.count_visitors()
 
     def check(self) -> str:
         if self._frozen and not self.answers_frozen:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import pytest
 import redis
 
-from gameday.environment.abilities.guests import Receiving
+from gameday.environment.abilities.visitors import Receiving
 from gameday.environment.protocol import Environment, Pausable
 from gameday.faults.network import ConnectionFlood
 from gameday.faults.protocol import Fault, Proof
@@ -41,10 +41,10 @@ def system() -> Target:
     return load_target(bundled("targets") / "stores" / "target.yaml", vocabulary())
 
 
-def guests(environment: Environment, service: str) -> int:
+def visitors(environment: Environment, service: str) -> int:
     house = environment.service(service)
     assert isinstance(house, Receiving)
-    return house.guests()
+    return house.visitors()
 
 
 def wait_until(holds: Callable[[], bool], what: str) -> None:
@@ -98,27 +98,27 @@ def test_what_does_not_flood_is_not_proven(
     assert injection.prove_undone(lambda: None).proven
 
 
-def test_what_waits_to_be_accepted_is_no_guest(environment: Environment) -> None:
+def test_what_waits_to_be_accepted_is_no_visitor(environment: Environment) -> None:
     service = environment.service("redis")
     assert isinstance(service, Pausable)
-    before = guests(environment, "redis")
+    before = visitors(environment, "redis")
     service.freeze()
     try:
         address = (service.direct.host, service.direct.port)
         waiting = [socket.create_connection(address, timeout=2) for _ in range(5)]
         time.sleep(0.2)
-        frozen = guests(environment, "redis")
+        frozen = visitors(environment, "redis")
     finally:
         service.thaw()
-    wait_until(lambda: guests(environment, "redis") == before + 5, "the five are accepted")
+    wait_until(lambda: visitors(environment, "redis") == before + 5, "the five are accepted")
     for connection in waiting:
         connection.close()
     assert frozen == before
-    wait_until(lambda: guests(environment, "redis") == before, "the five are gone")
+    wait_until(lambda: visitors(environment, "redis") == before, "the five are gone")
 
 
 def test_a_flood_dies_with_its_harness(environment: Environment) -> None:
-    before = guests(environment, "redis")
+    before = visitors(environment, "redis")
     fault = ConnectionFlood(target="client -> redis", count=100, rate_per_s=500.0)
 
     def flood() -> None:
@@ -128,10 +128,10 @@ def test_a_flood_dies_with_its_harness(environment: Environment) -> None:
     harness = multiprocessing.get_context("fork").Process(target=flood)
     harness.start()
     try:
-        wait_until(lambda: guests(environment, "redis") >= before + 100, "the flood is in")
+        wait_until(lambda: visitors(environment, "redis") >= before + 100, "the flood is in")
         assert harness.pid is not None
         os.kill(harness.pid, signal.SIGKILL)
-        wait_until(lambda: guests(environment, "redis") <= before, "the flood is gone")
+        wait_until(lambda: visitors(environment, "redis") <= before, "the flood is gone")
     finally:
         harness.kill()
         harness.join(5)

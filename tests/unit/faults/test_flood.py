@@ -30,7 +30,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> EdgedEnvironment:
     target = Target(name="t", title="T", path=Path(), services=(db, app))
     made = EdgedEnvironment(target=target, clock=ManualClock())
     edge = made.edge(Edge(client="app", service="db"))
-    made.services["db"].connections = lambda: edge.guests
+    made.services["db"].count_visitors = lambda: edge.visitors
     return made
 
 
@@ -59,7 +59,7 @@ def test_as_many_as_asked_for_are_accepted_and_let_go(
     assert effect.measured["limit"] == "not reached"
     undone = healed(made)
     assert undone.proven, undone.measured
-    assert edge.guests == 0
+    assert edge.visitors == 0
 
 
 def test_a_service_that_is_full_and_turns_others_away_proves_it(
@@ -128,7 +128,7 @@ def test_a_flood_that_is_undone_half_way_opens_nothing_more(
     made = ConnectionFlood(target=EDGE, count=5000, rate_per_s=500.0).on(environment)
     made.inject()
     assert healed(made).proven
-    assert edge.guests == 0
+    assert edge.visitors == 0
 
 
 def test_a_rate_that_was_not_kept_is_not_proven(

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from gameday.environment.abilities.guests import Receiving
+from gameday.environment.abilities.visitors import Receiving
 from gameday.environment.edge_protocol import EdgeProxy, EdgeState, Line, Route, Seen
 from gameday.environment.mechanisms.descriptors import open_files
 from gameday.environment.protocol import Checkpoint, Environment
@@ -114,7 +114,7 @@ class _Crowd:
 
     def put(self) -> None:
         self.served_before = _serves(self._edge, Route.DIRECT)
-        self.before = self.service.guests()
+        self.before = self.service.visitors()
         self._thread = threading.Thread(target=self._open, name="flood", daemon=True)
         self._thread.start()
 
@@ -165,7 +165,7 @@ def _effect(scene: Scene, crowd: _Crowd, checkpoint: Checkpoint) -> Proof:
     give_up_ns = time.monotonic_ns() + _SETTLE_LIMIT_NS
     while True:
         checkpoint()
-        held, accepted = crowd.held(), crowd.service.guests() - (crowd.before or 0)
+        held, accepted = crowd.held(), crowd.service.visitors() - (crowd.before or 0)
         counted = held > 0 and abs(accepted - held) <= max(2, held // 20)
         if counted or crowd.before is None or time.monotonic_ns() > give_up_ns:
             break
@@ -190,7 +190,7 @@ def _effect(scene: Scene, crowd: _Crowd, checkpoint: Checkpoint) -> Proof:
 def _normal(scene: Scene, crowd: _Crowd) -> Proof:
     served = _serves(scene.edge, Route.FRONT)
     try:
-        after = crowd.service.guests()
+        after = crowd.service.visitors()
     except EnvironmentRefused as error:
         return Proof(proven=False, measured={"error_after": str(error)})
     more = 0 if crowd.before is None else after - crowd.before

@@ -9,7 +9,7 @@ __all__ = ["Receiving"]
 class Receiving(Protocol):
     """A service whose connections the kernel lists, whatever the service says of them."""
 
-    def guests(self) -> int:
+    def visitors(self) -> int:
         """Return how many open connections to its port it has accepted.
 
         Raises EnvironmentRefused where they cannot be read.
