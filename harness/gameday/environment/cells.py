@@ -79,7 +79,7 @@ def cell_of(pid: int, resource: Resource) -> Cell:
     except OSError as error:
         raise EnvironmentRefused(f"process {pid} has no control group here: {error}") from error
     mounts = list(_mounts())
-    for version, wanted in ((1, resource), (2, "")):
+    for version, wanted in ((1, _controller(resource)), (2, "")):
         for line in lines:
             _, controllers, inner = line.split(":", 2)
             if wanted not in controllers.split(","):
@@ -112,7 +112,7 @@ class _Mount:
 
     def cell(self, inner: Path, resource: Resource) -> Cell | None:
         """Return the group of that path if this hierarchy has it and bounds the resource."""
-        if self.version == 1 and resource not in self.controllers:
+        if self.version == 1 and _controller(resource) not in self.controllers:
             return None
         if not inner.is_relative_to(self.root):
             return None
@@ -143,6 +143,11 @@ def _mounts() -> Iterator[_Mount]:
                 version=2 if kind == "cgroup2" else 1,
                 controllers=frozenset(options.split(",")),
             )
+
+
+def _controller(resource: Resource) -> str:
+    """Return what version 1 calls a resource."""
+    return "blkio" if resource == "io" else resource
 
 
 def _words(file: Path) -> list[str]:
@@ -189,6 +194,8 @@ _LIMITS: Mapping[tuple[int, Resource], Callable[[Path], int | None]] = {
     (2, "memory"): _plain("memory.max"),
     (1, "pids"): _plain("pids.max"),
     (2, "pids"): _plain("pids.max"),
+    (1, "io"): _plain("no such file"),
+    (2, "io"): lambda path: len(_words(path / "io.max")) or None,
 }
 
 

@@ -14,14 +14,21 @@ from gameday.environment.marks import cell_name
 from gameday.environment.using import cpu_ns_of, memory_of
 from gameday.errors import EnvironmentRefused
 
-__all__ = ["CgroupBounds", "may_have_cells", "remove_empty"]
+__all__ = [
+    "RESOURCES",
+    "CgroupBounds",
+    "make_cell",
+    "may_have_cells",
+    "move_all",
+    "remove_cell",
+]
 
 _ROUNDS = 20
 """How often it is looked for processes that were forked while the others were moved."""
 _REMOVAL_LIMIT_S = 2.0
 _PAUSE_S = 0.01
 _LEAST_SHARE = 1024 * 1024
-_RESOURCES: tuple[Resource, ...] = ("cpu", "memory", "pids")
+RESOURCES: tuple[Resource, ...] = ("cpu", "memory", "pids", "io")
 """What one group of version 2 may bound at once; in version 1 each has a group of its own."""
 
 Tree = Callable[[], list[psutil.Process]]
@@ -91,13 +98,7 @@ class CgroupBounds:
         with suppress(OSError):
             cell.set_limit(None)
         self._charged_elsewhere = 0
-        others = (
-            Cell(path=cell.path, version=2, resource=resource).limit()
-            for resource in _RESOURCES
-            if cell.version == 2 and resource != cell.resource
-        )
-        if all(limit is None for limit in others):
-            _remove(cell)
+        remove_cell(cell)
 
     def left(self) -> str:
         """Return what is left of the group; one that another fault needs may stay, unlimited."""
@@ -134,24 +135,36 @@ def move_all(tree: Tree, cell: Cell) -> None:
     raise EnvironmentRefused(f"processes are forked faster than they are moved to {cell.path}")
 
 
-def _remove(cell: Cell) -> None:
-    """Move what is in a group to where this process is, which all services come from."""
+def make_cell(around: Cell, name: str) -> Cell:
+    """Make a group of that name where one can bound the same resource. Raises OSError."""
+    made = Cell(path=_parent_for(around) / name, version=around.version, resource=around.resource)
+    made.path.mkdir(exist_ok=True)
+    return made
+
+
+def remove_cell(cell: Cell) -> None:
+    """Remove a group of the run's own, unless it bounds something else, too.
+
+    What is in it is moved to where this process is, which all services come from.
+    """
+    others = (
+        Cell(path=cell.path, version=2, resource=resource).limit()
+        for resource in RESOURCES
+        if cell.version == 2 and resource != cell.resource
+    )
+    if any(limit is not None for limit in others):
+        return
     home = cell_of(os.getpid(), cell.resource)
     give_up = time.monotonic() + _REMOVAL_LIMIT_S
     while cell.path.is_dir() and time.monotonic() < give_up:
         for pid in cell.pids():
             with suppress(OSError):
                 home.take(pid)
-        if not remove_empty(cell.path):
+        try:
+            cell.path.rmdir()
+        except OSError:
             # Those who have just ended are in it until the kernel has seen to them.
             time.sleep(_PAUSE_S)
-
-
-def remove_empty(path: Path) -> bool:
-    """Remove a group that nothing is in; tell whether it is gone."""
-    with suppress(OSError):
-        path.rmdir()
-    return not path.is_dir()
 
 
 def _parent_for(cell: Cell) -> Path:

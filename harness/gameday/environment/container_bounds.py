@@ -10,7 +10,9 @@ import psutil
 from docker.models.containers import Container
 
 from gameday.environment.abilities.bounds import Bounds, Guest, Resource
+from gameday.environment.abilities.throttling import DiskBounds
 from gameday.environment.cells import Cell, cell_of
+from gameday.environment.disk_cells import CellDisk, device_of
 from gameday.environment.duty_cycle import DutyCycle
 from gameday.environment.engine import refusing
 from gameday.environment.guests import bounded
@@ -39,6 +41,23 @@ class ContainerBounds:
         pid = _pid_of(self._container(), self._name)
         cell_of(pid, resource)
         return _EngineBounds(self._name, self._container, resource)
+
+    def disk(self) -> DiskBounds:
+        """Look for the volume of the data, or else for what the container itself writes to."""
+        container = self._container()
+        pid = _pid_of(container, self._name)
+        folder, source = "/tmp", str(container.attrs["GraphDriver"]["Data"].get("UpperDir", ""))  # noqa: S108
+        for mount in container.attrs["Mounts"]:
+            if mount["Type"] == "volume":
+                folder, source = str(mount["Destination"]), str(mount["Source"])
+                break
+        return CellDisk(
+            lambda: cell_of(_pid_of(self._container(), self._name), "io"),
+            lambda: of_container(str(container.id)),
+            name=None,
+            device=device_of(Path(source or f"/proc/{pid}/root"), self._name),
+            folder=folder,
+        )
 
     def guest(self, script: str, limit_ns: int, share: float) -> Guest:
         container = self._container()

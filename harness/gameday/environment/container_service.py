@@ -13,9 +13,12 @@ from docker.models.containers import Container
 from gameday.environment import clocks, process_tree
 from gameday.environment.abilities.bounds import Bounds, Guest, Resource
 from gameday.environment.abilities.clocks import Reading
+from gameday.environment.abilities.descriptors import Descriptors
+from gameday.environment.abilities.throttling import DiskBounds
 from gameday.environment.container_bounds import ContainerBounds
 from gameday.environment.container_clock import ContainerClock
 from gameday.environment.container_disk import ContainerDisk
+from gameday.environment.descriptors import descriptors_of, limit_descriptors, listener_among
 from gameday.environment.engine import ran_in, ran_once, refusing
 from gameday.environment.protocol import (
     Checkpoint,
@@ -300,8 +303,18 @@ class ContainerService:
     def guest(self, script: str, limit_ns: int, share: float = 1.0) -> Guest:
         return self._bounds.guest(script, limit_ns, share)
 
+    def disk(self) -> DiskBounds:
+        return self._bounds.disk()
+
     def first_to_die(self, yes: bool) -> None:
         self._bounds.first_to_die(yes)
+
+    def descriptors(self) -> Descriptors:
+        process = listener_among(self._processes(), self._kind.port, self.spec.name)
+        return descriptors_of(process, self.spec.name)
+
+    def limit_descriptors(self, of: Descriptors, soft: int) -> None:
+        limit_descriptors(of, soft)
 
     def _processes(self) -> list[psutil.Process]:
         return process_tree.of_container(str(self.container.id))

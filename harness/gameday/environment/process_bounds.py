@@ -1,5 +1,6 @@
 """What a service that is a process of this host is bounded with, and who runs beside it."""
 
+import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -7,8 +8,10 @@ from pathlib import Path
 import psutil
 
 from gameday.environment.abilities.bounds import Bounds, Guest, Resource
-from gameday.environment.cells import cell_of
-from gameday.environment.cgroups import CgroupBounds, may_have_cells
+from gameday.environment.abilities.throttling import DiskBounds
+from gameday.environment.cells import Cell, cell_of
+from gameday.environment.cgroups import RESOURCES, CgroupBounds, may_have_cells
+from gameday.environment.disk_cells import CellDisk, device_of
 from gameday.environment.duty_cycle import DutyBounds
 from gameday.environment.guests import HostGuest, start_guest
 from gameday.environment.marks import RUN_MARK, cell_name
@@ -44,12 +47,21 @@ class ProcessBounds:
             f"{self._service}: no control group for {resource} may be made on this host"
         )
 
+    def disk(self) -> DiskBounds:
+        return CellDisk(
+            lambda: self._cell("io"),
+            self._everybody,
+            name=cell_name(self._env.get(RUN_MARK, "none"), self._service),
+            device=device_of(self._folder, self._service),
+            folder=str(self._folder),
+        )
+
     def guest(self, script: str, limit_ns: int, share: float) -> Guest:
         """Start a script in those groups of the run's that the service is in."""
         tree = self._tree()
         name = cell_name(self._env.get(RUN_MARK, "none"), self._service)
         cells = []
-        for resource in ("cpu", "memory", "pids") if tree else ():
+        for resource in RESOURCES if tree else ():
             try:
                 path = cell_of(tree[0].pid, resource).path
             except EnvironmentRefused:
@@ -66,6 +78,10 @@ class ProcessBounds:
         for process in self._tree():
             with suppress(OSError):
                 Path(f"/proc/{process.pid}/oom_score_adj").write_text("1000" if yes else "0")
+
+    def _cell(self, resource: Resource) -> Cell:
+        tree = self._tree()
+        return cell_of(tree[0].pid if tree else os.getpid(), resource)
 
     def _everybody(self) -> list[psutil.Process]:
         """Return the service's processes and the guests', which share its bounds."""

@@ -14,6 +14,9 @@ import psutil
 from gameday.environment import clocks, process_tree
 from gameday.environment.abilities.bounds import Bounds, Guest, Resource
 from gameday.environment.abilities.clocks import Reading
+from gameday.environment.abilities.descriptors import Descriptors
+from gameday.environment.abilities.throttling import DiskBounds
+from gameday.environment.descriptors import descriptors_of, limit_descriptors, listener_among
 from gameday.environment.disks import mount_disk, release
 from gameday.environment.process_bounds import ProcessBounds
 from gameday.environment.protocol import ROOT, Checkpoint, Endpoint, Inmate, Motion, Ran, Vitals
@@ -282,8 +285,18 @@ class ProcessService:
     def guest(self, script: str, limit_ns: int, share: float = 1.0) -> Guest:
         return self._bounds.guest(script, limit_ns, share)
 
+    def disk(self) -> DiskBounds:
+        return self._bounds.disk()
+
     def first_to_die(self, yes: bool) -> None:
         self._bounds.first_to_die(yes)
+
+    def descriptors(self) -> Descriptors:
+        process = listener_among(self._tree(), self.direct.port, self.spec.name)
+        return descriptors_of(process, self.spec.name)
+
+    def limit_descriptors(self, of: Descriptors, soft: int) -> None:
+        limit_descriptors(of, soft)
 
     def ask_to_end(self) -> None:
         """Send SIGTERM to the main process, and let all go on that may be stopped."""

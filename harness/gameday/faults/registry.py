@@ -7,7 +7,9 @@ from gameday.environment.mechanisms.cgroups import CPU, MEMORY, PIDS
 from gameday.environment.mechanisms.clocks import LIBFAKETIME
 from gameday.environment.mechanisms.descriptors import open_files
 from gameday.environment.mechanisms.packets import PACKET_FILTER
+from gameday.environment.mechanisms.process_limits import DESCRIPTORS
 from gameday.environment.mechanisms.storage import BOUNDED_DISK, IMMUTABLE_ATTRIBUTE
+from gameday.environment.mechanisms.throttling import THROTTLE
 from gameday.faults.clock import ClockDrift, ClockOffset
 from gameday.faults.crash_loop import CrashLoop
 from gameday.faults.http import HttpAbort, HttpBody, HttpDelay, HttpStatus
@@ -50,7 +52,15 @@ from gameday.faults.rabbitmq import (
 )
 from gameday.faults.redis import ClientKill, Failover, MaxMemory, PersistenceOff, ScriptBusy
 from gameday.faults.remove import Remove
-from gameday.faults.resources import CpuBurn, CpuLimit, MemoryBurn, MemoryLimit, PidsLimit
+from gameday.faults.resources import (
+    CpuBurn,
+    CpuLimit,
+    FileDescriptors,
+    IoThrottle,
+    MemoryBurn,
+    MemoryLimit,
+    PidsLimit,
+)
 from gameday.faults.restart import Restart
 from gameday.faults.stop import Stop
 from gameday.faults.storage import DiskFill, ReadOnlyData
@@ -74,6 +84,8 @@ _ALL: tuple[type[Fault], ...] = (
     PidsLimit,
     DiskFill,
     ReadOnlyData,
+    FileDescriptors,
+    IoThrottle,
     Latency,
     Bandwidth,
     Blackhole,
@@ -125,6 +137,8 @@ MECHANISMS: tuple[Mechanism, ...] = (
     BOUNDED_DISK,
     IMMUTABLE_ATTRIBUTE,
     open_files(MOST_CONNECTIONS),
+    DESCRIPTORS,
+    THROTTLE,
 )
 """What faults need of a host beyond its services, for `gameday doctor`."""
 

@@ -4,10 +4,14 @@ import signal
 from dataclasses import dataclass, field
 
 from gameday.environment.abilities.bounds import Resource
+from gameday.environment.abilities.descriptors import Descriptors
+from gameday.environment.abilities.throttling import Rates
 from gameday.errors import EnvironmentRefused
+from gameday.model.clock import SECOND
+from gameday.testing.clocks import ManualClock
 from gameday.testing.environments import MemoryService
 
-__all__ = ["BoundedService", "MemoryBounds", "MemoryGuest"]
+__all__ = ["BoundedService", "FilingService", "MemoryBounds", "MemoryDisk", "MemoryGuest"]
 
 _MIB = 1024 * 1024
 
@@ -114,3 +118,66 @@ class BoundedService(MemoryService):
 
     def first_to_die(self, yes: bool) -> None:
         self.chosen = yes
+
+
+@dataclass(slots=True, kw_only=True)
+class MemoryDisk:
+    """A disk that moves as much as it is allowed to, or as it likes."""
+
+    clock: ManualClock
+    sets: bool = True
+    gives_back: bool = True
+    pace: float = 1.0
+    """How much of the allowed rate is moved."""
+    now: Rates = (None, None)
+    mechanism: str = "memory"
+    device: str = "1:0"
+    folder: str = "/data"
+
+    def rates(self) -> Rates:
+        return self.now
+
+    def moved(self) -> tuple[int, int]:
+        read, write = (self.pace * (rate or 1e9) for rate in self.now)
+        ns = self.clock.now_ns()
+        return round(read * ns / SECOND), round(write * ns / SECOND)
+
+    def hold(self, rates: Rates) -> None:
+        if self.sets:
+            self.now = rates
+
+    def release(self) -> None:
+        if self.gives_back:
+            self.now = (None, None)
+
+    def left(self) -> str:
+        return "" if self.now == (None, None) else f"the rates are {self.now}"
+
+
+@dataclass(slots=True, kw_only=True)
+class FilingService(BoundedService):
+    """A service with a disk and with open files; each of its defects is a field."""
+
+    drive: MemoryDisk
+    obeys: bool = True
+    """Whether a limit of open files is set when that is asked for."""
+    restores: bool = True
+    soft: int = 1000
+    opened: frozenset[int] = frozenset({0, 1, 2, 5})
+    taking: int = 0
+    """How many numbers connections take as soon as the limit is there."""
+    serves_beyond: bool = False
+
+    def disk(self) -> MemoryDisk:
+        return self.drive
+
+    def descriptors(self) -> Descriptors:
+        taken = {n for n in range(self.soft) if n not in self.opened}
+        some = frozenset(sorted(taken)[: self.taking])
+        return Descriptors(pid=100, started=1.0, open=self.opened | some, soft=self.soft)
+
+    def limit_descriptors(self, of: Descriptors, soft: int) -> None:
+        if self.obeys if soft < of.soft else self.restores:
+            self.soft = soft
+            self.taking = 500 if soft < of.soft else 0
+            self.answers = self.serves_beyond or soft >= of.soft

@@ -4,8 +4,11 @@ from typing import Literal, Protocol, runtime_checkable
 
 __all__ = ["DUTY_CYCLE", "Boundable", "Bounds", "Guest", "Resource"]
 
-Resource = Literal["cpu", "memory", "pids"]
-"""cpu is counted in thousandths of a core, memory in bytes, pids in processes and threads."""
+Resource = Literal["cpu", "memory", "pids", "io"]
+"""cpu is counted in thousandths of a core, memory in bytes, pids in processes and threads.
+
+io has more than one number: see `abilities.throttling`.
+"""
 
 
 DUTY_CYCLE = "duty cycle"

@@ -1,0 +1,82 @@
+"""The kernel's throttle of block devices, tried by slowing down a write of this host."""
+
+import os
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from secrets import token_hex
+
+import psutil
+
+from gameday.environment.cells import cell_of
+from gameday.environment.disk_cells import CellDisk, device_of
+from gameday.environment.guests import start_guest
+from gameday.environment.marks import cell_name
+from gameday.environment.mechanisms import Mechanism
+from gameday.errors import EnvironmentRefused
+from gameday.model.clock import SECOND
+
+__all__ = ["THROTTLE"]
+
+_PLACES = (tempfile.gettempdir(), "/var/tmp", "/var/lib/docker", "/")  # noqa: S108
+_RATE = 1_000_000
+_SIZE = 16 * 65536
+_LIMIT_S = 10
+
+
+def _check() -> str:
+    """Write a MiB at a MB/s past the page cache, from a group that is gone afterwards."""
+    place, device = _place()
+    sleeper = subprocess.Popen(["sleep", str(_LIMIT_S)], start_new_session=True)
+    try:
+        tree = [psutil.Process(sleeper.pid)]
+        disk = CellDisk(
+            lambda: cell_of(sleeper.pid, "io"),
+            lambda: tree,
+            name=cell_name(f"trial{token_hex(3)}", "trial"),
+            device=device,
+            folder=str(place),
+        )
+        try:
+            disk.hold((None, _RATE))
+            with tempfile.NamedTemporaryFile(dir=place) as file:
+                began_ns = time.monotonic_ns()
+                guest = start_guest(
+                    f"dd if=/dev/zero of='{file.name}' bs=64k count={_SIZE // 65536} "
+                    "oflag=direct conv=notrunc",
+                    _LIMIT_S * SECOND,
+                    1.0,
+                    cells=[cell_of(sleeper.pid, "io").path],
+                    env=os.environ,
+                    folder=place,
+                )
+                while guest.alive():
+                    time.sleep(0.01)
+                took_ns = time.monotonic_ns() - began_ns
+            moved, mechanism = disk.moved()[1], disk.mechanism
+        finally:
+            disk.release()
+    finally:
+        sleeper.kill()
+        sleeper.wait()
+    if moved < _SIZE or took_ns < SECOND * _SIZE // _RATE // 2:
+        raise OSError(f"{moved} bytes at {_RATE} bytes/s took {took_ns / SECOND:.2f} s")
+    return f"{mechanism}: {moved} bytes at {_RATE} bytes/s took {took_ns / SECOND:.2f} s"
+
+
+def _place() -> tuple[Path, str]:
+    for place in map(Path, _PLACES):
+        try:
+            return place, device_of(place, "a trial")
+        except EnvironmentRefused:
+            continue
+    raise OSError("no folder here is on a block device")
+
+
+THROTTLE = Mechanism(
+    name="throttle of block devices",
+    used_for="io-throttle",
+    cure="run as root on Linux, on the host of the services, with their data on a disk",
+    check=_check,
+)

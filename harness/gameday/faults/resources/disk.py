@@ -1,0 +1,181 @@
+"""The disk: a service reads and writes no faster than asked."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from gameday.environment.abilities.throttling import DiskBounds, Throttleable
+from gameday.environment.mechanisms.throttling import THROTTLE
+from gameday.environment.protocol import Checkpoint, Environment
+from gameday.errors import EnvironmentRefused
+from gameday.faults.ending import answers_again, until
+from gameday.faults.protocol import Demands, Injection, Proof
+from gameday.faults.resources.injection import Scene, rest, scene_of
+from gameday.model.clock import SECOND
+from gameday.model.event import Scalar
+from gameday.model.result import Window
+from gameday.model.scenario import Hits
+from gameday.model.units import BytesPerS
+
+__all__ = ["IoThrottle"]
+
+_LEAST = 100_000
+_MOST = 50_000_000
+_PAGE = 4096
+_LARGEST_BLOCK = 16 * _PAGE
+_ATTEMPTS = 3
+_SETTLE_NS = SECOND // 2
+_START_LIMIT_NS = 10 * SECOND
+_WINDOW_NS = 3 * SECOND
+_PROBE_LIMIT_NS = 30 * SECOND
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IoThrottle:
+    """A service reads from and writes to the disk of its data no faster than asked.
+
+    Mechanism: the kernel's throttle of block devices, in docker in the container's own control
+    group, in process in one of the run's own; both take root. With version 1 of control groups
+    that slows down what goes straight to the device and what is synced, and not a write that the
+    kernel keeps in memory and writes itself later. Proof: what a guest beside the service reads
+    or writes past the page cache is the rate within 20 % over 3 s, counted by the kernel. Undo:
+    the old rates are written back and read again, and a write is answered.
+    """
+
+    verb: ClassVar[str] = "io-throttle"
+    hits: ClassVar[Hits] = "service"
+    target: str
+    """The service to slow down."""
+    read_bytes_per_s: BytesPerS = 0
+    """100kB/s to 50MB/s; left out, reading is as fast as ever."""
+    write_bytes_per_s: BytesPerS = 0
+    """100kB/s to 50MB/s; left out, writing is as fast as ever."""
+
+    def __post_init__(self) -> None:
+        if not (self.read_bytes_per_s or self.write_bytes_per_s):
+            raise ValueError("neither read nor write is given; wanted is one of them at least")
+        for name, rate in (("read", self.read_bytes_per_s), ("write", self.write_bytes_per_s)):
+            if rate and not _LEAST <= rate <= _MOST:
+                raise ValueError(f"{name}: {rate} bytes/s are given; wanted 100kB/s to 50MB/s")
+
+    def demands(self, runtime: str) -> Demands:
+        return Demands(mechanisms=(THROTTLE,))
+
+    def on(self, environment: Environment) -> Injection:
+        scene = scene_of(environment, self.target, self.verb)
+        if not isinstance(scene.service, Throttleable):
+            raise EnvironmentRefused(f"{self.target} has no disk in {environment.runtime}")
+        return _Throttling(self, scene, scene.service.disk())
+
+
+class _Throttling:
+    """One throttle, proven by what the kernel counts while a guest pushes."""
+
+    def __init__(self, fault: IoThrottle, scene: Scene, disk: DiskBounds) -> None:
+        self._fault = fault
+        self._scene = scene
+        self._disk = disk
+        self._wanted = (fault.read_bytes_per_s or None, fault.write_bytes_per_s or None)
+        self._trouble: EnvironmentRefused | None = None
+
+    @property
+    def undo_text(self) -> str:
+        return f"let {self._fault.target} read and write as fast as before"
+
+    @property
+    def asked(self) -> Mapping[str, Scalar]:
+        read, write = self._wanted
+        return {"read_bytes_per_s": read, "write_bytes_per_s": write, "device": self._disk.device}
+
+    def inject(self) -> Window:
+        called_ns = time.monotonic_ns()
+        self._disk.hold(self._wanted)
+        return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
+
+    def prove(self, checkpoint: Checkpoint) -> Proof:
+        measured: dict[str, Scalar] = {"mechanism": self._disk.mechanism}
+        proven = self._disk.rates() == self._wanted
+        for number, name in enumerate(("read", "write")):
+            rate = self._wanted[number]
+            if rate is None:
+                continue
+            attempt, near = 0, False
+            while not near and attempt < _ATTEMPTS:
+                attempt += 1
+                seen = self._rate(number, rate, checkpoint)
+                near = abs(seen - rate) <= 0.2 * rate
+            measured[f"{name}_bytes_per_s"] = round(seen)
+            measured[f"{name}_attempts"] = attempt
+            proven = proven and near
+        return Proof(proven=proven, measured=measured)
+
+    def undo(self) -> Window:
+        called_ns = time.monotonic_ns()
+        self._trouble = None
+        try:
+            self._disk.release()
+        except EnvironmentRefused as error:
+            # Whether that left anything is for the re-reading to say.
+            self._trouble = error
+        return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
+
+    def prove_undone(self, checkpoint: Checkpoint) -> Proof:
+        measured: dict[str, Scalar] = {}
+        if self._trouble is not None:
+            measured["undo_error"] = str(self._trouble)
+        try:
+            left = self._disk.left()
+            read, write = self._disk.rates()
+        except (EnvironmentRefused, OSError) as error:
+            return Proof(proven=False, measured={**measured, "error": str(error)})
+        answer = answers_again(self._scene.service, checkpoint)
+        return Proof(
+            proven=answer.proven and not left,
+            measured={
+                **measured,
+                "left": left or "nothing",
+                "read_after_bytes_per_s": read,
+                "write_after_bytes_per_s": write,
+                **answer.measured,
+            },
+        )
+
+    def _rate(self, number: int, rate: int, checkpoint: Checkpoint) -> float:
+        """Return how fast the service and a guest that wants more read or write together."""
+        script = _reading if number == 0 else _writing
+        idle = self._disk.moved()[number]
+        with self._scene.probing(script(self._disk.folder, rate), 1, _PROBE_LIMIT_NS):
+            # What is to be read is written first, and that may be throttled, too.
+            until(lambda: self._disk.moved()[number] > idle, _START_LIMIT_NS, checkpoint)
+            rest(_SETTLE_NS, checkpoint)
+            began_ns, before = time.monotonic_ns(), self._disk.moved()[number]
+            rest(_WINDOW_NS, checkpoint)
+            after, ended_ns = self._disk.moved()[number], time.monotonic_ns()
+        return (after - before) * SECOND / (ended_ns - began_ns)
+
+
+def _blocks(rate: int) -> tuple[int, int]:
+    """Return size and number of the blocks of some second's worth."""
+    size = min(_LARGEST_BLOCK, max(_PAGE, rate // 50 // _PAGE * _PAGE))
+    return size, max(4, rate // size)
+
+
+def _writing(folder: str, rate: int) -> str:
+    """Write past the page cache, without end, to a file that has no name any more."""
+    size, count = _blocks(rate)
+    return (
+        f"exec 3<>'{folder}/gameday-probe' && rm '{folder}/gameday-probe' && "
+        f"while dd if=/dev/zero of=/proc/self/fd/3 bs={size} count={count} oflag=direct "
+        "conv=notrunc 2>/dev/null; do :; done"
+    )
+
+
+def _reading(folder: str, rate: int) -> str:
+    """Read past the page cache, without end, from such a file; what is there must be written."""
+    size, _ = _blocks(rate)
+    return (
+        f"exec 3<>'{folder}/gameday-probe' && rm '{folder}/gameday-probe' && "
+        "dd if=/dev/zero of=/proc/self/fd/3 bs=64k count=4 conv=notrunc,fsync 2>/dev/null && "
+        f"while dd if=/proc/self/fd/3 of=/dev/null bs={size} iflag=direct 2>/dev/null; do :; done"
+    )

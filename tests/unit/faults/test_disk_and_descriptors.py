@@ -1,0 +1,149 @@
+"""A disk that is not as slow as asked, or files that can still be opened: not proven."""
+
+import socket
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+
+import pytest
+
+from gameday.environment.abilities.descriptors import Descriptors
+from gameday.environment.protocol import Endpoint
+from gameday.errors import EnvironmentRefused
+from gameday.faults.protocol import Fault, Injection, Proof
+from gameday.faults.resources import FileDescriptors, IoThrottle, descriptors, disk, injection
+from gameday.model.clock import MILLISECOND, SECOND
+from gameday.testing.bounds import FilingService, MemoryDisk
+from gameday.testing.dud import Dud
+from gameday.testing.environments import MemoryEnvironment, MemoryService
+
+THROTTLE = IoThrottle(target="db", read_bytes_per_s=200_000, write_bytes_per_s=1_000_000)
+FILES = FileDescriptors(target="db", free=3)
+
+
+@pytest.fixture
+def db(
+    environment: MemoryEnvironment, db: MemoryService, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[FilingService]:
+    """A service whose port accepts, as the kernel does for whoever listens."""
+    clock = environment.clock
+    passing = SimpleNamespace(
+        monotonic_ns=clock.now_ns, sleep=lambda s: clock.sleep_ns(round(s * SECOND))
+    )
+    monkeypatch.setattr(injection, "time", passing)
+    monkeypatch.setattr(disk, "time", passing)
+    monkeypatch.setattr(disk, "_START_LIMIT_NS", 0)
+    monkeypatch.setattr(descriptors, "_TAKE_LIMIT_NS", 0)
+    monkeypatch.setattr(descriptors, "_SILENCE_NS", 50 * MILLISECOND)
+    made = FilingService(spec=db.spec, clock=clock, drive=MemoryDisk(clock=clock))
+    environment.services["db"] = made
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        made.direct = Endpoint(host="127.0.0.1", port=int(listener.getsockname()[1]))
+        yield made
+
+
+def no_checkpoint() -> None:
+    return
+
+
+def proof_of(environment: MemoryEnvironment, fault: Fault) -> tuple[Injection, Proof]:
+    made = fault.on(environment)
+    made.inject()
+    return made, made.prove(no_checkpoint)
+
+
+BOTH = pytest.mark.parametrize("fault", [THROTTLE, FILES], ids=lambda fault: fault.verb)
+
+
+@BOTH
+def test_what_bites_as_asked_is_proven_and_what_is_given_back_is_undone(
+    environment: MemoryEnvironment, db: FilingService, fault: Fault
+) -> None:
+    made, proof = proof_of(environment, fault)
+    assert proof.proven, proof.measured
+    made.undo()
+    made.undo()
+    undone = made.prove_undone(no_checkpoint)
+    assert undone.proven, undone.measured
+    assert not db.probing
+
+
+@BOTH
+def test_a_dud_is_found_out(
+    environment: MemoryEnvironment, db: FilingService, fault: Fault
+) -> None:
+    made, proof = proof_of(environment, Dud(fault=fault))
+    assert not proof.proven
+    made.undo()
+    assert made.prove_undone(no_checkpoint).proven
+
+
+@BOTH
+def test_a_limit_that_is_not_there_is_not_proven(
+    environment: MemoryEnvironment, db: FilingService, fault: Fault
+) -> None:
+    db.obeys = db.drive.sets = False
+    assert not proof_of(environment, fault)[1].proven
+
+
+@BOTH
+def test_a_limit_that_stays_is_not_undone(
+    environment: MemoryEnvironment, db: FilingService, fault: Fault
+) -> None:
+    db.restores = db.drive.gives_back = False
+    made, _ = proof_of(environment, fault)
+    db.answers = True
+    made.undo()
+    assert not made.prove_undone(no_checkpoint).proven
+
+
+@pytest.mark.parametrize("pace", [0.7, 1.3])
+def test_another_rate_than_asked_is_not_proven(
+    environment: MemoryEnvironment, db: FilingService, pace: float
+) -> None:
+    db.drive.pace = pace
+    assert not proof_of(environment, THROTTLE)[1].proven
+
+
+def test_a_service_that_answers_beyond_its_files_is_not_short_of_them(
+    environment: MemoryEnvironment, db: FilingService
+) -> None:
+    db.serves_beyond = True
+    assert not proof_of(environment, FILES)[1].proven
+
+
+def test_more_files_than_are_free_cannot_be_left(
+    environment: MemoryEnvironment, db: FilingService
+) -> None:
+    db.soft = 6
+    with pytest.raises(EnvironmentRefused, match="2 are free, 3 are wanted"):
+        proof_of(environment, FILES)
+
+
+@pytest.mark.parametrize(("free", "soft"), [(0, 0), (1, 4), (2, 5), (3, 7), (5, 9)])
+def test_below_the_limit_exactly_as_many_numbers_are_free_as_asked(free: int, soft: int) -> None:
+    files = Descriptors(pid=1, started=0, open=frozenset({0, 1, 2, 5, 900}), soft=1000)
+    assert files.soft_for(free) == soft
+    below = Descriptors(pid=1, started=0, open=files.open, soft=soft)
+    assert below.free() == free
+
+
+@pytest.mark.parametrize("fault", [THROTTLE, FILES], ids=lambda fault: fault.verb)
+def test_a_service_without_what_is_limited_is_refused(
+    environment: MemoryEnvironment, fault: Fault
+) -> None:
+    with pytest.raises(EnvironmentRefused):
+        fault.on(environment)
+
+
+WRONG: dict[str, Callable[[], Fault]] = {
+    "no rate": lambda: IoThrottle(target="db"),
+    "too slow": lambda: IoThrottle(target="db", read_bytes_per_s=10),
+    "too fast": lambda: IoThrottle(target="db", write_bytes_per_s=10**9),
+    "no file": lambda: FileDescriptors(target="db", free=0),
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_a_value_out_of_bounds_is_refused_with_what_is_wanted(what: str) -> None:
+    with pytest.raises(ValueError, match="wanted"):
+        WRONG[what]()
