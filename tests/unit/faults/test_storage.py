@@ -180,6 +180,43 @@ def test_a_file_that_stays_is_not_undone(
     assert not injection.prove_undone(never).proven
 
 
+def test_a_file_that_stays_is_not_undone_however_much_is_free(
+    environment: MemoryEnvironment, house: House
+) -> None:
+    house.gives_up = False
+    injection = injected(environment, DiskFill(target="db", fill=0.3))
+    injection.undo()
+    assert house._free > 100 - house.used - 25
+    assert not injection.prove_undone(never).proven
+
+
+def test_room_that_is_not_given_back_is_not_undone(
+    environment: MemoryEnvironment, house: House
+) -> None:
+    injection = injected(environment, FULL)
+    injection.undo()
+    house.used += 40
+    assert not injection.prove_undone(never).proven
+
+
+@ALL
+def test_a_user_who_still_cannot_write_is_not_undone(
+    environment: MemoryEnvironment, house: House, fault: Fault
+) -> None:
+    injection = injected(environment, fault)
+    injection.undo()
+    house.refuses_writes = True
+    assert not injection.prove_undone(never).proven
+
+
+def test_room_that_somebody_else_takes_proves_no_fill(
+    environment: MemoryEnvironment, house: House
+) -> None:
+    injection = injected(environment, Dud(fault=NEARLY))
+    house.used = 90
+    assert not injection.prove(never).proven
+
+
 def test_the_disk_of_the_host_is_refused(environment: MemoryEnvironment, house: House) -> None:
     house.disk_bytes = None
     with pytest.raises(EnvironmentRefused, match="db is on the host's disk"):
