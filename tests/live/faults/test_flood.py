@@ -122,7 +122,8 @@ def test_a_flood_dies_with_its_harness(environment: Environment) -> None:
     fault = ConnectionFlood(target="client -> redis", count=100, rate_per_s=500.0)
 
     def flood() -> None:
-        fault.on(environment).inject()
+        injection = fault.on(environment)  # what holds the connections has to be held
+        injection.inject()
         time.sleep(30)
 
     harness = multiprocessing.get_context("fork").Process(target=flood)
