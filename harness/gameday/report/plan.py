@@ -38,7 +38,8 @@ def _lines(plan: Plan) -> Iterator[str]:
     )
     moments = []
     for fault in plan.faults:
-        settings = ", ".join(f"{key} {value}" for key, value in fault.settings.items())
+        given = {key: value for key, value in fault.settings.items() if value not in ("", None)}
+        settings = ", ".join(f"{key} {value}" for key, value in given.items())
         what = f"{fault.fault} {fault.target}{f' ({settings})' if settings else ''}"
         moments.append((fault.at_ns, what))
         moments.append((fault.until_ns, f"undo: {what}"))
