@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from gameday.analysis.latency import percentile
 from gameday.analysis.operations import Operations
 from gameday.analysis.recovery import Bracket, Recovery, estimate
 from gameday.model.finding import Finding
@@ -258,10 +257,12 @@ def _failover(say: _Phase, span: FaultSpan) -> Finding:
     gaps_ns = np.diff(around_ns)
     longest_ns = int(gaps_ns.max(initial=0))
     before = operations.good & (operations.done_ns < span.injected.low_ns)
-    usual_ns = percentile(operations.latency_ns[before], 0.99)
-    # A success can be as late as one spacing after the service is back, and the last one before
-    # as early as one spacing before it left.
-    slack_ns = 2 * spacing_ns + usual_ns
+    latency_ns = operations.latency_ns[before]
+    slowest_ns = int(latency_ns.max(initial=0))
+    # The first success can come one spacing and a latency after the service is back. The last one
+    # can be gone before the service is: those that were due after it were slower, and on their way.
+    early_ns = slowest_ns - int(latency_ns.min(initial=slowest_ns))
+    slack_ns = 2 * spacing_ns + slowest_ns + early_ns
     tail_ns = span.injected.low_ns + say.watched_ns - last_ns
     ended = bool(later.any()) or tail_ns <= max(longest_ns, slack_ns)
     seen_ns = longest_ns if ended else tail_ns

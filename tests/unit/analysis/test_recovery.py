@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gameday.analysis import Analysis, analyse
@@ -42,6 +42,23 @@ services = st.builds(
 outages_ns = st.integers(150 * MILLISECOND, 2 * SECOND)
 
 
+# The last operations before the outage are slow ones, which it meets on their way.
+@example(
+    service=HistoryBuilder(
+        rate_per_s=200, phase=2_557_567, latency=12_819_674, seed=957, hold="1s"
+    ),
+    outage_ns=150 * MILLISECOND,
+    heal_share=0.0,
+    late_ns=0,
+    kind="outage",
+)
+@example(
+    service=HistoryBuilder(rate_per_s=200, phase=2_351_894, latency=5_388_275, seed=7, hold="1s"),
+    outage_ns=150_000_015,
+    heal_share=1.0,
+    late_ns=0,
+    kind="timeouts",
+)
 @settings(max_examples=150, deadline=None)
 @given(
     service=services,
