@@ -3,11 +3,14 @@
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
+import psutil
 import pytest
 
 from gameday.environment.processes import ProcessEnvironment
@@ -71,6 +74,30 @@ def test_the_shared_memory_of_a_killed_harness_is_seen_and_removed(
     assert f"shared memory {segment}" in reap(run, in_docker=False)
     assert segments_of(server) == []
     assert leftovers_of(run, in_docker=False) == ()
+
+
+def test_the_shared_memory_of_data_that_are_being_made_goes_as_well(
+    tmp_path: Path, run: str
+) -> None:
+    command = [sys.executable, "-c", _HARNESS, str(Path(__file__).parent), run, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as harness:
+        give_up = time.monotonic() + 20
+        while not (files := files_of(run)):
+            assert time.monotonic() < give_up
+        harness.kill()
+    assert {f"shared memory {file}" for file in files} <= set(reap(run, in_docker=False))
+    assert not any(file.exists() for file in files)
+
+
+def files_of(run: str) -> set[Path]:
+    """Return what the servers of a run have in /dev/shm, by the folder that they work in."""
+    files = set()
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, OSError):
+            if process.name() == "postgres" and f"gameday-{run}-" in process.cwd():
+                words = Path(f"/proc/{process.pid}/maps").read_text().split()
+                files |= {Path(word) for word in words if word.startswith("/dev/shm/Postgre")}
+    return files
 
 
 def test_a_server_that_loses_its_data_leaves_no_shared_memory(tmp_path: Path, run: str) -> None:

