@@ -15,6 +15,7 @@ from gameday.model.scenario import Target
 from gameday.planning import vocabulary
 from gameday.report.wording import details
 from gameday.resources import bundled
+from gameday.testing.dud import Dud
 
 _TITLE = """# What was asked, measured and undone
 
@@ -22,6 +23,8 @@ Every fault on real services in both environments, as `tests/live/faults` ran it
 `GAMEDAY_FAULT_TABLE=docs/faults/table.md pytest -m live tests/live/faults`.
 """
 _HEAD = (("fault", "runtime", "asked", "measured", "after the undoing"), ("---",) * 5)
+
+Unproven = Callable[[Fault], None]
 
 Through = Callable[[Fault], tuple[Proof, Proof]]
 """Takes a fault from its injection to the proof of its undoing; gives back both proofs."""
@@ -87,6 +90,24 @@ def table() -> Iterator[list[tuple[str, ...]]]:
     if file:
         lines = [" | ".join(("", *row, "")).strip() for row in (*_HEAD, *sorted(rows))]
         Path(file).write_text("\n".join([_TITLE, *lines, ""]))
+
+
+@pytest.fixture
+def unproven(environment: Environment) -> Unproven:
+    """Take a fault that does nothing through its proofs: its effect is missed, its absence seen."""
+
+    def play(fault: Fault) -> None:
+        injection = Dud(fault=fault).on(environment)
+        try:
+            injection.inject()
+            effect = injection.prove(lambda: None)
+        finally:
+            injection.undo()
+            undone = injection.prove_undone(lambda: None)
+        assert not effect.proven, effect.measured
+        assert undone.proven, undone.measured
+
+    return play
 
 
 @pytest.fixture

@@ -9,9 +9,10 @@ from gameday.environment.protocol import Environment, Provision
 from gameday.faults.network import Latency
 from gameday.faults.protocol import Fault, Proof
 from gameday.model.clock import MILLISECOND
-from gameday.testing.dud import Dud
 
 pytestmark = [pytest.mark.live, pytest.mark.alone]
+
+Unproven = Callable[[Fault], None]
 
 Through = Callable[[Fault], tuple[Proof, Proof]]
 
@@ -62,12 +63,5 @@ def test_delays_that_are_uniform_do_not_pass_for_others(
 
 
 @every
-def test_what_delays_nothing_is_not_proven(environment: Environment, fault: Latency) -> None:
-    injection = Dud(fault=fault).on(environment)
-    try:
-        injection.inject()
-        assert not injection.prove(lambda: None).proven
-    finally:
-        injection.undo()
-        undone = injection.prove_undone(lambda: None)
-    assert undone.proven, undone.measured
+def test_what_delays_nothing_is_not_proven(unproven: Unproven, fault: Latency) -> None:
+    unproven(fault)

@@ -19,9 +19,10 @@ from gameday.model.clock import SECOND
 from gameday.model.scenario import Target
 from gameday.planning import vocabulary
 from gameday.resources import bundled
-from gameday.testing.dud import Dud
 
 pytestmark = [pytest.mark.live, pytest.mark.alone]
+
+Unproven = Callable[[Fault], None]
 
 Through = Callable[[Fault], tuple[Proof, Proof]]
 
@@ -88,14 +89,8 @@ def test_a_redis_that_is_full_turns_new_clients_away(through: Through) -> None:
 
 
 @pytest.mark.parametrize("fault", FLOODS, ids=name)
-def test_what_does_not_flood_is_not_proven(
-    environment: Environment, fault: ConnectionFlood
-) -> None:
-    injection = Dud(fault=fault).on(environment)
-    injection.inject()
-    assert not injection.prove(lambda: None).proven
-    injection.undo()
-    assert injection.prove_undone(lambda: None).proven
+def test_what_does_not_flood_is_not_proven(unproven: Unproven, fault: ConnectionFlood) -> None:
+    unproven(fault)
 
 
 def test_what_waits_to_be_accepted_is_no_visitor(environment: Environment) -> None:

@@ -24,9 +24,10 @@ from gameday.faults.stop import Stop
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.planning import Options, load, make_environment, make_plan
 from gameday.resources import bundled
-from gameday.testing.dud import Dud
 
 pytestmark = [pytest.mark.live, pytest.mark.alone]
+
+Unproven = Callable[[Fault], None]
 
 Through = Callable[[Fault], tuple[Proof, Proof]]
 
@@ -179,12 +180,5 @@ def test_a_process_inside_dies_and_the_service_lives(through: Through) -> None:
     ],
     ids=lambda fault: fault.verb,
 )
-def test_what_did_nothing_is_not_proven_on_a_real_service(
-    environment: Environment, fault: Fault
-) -> None:
-    injection = Dud(fault=fault).on(environment)
-    injection.inject()
-    effect = injection.prove(lambda: None)
-    injection.undo()
-    assert not effect.proven, effect.measured
-    assert injection.prove_undone(lambda: None).proven
+def test_what_did_nothing_is_not_proven_on_a_real_service(unproven: Unproven, fault: Fault) -> None:
+    unproven(fault)

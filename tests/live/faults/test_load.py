@@ -12,9 +12,10 @@ from gameday.environment.protocol import Environment
 from gameday.errors import EnvironmentRefused
 from gameday.faults.load import MalformedPayload, PoisonMessage, Surge
 from gameday.faults.protocol import Fault, Proof
-from gameday.testing.dud import Dud
 
 pytestmark = [pytest.mark.live, pytest.mark.alone]
+
+Unproven = Callable[[Fault], None]
 
 Launch = Callable[[Path, list[str]], "subprocess.Popen[str]"]
 Through = Callable[[Fault], tuple[Proof, Proof]]
@@ -90,13 +91,8 @@ def test_poison_for_no_stream_is_refused(environment: Environment) -> None:
     ids=lambda fault: fault.verb,
 )
 @pytest.mark.usefixtures("stream")
-def test_load_that_was_not_sent_is_not_proven(environment: Environment, fault: Fault) -> None:
-    injection = Dud(fault=fault).on(environment)
-    injection.inject()
-    effect = injection.prove(lambda: None)
-    injection.undo()
-    assert not effect.proven, effect.measured
-    assert injection.prove_undone(lambda: None).proven
+def test_load_that_was_not_sent_is_not_proven(unproven: Unproven, fault: Fault) -> None:
+    unproven(fault)
 
 
 def test_a_surge_is_no_part_of_what_is_accounted_for(launch: Launch, tmp_path: Path) -> None:

@@ -13,9 +13,10 @@ from gameday.faults.network import PacketLoss, Partition
 from gameday.faults.protocol import Fault, Proof
 from gameday.model.clock import MILLISECOND
 from gameday.model.scenario import CLIENT
-from gameday.testing.dud import Dud
 
 pytestmark = [pytest.mark.live, pytest.mark.alone]
+
+Unproven = Callable[[Fault], None]
 
 Through = Callable[[Fault], tuple[Proof, Proof]]
 
@@ -69,17 +70,12 @@ def test_who_reaches_whom_is_as_planned_and_all_reach_all_again(
 
 
 @pytest.mark.parametrize("fault", PARTITIONS, ids=name)
-def test_what_parts_nobody_is_not_proven(environment: Environment, fault: Partition) -> None:
+def test_what_parts_nobody_is_not_proven(
+    environment: Environment, unproven: Unproven, fault: Partition
+) -> None:
     if not isinstance(environment, Networked) and not connected(fault, environment):
         return
-    injection = Dud(fault=fault).on(environment)
-    try:
-        injection.inject()
-        assert not injection.prove(lambda: None).proven
-    finally:
-        injection.undo()
-        undone = injection.prove_undone(lambda: None)
-    assert undone.proven, undone.measured
+    unproven(fault)
 
 
 def test_a_partition_that_comes_and_goes_keeps_its_times(through: Through) -> None:
@@ -123,15 +119,8 @@ def test_the_share_that_was_asked_for_is_lost_and_nothing_afterwards(
 
 @pytest.mark.parametrize("fault", LOSSES, ids=lambda f: f"{f.target}-{f.share}-{f.stream}")
 def test_where_nothing_is_lost_nothing_is_proven(
-    environment: Environment, fault: PacketLoss
+    environment: Environment, unproven: Unproven, fault: PacketLoss
 ) -> None:
     if not isinstance(environment, Networked):
         return
-    injection = Dud(fault=fault).on(environment)
-    try:
-        injection.inject()
-        assert not injection.prove(lambda: None).proven
-    finally:
-        injection.undo()
-        undone = injection.prove_undone(lambda: None)
-    assert undone.proven, undone.measured
+    unproven(fault)

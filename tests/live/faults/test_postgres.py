@@ -27,9 +27,10 @@ from gameday.model.clock import SECOND
 from gameday.model.scenario import Target
 from gameday.planning import vocabulary
 from gameday.resources import bundled
-from gameday.testing.dud import Dud
 
 pytestmark = [pytest.mark.live, pytest.mark.alone]
+
+Unproven = Callable[[Fault], None]
 
 Through = Callable[[Fault], tuple[Proof, Proof]]
 Client = psycopg.Connection[tuple[object, ...]]
@@ -286,13 +287,7 @@ def test_a_replica_takes_over_from_a_dead_primary_and_follows_it_again(
     ids=lambda fault: fault.verb,
 )
 def test_what_did_nothing_is_not_proven_on_a_real_server(
-    environment: Environment, fault: Fault
+    environment: Environment, unproven: Unproven, fault: Fault
 ) -> None:
     with client(environment), client(environment, "postgres-replica"):
-        injection = Dud(fault=fault).on(environment)
-        injection.inject()
-        effect = injection.prove(lambda: None)
-        injection.undo()
-        assert not effect.proven, effect.measured
-        undone = injection.prove_undone(lambda: None)
-        assert undone.proven, undone.measured
+        unproven(fault)

@@ -25,9 +25,10 @@ from gameday.model.clock import SECOND
 from gameday.model.scenario import Target
 from gameday.planning import vocabulary
 from gameday.resources import bundled
-from gameday.testing.dud import Dud
 
 pytestmark = [pytest.mark.live, pytest.mark.alone]
+
+Unproven = Callable[[Fault], None]
 
 Through = Callable[[Fault], tuple[Proof, Proof]]
 
@@ -266,14 +267,5 @@ def test_a_quorum_queue_is_not_what_consumer_cancel_is_proven_on(environment: En
     ],
     ids=str,
 )
-def test_what_does_nothing_to_a_broker_is_not_proven(
-    environment: Environment, fault: Fault
-) -> None:
-    injection = Dud(fault=fault).on(environment)
-    try:
-        injection.inject()
-        assert not injection.prove(lambda: None).proven
-    finally:
-        injection.undo()
-        undone = injection.prove_undone(lambda: None)
-    assert undone.proven, undone.measured
+def test_what_does_nothing_to_a_broker_is_not_proven(unproven: Unproven, fault: Fault) -> None:
+    unproven(fault)
