@@ -172,11 +172,13 @@ class Injector:
             if active.injected is not None
         )
 
-    def records(self, exposed: Callable[[Window], int | None]) -> tuple[FaultRecord, ...]:
+    def records(
+        self, exposed: Callable[[PlannedFault, Window], int | None]
+    ) -> tuple[FaultRecord, ...]:
         """Return each fault as asked, measured and undone.
 
-        `exposed` tells how many operations came due in a window; a fault that met fewer than its
-        exposure asks for is not proven, whatever it did.
+        `exposed` tells how many operations came due in a window that the fault was in the way of;
+        one that met fewer than its exposure asks for is not proven, whatever it did.
         """
         return tuple(self._as_record(active, exposed) for active in self._active)
 
@@ -235,13 +237,15 @@ class Injector:
         )
         return proof.proven
 
-    def _as_record(self, active: _Active, exposed: Callable[[Window], int | None]) -> FaultRecord:
+    def _as_record(
+        self, active: _Active, exposed: Callable[[PlannedFault, Window], int | None]
+    ) -> FaultRecord:
         window = None
         met: int | None = None
         if active.injected is not None and active.undone is not None:
             absolute = Window(start_ns=active.injected.start_ns, end_ns=active.undone.end_ns)
             window = self._chronicle.since_start(absolute)
-            met = exposed(absolute)
+            met = exposed(active.planned, absolute)
         return FaultRecord(
             fault=active.planned.fault,
             target=active.planned.target,

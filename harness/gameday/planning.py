@@ -29,7 +29,7 @@ from gameday.loading import (
     schema,
     sweep,
 )
-from gameday.model.aim import services_of
+from gameday.model.aim import Way, services_of
 from gameday.model.clock import SECOND
 from gameday.model.plan import Plan, PlannedFault, PlannedStream
 from gameday.model.scenario import (
@@ -184,6 +184,7 @@ def make_plan(experiment: Experiment, options: Options) -> Plan:
     if proxy == "auto":
         own = runtime == "process" or _provision(scenario, runtime).own_proxy
         proxy = "own" if own else "toxiproxy"
+    streams = _streams(experiment)
     return Plan(
         scenario=scenario.name,
         title=scenario.title,
@@ -196,8 +197,11 @@ def make_plan(experiment: Experiment, options: Options) -> Plan:
         sabotage=experiment.sabotage.name if experiment.sabotage else "",
         waves=tuple(tuple(spec.name for spec in wave) for wave in target.waves),
         edges=tuple(str(edge) for edge in target.edges),
-        streams=_streams(experiment),
-        faults=tuple(_planned(number, step) for number, step in enumerate(scenario.faults)),
+        streams=streams,
+        faults=tuple(
+            _planned(number, step, _met_by(step, streams, experiment))
+            for number, step in enumerate(scenario.faults)
+        ),
         expectations=tuple(f"{e.name}: {e.finding} {e.limit.text}" for e in scenario.expect),
         baseline_ns=scenario.timeline.baseline_ns,
         steady_ns=scenario.steady.for_ns,
@@ -248,7 +252,7 @@ def _provision(scenario: Scenario, runtime: str) -> Provision:
 def _missing(experiment: Experiment, plan: Plan) -> Iterator[str]:
     """Yield what this host or the chosen environment lacks for each fault, with the cure."""
     bounded = {s.name for s in experiment.target.services if s.disk_bytes is not None}
-    for step in experiment.scenario.faults:
+    for number, step in enumerate(experiment.scenario.faults):
         fault = _real(step)
         demands = _demands(step, plan.runtime)
         who = f"{fault.verb} of {fault.target}"
@@ -261,6 +265,8 @@ def _missing(experiment: Experiment, plan: Plan) -> Iterator[str]:
                 f"{who}: {plan.proxy} cannot do that, gameday's own proxy can; "
                 "leave --gameday-proxy out"
             )
+        if not plan.faults[number].met_by:
+            yield f"{who}: no operation of the load or of the probes comes by it"
         for mechanism in demands.mechanisms:
             tried = trial(mechanism)
             if not tried.works:
@@ -294,7 +300,7 @@ def _stop_text(scenario: Scenario) -> str:
     return f"success {stop.success.text} for {format_duration(stop.for_ns)}"
 
 
-def _planned(number: int, step: FaultStep) -> PlannedFault:
+def _planned(number: int, step: FaultStep, met_by: tuple[str, ...]) -> PlannedFault:
     fault = _real(step)
     settings = {key: value for key, value in asdict(fault).items() if key != "target"}  # type: ignore[call-overload]
     return PlannedFault(
@@ -305,7 +311,27 @@ def _planned(number: int, step: FaultStep) -> PlannedFault:
         until_ns=step.at_ns + step.for_ns,
         settings=settings,
         exposure=step.exposure,
+        met_by=met_by,
     )
+
+
+def _met_by(
+    step: FaultStep, streams: Sequence[PlannedStream], experiment: Experiment
+) -> tuple[str, ...]:
+    """Return the streams whose operations come by what the fault hits."""
+    hit = step.fault.target
+    load = cast(Publish, experiment.scenario.workload[0])
+    met = []
+    for stream in streams:
+        client, arrow, service = stream.edge.partition(" -> ")
+        edge = Edge(client=client, service=service)
+        if stream.client == Publish.verb:
+            way = Way.through(experiment.target, edge, [load.ledger])
+        else:  # a probe says nothing but of the service, and of the edge that it takes, if any
+            way = Way(frozenset({service or client}), frozenset({edge} if arrow else ()))
+        if way.meets(hit):
+            met.append(stream.name)
+    return tuple(met)
 
 
 def _streams(experiment: Experiment) -> tuple[PlannedStream, ...]:

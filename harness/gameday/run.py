@@ -29,7 +29,7 @@ from gameday.model.clock import MILLISECOND, SECOND, Clock, MonotonicClock
 from gameday.model.event import Phase, Progress, Scalar, ServiceUp
 from gameday.model.history import Connections, Deliveries, History, HostNoise, Observation
 from gameday.model.listener import Listener
-from gameday.model.plan import Plan
+from gameday.model.plan import Plan, PlannedFault
 from gameday.model.result import Marks, Result, Window
 from gameday.planning import Experiment
 from gameday.reach import Reach
@@ -252,7 +252,7 @@ class Conductor:
     def _judge(self, analysis: Analysis | None, started_at: str) -> Result:
         """Step 9: findings against expectations, proofs and guards: one verdict."""
         self._chronicle.enter(Phase.JUDGE)
-        faults = self._injector.records(lambda window: _exposed(self._history, window))
+        faults = self._injector.records(self._exposed)
         findings = analysis.findings if analysis else ()
         guards = failed_guards(analysis, self._scenario.expect) if analysis else ()
         judged = judge(
@@ -350,6 +350,16 @@ class Conductor:
             self._chronicle.tell(Progress, **self._watch.look(self._clock.now_ns()))
             self._next_look_ns = self._clock.now_ns() + _TICK_NS
 
+    def _exposed(self, fault: PlannedFault, window: Window) -> int | None:
+        """Return how many operations came due in `window` that meet the fault; None: unknown."""
+        if self._history is None:
+            return None
+        met = 0
+        for name in fault.met_by:
+            due_ns = self._history.of(name)["due_ns"]
+            met += int(np.count_nonzero((due_ns >= window.start_ns) & (due_ns < window.end_ns)))
+        return met
+
     def _passages(self) -> Mapping[str, StreamPlan]:
         """Return each stream of the load by the edge that it goes through."""
         return {stream.edge: self._reach.stream(stream) for stream in self._plan.streams}
@@ -376,11 +386,3 @@ class Conductor:
             "proxy": self._environment.proxy,
             **{name: None if seen is None else round(seen, 4) for name, seen in shares.items()},
         }
-
-
-def _exposed(history: History | None, window: Window) -> int | None:
-    """Return how many operations of the workload came due in `window`; None: cannot be told."""
-    if history is None:
-        return None
-    due_ns = history.of("publish")["due_ns"]
-    return int(np.count_nonzero((due_ns >= window.start_ns) & (due_ns < window.end_ns)))

@@ -168,7 +168,7 @@ def test_what_cannot_be_undone_is_recorded_as_such_and_the_others_are_healed(sta
     stage.environment.service("a").starts = False
     assert not stage.play()
     stage.injector.heal()
-    first, second = stage.injector.records(lambda _: 2)
+    first, second = stage.injector.records(lambda *_: 2)
     assert (first.proven, first.undone) == (True, False)
     assert second.undone
     lines = [json.loads(line) for line in stage.file.read_text().splitlines()]
@@ -226,7 +226,7 @@ def test_a_fault_that_too_few_operations_met_is_not_proven(
     stage: Stage, met: int | None, proven: bool
 ) -> None:
     stage.play()
-    assert [record.proven for record in stage.injector.records(lambda _: met)] == [proven] * 2
+    assert [record.proven for record in stage.injector.records(lambda *_: met)] == [proven] * 2
 
 
 def test_each_event_counts_from_the_start_of_the_run(stage: Stage) -> None:

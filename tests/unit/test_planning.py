@@ -9,10 +9,11 @@ import pytest
 from gameday.environment.mechanisms import Mechanism
 from gameday.environment.protocol import Provision
 from gameday.errors import EnvironmentRefused
-from gameday.faults.network import Partition
+from gameday.faults.kill import Kill
+from gameday.faults.network import Partition, Refuse
 from gameday.faults.protocol import Demands
 from gameday.model.clock import SECOND
-from gameday.model.scenario import Hits
+from gameday.model.scenario import Hits, ServiceSpec
 from gameday.planning import (
     Experiment,
     Options,
@@ -194,4 +195,28 @@ def test_a_fault_that_needs_gamedays_proxy_gets_it_or_is_refused(
     assert make_plan(changed, docker).proxy == "own"
     plan = make_plan(changed, Options(runtime="process", proxy="toxiproxy", settings={}))
     with pytest.raises(EnvironmentRefused, match="demand of redis: toxiproxy cannot do that"):
+        make_environment(plan, changed, run="r", logs=tmp_path, port_base=0)
+
+
+def test_a_fault_is_met_by_the_load_and_the_probes_that_come_by_it(
+    experiment: Experiment, options: Options
+) -> None:
+    (kill,) = make_plan(experiment, options).faults
+    assert kill.met_by == ("publish", "probe-front", "probe-direct")
+    step = replace(experiment.scenario.faults[0], fault=Refuse(target="listener -> redis"))
+    cut = replace(experiment, scenario=replace(experiment.scenario, faults=(step,)))
+    (refused,) = make_plan(cut, options).faults
+    assert refused.met_by == ("publish", "probe-front"), "the direct way goes past the edge"
+
+
+def test_a_fault_that_nothing_comes_by_is_refused(
+    experiment: Experiment, options: Options, tmp_path: Path
+) -> None:
+    beside = ServiceSpec(name="beside", kind="app", program="apps.relay", needs=("redis",))
+    target = replace(experiment.target, services=(*experiment.target.services, beside))
+    step = replace(experiment.scenario.faults[0], fault=Kill(target="beside"))
+    scenario = replace(experiment.scenario, faults=(step,))
+    changed = replace(experiment, scenario=scenario, target=target)
+    plan = make_plan(changed, options)
+    with pytest.raises(EnvironmentRefused, match="kill of beside: no operation of the load"):
         make_environment(plan, changed, run="r", logs=tmp_path, port_base=0)

@@ -1,8 +1,11 @@
 """What a fault is aimed at, as its target is written: "a", "a -> b" or "a | b, c"."""
 
-from gameday.model.scenario import CLIENT, Edge
+from collections.abc import Collection
+from dataclasses import dataclass
 
-__all__ = ["breaks", "groups_of", "services_of"]
+from gameday.model.scenario import CLIENT, Edge, Target
+
+__all__ = ["Way", "breaks", "groups_of", "services_of"]
 
 
 def groups_of(target: str) -> tuple[tuple[str, ...], ...]:
@@ -29,3 +32,32 @@ def breaks(target: str, edge: Edge) -> bool:
         return False
     # Names without a bar form groups by a shape: which, its fault alone knows.
     return len(groups) == 1 or of[edge.client] != of[edge.service]
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """What an operation comes through, from the client to everything that its answer rests on."""
+
+    services: frozenset[str]
+    edges: frozenset[Edge]
+
+    @classmethod
+    def through(cls, target: Target, first: Edge, others: Collection[str] = ()) -> "Way":
+        """Return the way of an operation that takes the edge `first`.
+
+        It also rests on what the service there needs, and on `others` with what these need.
+        """
+        needs = {spec.name: spec.needs for spec in target.services}
+        services: set[str] = set()
+        ahead = [first.service, *others]
+        while ahead:
+            name = ahead.pop()
+            if name not in services:
+                services.add(name)
+                ahead += needs[name]
+        inner = {Edge(client=name, service=need) for name in services for need in needs[name]}
+        return cls(frozenset(services), frozenset(inner | {first}))
+
+    def meets(self, hit: str) -> bool:
+        """Tell whether a fault with that target is on the way."""
+        return hit in self.services or any(breaks(hit, edge) for edge in self.edges)

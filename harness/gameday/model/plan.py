@@ -22,6 +22,8 @@ class PlannedFault:
     settings: Mapping[str, Scalar]
     exposure: int = 1
     """How many operations have to come due while it is in."""
+    met_by: tuple[str, ...] = ()
+    """The streams of operations that it is in the way of."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
