@@ -85,7 +85,8 @@ def test_the_shared_memory_of_data_that_are_being_made_goes_as_well(
         while not (files := files_of(run)):
             assert time.monotonic() < give_up
         harness.kill()
-    assert {f"shared memory {file}" for file in files} <= set(reap(run, in_docker=False))
+    reap(run, in_docker=False)
+    # Some of the making's steps may have come to their own end, and taken theirs along.
     assert not any(file.exists() for file in files)
 
 

@@ -50,7 +50,7 @@ _FAULTS: Mapping[str, Sequence[str]] = {
     "storage": ("{disk-fill: redis, for: 500ms}",),
     "clock": ("{clock-offset: listener, offset: +1h, for: 500ms}",),
     "redis": ("{maxmemory: redis, of_used: 50%, for: 500ms}",),
-    "postgres": ("{lock-table: postgres, table: gameday_ready, for: 500ms}",),
+    "postgres": ("{connection-cap: postgres, for: 500ms}",),
     "rabbitmq": ("{memory-alarm: rabbitmq, for: 500ms}",),
     "http": ("{http-status: client -> relay, status: 503, share: 50%, for: 500ms}",),
     "load": ("{surge: relay, factor: 2, for: 500ms}",),
