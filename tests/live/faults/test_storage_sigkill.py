@@ -5,6 +5,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import psutil
 import pytest
@@ -53,13 +54,15 @@ _CLEAN_LIMIT_S = 20
 
 
 def test_nothing_of_a_storage_or_clock_fault_outlives_the_harness(
-    launch: Launch, tmp_path: Path, runtime: str
+    launch: Launch, tmp_path: Path, runtime: str, missing: Callable[[str], NoReturn]
 ) -> None:
     for file, text in (("scenarios/shelf.yaml", _SCENARIO), ("targets/shelf/target.yaml", _TARGET)):
         (tmp_path / file).parent.mkdir(parents=True)
         (tmp_path / file).write_text(text)
     process = launch(tmp_path, ["--scenario=shelf", f"--gameday-runtime={runtime}"])
     journal = wait_for_proofs(tmp_path, 4, process)
+    if journal is None:
+        missing(process.communicate()[0].splitlines()[-2])
     run = journal.read_text().partition(", run ")[2][:8]
     assert len(run) == 8
     assert any(left_of(run, runtime)), "the run is to have left something that can be seen"
@@ -72,7 +75,8 @@ def test_nothing_of_a_storage_or_clock_fault_outlives_the_harness(
     assert left == []
 
 
-def wait_for_proofs(folder: Path, number: int, process: "subprocess.Popen[str]") -> Path:
+def wait_for_proofs(folder: Path, number: int, process: "subprocess.Popen[str]") -> Path | None:
+    """Return the journal with that many proofs; None: the host lacks what the plan needs."""
     give_up = time.monotonic() + _STEP_LIMIT_S
     while time.monotonic() < give_up and process.poll() is None:
         for journal in folder.glob("reports/*/journal.jsonl"):
@@ -81,6 +85,8 @@ def wait_for_proofs(folder: Path, number: int, process: "subprocess.Popen[str]")
             if len(proofs) >= number:
                 return journal
         time.sleep(0.01)
+    if not list(folder.glob("reports/*")):
+        return None
     process.kill()
     pytest.fail(f"never came to {number} proofs:\n{process.communicate()[0]}")
 
