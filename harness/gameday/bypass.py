@@ -50,14 +50,10 @@ class BypassDetector:
                 self._around.append(f"what passed the proxies is not known: {error}")
 
     def sentences(
-        self, history: History | None, streams: Mapping[str, StreamPlan], run: str
+        self, history: History, streams: Mapping[str, StreamPlan], run: str
     ) -> tuple[str, ...]:
-        """Return what went around a proxy; `streams` has the load by the edge that it goes through.
-
-        Without a history nothing is said of the load.
-        """
-        unseen = () if history is None else self._unseen(history, streams, run)
-        return (*self._around, *self._silent(), *unseen)
+        """Return what went around a proxy; `streams` has the load by the edge it goes through."""
+        return (*self._around, *self._silent(), *self._unseen(history, streams, run))
 
     def _silent(self) -> Iterator[str]:
         for edge in self._hit:

@@ -31,6 +31,7 @@ class Reach:
     def stream(self, planned: PlannedStream) -> StreamPlan:
         """Return a planned stream with its address: an edge's front, or a service's direct one."""
         at = self._address(planned.edge)
+        specs = {spec.name: spec for spec in self._target.services}
         return StreamPlan(
             name=planned.name,
             client=planned.client,
@@ -38,7 +39,7 @@ class Reach:
             port=at.port,
             rate_per_s=planned.rate_per_s,
             deadline_ns=planned.deadline_ns,
-            login=login_of(self._environment.service(planned.edge.rpartition(" -> ")[2]).spec),
+            login=login_of(specs[planned.edge.rpartition(" -> ")[2]]),
         )
 
     def connections(self, hit: Collection[str]) -> Connections:

@@ -3,7 +3,7 @@
 import os
 import platform
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -36,7 +36,7 @@ from gameday.reach import Reach
 from gameday.watching import StopConditionMet, Watch
 from gameday.workload.hiccup import HiccupMeter
 from gameday.workload.ledger import Ledger, save_record
-from gameday.workload.load import LoadDriver, StreamPlan
+from gameday.workload.load import LoadDriver
 from gameday.workload.publish import Publish
 from gameday.workload.reader import read_history
 
@@ -263,7 +263,7 @@ class Conductor:
             guards=guards,
             unsteady=self._unsteady,
             stopped=self._stopped,
-            bypass=self._detector.sentences(self._history, self._passages(), self._run),
+            bypass=self._bypass(),
             problems=(*self._problems, *(f"left behind: {left}" for left in self._clean)),
         )
         self._chronicle.close()
@@ -360,9 +360,11 @@ class Conductor:
             met += int(np.count_nonzero((due_ns >= window.start_ns) & (due_ns < window.end_ns)))
         return met
 
-    def _passages(self) -> Mapping[str, StreamPlan]:
-        """Return each stream of the load by the edge that it goes through."""
-        return {stream.edge: self._reach.stream(stream) for stream in self._plan.streams}
+    def _bypass(self) -> tuple[str, ...]:
+        if self._history is None:  # nothing was measured, and perhaps nothing is there to ask
+            return ()
+        load = {stream.edge: self._reach.stream(stream) for stream in self._plan.streams}
+        return self._detector.sentences(self._history, load, self._run)
 
     def _service_up(self, name: str, took_ns: int, evidence: str) -> None:
         self._chronicle.tell(ServiceUp, service=name, took_ns=took_ns, evidence=evidence)

@@ -195,7 +195,10 @@ def test_what_a_primary_commits_is_on_its_replica_which_catches_up_after_its_dea
         (environment.service(name).spec, environment.front(Edge(client="client", service=name)))
         for name in ("postgres", "postgres-replica")
     )
-    assert environment.service("postgres-replica").check().startswith("in recovery, streaming")
+    replica_service = environment.service("postgres-replica")
+    # Its primary may have been killed before, and it looks for it every five seconds.
+    ready = replica_service.wait_until_ready(20 * SECOND, lambda: None)
+    assert ready.startswith("in recovery, streaming")
     with PostgresWord.connect(*primary) as connection:
         connection.execute("DROP TABLE IF EXISTS words")
     PostgresWord().write(*primary, "before")

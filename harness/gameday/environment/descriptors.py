@@ -3,6 +3,7 @@
 import resource
 import subprocess
 import sys
+import time
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -15,6 +16,8 @@ from gameday.errors import EnvironmentRefused
 __all__ = ["descriptors_of", "limit_descriptors", "listener_among"]
 
 _LIMIT_S = 5
+_LOOKS = 5
+_LOOK_PAUSE_S = 0.05
 _LISTENING = "0A"
 
 
@@ -22,11 +25,15 @@ def listener_among(processes: Iterable[psutil.Process], port: int, what: str) ->
     """Return the process that listens on a port of its own network; EnvironmentRefused if none."""
     if sys.platform != "linux":
         raise EnvironmentRefused(f"{what}: open files can be limited from outside on Linux only")
-    for process in processes:
-        with suppress(psutil.NoSuchProcess, FileNotFoundError):
-            sockets = _listening(process.pid, port)
-            if sockets & _sockets_of(process.pid, what):
-                return process
+    candidates = tuple(processes)
+    for _ in range(_LOOKS):
+        for process in candidates:
+            with suppress(psutil.NoSuchProcess, FileNotFoundError):
+                sockets = _listening(process.pid, port)
+                if sockets & _sockets_of(process.pid, what):
+                    return process
+        # The kernel's lists are not read at one moment: what comes and goes can hide what stays.
+        time.sleep(_LOOK_PAUSE_S)
     raise EnvironmentRefused(f"{what}: none of its processes listens on port {port}")
 
 

@@ -1,9 +1,11 @@
 """Waits for a fact, never for a time."""
 
+import random
 import socket
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from pathlib import Path
 
 from gameday.environment.protocol import Checkpoint, NotReadyError
 from gameday.errors import EnvironmentRefused
@@ -16,6 +18,9 @@ READY_LIMIT_NS = 30 * SECOND
 """How long a service may take from its start to its first answer."""
 
 _PAUSE_S = 0.01
+_LENT_PORTS = Path("/proc/sys/net/ipv4/ip_local_port_range")
+_LEAST_PORT = 20_000
+_TRIES = 1000
 
 
 def until_ready(
@@ -54,11 +59,28 @@ def busy_ports(first: int, number: int) -> str | None:
 
 
 def free_ports(number: int) -> list[int]:
-    """Return that many different ports of 127.0.0.1 on which nothing listens now."""
+    """Return that many different ports of 127.0.0.1 on which nothing listens now.
+
+    They are none of those that the kernel gives to outgoing connections, if it leaves enough:
+    such a one may be taken before the server that it is for has started.
+    """
     with ExitStack() as open_sockets:
-        ports = []
-        for _ in range(number):
+        ports: list[int] = []
+        for port in (*_settled_ports(), *[0] * number):
+            if len(ports) == number:
+                break
             held = open_sockets.enter_context(socket.socket())
-            held.bind(("127.0.0.1", 0))
-            ports.append(int(held.getsockname()[1]))
+            with suppress(OSError):
+                held.bind(("127.0.0.1", port))
+                ports.append(int(held.getsockname()[1]))
         return ports
+
+
+def _settled_ports() -> list[int]:
+    """Return ports, in an order of chance, that no outgoing connection gets."""
+    try:
+        first_lent = int(_LENT_PORTS.read_text(encoding="ascii").split()[0])
+    except OSError:
+        return []
+    settled = range(_LEAST_PORT, max(_LEAST_PORT, first_lent))
+    return random.SystemRandom().sample(settled, min(len(settled), _TRIES))
