@@ -107,6 +107,11 @@ class Vitals:
     exit_code: int | None
     """As a shell would say it: 128 + signal for a death by signal. None while it lives."""
 
+    @property
+    def start(self) -> tuple[str, int]:
+        """Which start of the service this is: two may fall into one tick of the clock."""
+        return self.started, self.pid
+
     def as_evidence(self) -> Mapping[str, Scalar]:
         """Return these facts as the journal keeps them."""
         return {

@@ -65,7 +65,7 @@ class _Seen:
     death_ns: list[int] = field(default_factory=list)
     start_ns: list[int] = field(default_factory=list)
     exit_codes: list[int | None] = field(default_factory=list)
-    starts: set[str] = field(default_factory=set)
+    starts: set[tuple[str, int]] = field(default_factory=set)
     lived_ns: list[int] = field(default_factory=list)
 
 
@@ -119,10 +119,10 @@ class _CrashLooping:
         self._victim.start_again()
         started_ns = time.monotonic_ns()
         now = self._victim.vitals()
-        if now.started == self._ending.before.started:
+        if now.start == self._ending.before.start:
             return False
         seen.start_ns.append(started_ns - zero_ns)
-        seen.starts.add(now.started)
+        seen.starts.add(now.start)
         return len(seen.death_ns) < self._fault.times
 
     def _live(self, seen: _Seen, checkpoint: Checkpoint) -> None:

@@ -113,7 +113,7 @@ class Ending:
         now = self._victim.vitals()
         if not now.alive:
             self.ended = True
-        elif self.signalled_ns is not None and _start_of(now) == _start_of(self.before):
+        elif self.signalled_ns is not None and now.start == self.before.start:
             forced = self._force()
             self.await_end(DEATH_LIMIT_NS, lambda: None)
         started = self._victim.start_again()
@@ -127,7 +127,7 @@ class Ending:
         now_ns = time.monotonic_ns()
         after = self._victim.vitals()
         # A start that was never ended is not a restart: the same start time unmasks it.
-        restarted = _start_of(after) != _start_of(self.before)
+        restarted = after.start != self.before.start
         down_ns = None if self.signalled_ns is None else now_ns - self.signalled_ns
         measured: Mapping[str, Scalar] = {
             **answer.measured,
@@ -143,7 +143,3 @@ class Ending:
         with suppress(EnvironmentRefused, ProcessLookupError):
             return self._victim.kill(Signals.SIGKILL)
         return None
-
-
-def _start_of(vitals: Vitals) -> tuple[str, int]:
-    return vitals.started, vitals.pid

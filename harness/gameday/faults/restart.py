@@ -78,7 +78,7 @@ class _Restarting:
             self._service.start_again()
             started_ns = time.monotonic_ns() - asked_ns
         after = self._service.vitals()
-        new = after.alive and after.started != before.started
+        new = after.alive and after.start != before.start
         return Proof(
             proven=end.proven and new,
             measured={

@@ -191,6 +191,19 @@ def test_a_stopped_replay_hides_what_the_primary_commits_until_it_resumes(
         primary.execute("DROP TABLE unseen")
 
 
+@pytest.mark.parametrize(
+    "fault",
+    [
+        ConnectionCap(target="postgres"),
+        StopReplay(target="postgres-replica"),
+        Promote(target="postgres-replica"),
+    ],
+    ids=lambda fault: fault.verb,
+)
+def test_what_is_asked_of_a_server_is_proven_and_undone(through: Through, fault: Fault) -> None:
+    through(fault)
+
+
 def test_async_commits_are_confirmed_before_they_are_flushed(
     environment: Environment, through: Through
 ) -> None:
