@@ -68,14 +68,18 @@ class Link:
         # redis-py's own retries would hide losses from the policy, hence none. It has no read
         # limit either: the reader waits for pushes as long as it takes, callers have limits.
         # RESP2, because the listener wants pub/sub that every Redis and proxy understands.
-        connection = Connection(
-            host=host,
-            port=port,
-            protocol=2,
-            retry=Retry(NoBackoff(), 0),
-            socket_timeout=None,
-            socket_connect_timeout=limit_s,
-        )
+        try:
+            # Even this reads a file, which fails when the process has no descriptor left.
+            connection = Connection(
+                host=host,
+                port=port,
+                protocol=2,
+                retry=Retry(NoBackoff(), 0),
+                socket_timeout=None,
+                socket_connect_timeout=limit_s,
+            )
+        except OSError as error:
+            raise Unavailable(f"cannot connect to {host}:{port}: {error}") from error
         try:
             # Connecting includes a handshake, which a frozen server accepts and never answers.
             async with asyncio.timeout(limit_s):
