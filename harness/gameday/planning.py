@@ -13,10 +13,7 @@ from gameday.environment.mechanisms import trial
 from gameday.environment.protocol import Environment, Provision, Surroundings
 from gameday.environment.services import KINDS
 from gameday.environment.services.app import App
-from gameday.environment.services.postgres import Postgres
 from gameday.environment.services.protocol import Following
-from gameday.environment.services.rabbitmq import RabbitMQ
-from gameday.environment.services.redis import Redis
 from gameday.errors import EnvironmentRefused
 from gameday.faults.protocol import Demanding, Demands, Fault, Relative
 from gameday.faults.registry import FAULTS, kinds_of
@@ -29,12 +26,8 @@ from gameday.loading import (
     schema,
     sweep,
 )
-from gameday.model.aim import Way, services_of
-from gameday.model.clock import SECOND
-from gameday.model.plan import Plan, PlannedFault, PlannedStream
+from gameday.model.plan import Plan, PlannedFault
 from gameday.model.scenario import (
-    CLIENT,
-    Edge,
     FaultSpec,
     FaultStep,
     Sabotage,
@@ -44,6 +37,7 @@ from gameday.model.scenario import (
 )
 from gameday.model.units import format_duration
 from gameday.resources import bundled
+from gameday.streams import met_by, plan_streams
 from gameday.testing.dud import Dud
 from gameday.workload.publish import Publish
 
@@ -60,16 +54,6 @@ __all__ = [
     "sweeps",
     "vocabulary",
 ]
-
-PROBE_RATE_PER_S = 50.0
-"""How often each path to the faulted service is probed, beside the workload."""
-PROBE_DEADLINE_NS = SECOND
-_PROBES = {
-    Redis.name: "redis-write",
-    Postgres.name: "postgres-write",
-    RabbitMQ.name: "rabbitmq-publish",
-}
-"""The client that writes to each kind of store."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,7 +168,7 @@ def make_plan(experiment: Experiment, options: Options) -> Plan:
     if proxy == "auto":
         own = runtime == "process" or _provision(scenario, runtime).own_proxy
         proxy = "own" if own else "toxiproxy"
-    streams = _streams(experiment)
+    streams = plan_streams(scenario, target)
     return Plan(
         scenario=scenario.name,
         title=scenario.title,
@@ -199,7 +183,7 @@ def make_plan(experiment: Experiment, options: Options) -> Plan:
         edges=tuple(str(edge) for edge in target.edges),
         streams=streams,
         faults=tuple(
-            _planned(number, step, _met_by(step, streams, experiment))
+            _planned(number, step, met_by(step.fault.target, streams, scenario, target))
             for number, step in enumerate(scenario.faults)
         ),
         expectations=tuple(f"{e.name}: {e.finding} {e.limit.text}" for e in scenario.expect),
@@ -313,55 +297,3 @@ def _planned(number: int, step: FaultStep, met_by: tuple[str, ...]) -> PlannedFa
         exposure=step.exposure,
         met_by=met_by,
     )
-
-
-def _met_by(
-    step: FaultStep, streams: Sequence[PlannedStream], experiment: Experiment
-) -> tuple[str, ...]:
-    """Return the streams whose operations come by what the fault hits."""
-    hit = step.fault.target
-    load = cast(Publish, experiment.scenario.workload[0])
-    met = []
-    for stream in streams:
-        client, arrow, service = stream.edge.partition(" -> ")
-        edge = Edge(client=client, service=service)
-        if stream.client == Publish.verb:
-            way = Way.through(experiment.target, edge, [load.ledger])
-        else:  # a probe says nothing but of the service, and of the edge that it takes, if any
-            way = Way(frozenset({service or client}), frozenset({edge} if arrow else ()))
-        if way.meets(hit):
-            met.append(stream.name)
-    return tuple(met)
-
-
-def _streams(experiment: Experiment) -> tuple[PlannedStream, ...]:
-    """Return the workload's stream, and two probes of what the first fault hits.
-
-    Only a service whose protocol a probe speaks is probed.
-    """
-    scenario = experiment.scenario
-    load = cast(Publish, scenario.workload[0])
-    publish = PlannedStream(
-        name="publish",
-        client="publish",
-        edge=str(Edge(client=CLIENT, service=load.to)),
-        rate_per_s=load.rate_per_s,
-        deadline_ns=load.deadline_ns,
-    )
-    hit = scenario.faults[0].fault.target
-    kinds = {spec.name: spec.kind for spec in experiment.target.services}
-    service = next((name for name in services_of(hit) if kinds[name] in _PROBES), None)
-    if service is None:
-        return (publish,)
-    front = hit if "->" in hit else str(Edge(client=CLIENT, service=service))
-    probes = (
-        PlannedStream(
-            name=name,
-            client=_PROBES[kinds[service]],
-            edge=edge,
-            rate_per_s=PROBE_RATE_PER_S,
-            deadline_ns=PROBE_DEADLINE_NS,
-        )
-        for name, edge in (("probe-front", front), ("probe-direct", service))
-    )
-    return (publish, *probes)

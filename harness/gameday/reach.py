@@ -43,14 +43,15 @@ class Reach:
         )
 
     def connections(self, hit: Collection[str]) -> Connections:
-        """Ask every service that has a connection to what was hit what became of it.
+        """Ask every app that has a connection to what was hit what became of it.
 
         Raises EnvironmentRefused when one does not tell.
         """
+        apps = {spec.name for spec in self._target.services if spec.program is not None}
         lost: dict[str, int] = {}
         restored: dict[str, int] = {}
         for edge in self._target.edges:
-            if edge.client == CLIENT or not any(breaks(target, edge) for target in hit):
+            if edge.client not in apps or not any(breaks(target, edge) for target in hit):
                 continue
             try:
                 status = read_status(self.url(edge.client))

@@ -42,21 +42,21 @@ class Way:
     edges: frozenset[Edge]
 
     @classmethod
-    def through(cls, target: Target, first: Edge, others: Collection[str] = ()) -> "Way":
-        """Return the way of an operation that takes the edge `first`.
+    def through(cls, target: Target, asked: Collection[str], first: Edge | None = None) -> "Way":
+        """Return the way of an operation that takes the edge `first`, or goes past every proxy.
 
-        It also rests on what the service there needs, and on `others` with what these need.
+        It rests on the services `asked`, and on what these need.
         """
         needs = {spec.name: spec.needs for spec in target.services}
         services: set[str] = set()
-        ahead = [first.service, *others]
+        ahead = [*asked]
         while ahead:
             name = ahead.pop()
             if name not in services:
                 services.add(name)
                 ahead += needs[name]
         inner = {Edge(client=name, service=need) for name in services for need in needs[name]}
-        return cls(frozenset(services), frozenset(inner | {first}))
+        return cls(frozenset(services), frozenset(inner if first is None else inner | {first}))
 
     def meets(self, hit: str) -> bool:
         """Tell whether a fault with that target is on the way."""

@@ -32,7 +32,7 @@ class PlannedStream:
 
     name: str
     client: str
-    """What is spoken: "publish", "redis-write", "postgres-write" or "rabbitmq-publish"."""
+    """What is spoken, such as "publish" or "redis-write"."""
     edge: str
     """The edge that is used, or a service's name for its direct path."""
     rate_per_s: float

@@ -22,11 +22,12 @@ from gameday.model.clock import SECOND
 from gameday.model.operation import StreamInfo
 from gameday.workload.client import Client
 from gameday.workload.http import HttpClient
-from gameday.workload.messages import DriverReport, DriverSpec, StreamPlan
+from gameday.workload.messages import CLIENTS, DriverReport, DriverSpec, StreamPlan
 from gameday.workload.pacer import Pacer, Schedule
 from gameday.workload.postgres import postgres_client
 from gameday.workload.publish import judge_publish, publish_request
 from gameday.workload.rabbitmq import rabbitmq_client
+from gameday.workload.ready import judge_ready, ready_request
 from gameday.workload.recorder import Recorder
 from gameday.workload.redis import redis_client
 from gameday.workload.timer import Timer, open_timer
@@ -167,15 +168,17 @@ def _client(plan: StreamPlan, run: str, recorder: Recorder) -> Client:
         case "publish":
             request = publish_request(run, plan.host, plan.port)
             return HttpClient(resolved, recorder, request, judge_publish)
-        case "redis-write":
+        case "http-ready":
+            request = ready_request(plan.host, plan.port)
+            return HttpClient(resolved, recorder, request, judge_ready)
+        case "redis-write" | "redis-read":
             return redis_client(resolved, recorder)
-        case "postgres-write":
+        case "postgres-write" | "postgres-read":
             return postgres_client(resolved, recorder)
         case "rabbitmq-publish":
             return rabbitmq_client(resolved, recorder)
         case other:
-            valid = "publish, redis-write, postgres-write, rabbitmq-publish"
-            raise ValueError(f"no client {other!r}; valid: {valid}")
+            raise ValueError(f"no client {other!r}; valid: {', '.join(CLIENTS)}")
 
 
 async def _run(spec: DriverSpec, commands: _Input) -> None:

@@ -7,7 +7,18 @@ from pathlib import Path
 
 from gameday.wire.opening import Login
 
-__all__ = ["DriverReport", "DriverSpec", "StreamPlan"]
+__all__ = ["CLIENTS", "DriverReport", "DriverSpec", "StreamPlan"]
+
+CLIENTS = (
+    "publish",
+    "redis-write",
+    "redis-read",
+    "postgres-write",
+    "postgres-read",
+    "rabbitmq-publish",
+    "http-ready",
+)
+"""What a stream may speak."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,7 +28,7 @@ class StreamPlan:
     name: str
     """"publish", "probe-front" or "probe-direct"; the history calls the stream by it."""
     client: str
-    """"publish", "redis-write", "postgres-write" or "rabbitmq-publish"."""
+    """One of `CLIENTS`."""
     host: str
     port: int
     rate_per_s: float

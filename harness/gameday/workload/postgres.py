@@ -1,4 +1,4 @@
-"""The PostgreSQL write probe: one row of its own, committed again and again."""
+"""The PostgreSQL probes: one row committed again and again, or a question to who takes no row."""
 
 from collections.abc import Iterator
 
@@ -20,7 +20,7 @@ _TABLE = (
 
 
 def postgres_client(plan: StreamPlan, log: Log) -> PipelineClient:
-    """Return a client that commits the value as the row of its stream in `gameday_probe`."""
+    """Return a client that commits the value as the row of its stream, or only asks for it."""
     return PipelineClient(plan, log, lambda: PostgresSpeech(plan))
 
 
@@ -28,12 +28,16 @@ class PostgresSpeech:
     """Simple queries, each a transaction of its own, are answered in their order."""
 
     def __init__(self, plan: StreamPlan) -> None:
-        self.opening = PostgresOpening(plan.login, name="gameday-probe", then=_TABLE)
+        self._reads = plan.client == "postgres-read"
+        made = b"" if self._reads else _TABLE
+        self.opening = PostgresOpening(plan.login, name="gameday-probe", then=made)
         self._messages = Messages()
         self._stream = plan.name.replace("'", "''").encode()
         self._heard = 0
 
     def write(self, number: int, value: int) -> bytes:
+        if self._reads:
+            return query(b"SELECT %d" % value)
         return query(
             b"INSERT INTO gameday_probe VALUES ('%b', %d) "
             b"ON CONFLICT (stream) DO UPDATE SET value = excluded.value" % (self._stream, value)

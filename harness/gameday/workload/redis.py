@@ -1,4 +1,4 @@
-"""The Redis write probe: SET, in raw RESP."""
+"""The Redis probes, in raw RESP: SET, or EXISTS where nothing may be written."""
 
 from collections.abc import Iterator
 
@@ -14,8 +14,9 @@ _LARGEST_REPLY = 1 << 16
 
 
 def redis_client(plan: StreamPlan, log: Log) -> PipelineClient:
-    """Return a client that sends `SET gameday:probe:<stream> <value>`."""
-    return PipelineClient(plan, log, lambda: RedisSpeech(plan.name))
+    """Return a client that sends `SET gameday:probe:<stream> <value>`, or EXISTS of that key."""
+    reads = plan.client == "redis-read"
+    return PipelineClient(plan, log, lambda: RedisSpeech(plan.name, reads=reads))
 
 
 class RedisSpeech:
@@ -23,13 +24,16 @@ class RedisSpeech:
 
     opening = None
 
-    def __init__(self, stream: str) -> None:
+    def __init__(self, stream: str, *, reads: bool = False) -> None:
         key = f"gameday:probe:{stream}".encode()
+        self._read = b"*2\r\n$6\r\nEXISTS\r\n$%d\r\n%b\r\n" % (len(key), key) if reads else b""
         self._head = b"*3\r\n$3\r\nSET\r\n$%d\r\n%b\r\n" % (len(key), key)
         self._data = b""
         self._heard = 0
 
     def write(self, number: int, value: int) -> bytes:
+        if self._read:
+            return self._read
         text = b"%d" % value
         return b"%b$%d\r\n%b\r\n" % (self._head, len(text), text)
 
@@ -37,14 +41,14 @@ class RedisSpeech:
         *replies, self._data = (self._data + data).split(b"\r\n")
         for reply in replies:
             self._heard += 1
-            yield Reply(self._heard, *_judge(reply))
+            yield Reply(self._heard, *_judge(reply, b":" if self._read else b"+OK"))
         if len(self._data) > _LARGEST_REPLY:
             raise ValueError("a reply without an end")
 
 
-def _judge(reply: bytes) -> tuple[Outcome, str]:
-    if reply == b"+OK":
+def _judge(reply: bytes, good: bytes) -> tuple[Outcome, str]:
+    if reply.startswith(good):
         return Outcome.OK, ""
     if reply.startswith(b"-"):
         return Outcome.FAILED, reply[1 : _LONGEST_REASON + 1].decode(errors="replace")
-    return Outcome.UNKNOWN, "not the answer to a SET"
+    return Outcome.UNKNOWN, "not the answer to what was asked"

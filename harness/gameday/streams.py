@@ -1,0 +1,106 @@
+"""What operations a run makes: its load, and probes of what the faults hit."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import cast
+
+from gameday.environment.services.app import App
+from gameday.environment.services.postgres import Postgres
+from gameday.environment.services.postgres_replica import PostgresReplica
+from gameday.environment.services.rabbitmq import RabbitMQ
+from gameday.environment.services.redis import Redis, RedisReplica
+from gameday.model.aim import Way, services_of
+from gameday.model.clock import SECOND
+from gameday.model.plan import PlannedStream
+from gameday.model.scenario import CLIENT, Edge, Scenario, Target
+from gameday.workload.publish import Publish
+
+__all__ = ["met_by", "plan_streams"]
+
+PROBE_RATE_PER_S = 50.0
+"""How often each probe asks, beside the workload."""
+PROBE_DEADLINE_NS = SECOND
+_WRITES: Mapping[str, str] = {
+    Redis.name: "redis-write",
+    Postgres.name: "postgres-write",
+    RabbitMQ.name: "rabbitmq-publish",
+}
+"""The client that writes to each kind of store."""
+_PROBES: Mapping[str, str] = {
+    **_WRITES,
+    RedisReplica.name: "redis-read",
+    PostgresReplica.name: "postgres-read",
+    App.name: "http-ready",
+}
+
+
+def plan_streams(scenario: Scenario, target: Target) -> tuple[PlannedStream, ...]:
+    """Return the workload's stream, and probes of what the faults hit.
+
+    The first store that the first fault hits is written to on both of its paths, so that the
+    recovery can be told from what the proxy adds. What neither these nor the load come by gets a
+    probe of its own: a fault that nobody meets shows nothing.
+    """
+    streams = [_load(scenario), *_both_paths(scenario, target)]
+    for step in scenario.faults:
+        if not met_by(step.fault.target, streams, scenario, target):
+            streams += _probe_of(step.fault.target, target)
+    return tuple(streams)
+
+
+def met_by(
+    hit: str, streams: Sequence[PlannedStream], scenario: Scenario, target: Target
+) -> tuple[str, ...]:
+    """Return the names of the streams whose operations come by what a fault hits."""
+    ledger = cast(Publish, scenario.workload[0]).ledger
+    met = []
+    for stream in streams:
+        client, arrow, service = stream.edge.rpartition(" -> ")
+        services = [service, ledger] if stream.client == Publish.verb else [service]
+        first = Edge(client=client, service=service) if arrow else None
+        if Way.through(target, services, first).meets(hit):
+            met.append(stream.name)
+    return tuple(met)
+
+
+def _load(scenario: Scenario) -> PlannedStream:
+    load = cast(Publish, scenario.workload[0])
+    return PlannedStream(
+        name=Publish.verb,
+        client=Publish.verb,
+        edge=str(Edge(client=CLIENT, service=load.to)),
+        rate_per_s=load.rate_per_s,
+        deadline_ns=load.deadline_ns,
+    )
+
+
+def _both_paths(scenario: Scenario, target: Target) -> Iterator[PlannedStream]:
+    hit = scenario.faults[0].fault.target
+    kinds = {spec.name: spec.kind for spec in target.services}
+    service = next((name for name in services_of(hit) if kinds[name] in _WRITES), None)
+    if service is not None:
+        front = hit if "->" in hit else str(Edge(client=CLIENT, service=service))
+        for name, edge in (("probe-front", front), ("probe-direct", service)):
+            yield _probe(name, edge, kinds[service])
+
+
+def _probe_of(hit: str, target: Target) -> Iterator[PlannedStream]:
+    """Yield a probe through the front of the edge that is hit, or of a service that meets it."""
+    kinds = {spec.name: spec.kind for spec in target.services}
+    for service in services_of(hit):
+        front = hit if "->" in hit else str(Edge(client=CLIENT, service=service))
+        client, _, _ = front.partition(" -> ")
+        first = Edge(client=client, service=service)
+        if kinds[service] in _PROBES and Way.through(target, [service], first).meets(hit):
+            name = service if client == CLIENT else f"{client}-{service}"
+            yield _probe(f"probe-{name}", front, kinds[service])
+            return
+
+
+def _probe(name: str, edge: str, kind: str) -> PlannedStream:
+    return PlannedStream(
+        name=name,
+        client=_PROBES[kind],
+        edge=edge,
+        rate_per_s=PROBE_RATE_PER_S,
+        deadline_ns=PROBE_DEADLINE_NS,
+    )
