@@ -9,11 +9,10 @@ import pytest
 from gameday.environment.mechanisms import Mechanism
 from gameday.environment.protocol import Provision
 from gameday.errors import EnvironmentRefused
-from gameday.faults.kill import Kill
-from gameday.faults.network import Partition, Refuse
+from gameday.faults.network import Partition
 from gameday.faults.protocol import Demands
 from gameday.model.clock import SECOND
-from gameday.model.scenario import Hits, ServiceSpec
+from gameday.model.scenario import Hits
 from gameday.planning import (
     Experiment,
     Options,
@@ -56,44 +55,6 @@ def test_a_seed_is_drawn_when_none_is_given(experiment: Experiment) -> None:
 def test_a_parameter_moves_the_steps_that_use_it(options: Options) -> None:
     longer = load(bundled("scenarios") / "redis-restart.yaml", options, {"outage": "4s"})
     assert make_plan(longer, options).faults[0].until_ns == 4 * SECOND
-
-
-def test_both_paths_to_what_is_hit_are_probed(experiment: Experiment, options: Options) -> None:
-    edges = {stream.name: stream.edge for stream in make_plan(experiment, options).streams}
-    assert edges["probe-front"] == "client -> redis"
-    assert edges["probe-direct"] == "redis"
-
-
-def test_of_several_services_the_first_that_can_be_probed_is(
-    experiment: Experiment, options: Options
-) -> None:
-    (step,) = experiment.scenario.faults
-    split = replace(step, fault=Partition(target="relay | listener, redis"))
-    changed = replace(experiment, scenario=replace(experiment.scenario, faults=(split,)))
-    edges = {stream.name: stream.edge for stream in make_plan(changed, options).streams}
-    assert edges["probe-front"] == "client -> redis"
-    assert edges["probe-direct"] == "redis"
-
-
-@pytest.mark.parametrize(
-    ("kind", "client"),
-    [
-        ("redis", "redis-write"),
-        ("postgres", "postgres-write"),
-        ("rabbitmq", "rabbitmq-publish"),
-        ("postgres-replica", None),
-    ],
-)
-def test_a_store_is_probed_by_writes_in_its_own_protocol(
-    experiment: Experiment, options: Options, kind: str, client: str | None
-) -> None:
-    services = tuple(
-        replace(spec, kind=kind) if spec.name == "redis" else spec
-        for spec in experiment.target.services
-    )
-    changed = replace(experiment, target=replace(experiment.target, services=services))
-    probes = make_plan(changed, options).streams[1:]
-    assert [probe.client for probe in probes] == ([client] * 2 if client else [])
 
 
 def test_a_switch_changes_one_service(experiment: Experiment) -> None:
@@ -198,25 +159,13 @@ def test_a_fault_that_needs_gamedays_proxy_gets_it_or_is_refused(
         make_environment(plan, changed, run="r", logs=tmp_path, port_base=0)
 
 
-def test_a_fault_is_met_by_the_load_and_the_probes_that_come_by_it(
-    experiment: Experiment, options: Options
-) -> None:
-    (kill,) = make_plan(experiment, options).faults
-    assert kill.met_by == ("publish", "probe-front", "probe-direct")
-    step = replace(experiment.scenario.faults[0], fault=Refuse(target="listener -> redis"))
-    cut = replace(experiment, scenario=replace(experiment.scenario, faults=(step,)))
-    (refused,) = make_plan(cut, options).faults
-    assert refused.met_by == ("publish", "probe-front"), "the direct way goes past the edge"
-
-
 def test_a_fault_that_nothing_comes_by_is_refused(
     experiment: Experiment, options: Options, tmp_path: Path
 ) -> None:
-    beside = ServiceSpec(name="beside", kind="app", program="apps.relay", needs=("redis",))
-    target = replace(experiment.target, services=(*experiment.target.services, beside))
-    step = replace(experiment.scenario.faults[0], fault=Kill(target="beside"))
-    scenario = replace(experiment.scenario, faults=(step,))
-    changed = replace(experiment, scenario=scenario, target=target)
+    # The client is no service that a probe could ask, and nothing of the target connects the two.
+    step = replace(experiment.scenario.faults[0], fault=Partition(target="relay | listener"))
+    changed = replace(experiment, scenario=replace(experiment.scenario, faults=(step,)))
     plan = make_plan(changed, options)
-    with pytest.raises(EnvironmentRefused, match="kill of beside: no operation of the load"):
+    assert plan.faults[0].met_by == ()
+    with pytest.raises(EnvironmentRefused, match=r"relay \| listener: no operation"):
         make_environment(plan, changed, run="r", logs=tmp_path, port_base=0)

@@ -278,7 +278,7 @@ def test_connections_are_bounded_and_what_waits_too_long_was_never_sent() -> Non
     async def run() -> tuple[MemoryLog, int]:
         log = MemoryLog()
         async with Server(handler) as server:
-            client = _client(log, server.port, 100)
+            client = _client(log, server.port, 500)
             _offer(client, *range(1, 101))
             await _all_ended(client)
             async with asyncio.timeout(5):

@@ -13,11 +13,11 @@ DONE = message(b"C", b"INSERT 0 1\0")
 READY = message(b"Z", b"I")
 
 
-def speech() -> PostgresSpeech:
+def speech(client: str = "postgres-write") -> PostgresSpeech:
     return PostgresSpeech(
         StreamPlan(
             name="probe-front",
-            client="postgres-write",
+            client=client,
             host="127.0.0.1",
             port=1,
             rate_per_s=50.0,
@@ -35,6 +35,17 @@ def test_a_write_is_one_row_of_the_stream() -> None:
     ((kind, statement),) = Messages().feed(speech().write(1, 7))
     assert kind == b"Q"
     assert b"('probe-front', 7) ON CONFLICT" in statement
+
+
+def test_a_probe_that_may_not_write_only_asks() -> None:
+    said = speech("postgres-read")
+    assert list(Messages().feed(said.write(1, 7))) == [(b"Q", b"SELECT 7\0")]
+    row = message(b"T", b"columns") + message(b"D", b"7") + message(b"C", b"SELECT 1\0") + READY
+    assert list(said.hear(row + row)) == [Reply(1, Outcome.OK), Reply(2, Outcome.OK)]
+    assert said.opening.start() == speech().opening.start()
+    logged_in = message(b"R", b"\0\0\0\0") + READY
+    assert said.opening.hear(logged_in) == b"", "a standby makes no table"
+    assert said.opening.done
 
 
 def test_a_login_as_the_targets_user_comes_first() -> None:

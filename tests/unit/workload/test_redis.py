@@ -6,8 +6,8 @@ from typing import Self
 
 from gameday.model.operation import Outcome
 from gameday.workload.messages import StreamPlan
-from gameday.workload.pipeline import PipelineClient
-from gameday.workload.redis import redis_client
+from gameday.workload.pipeline import PipelineClient, Reply
+from gameday.workload.redis import RedisSpeech, redis_client
 
 MILLISECOND = 1_000_000
 
@@ -149,7 +149,7 @@ def test_a_reply_that_no_set_has_leaves_all_that_were_sent_unknown() -> None:
     assert {outcome for outcome, _ in log.ended.values()} == {Outcome.UNKNOWN}
     errors = [log.ended[slot][1] for slot in (1, 2, 3)]
     assert errors == [
-        "not the answer to a SET",
+        "not the answer to what was asked",
         *["connection closed after the command was sent"] * 2,
     ]
 
@@ -262,3 +262,13 @@ def test_an_operation_that_found_no_connection_in_time_was_never_sent() -> None:
     log = asyncio.run(run())
     assert log.ended[1][0] is Outcome.FAILED
     assert log.sent_ns == {}
+
+
+def test_a_probe_that_may_not_write_asks_for_its_key() -> None:
+    said = RedisSpeech("probe-copy", reads=True)
+    assert said.write(1, 7) == b"*2\r\n$6\r\nEXISTS\r\n$24\r\ngameday:probe:probe-copy\r\n"
+    assert list(said.hear(b":0\r\n-MASTERDOWN Link\r\n+OK\r\n")) == [
+        Reply(1, Outcome.OK),
+        Reply(2, Outcome.FAILED, "MASTERDOWN Link"),
+        Reply(3, Outcome.UNKNOWN, "not the answer to what was asked"),
+    ]

@@ -1,0 +1,129 @@
+"""Whatever a fault hits, some operation comes by it."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from gameday.faults.kill import Kill
+from gameday.faults.network import Latency, Partition, Refuse
+from gameday.model.clock import MILLISECOND
+from gameday.model.scenario import FaultSpec, Scenario, ServiceSpec, Target
+from gameday.planning import Options, load
+from gameday.resources import bundled
+from gameday.streams import met_by, plan_streams
+
+
+@pytest.fixture
+def scenario() -> Scenario:
+    options = Options(runtime="process", settings={})
+    return load(bundled("scenarios") / "redis-restart.yaml", options).scenario
+
+
+@pytest.fixture
+def target() -> Target:
+    def app(name: str) -> ServiceSpec:
+        return ServiceSpec(name=name, kind="app", program="apps.relay", needs=("redis",))
+
+    return Target(
+        name="t",
+        title="T",
+        path=Path(),
+        services=(
+            ServiceSpec(name="redis", kind="redis"),
+            ServiceSpec(name="rcopy", kind="redis-replica", needs=("redis",)),
+            ServiceSpec(name="postgres", kind="postgres"),
+            ServiceSpec(name="pcopy", kind="postgres-replica", needs=("postgres",)),
+            ServiceSpec(name="rabbitmq", kind="rabbitmq"),
+            *(app(name) for name in ("relay", "listener", "aside")),
+        ),
+    )
+
+
+def hitting(scenario: Scenario, *faults: FaultSpec) -> Scenario:
+    step = scenario.faults[0]
+    return replace(scenario, faults=tuple(replace(step, fault=fault) for fault in faults))
+
+
+def spoken(scenario: Scenario, target: Target) -> dict[str, tuple[str, str]]:
+    """Return what each probe speaks and the way that it takes."""
+    load, *probes = plan_streams(scenario, target)
+    assert load.name == "publish"
+    return {probe.name: (probe.client, probe.edge) for probe in probes}
+
+
+def test_both_paths_to_what_is_hit_are_probed(scenario: Scenario, target: Target) -> None:
+    assert spoken(scenario, target) == {
+        "probe-front": ("redis-write", "client -> redis"),
+        "probe-direct": ("redis-write", "redis"),
+    }
+
+
+def test_of_several_services_the_first_store_is_probed(scenario: Scenario, target: Target) -> None:
+    split = hitting(scenario, Partition(target="relay | listener, redis"))
+    assert [edge for _, edge in spoken(split, target).values()] == ["client -> redis", "redis"]
+
+
+@pytest.mark.parametrize(
+    ("store", "client"),
+    [("redis", "redis-write"), ("postgres", "postgres-write"), ("rabbitmq", "rabbitmq-publish")],
+)
+def test_a_store_is_probed_by_writes_in_its_own_protocol(
+    scenario: Scenario, target: Target, store: str, client: str
+) -> None:
+    assert [said for said, _ in spoken(hitting(scenario, Kill(target=store)), target).values()] == [
+        client,
+        client,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("hit", "name", "probe"),
+    [
+        ("rcopy", "probe-rcopy", ("redis-read", "client -> rcopy")),
+        ("pcopy", "probe-pcopy", ("postgres-read", "client -> pcopy")),
+        ("aside", "probe-aside", ("http-ready", "client -> aside")),
+        ("rabbitmq", "probe-rabbitmq", ("rabbitmq-publish", "client -> rabbitmq")),
+    ],
+)
+def test_what_the_load_does_not_come_by_gets_a_probe(
+    scenario: Scenario, target: Target, hit: str, name: str, probe: tuple[str, str]
+) -> None:
+    both = hitting(scenario, Kill(target="redis"), Kill(target=hit))
+    probes = spoken(both, target)
+    assert probes.pop(name) == probe
+    assert list(probes) == ["probe-front", "probe-direct"]
+    streams = plan_streams(both, target)
+    assert met_by(hit, streams, both, target) == (name,)
+
+
+def test_an_edge_that_the_load_does_not_take_is_probed_through_its_front(
+    scenario: Scenario, target: Target
+) -> None:
+    slow = Latency(target="pcopy -> postgres", delay_ns=100 * MILLISECOND)
+    both = hitting(scenario, Kill(target="redis"), slow)
+    assert spoken(both, target)["probe-pcopy-postgres"] == ("postgres-write", slow.target)
+
+
+def test_a_partition_is_met_where_an_answer_rests_on_what_it_parts(
+    scenario: Scenario, target: Target
+) -> None:
+    both = hitting(scenario, Kill(target="redis"), Partition(target="redis | rcopy"))
+    assert spoken(both, target)["probe-rcopy"] == ("redis-read", "client -> rcopy")
+
+
+def test_an_app_on_the_loads_way_gets_no_probe(scenario: Scenario, target: Target) -> None:
+    assert spoken(hitting(scenario, Kill(target="relay")), target) == {}
+
+
+def test_a_fault_is_met_by_the_load_and_the_probes_that_come_by_it(
+    scenario: Scenario, target: Target
+) -> None:
+    streams = plan_streams(scenario, target)
+    assert met_by("redis", streams, scenario, target) == ("publish", "probe-front", "probe-direct")
+    cut = hitting(scenario, Refuse(target="listener -> redis"))
+    streams = plan_streams(cut, target)
+    assert met_by("listener -> redis", streams, cut, target) == (
+        "publish",
+        "probe-front",
+    ), "the direct way goes past the edge"
