@@ -244,6 +244,8 @@ def _missing(experiment: Experiment, plan: Plan) -> Iterator[str]:
             yield f"{who}: {demands.impossible}"
         if demands.bounded_disk and fault.target not in bounded:
             yield f"{who}: it is on the host's disk; give it one of its own by `disk: 64MB`"
+        if demands.hosts_disk and fault.target in bounded:
+            yield f"{who}: its bounded disk is in memory, not the host's; take `disk:` out"
         if demands.provision.own_proxy and plan.proxy != "own":
             yield (
                 f"{who}: {plan.proxy} cannot do that, gameday's own proxy can; "

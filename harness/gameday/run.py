@@ -114,8 +114,9 @@ class Conductor:
             try:
                 self._announce()
                 self._start()
-                if self._baseline() and self._break():
-                    self._recover()
+                with self._going_on():
+                    if self._baseline() and self._break():
+                        self._recover()
                 self._settle()
             except Exception as error:
                 self._fail(error)
@@ -209,7 +210,8 @@ class Conductor:
         """Step 7: the load ends, a quiet period, then the final reads of every ledger."""
         assert self._driver is not None
         assert self._ledger is not None
-        self._injector.heal()
+        with self._going_on():
+            self._injector.heal()
         self._chronicle.enter(Phase.SETTLE)
         # What comes due while the driver hears of its end was not promised to anybody.
         self._load = Window(start_ns=self._load.start_ns, end_ns=self._clock.now_ns())
@@ -297,10 +299,16 @@ class Conductor:
 
     def _fail(self, error: Exception) -> None:
         """Keep an error of the harness: it makes the verdict ERROR and discards no measurement."""
-        if isinstance(error, GamedayError):
-            self._problems.append(str(error))
-        else:
-            self._problems.append(f"{type(error).__name__}: {error}")
+        if isinstance(error, ExceptionGroup):
+            for one in error.exceptions:
+                self._fail(one)
+            return
+        expected = isinstance(error, GamedayError)
+        problem = str(error) if expected else f"{type(error).__name__}: {error}"
+        if problem in self._problems:  # what could not be undone is tried again in the end
+            return
+        self._problems.append(problem)
+        if not expected:
             self._chronicle.note("".join(traceback.format_exception(error)))
 
     def _clean_up(self) -> None:

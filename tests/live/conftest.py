@@ -116,14 +116,19 @@ def runtime(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="session")
 def launch() -> Callable[[Path, list[str]], subprocess.Popen[str]]:
-    """Start pytest as a user does, in a folder where there is nothing but what pip installed."""
+    """Start pytest as a user does, in a folder where there is nothing but what pip installed.
 
-    def start(folder: Path, arguments: list[str]) -> subprocess.Popen[str]:
+    Its data lie in memory, unless `temporary` is somewhere else.
+    """
+
+    def start(
+        folder: Path, arguments: list[str], temporary: str = "/dev/shm"
+    ) -> subprocess.Popen[str]:
         ours = ("PYTEST_", "COVERAGE_", "COV_")
         environ = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
         # Disks of CI machines stall for half a second after an installation; memory does not.
-        if Path("/dev/shm").is_dir():
-            environ["TMPDIR"] = "/dev/shm"
+        if Path(temporary).is_dir():
+            environ["TMPDIR"] = temporary
         return subprocess.Popen(
             [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments],
             cwd=folder,

@@ -39,11 +39,17 @@ class Fault(TypedDict):
     undone: bool
 
 
+class Finding(TypedDict):
+    name: str
+    samples: int
+
+
 class Found(TypedDict):
     verdict: str
     reason: str
     faults: list[Fault]
     expectations: list[dict[str, str]]
+    findings: list[Finding]
 
 
 def run(launch: Launch, folder: Path, runtime: str, scenario: str) -> tuple[str, Found]:
@@ -97,6 +103,43 @@ def test_beside_the_remains_of_a_run_nothing_is_started(launch: Launch, tmp_path
     assert found["verdict"] == "ERROR"
     assert "nothing more is started beside it" in output
 
+
+@pytest.mark.parametrize(
+    ("broken", "why", "proven", "undone"),
+    [
+        ("undo", "the way back is blocked", True, False),
+        ("inject", "half of it is in", False, True),
+    ],
+)
+def test_an_error_of_the_harness_discards_no_measurement(
+    launch: Launch, tmp_path: Path, broken: str, why: str, proven: bool, undone: bool
+) -> None:
+    conftest = _A_CALL_FAILS.replace("CALL", broken).replace("WHY", why)
+    (tmp_path / "conftest.py").write_text(conftest)
+    scenario = _SCENARIO.replace("for: 20s", "for: 500ms").replace("    EXTRA\n", "")
+    output, result = run(launch, tmp_path, "process", scenario)
+    assert result["verdict"] == "ERROR", output
+    assert why in result["reason"]
+    (fault,) = result["faults"]
+    assert (fault["proven"], fault["undone"]) == (proven, undone)
+    samples = {finding["name"]: finding["samples"] for finding in result["findings"]}
+    assert samples["availability"] > 50, "a second of load, before and while it was in"
+    assert [one["name"] for one in result["expectations"]] == ["recovery"]
+
+
+_A_CALL_FAILS = """
+from gameday.faults import kill
+
+whole = kill._Killing.CALL
+
+
+def fails(self):
+    whole(self)
+    raise RuntimeError("WHY")
+
+
+kill._Killing.CALL = fails
+"""
 
 _NO_FOLDER_GOES = """
 from types import SimpleNamespace

@@ -139,6 +139,20 @@ def test_a_plan_that_needs_what_is_missing_is_refused_by_name(
         make_environment(make_plan(changed, options), changed, run="r", logs=tmp_path, port_base=0)
 
 
+def test_a_fault_of_the_hosts_disk_is_refused_where_the_disk_is_bounded(
+    experiment: Experiment, options: Options, tmp_path: Path
+) -> None:
+    changed = demanding(experiment, Demands(hosts_disk=True))
+    services = tuple(
+        replace(spec, disk_bytes=64_000_000) if spec.name == "redis" else spec
+        for spec in experiment.target.services
+    )
+    make_environment(make_plan(changed, options), changed, run="r", logs=tmp_path, port_base=0)
+    bounded = replace(changed, target=replace(experiment.target, services=services))
+    with pytest.raises(EnvironmentRefused, match="its bounded disk is in memory"):
+        make_environment(make_plan(bounded, options), bounded, run="r", logs=tmp_path, port_base=0)
+
+
 @pytest.mark.parametrize(("problem", "runtime"), [(None, "docker"), ("none answers", "process")])
 @pytest.mark.parametrize("proxy", ["auto", "own"])
 def test_the_runtime_is_docker_where_an_engine_answers_whatever_the_proxy(

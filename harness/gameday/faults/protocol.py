@@ -67,6 +67,8 @@ class Demands:
     """Why it cannot be had in that environment at all; empty where it can."""
     bounded_disk: bool = False
     """Whether the target has to bound the disk of the service that is hit."""
+    hosts_disk: bool = False
+    """Whether its data have to lie on the disk of the host, as they do unless it is bounded."""
     mechanisms: tuple[Mechanism, ...] = ()
     """What is tried out on this host before anything is started."""
     provision: Provision = field(default_factory=Provision)

@@ -9,7 +9,7 @@ from gameday.environment.mechanisms.descriptors import open_files
 from gameday.environment.mechanisms.packets import PACKET_FILTER
 from gameday.environment.mechanisms.process_limits import DESCRIPTORS
 from gameday.environment.mechanisms.storage import BOUNDED_DISK, IMMUTABLE_ATTRIBUTE
-from gameday.environment.mechanisms.throttling import THROTTLE
+from gameday.environment.mechanisms.throttling import THROTTLE_IN_DOCKER, THROTTLE_IN_PROCESS
 from gameday.faults.clock import ClockDrift, ClockOffset
 from gameday.faults.crash_loop import CrashLoop
 from gameday.faults.http import HttpAbort, HttpBody, HttpDelay, HttpStatus
@@ -138,7 +138,8 @@ MECHANISMS: tuple[Mechanism, ...] = (
     IMMUTABLE_ATTRIBUTE,
     open_files(MOST_CONNECTIONS),
     DESCRIPTORS,
-    THROTTLE,
+    THROTTLE_IN_PROCESS,
+    THROTTLE_IN_DOCKER,
 )
 """What faults need of a host beyond its services, for `gameday doctor`."""
 

@@ -10,7 +10,7 @@ from gameday.environment.cells import cells_named
 from gameday.environment.mechanisms import trial
 from gameday.environment.mechanisms.cgroups import CPU, MEMORY, PIDS
 from gameday.environment.mechanisms.process_limits import DESCRIPTORS
-from gameday.environment.mechanisms.throttling import THROTTLE
+from gameday.environment.mechanisms.throttling import THROTTLE_IN_PROCESS
 from gameday.environment.protocol import Environment
 from gameday.errors import EnvironmentRefused
 from gameday.faults.protocol import Fault, Proof
@@ -59,7 +59,9 @@ def _possible(
     environment: Environment, request: pytest.FixtureRequest, missing: Callable[[str], None]
 ) -> None:
     for mechanism in (
-        (CPU, MEMORY, PIDS, DESCRIPTORS, THROTTLE) if environment.runtime == "process" else ()
+        (CPU, MEMORY, PIDS, DESCRIPTORS, THROTTLE_IN_PROCESS)
+        if environment.runtime == "process"
+        else ()
     ):
         tried = trial(mechanism)
         if not tried.works:

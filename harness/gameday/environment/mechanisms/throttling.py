@@ -4,6 +4,7 @@ import os
 import subprocess
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from secrets import token_hex
 
@@ -17,17 +18,17 @@ from gameday.environment.mechanisms import Mechanism
 from gameday.errors import EnvironmentRefused
 from gameday.model.clock import SECOND
 
-__all__ = ["THROTTLE"]
+__all__ = ["THROTTLE_IN_DOCKER", "THROTTLE_IN_PROCESS"]
 
-_PLACES = (tempfile.gettempdir(), "/var/tmp", "/var/lib/docker", "/")  # noqa: S108
+_CONTAINERS = ("/var/lib/docker", "/")
 _RATE = 1_000_000
 _SIZE = 16 * 65536
 _LIMIT_S = 10
 
 
-def _check() -> str:
+def _check(*places: str) -> str:
     """Write a MiB at a MB/s past the page cache, from a group that is gone afterwards."""
-    place, device = _place()
+    place, device = _place(places)
     sleeper = subprocess.Popen(["sleep", str(_LIMIT_S)], start_new_session=True)
     try:
         tree = [psutil.Process(sleeper.pid)]
@@ -65,18 +66,24 @@ def _check() -> str:
     return f"{mechanism}: {moved} bytes at {_RATE} bytes/s took {took_ns / SECOND:.2f} s"
 
 
-def _place() -> tuple[Path, str]:
-    for place in map(Path, _PLACES):
+def _place(places: Sequence[str]) -> tuple[Path, str]:
+    for place in map(Path, places):
         try:
             return place, device_of(place, "a trial")
         except EnvironmentRefused:
             continue
-    raise OSError("no folder here is on a block device")
+    raise OSError(f"{' and '.join(places)}: on no block device, but in memory or layered")
 
 
-THROTTLE = Mechanism(
-    name="throttle of block devices",
+THROTTLE_IN_PROCESS = Mechanism(
+    name="disk throttle in process",
     used_for="io-throttle",
-    cure="run as root on Linux, on the host of the services, with their data on a disk",
-    check=_check,
+    cure="run as root on Linux, with TMPDIR on a disk",
+    check=lambda: _check(tempfile.gettempdir()),
+)
+THROTTLE_IN_DOCKER = Mechanism(
+    name="disk throttle in docker",
+    used_for="io-throttle",
+    cure="run as root on Linux, on the host of the engine, with its containers on a disk",
+    check=lambda: _check(*_CONTAINERS),
 )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from gameday.environment.abilities.throttling import DiskBounds, Throttleable
-from gameday.environment.mechanisms.throttling import THROTTLE
+from gameday.environment.mechanisms.throttling import THROTTLE_IN_DOCKER, THROTTLE_IN_PROCESS
 from gameday.environment.protocol import Checkpoint, Environment
 from gameday.errors import EnvironmentRefused
 from gameday.faults.ending import answers_again, until
@@ -60,7 +60,8 @@ class IoThrottle:
                 raise ValueError(f"{name}: {rate} bytes/s are given; wanted 100kB/s to 50MB/s")
 
     def demands(self, runtime: str) -> Demands:
-        return Demands(mechanisms=(THROTTLE,))
+        throttle = THROTTLE_IN_DOCKER if runtime == "docker" else THROTTLE_IN_PROCESS
+        return Demands(mechanisms=(throttle,), hosts_disk=True)
 
     def on(self, environment: Environment) -> Injection:
         scene = scene_of(environment, self.target, self.verb)
