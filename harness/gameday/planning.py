@@ -15,6 +15,7 @@ from gameday.environment.services import KINDS
 from gameday.environment.services.app import App
 from gameday.environment.services.protocol import Following
 from gameday.errors import EnvironmentRefused
+from gameday.faults.overlaps import at_odds
 from gameday.faults.protocol import Demanding, Demands, Fault, Relative
 from gameday.faults.registry import FAULTS, kinds_of
 from gameday.loading import (
@@ -88,6 +89,7 @@ def vocabulary() -> Vocabulary:
         programs=frozenset({App.name}),
         primaries={name: k.primary for name, k in KINDS.items() if isinstance(k, Following)},
         findings={name: str(unit) for name, unit in FINDINGS.items()},
+        at_odds=at_odds,
     )
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from gameday.environment.mechanisms import Mechanism
 from gameday.environment.protocol import Provision
-from gameday.errors import EnvironmentRefused
+from gameday.errors import EnvironmentRefused, ScenarioError
 from gameday.faults.network import Partition
 from gameday.faults.protocol import Demands
 from gameday.model.clock import SECOND
@@ -151,6 +151,14 @@ def test_a_fault_of_the_hosts_disk_is_refused_where_the_disk_is_bounded(
     bounded = replace(changed, target=replace(experiment.target, services=services))
     with pytest.raises(EnvironmentRefused, match="its bounded disk is in memory"):
         make_environment(make_plan(bounded, options), bounded, run="r", logs=tmp_path, port_base=0)
+
+
+def test_faults_that_would_undo_each_other_are_refused(options: Options, tmp_path: Path) -> None:
+    whole = (bundled("scenarios") / "redis-restart.yaml").read_text()
+    twice = whole.replace("faults:\n", "faults:\n  - pause: redis\n    for: 1s\n")
+    (tmp_path / "redis-restart.yaml").write_text(twice)
+    with pytest.raises(ScenarioError, match="pause of redis, .* both act on its processes"):
+        load(tmp_path / "redis-restart.yaml", options)
 
 
 @pytest.mark.parametrize(("problem", "runtime"), [(None, "docker"), ("none answers", "process")])

@@ -260,6 +260,20 @@ class Checks:
                     f"safety.services allows {safety.services}",
                 )
 
+    def overlaps(self, steps: Sequence[FaultStep | None]) -> None:
+        """Complain of faults that are in at the same time and would undo or feign each other."""
+        for j, step in enumerate(steps):
+            for i, other in enumerate(steps[:j]):
+                if step is None or other is None or not _overlap(step, other):
+                    continue
+                why = self._vocabulary.at_odds(other.fault, step.fault)
+                if why is not None:
+                    text = (
+                        f"is in at the same time as {other.fault.verb} of {other.fault.target}, "
+                        f"faults[{i}], and {why}; let one end before the other begins"
+                    )
+                    self._source.complain(("faults", j, step.fault.verb), text)
+
     def sabotage(
         self,
         items: Sequence[SabotageItem | None],
@@ -303,6 +317,10 @@ class Checks:
             if known is not None and name not in known:
                 place = (*where, i) if (*where, i) in self._source.spots else where
                 self._source.complain(place, f"{quoted(name)} is not {what}{one_of(name, known)}")
+
+
+def _overlap(one: FaultStep, other: FaultStep) -> bool:
+    return one.at_ns < other.at_ns + other.for_ns and other.at_ns < one.at_ns + one.for_ns
 
 
 def _hit_at(at_ns: int, steps: Sequence[FaultStep | None]) -> set[str]:

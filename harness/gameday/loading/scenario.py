@@ -92,6 +92,7 @@ def load_scenario(
         checks.watched_long_enough(file.timeline, expect)
     if file.safety is not None:
         checks.safety(file.safety, steps)
+    checks.overlaps(steps)
     sabotage = checks.sabotage(
         file.sabotage or (),
         switches=None if found is None else tuple(found.switches),

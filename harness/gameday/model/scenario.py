@@ -1,6 +1,6 @@
 """What a scenario, a target and an SLA file say, once they are known to be right."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Literal, Protocol
@@ -77,6 +77,8 @@ class Vocabulary:
     """The kinds of service that a fault can hit, where it cannot hit all."""
     findings: Mapping[str, str]
     """The unit (`Unit`) of each finding that an expectation or an SLA may name."""
+    at_odds: Callable[[FaultSpec, FaultSpec], str | None] = lambda *_: None
+    """Why two faults cannot be in at the same time; None: they can."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

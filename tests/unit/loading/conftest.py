@@ -101,6 +101,7 @@ def vocabulary() -> Vocabulary:
         services=frozenset({"redis", "app"}),
         programs=frozenset({"app"}),
         findings={"availability": "ratio", "lost": "count", "outage": "ns", "recovery": "ns"},
+        at_odds=lambda one, other: "both kill it" if one == other else None,
     )
 
 

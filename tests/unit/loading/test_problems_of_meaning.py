@@ -190,6 +190,17 @@ ONE_PROBLEM = {
             "safety.services allows 2"
         ),
     ),
+    "faults that are at odds at the same time": (
+        "    for: ${outage}\n",
+        (
+            "    for: ${outage}\n  - kill: relay\n    at: 1s\n    for: 1s\n"
+            "  - kill: redis\n    at: 2999ms\n    for: 1s\n"
+        ),
+        (
+            "18:11: faults[2].kill: is in at the same time as kill of redis, faults[0], and both "
+            "kill it; let one end before the other begins"
+        ),
+    ),
     "a reason to stop that asks for too much success": (
         "timeline: {baseline",
         'safety: {stop: {success: "> 5%"}}\ntimeline: {baseline',
