@@ -157,7 +157,7 @@ def test_faults_that_would_undo_each_other_are_refused(options: Options, tmp_pat
     whole = (bundled("scenarios") / "redis-restart.yaml").read_text()
     twice = whole.replace("faults:\n", "faults:\n  - pause: redis\n    for: 1s\n")
     (tmp_path / "redis-restart.yaml").write_text(twice)
-    with pytest.raises(ScenarioError, match="pause of redis, .* both act on its processes"):
+    with pytest.raises(ScenarioError, match=r"pause of redis, .* both act on its processes"):
         load(tmp_path / "redis-restart.yaml", options)
 
 
