@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
+from gameday.errors import EnvironmentRefused
 from gameday.model.clock import Clock
 from gameday.model.event import Event, Note, Phase, PhaseEntered
 from gameday.model.listener import Listener
@@ -19,6 +20,7 @@ class Chronicle:
         self.start_ns = clock.now_ns()
         self.phase = Phase.LOAD
         self.phases: dict[str, Window] = {}
+        self._deaf: dict[int, str] = {}
 
     def now_ns(self) -> int:
         """Return the time since the start of the run."""
@@ -51,9 +53,28 @@ class Chronicle:
         """Tell every listener of an event of that kind, stamped with the time and the phase."""
         event = kind(at_ns=self.now_ns(), phase=self.phase, **facts)
         for listener in self._listeners:
-            listener.on_event(event)
+            # A full disk or a closed terminal must not keep a fault from being undone.
+            try:
+                listener.on_event(event)
+            except Exception as error:
+                self._deaf.setdefault(id(listener), _unheard(listener, error))
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Which listeners could not keep what they were told, and why, each once."""
+        return tuple(self._deaf.values())
 
     def finish(self, result: Result) -> None:
-        """Tell every listener what the run came to."""
+        """Tell every listener what the run came to; EnvironmentRefused if one could not keep it."""
+        unheard = []
         for listener in self._listeners:
-            listener.on_result(result)
+            try:
+                listener.on_result(result)
+            except OSError as error:
+                unheard.append(_unheard(listener, error))
+        if unheard:
+            raise EnvironmentRefused("; ".join(unheard))
+
+
+def _unheard(listener: Listener, error: Exception) -> str:
+    return f"{type(listener).__name__} could not keep what it was told: {error}"

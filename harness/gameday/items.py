@@ -12,6 +12,7 @@ from typing import Self, TextIO
 
 import pytest
 
+from gameday.environment.abandoned import still_there
 from gameday.environment.reaping import leftovers_of, reap
 from gameday.errors import EnvironmentRefused, GamedayError, ScenarioError
 from gameday.model.listener import Listener
@@ -245,12 +246,14 @@ def _run(config: pytest.Config, experiment: Experiment) -> Result:
         raise
     (folder / "plan.json").write_text(plan_to_json(plan), encoding="utf-8")
     with _listeners(config, experiment, folder) as listeners:
-        result = Conductor(
+        conductor = Conductor(
             experiment, plan, environment, run=run, folder=folder, listeners=listeners
-        ).execute()
-    if result.clean:
-        config.stash[_QUARANTINED] = (run, plan.runtime)
-    return result
+        )
+        try:
+            return conductor.execute()
+        finally:
+            if conductor.clean:
+                config.stash[_QUARANTINED] = (run, plan.runtime)
 
 
 def _refuse_a_quarantined_host(config: pytest.Config) -> None:
@@ -265,10 +268,7 @@ def _refuse_a_quarantined_host(config: pytest.Config) -> None:
     reap(run, in_docker=in_docker)
     left = leftovers_of(run, in_docker=in_docker)
     if left:
-        raise EnvironmentRefused(
-            f"run {run} left {', '.join(left)}, which cannot be removed; nothing more is started "
-            f"beside it: try `gameday reap --run {run}`"
-        )
+        raise EnvironmentRefused(still_there(run, left))
     del config.stash[_QUARANTINED]
 
 

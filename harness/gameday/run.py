@@ -15,10 +15,10 @@ import numpy as np
 from gameday.analysis import Analysis, analyse, failed_guards
 from gameday.bypass import BypassDetector
 from gameday.chronicle import Chronicle
+from gameday.environment.abandoned import heal_abandoned
 from gameday.environment.janitor import Janitor
 from gameday.environment.marks import marked
 from gameday.environment.protocol import Environment
-from gameday.environment.reaping import abandoned_runs, reap
 from gameday.errors import EnvironmentRefused, GamedayError
 from gameday.faults.protocol import Fault
 from gameday.faults.undo import UndoRecord
@@ -123,9 +123,19 @@ class Conductor:
             finally:
                 self._clean_up()
             self._interrupts.checkpoint()
-            result = self._judge(self._analyse(), started_at)
+            analysis = None
+            with self._going_on():
+                analysis = self._analyse()
+            result = self._judge(analysis, started_at)
         self._chronicle.finish(result)
+        # A signal that came in the meantime ends the session, not only this run.
+        self._interrupts.checkpoint()
         return result
+
+    @property
+    def clean(self) -> tuple[str, ...]:
+        """What the last check found left of the run; empty before there was one."""
+        return self._clean
 
     def _announce(self) -> None:
         """Steps 1 and 2 are done: say what was loaded and planned."""
@@ -140,7 +150,8 @@ class Conductor:
     def _start(self) -> None:
         """Step 3: the services, then what loads and watches them, which does nothing yet."""
         self._chronicle.enter(Phase.START)
-        self._heal_abandoned()
+        for healed in heal_abandoned(in_docker=self._plan.runtime == "docker"):
+            self._chronicle.note(healed)
         self._environment.start(self._service_up, self._interrupts.checkpoint)
         log = self._folder / "logs" / "driver.log"
         self._streams = tuple(self._reach.stream(planned) for planned in self._plan.streams)
@@ -151,13 +162,6 @@ class Conductor:
         self._hiccups.start()
         self._ledger = Ledger(self._reach.url(self._workload.ledger), self._run)
         self._watch = Watch(self._folder, self._ledger, self._scenario)
-
-    def _heal_abandoned(self) -> None:
-        """Remove what runs have left whose harness and janitor were both killed."""
-        in_docker = self._plan.runtime == "docker"
-        for run in abandoned_runs(in_docker=in_docker):
-            removed = reap(run, in_docker=in_docker)
-            self._chronicle.note(f"run {run} was abandoned; removed {', '.join(removed)}")
 
     def _baseline(self) -> bool:
         """Step 4: load starts; False when the steady state never held for the baseline's span."""
@@ -257,6 +261,9 @@ class Conductor:
         faults = self._injector.records(self._exposed)
         findings = analysis.findings if analysis else ()
         guards = failed_guards(analysis, self._scenario.expect) if analysis else ()
+        bypass: tuple[str, ...] = ()
+        with self._going_on():
+            bypass = self._bypass()
         judged = judge(
             # Without a measurement there is nothing to hold against a promise.
             self._scenario.expect if analysis else (),
@@ -265,8 +272,12 @@ class Conductor:
             guards=guards,
             unsteady=self._unsteady,
             stopped=self._stopped,
-            bypass=self._bypass(),
-            problems=(*self._problems, *(f"left behind: {left}" for left in self._clean)),
+            bypass=bypass,
+            problems=(
+                *self._problems,
+                *self._chronicle.problems,
+                *(f"left behind: {left}" for left in self._clean),
+            ),
         )
         self._chronicle.close()
         plan = self._plan
@@ -325,10 +336,14 @@ class Conductor:
                 self._watch.close()
         with self._going_on():
             self._environment.stop()
+        self._clean = ("what is left could not be read",)
         with self._going_on():
             self._clean = self._environment.leftovers()
         with self._going_on():
-            self._janitor.dismiss()
+            if self._clean:
+                self._janitor.abandon()
+            else:
+                self._janitor.dismiss()
         if self._interrupts.received is not None:
             left = ", ".join(self._clean) or "nothing is left"
             self._chronicle.note(f"stopped by {self._interrupts.received.name}; {left}")
@@ -355,6 +370,7 @@ class Conductor:
         self._interrupts.checkpoint()
         if self._clock.now_ns() >= self._next_look_ns:
             self._driver.poll()
+            self._janitor.check()
             self._chronicle.tell(Progress, **self._watch.look(self._clock.now_ns()))
             self._next_look_ns = self._clock.now_ns() + _TICK_NS
 

@@ -93,7 +93,9 @@ class Watch:
         if span.start_ns < self._minded_since_ns:
             return
         seen = self._operations(span)
-        success = float(np.count_nonzero(seen.good)) / len(seen) if len(seen) else 0.0
+        if not len(seen):  # of a slow load nothing may have come due
+            return
+        success = float(np.count_nonzero(seen.good)) / len(seen)
         if self._stop.success.holds(success):
             self._minded_since_ns = None
             raise StopConditionMet(

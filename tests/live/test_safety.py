@@ -3,11 +3,15 @@
 import json
 import shutil
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypedDict
 
+import psutil
 import pytest
+
+from gameday.environment.marks import marked_processes
 
 pytestmark = [pytest.mark.live, pytest.mark.alone]
 
@@ -50,6 +54,7 @@ class Found(TypedDict):
     faults: list[Fault]
     expectations: list[dict[str, str]]
     findings: list[Finding]
+    clean: list[str]
 
 
 def run(launch: Launch, folder: Path, runtime: str, scenario: str) -> tuple[str, Found]:
@@ -141,9 +146,98 @@ def fails(self):
 kill._Killing.CALL = fails
 """
 
+
+def test_what_cannot_be_looked_at_is_not_clean(launch: Launch, tmp_path: Path) -> None:
+    (tmp_path / "conftest.py").write_text(_NOBODY_LOOKS)
+    scenario = _SCENARIO.replace("for: 20s", "for: 500ms").replace("    EXTRA\n", "")
+    output, result = run(launch, tmp_path, "process", scenario)
+    assert result["verdict"] == "ERROR", output
+    assert result["clean"] == ["what is left could not be read"]
+    (journal,) = tmp_path.glob("reports/*/journal.jsonl")
+    started = journal.read_text().partition(", run ")[2][:8]
+    assert not list(marked_processes(started)), "the janitor has removed what the run did not"
+
+
+_NOBODY_LOOKS = """
+from gameday.environment.processes import ProcessEnvironment
+
+
+def fails(self):
+    raise OSError("out of reach")
+
+
+ProcessEnvironment.stop = ProcessEnvironment.leftovers = fails
+"""
+
+
+def test_a_fault_whose_janitor_is_gone_is_healed_at_once(launch: Launch, tmp_path: Path) -> None:
+    (tmp_path / "scenarios").mkdir()
+    scenario = _SCENARIO.replace("    EXTRA\n", "").replace("safety:", "# safety:")
+    (tmp_path / "scenarios" / "careful.yaml").write_text(scenario)
+    process = launch(tmp_path, ["--scenario=careful", "--gameday-runtime=process"])
+    wait_for(tmp_path, "EffectProven")
+    (janitor,) = [
+        child
+        for child in psutil.Process(process.pid).children()
+        if "gameday.environment.janitor" in child.cmdline()
+    ]
+    janitor.kill()
+    output, _ = process.communicate(timeout=_RUN_LIMIT_S)
+    (file,) = tmp_path.glob("reports/*/result.json")
+    result: Found = json.loads(file.read_text())
+    assert result["verdict"] == "ERROR", output
+    assert "the janitor" in result["reason"]
+    (fault,) = result["faults"]
+    assert fault["window"]["end_ns"] - fault["window"]["start_ns"] < 5_000_000_000, "not 20 s"
+    assert result["clean"] == []
+
+
+def test_a_signal_during_the_analysis_ends_the_session(launch: Launch, tmp_path: Path) -> None:
+    (tmp_path / "conftest.py").write_text(_INTERRUPTED)
+    (tmp_path / "scenarios").mkdir()
+    scenario = _SCENARIO.replace("for: 20s", "for: 500ms").replace("    EXTRA\n", "")
+    for name in ("careful", "later"):
+        text = scenario.replace("scenario: careful", f"scenario: {name}")
+        (tmp_path / "scenarios" / f"{name}.yaml").write_text(text)
+    process = launch(tmp_path, ["--scenario=careful,later", "--gameday-runtime=process"])
+    output, _ = process.communicate(timeout=_RUN_LIMIT_S)
+    assert process.returncode == pytest.ExitCode.INTERRUPTED, output
+    (report,) = tmp_path.glob("reports/*")
+    assert (report / "result.json").exists(), "what was measured by then is judged"
+
+
+_INTERRUPTED = """
+import os
+import signal
+
+from gameday import run
+
+whole = run.analyse
+
+
+def interrupted(observation):
+    os.kill(os.getpid(), signal.SIGINT)
+    return whole(observation)
+
+
+run.analyse = interrupted
+"""
+
+
+def wait_for(folder: Path, text: str) -> None:
+    give_up = time.monotonic() + _RUN_LIMIT_S
+    while time.monotonic() < give_up:
+        if any(text in journal.read_text() for journal in folder.glob("reports/*/journal.jsonl")):
+            return
+        time.sleep(0.05)
+    pytest.fail(f"never came to {text}")
+
+
 _NO_FOLDER_GOES = """
 from types import SimpleNamespace
 from gameday.environment import reaping
+from gameday.environment.janitor import Janitor
 
+Janitor.abandon = Janitor.dismiss  # which has hands of its own
 reaping.shutil = SimpleNamespace(rmtree=lambda folder, ignore_errors: None)
 """

@@ -255,3 +255,17 @@ def test_nothing_is_broken_when_nobody_would_heal_it(stage: Stage) -> None:
         stage.play()
     assert stage.environment.service("a").vitals().alive
     assert stage.injector.times() == ()
+
+
+def test_the_record_and_its_name_are_on_the_disk_before_anything_is_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[Path] = []
+    monkeypatch.setattr(
+        "gameday.faults.undo.os.fsync",
+        lambda entry: synced.append(Path(f"/proc/self/fd/{entry}").resolve()),
+    )
+    with UndoRecord(tmp_path / "undo.jsonl") as record:
+        assert synced == [tmp_path, tmp_path.parent]
+        record.write(state="will inject")
+    assert synced[2:] == [tmp_path / "undo.jsonl"]

@@ -43,6 +43,11 @@ class Janitor:
         """
         self._child = Child("the janitor", self._arguments, self._log)
 
+    def check(self) -> None:
+        """Raise InternalError when it is gone: nothing may stay broken without it."""
+        if self._child is not None:
+            self._child.check()
+
     def fault_until(self, step: int, until_ns: int) -> None:
         """Let it act if the fault of that step is not healed by `until_ns` of the clock.
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psutil
+
 from gameday.environment.abilities.traffic import Paths, Traffic
 from gameday.environment.clocks import Clock
 from gameday.environment.edge_proxy import ControlledEdge
@@ -146,7 +148,10 @@ class ProcessEnvironment:
     def stop(self) -> None:
         problems: list[Exception] = []
         for service in self._services.values():
-            service.ask_to_end()
+            try:
+                service.ask_to_end()
+            except (OSError, psutil.Error) as error:
+                problems.append(error)
         for service in self._services.values():
             try:
                 service.make_end(_STOP_LIMIT_S)

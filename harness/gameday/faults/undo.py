@@ -16,6 +16,13 @@ class UndoRecord:
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("a", encoding="utf-8")
+        # The names of the file and of its folder have to survive, too.
+        for folder in path.absolute().parents[:2]:
+            entry = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                os.fsync(entry)
+            finally:
+                os.close(entry)
 
     def write(self, **facts: Scalar) -> None:
         """Add one line and return once it would survive a crash of the host."""
