@@ -1,4 +1,4 @@
-"""Step 5 of a run: every fault recorded, injected, proven, undone and proven gone."""
+"""Step 5 of a run: every fault recorded, injected, proven, looked at, undone and proven gone."""
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -8,7 +8,7 @@ from typing import Protocol
 
 from gameday.chronicle import Chronicle
 from gameday.environment.protocol import Checkpoint, Environment
-from gameday.faults.protocol import Fault, Injection
+from gameday.faults.protocol import Fault, Injection, Lasting, Proof
 from gameday.faults.undo import UndoRecord
 from gameday.model.clock import SECOND
 from gameday.model.event import (
@@ -21,12 +21,18 @@ from gameday.model.event import (
 )
 from gameday.model.history import FaultTimes
 from gameday.model.plan import PlannedFault
-from gameday.model.result import FaultRecord, Window
+from gameday.model.result import IN_AT_END, FaultRecord, Window
 
 __all__ = ["Injector", "Lease"]
 
 _TIME_TO_HEAL_NS = 60 * SECOND
 """How long after its span a fault may still be in before it is healed from outside."""
+
+_LOOK_LIMIT_S = 2.0
+"""How long a fault may be looked at before it is undone; one that takes longer is not seen."""
+
+_MOST_UNDOINGS = 4
+"""How often one fault is undone at most, each time with a proof that takes its own limit."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -37,13 +43,21 @@ class _Active:
     injection: Injection
     injected: Window | None = None
     proven_ns: int | None = None
+    at_end: Proof | None = None
+    """What was seen right before the undoing; None: it was not looked at."""
     undone: Window | None = None
-    reread: bool = False
-    """Whether it was looked at after its undoing, be it proven or not."""
+    undoings: int = 0
+    """How often it was to be undone and read again, be that proven or not."""
+    late: bool = False
+    """Whether it was not proven gone in its time, whatever came of it later."""
     undo_proven_ns: int | None = None
     measured: dict[str, Scalar] = field(default_factory=dict)
     _undoing: threading.Lock = field(default_factory=threading.Lock)
     _timer: threading.Timer | None = None
+    _hurried: bool = False
+    _looked: bool = False
+    _seen: threading.Event = field(default_factory=threading.Event)
+    """Set once nobody is to wait for the look any more."""
 
     @property
     def facts(self) -> dict[str, str | int]:
@@ -71,12 +85,27 @@ class _Active:
         self._timer.daemon = True
         self._timer.start()
 
-    def undo(self) -> Window:
-        """Undo it unless that was done, and return when that was."""
+    @property
+    def lasted(self) -> bool:
+        """Whether nothing speaks against its having been in until it was undone."""
+        return self.at_end is None or self.at_end.proven
+
+    def hurry(self) -> None:
+        """Let nobody look at it any more, nor wait for a look, before it is undone."""
+        self._hurried = True
+        self._seen.set()
+
+    def undo(self, *, again: bool = False) -> Window:
+        """Look at it and undo it unless that was done, and return when that was.
+
+        `again` undoes what was undone before.
+        """
         if self._timer is not None:
             self._timer.cancel()
         with self._undoing:
             if self.undone is None:
+                self._look()
+            if self.undone is None or again:
                 self.undone = self.injection.undo()
             return self.undone
 
@@ -84,6 +113,30 @@ class _Active:
         # Whoever comes to re-read it undoes it again, and then an error is told.
         with suppress(Exception):
             self.undo()
+
+    def _look(self) -> None:
+        """Ask, once and for a limited time, whether it is in still, if it ever was."""
+        if self._hurried or self._looked or self.proven_ns is None:
+            return
+        self._looked = True
+        if not isinstance(self.injection, Lasting):
+            return
+        seen: list[Proof] = []
+        threading.Thread(target=self._see, args=(self.injection, seen), daemon=True).start()
+        in_time = self._seen.wait(_LOOK_LIMIT_S)
+        if seen:
+            self.at_end = seen[0]
+        elif not in_time:
+            error = f"no answer within {_LOOK_LIMIT_S:g} s"
+            self.at_end = Proof(proven=False, measured={"error": error})
+
+    def _see(self, injection: Lasting, seen: list[Proof]) -> None:
+        try:
+            seen.append(injection.still_in())
+        except Exception as error:  # no reason to leave the fault in
+            seen.append(Proof(proven=False, measured={"error": str(error) or repr(error)}))
+        finally:
+            self._seen.set()
 
 
 class Lease(Protocol):
@@ -121,8 +174,8 @@ class Injector:
     def play(self, wait_until: Callable[[int], None], now_ns: int, checkpoint: Checkpoint) -> bool:
         """Inject and undo every fault at its time, counted from `now_ns`.
 
-        Returns False as soon as a fault is not proven, or not proven gone: nothing more is
-        broken then, and the others are still to be healed.
+        Returns False as soon as a fault is not proven, was not in any more at its end, or is not
+        proven gone: nothing more is broken then, and the others are still to be healed.
         """
         moments = [(f.at_ns, True, f) for f in self._planned]
         moments += [(f.until_ns, False, f) for f in self._planned]
@@ -134,25 +187,34 @@ class Injector:
                 continue
             active = next(a for a in self._active if a.planned is planned)
             wait_until(active.over_ns)
-            if not self._undo(active):
+            active.late = not self._undo(active)
+            if active.late or not active.lasted:
                 return False
         return True
 
-    def heal(self) -> None:
-        """Undo whatever is still in, last in first out; a failure does not stop the others.
+    def heal(self, *, at_once: bool = False) -> None:
+        """Undo whatever is not proven gone, last in first out; a failure does not stop the others.
 
-        Raises ExceptionGroup of what could not be undone.
+        What another fault kept from being undone is undone again once that one is gone. Where
+        that has to be `at_once`, nothing is looked at before. Raises ExceptionGroup of what could
+        not be undone.
         """
-        problems: list[Exception] = []
-        for active in reversed(self._active):
-            if active.reread:
-                continue
-            try:
-                self._undo(active)
-            except Exception as error:
-                problems.append(error)
+        for active in self._active if at_once else ():
+            active.hurry()
+        problems: dict[int, Exception] = {}
+        goes_on = True
+        while goes_on:
+            goes_on = False
+            for active in reversed(self._active):
+                if active.undo_proven_ns is not None or active.undoings == _MOST_UNDOINGS:
+                    continue
+                problems.pop(active.planned.step, None)
+                try:
+                    goes_on |= self._undo(active)
+                except Exception as error:
+                    problems[active.planned.step] = error
         if problems:
-            raise ExceptionGroup("faults could not be undone", problems)
+            raise ExceptionGroup("faults could not be undone", list(problems.values()))
 
     @property
     def targets(self) -> frozenset[str]:
@@ -216,8 +278,15 @@ class Injector:
         return self._chronicle.start_ns + self._chronicle.now_ns()
 
     def _undo(self, active: _Active) -> bool:
-        """Undo a fault if its timer has not, re-read it, and tell whether it is proven gone."""
-        bracket = self._chronicle.since_start(active.undo())
+        """Undo a fault if its timer has not, re-read it, and tell whether it is proven gone.
+
+        One that was re-read before, and not proven gone, is undone again.
+        """
+        again = active.undoings > 0
+        active.undoings += 1
+        bracket = self._chronicle.since_start(active.undo(again=again))
+        if active.at_end is not None and IN_AT_END not in active.measured:
+            self._tell_of_the_end(active, active.at_end)
         self._chronicle.tell(
             FaultUndone,
             **active.facts,
@@ -226,7 +295,6 @@ class Injector:
         )
         # A signal does not cut the re-reading short: it is bounded, and what it says is owed.
         proof = active.injection.prove_undone(lambda: None)
-        active.reread = True
         active.measured |= proof.measured
         if proof.proven:
             active.undo_proven_ns = self._now_ns()
@@ -236,6 +304,16 @@ class Injector:
             UndoProven, **active.facts, proven=proof.proven, measured=proof.measured
         )
         return proof.proven
+
+    def _tell_of_the_end(self, active: _Active, seen: Proof) -> None:
+        """Keep what was seen right before the undoing; that it was in still is no news."""
+        measured = {
+            IN_AT_END: seen.proven,
+            **{f"at_end_{name}": value for name, value in seen.measured.items()},
+        }
+        active.measured |= measured
+        if not seen.proven:
+            self._chronicle.tell(EffectProven, **active.facts, proven=False, measured=measured)
 
     def _as_record(
         self, active: _Active, exposed: Callable[[PlannedFault, Window], int | None]
@@ -251,7 +329,9 @@ class Injector:
             target=active.planned.target,
             asked=active.asked,
             measured={**active.measured, "operations_exposed": met},
-            proven=active.proven_ns is not None and (met is None or met >= active.planned.exposure),
-            undone=active.undo_proven_ns is not None,
+            proven=active.proven_ns is not None
+            and active.lasted
+            and (met is None or met >= active.planned.exposure),
+            undone=active.undo_proven_ns is not None and not active.late,
             window=window,
         )

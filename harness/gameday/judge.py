@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from gameday.errors import InternalError
 from gameday.model.finding import Finding
 from gameday.model.guard import Guard
-from gameday.model.result import FaultRecord
+from gameday.model.result import IN_AT_END, FaultRecord
 from gameday.model.scenario import Expectation
 from gameday.model.units import Limit, Unit, format_value
 from gameday.model.verdict import Judgement, Verdict
@@ -205,8 +205,11 @@ def _sentence(expectation: Expectation, judgement: Judgement, finding: Finding |
 
 def _unproven(fault: FaultRecord) -> str:
     measured = ", ".join(f"{name} {value}" for name, value in fault.measured.items())
+    lacking = "was not proven to bite"
+    if fault.measured.get(IN_AT_END) is False:
+        lacking = "was proven to bite, and not shown to be in still at its end"
     return (
-        f"{fault.fault} of {fault.target} was not proven to bite"
+        f"{fault.fault} of {fault.target} {lacking}"
         f"{f' (measured: {measured})' if measured else ''}, so the run says nothing"
     )
 

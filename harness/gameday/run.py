@@ -196,7 +196,7 @@ class Conductor:
         finally:
             self._watch.mind_the_stop_condition(None)
         # How the system comes back is measured all the same.
-        self._injector.heal()
+        self._injector.heal(at_once=True)
         return True
 
     def _recover(self) -> None:
@@ -215,7 +215,7 @@ class Conductor:
         assert self._driver is not None
         assert self._ledger is not None
         with self._going_on():
-            self._injector.heal()
+            self._injector.heal(at_once=bool(self._problems))
         self._chronicle.enter(Phase.SETTLE)
         # What comes due while the driver hears of its end was not promised to anybody.
         self._load = Window(start_ns=self._load.start_ns, end_ns=self._clock.now_ns())
@@ -325,7 +325,7 @@ class Conductor:
     def _clean_up(self) -> None:
         """Heal, end the load and remove the environment, whatever went wrong before."""
         with self._going_on():
-            self._injector.heal()
+            self._injector.heal(at_once=True)
         with self._going_on():
             if self._driver is not None:
                 self._driver.kill()

@@ -1,24 +1,26 @@
 """Step 5: what is begun is recorded before, proven, and healed whatever happens."""
 
 import json
+import threading
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
 import pytest
 
+from gameday import injecting
 from gameday.chronicle import Chronicle
 from gameday.environment.protocol import Checkpoint, Environment, Killable
 from gameday.errors import InternalError
-from gameday.faults import kill
+from gameday.faults import ending, kill
 from gameday.faults.kill import Kill
 from gameday.faults.protocol import Fault, Injection, Proof
 from gameday.faults.undo import UndoRecord
 from gameday.injecting import Injector
 from gameday.model.clock import SECOND
-from gameday.model.event import Event, FaultInjected, UndoProven, UndoRecorded
+from gameday.model.event import EffectProven, Event, FaultInjected, UndoProven, UndoRecorded
 from gameday.model.plan import PlannedFault
 from gameday.model.result import Result, Window
 from gameday.model.scenario import Hits, ServiceSpec, Target
@@ -60,6 +62,7 @@ class Stage:
         self,
         folder: Path,
         *,
+        first: Fault | None = None,
         second: Fault | None = None,
         later_ns: int = SECOND,
         lasts_ns: int = 2 * SECOND,
@@ -85,7 +88,7 @@ class Stage:
             )
             for step, target in enumerate("ab")
         ]
-        faults = [Kill(target="a"), second or Kill(target="b")]
+        faults = [first or Kill(target="a"), second or Kill(target="b")]
         self.lease = Leased()
         self.injector = Injector(
             faults, planned, self.environment, self.chronicle, self.record, self.lease
@@ -101,6 +104,7 @@ class Stage:
 @pytest.fixture
 def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
     monkeypatch.setattr(kill, "_DEATH_LIMIT_NS", 0)
+    monkeypatch.setattr(ending, "DEATH_LIMIT_NS", 0)
     stage = Stage(tmp_path)
     with stage.record:
         yield stage
@@ -269,3 +273,234 @@ def test_the_record_and_its_name_are_on_the_disk_before_anything_is_in(
         assert synced == [tmp_path, tmp_path.parent]
         record.write(state="will inject")
     assert synced[2:] == [tmp_path / "undo.jsonl"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watched:
+    """A kill that says what it is told to when it is asked whether it is in still."""
+
+    verb: ClassVar[str] = "watched"
+    hits: ClassVar[Hits] = "service"
+    target: str
+    says: Callable[[], Proof]
+    asked_for: list[str] = field(default_factory=list)
+    """What was called, in its order."""
+    needs: Killable | None = None
+    """Who has to live before it can be undone."""
+
+    def on(self, environment: Environment) -> Injection:
+        return WatchedInjection(Kill(target=self.target).on(environment), self)
+
+
+class WatchedInjection:
+    def __init__(self, inner: Injection, fault: Watched) -> None:
+        self.undo_text, self.asked = inner.undo_text, inner.asked
+        self.inject, self.prove, self.prove_undone = inner.inject, inner.prove, inner.prove_undone
+        self._inner = inner
+        self._fault = fault
+
+    def still_in(self) -> Proof:
+        self._fault.asked_for.append("still in")
+        return self._fault.says()
+
+    def undo(self) -> Window:
+        self._fault.asked_for.append("undo")
+        if self._fault.needs is not None and not self._fault.needs.vitals().alive:
+            return Window(start_ns=0, end_ns=0)
+        return self._inner.undo()
+
+
+def watching(folder: Path, monkeypatch: pytest.MonkeyPatch, says: Callable[[], Proof]) -> Stage:
+    """Return a stage whose first fault is watched, and lasts until the second is in."""
+    monkeypatch.setattr(kill, "_DEATH_LIMIT_NS", 0)
+    monkeypatch.setattr(ending, "DEATH_LIMIT_NS", 0)
+    return Stage(folder, first=Watched(target="a", says=says))
+
+
+def first_of(stage: Stage) -> Watched:
+    fault = stage.injector._faults[0]
+    assert isinstance(fault, Watched)
+    return fault
+
+
+def shown(stage: Stage) -> list[bool]:
+    """Return whether each proof of an effect showed it, of the first fault."""
+    events = stage.listening.events
+    return [e.proven for e in events if isinstance(e, EffectProven) and e.step == 0]
+
+
+def raising() -> Proof:
+    raise OSError("nobody answers")
+
+
+def test_a_fault_that_is_in_still_at_its_end_is_looked_at_once_and_then_undone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = watching(tmp_path, monkeypatch, lambda: Proof(proven=True, measured={"left": 3}))
+    with stage.record:
+        assert stage.play()
+    assert first_of(stage).asked_for == ["still in", "undo"]
+    record = stage.injector.records(lambda *_: 2)[0]
+    assert (record.proven, record.undone) == (True, True)
+    assert (record.measured["in_at_end"], record.measured["at_end_left"]) == (True, 3)
+    assert shown(stage) == [True], "that it is in still is no news"
+
+
+@pytest.mark.parametrize(
+    ("says", "why"),
+    [
+        (lambda: Proof(proven=False, measured={"left": 0}), ("at_end_left", 0)),
+        (raising, ("at_end_error", "nobody answers")),
+    ],
+)
+def test_a_fault_that_is_not_shown_to_be_in_still_is_not_proven_and_undone_all_the_same(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    says: Callable[[], Proof],
+    why: tuple[str, object],
+) -> None:
+    stage = watching(tmp_path, monkeypatch, says)
+    with stage.record:
+        assert not stage.play(), "nothing more is broken"
+        stage.injector.heal()
+    record = stage.injector.records(lambda *_: 2)[0]
+    assert (record.proven, record.undone) == (False, True)
+    assert record.measured["in_at_end"] is False
+    assert why in record.measured.items()
+    assert shown(stage) == [True, False]
+    assert first_of(stage).asked_for == ["still in", "undo"]
+    assert all(stage.environment.service(name).vitals().alive for name in "ab")
+
+
+def test_a_fault_whose_state_is_not_told_in_time_is_undone_without_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(injecting, "_LOOK_LIMIT_S", 0.05)
+    for_ever = threading.Event()
+
+    def hanging() -> Proof:
+        for_ever.wait(10)
+        return Proof(proven=True)
+
+    stage = watching(tmp_path, monkeypatch, hanging)
+    with stage.record:
+        assert not stage.play()
+    for_ever.set()
+    record = stage.injector.records(lambda *_: 2)[0]
+    assert (record.proven, record.undone) == (False, True)
+    assert record.measured["at_end_error"] == "no answer within 0.05 s"
+
+
+def test_the_timer_of_a_fault_looks_at_it_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kill, "_DEATH_LIMIT_NS", 0)
+    says = Watched(target="a", says=lambda: Proof(proven=False))
+    held = Held(target="b", waits_for="a")
+    stage = Stage(tmp_path, first=says, second=held, later_ns=0, lasts_ns=1)
+    with stage.record:
+        assert not stage.play()
+    assert says.asked_for == ["still in", "undo"]
+    assert [record.proven for record in stage.injector.records(lambda *_: 2)] == [False, True]
+
+
+def test_a_fault_that_was_not_proven_is_not_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = watching(tmp_path, monkeypatch, lambda: Proof(proven=True))
+    stage.environment.service("a").survives_signals = True
+    with stage.record:
+        assert not stage.play()
+        stage.injector.heal()
+    assert first_of(stage).asked_for == ["undo"]
+
+
+def test_a_run_that_is_cut_short_heals_without_a_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = watching(tmp_path, monkeypatch, lambda: Proof(proven=False))
+    stage.environment.service("b").survives_signals = True
+    with stage.record:
+        assert not stage.play()
+        stage.injector.heal(at_once=True)
+    assert first_of(stage).asked_for == ["undo"]
+    assert stage.injector.records(lambda *_: 2)[0].proven
+
+
+def test_a_heal_at_once_does_not_wait_for_a_look_that_is_under_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(injecting, "_LOOK_LIMIT_S", 10)
+    looking, for_ever = threading.Event(), threading.Event()
+
+    def hanging() -> Proof:
+        looking.set()
+        for_ever.wait(10)
+        return Proof(proven=False)
+
+    def interrupt(at_ns: int) -> None:
+        if at_ns > start_ns:
+            assert looking.wait(5), "the fault's own timer looks at it"
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(kill, "_DEATH_LIMIT_NS", 0)
+    first = Watched(target="a", says=hanging)
+    stage = Stage(tmp_path, first=first, later_ns=SECOND, lasts_ns=1)
+    start_ns = stage.clock.now_ns()
+    with stage.record:
+        with pytest.raises(KeyboardInterrupt):
+            stage.injector.play(interrupt, start_ns, lambda: None)
+        began = time.monotonic()
+        stage.injector.heal(at_once=True)
+        assert time.monotonic() - began < 5
+    for_ever.set()
+    record = stage.injector.records(lambda *_: 2)[0]
+    assert (record.proven, record.undone) == (True, True)
+
+
+def test_what_another_fault_keeps_in_is_undone_again_once_that_one_is_gone(
+    stage: Stage,
+) -> None:
+    says = Watched(
+        target="b", says=lambda: Proof(proven=True), needs=stage.environment.service("a")
+    )
+    stage.injector._faults = [Kill(target="a"), says]
+    with pytest.raises(KeyboardInterrupt):
+        stage.injector.play(interrupted_after(stage, 2), stage.clock.now_ns(), lambda: None)
+    stage.injector.heal()
+    undone = [(e.target, e.proven) for e in stage.listening.events if isinstance(e, UndoProven)]
+    assert undone == [("b", False), ("a", True), ("b", True)]
+    assert all(record.undone for record in stage.injector.records(lambda *_: 2))
+    assert stage.lease.until_ns == {}
+
+
+def interrupted_after(stage: Stage, moments: int) -> Callable[[int], None]:
+    """Return what waits that often, and is interrupted after that."""
+    seen: list[int] = []
+
+    def wait_until(at_ns: int) -> None:
+        seen.append(at_ns)
+        if len(seen) > moments:
+            raise KeyboardInterrupt
+        stage.wait_until(at_ns)
+
+    return wait_until
+
+
+def test_what_is_proven_gone_too_late_is_healed_and_counts_as_not_undone(stage: Stage) -> None:
+    stage.environment.service("a").starts = False
+    assert not stage.play()
+    stage.environment.service("a").starts = True
+    stage.injector.heal()
+    assert stage.environment.service("a").vitals().alive
+    assert stage.lease.until_ns == {}
+    assert [record.undone for record in stage.injector.records(lambda *_: 2)] == [False, True]
+
+
+def test_what_cannot_be_healed_is_not_tried_without_end(stage: Stage) -> None:
+    stage.environment.service("a").starts = False
+    stage.play()
+    for _ in range(10):
+        stage.injector.heal()
+    tried = [e for e in stage.listening.events if isinstance(e, UndoProven) and e.target == "a"]
+    assert len(tried) == 4

@@ -189,6 +189,16 @@ def test_a_fault_that_was_not_proven_to_bite_is_invalid_and_the_judgements_stay(
     )
 
 
+def test_a_fault_that_was_not_in_any_more_at_its_end_is_invalid_and_said_to_be_so() -> None:
+    gone = replace(BITTEN, proven=False, measured={"in_at_end": False, "at_end_alive": True})
+    outcome = judged(wants("< 2min"), [found(1, 2)], (gone,))
+    assert outcome.verdict is Verdict.INVALID
+    assert outcome.reason == (
+        "kill of redis was proven to bite, and not shown to be in still at its end (measured: "
+        "in_at_end False, at_end_alive True), so the run says nothing."
+    )
+
+
 def test_traffic_that_went_around_the_fault_is_invalid() -> None:
     bypass = ["7 requests went around the proxy"]
     outcome = judge([wants("< 2min")], [found(1, 2)], faults=[BITTEN], bypass=bypass)

@@ -1,4 +1,4 @@
-"""What a fault is to the conductor: five calls, each of which leaves evidence."""
+"""What a fault is to the conductor: five calls, each of which leaves evidence, or six."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from gameday.model.event import Scalar
 from gameday.model.result import Window
 from gameday.model.scenario import FaultSpec, WorkloadSpec
 
-__all__ = ["Demanding", "Demands", "Fault", "Injection", "Proof", "Relative"]
+__all__ = ["Demanding", "Demands", "Fault", "Injection", "Lasting", "Proof", "Relative"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +48,21 @@ class Injection(Protocol):
 
     def prove_undone(self, checkpoint: Checkpoint) -> Proof:
         """Re-read the state; what cannot be read counts as not undone. Bounded in time."""
+        ...
+
+
+@runtime_checkable
+class Lasting(Protocol):
+    """An injection that is in from its proof to its undoing, and can be asked whether it is.
+
+    One that is over by itself, such as a restart, has no such state.
+    """
+
+    def still_in(self) -> Proof:
+        """Read, once, in about a second and without load, whether it is in still.
+
+        Asked right before the undo, of what was proven. What raises is not shown to be in.
+        """
         ...
 
 

@@ -7,9 +7,20 @@ from gameday.model.event import Scalar
 from gameday.model.finding import Finding
 from gameday.model.verdict import Judgement, Verdict
 
-__all__ = ["SCHEMA_VERSION", "FaultRecord", "Marks", "Result", "TimeSeries", "Window"]
+__all__ = [
+    "IN_AT_END",
+    "SCHEMA_VERSION",
+    "FaultRecord",
+    "Marks",
+    "Result",
+    "TimeSeries",
+    "Window",
+]
 
 SCHEMA_VERSION = 1
+
+IN_AT_END = "in_at_end"
+"""What a fault's measurements call whether it was in still when it was undone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
