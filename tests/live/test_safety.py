@@ -92,6 +92,30 @@ def test_a_fault_that_met_too_little_of_the_load_proves_nothing(
     assert 30 <= fault["measured"]["operations_exposed"] < 1000
 
 
+@pytest.mark.parametrize(
+    ("runtime", "fault", "act"),
+    [
+        ("process", "pause", "os.kill(self._sleeper.vitals().pid, signal.SIGCONT)"),
+        ("docker", "pause", "self._sleeper.container.unpause()"),
+        ("process", "kill", "self._ending._victim.start_again()"),
+    ],
+    indirect=["runtime"],
+)
+def test_a_fault_that_somebody_else_ended_proves_nothing(
+    launch: Launch, tmp_path: Path, runtime: str, fault: str, act: str
+) -> None:
+    (tmp_path / "conftest.py").write_text(_SOMEBODY_ELSE.replace("FAULT", fault) + act)
+    scenario = _SCENARIO.replace("kill: redis", f"{fault}: redis")
+    scenario = scenario.replace("for: 20s", "for: 900ms").replace("    EXTRA\n", "")
+    output, result = run(launch, tmp_path, runtime, scenario)
+    assert result["verdict"] == "INVALID", output
+    assert "proven to bite, and not shown to be in still at its end" in result["reason"]
+    (seen,) = result["faults"]
+    assert (seen["proven"], seen["undone"]) == (False, True)
+    assert seen["measured"]["in_at_end"] is False
+    assert "EFFECT NOT PROVEN" in output
+
+
 def test_beside_the_remains_of_a_run_nothing_is_started(launch: Launch, tmp_path: Path) -> None:
     (tmp_path / "conftest.py").write_text(_NO_FOLDER_GOES)
     (tmp_path / "scenarios").mkdir()
@@ -131,6 +155,29 @@ def test_an_error_of_the_harness_discards_no_measurement(
     assert samples["availability"] > 50, "a second of load, before and while it was in"
     assert [one["name"] for one in result["expectations"]] == ["recovery"]
 
+
+_SOMEBODY_ELSE = """
+import os
+import signal
+from threading import Timer
+
+from gameday.faults import kill, pause
+
+injected = {"kill": kill._Killing, "pause": pause._Pausing}["FAULT"]
+proves = injected.prove
+
+
+def prove(self, checkpoint):
+    proof = proves(self, checkpoint)
+    Timer(0.2, lambda: act(self)).start()
+    return proof
+
+
+injected.prove = prove
+
+
+def act(self):
+    """
 
 _A_CALL_FAILS = """
 from gameday.faults import kill

@@ -113,6 +113,10 @@ class Clock:
         assert library is not None, "planning has tried it"
         return preloaded(str(library), file=str(self._file), shared=self._shared)
 
+    def said(self) -> str:
+        """Return what the file says; "" where there is none."""
+        return self._file.read_text() if self._file.exists() else ""
+
     def say(self, text: str) -> None:
         """Replace the file at once: half of a text would be another time."""
         _write(self._file, text.encode(), mode=0o644)

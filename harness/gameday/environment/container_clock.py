@@ -57,6 +57,14 @@ class ContainerClock:
         assert isinstance(own, list)
         return ["sh", f"{clocks.CONTAINER_FOLDER}/start", *(str(word) for word in own)]
 
+    def said(self) -> str:
+        """Return what the file says, by the companion, which has the volume too."""
+        assert self._companion is not None, "it is filled before anything starts"
+        chunks, _ = self._companion.get_archive(f"{clocks.CONTAINER_FOLDER}/now")
+        with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as archive:
+            found = archive.extractfile("now")
+            return "" if found is None else found.read().decode()
+
     def say(self, service: Container, text: str) -> None:
         """Replace the file at once; what nobody reads may be replaced from the companion."""
         file = f"{clocks.CONTAINER_FOLDER}/now"

@@ -285,6 +285,10 @@ class ContainerService:
                 self._clock.say(self.container, clocks.ahead(offset_ns, rate))
         return clocks.until_read(called_ns)
 
+    def clock_setting(self) -> str:
+        with refusing(f"looking at the clock of {self.spec.name}"):
+            return "" if self._clock is None else self._clock.said()
+
     def read_clock(self) -> Reading:
         return told_by(self._kind, self.spec, self.direct)
 

@@ -276,6 +276,9 @@ class ProcessService:
         if "libfaketime" not in Path(f"/proc/{self._process.pid}/maps").read_text():
             raise EnvironmentRefused(clocks.ignored(self.spec.name))
 
+    def clock_setting(self) -> str:
+        return "" if self._clock is None else self._clock.said()
+
     def read_clock(self) -> Reading:
         return told_by(self._kind, self.spec, self.direct)
 

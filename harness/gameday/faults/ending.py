@@ -119,6 +119,13 @@ class Ending:
         started = self._victim.start_again()
         return Window(start_ns=(forced or started).start_ns, end_ns=started.end_ns)
 
+    def still_down(self) -> Proof:
+        """Read whether the start that ended is the last one that there was."""
+        now = self._victim.vitals()
+        # Of what has ended the number may be gone.
+        anew = now.started != self.before.started
+        return Proof(proven=not anew, measured={"alive": now.alive, "started_anew": anew})
+
     def prove_new_start(self, checkpoint: Checkpoint) -> Proof:
         """Prove that the service answers a write, by a new start if the old one ended."""
         answer = answers_again(self._service, checkpoint)

@@ -74,6 +74,9 @@ class _Killing:
             },
         )
 
+    def still_in(self) -> Proof:
+        return self._ending.still_down()
+
     def undo(self) -> Window:
         return self._ending.start_again()
 

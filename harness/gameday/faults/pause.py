@@ -29,6 +29,8 @@ __all__ = ["Pause"]
 _MOTION_LIMIT_NS = 2 * SECOND
 _SILENCE_NS = 250 * MILLISECOND
 """How long an answer may fail to come before it counts as none; an answer takes some 5 ms."""
+_STANDS_STILL_NS = 150 * MILLISECOND
+"""How long it has to be found frozen: what runs for a part of every 100 ms is met in it."""
 _CONNECT_LIMIT_S = 1.0
 
 
@@ -95,6 +97,11 @@ class _Pausing:
                 **heard,
             },
         )
+
+    def still_in(self) -> Proof:
+        """It is frozen at every look: what thaws it in turns may be met at the wrong moment."""
+        thawed = until(lambda: self._sleeper.motion() != "frozen", _STANDS_STILL_NS, lambda: None)
+        return Proof(proven=not thawed, measured={"state": self._sleeper.motion()})
 
     def undo(self) -> Window:
         thawed = self._sleeper.thaw()

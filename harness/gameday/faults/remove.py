@@ -96,6 +96,11 @@ class _Removing:
             },
         )
 
+    def still_in(self) -> Proof:
+        """Nothing runs in its place."""
+        alive = self._victim.vitals().alive
+        return Proof(proven=not alive, measured={"alive": alive})
+
     def undo(self) -> Window:
         return self._victim.start_again()
 

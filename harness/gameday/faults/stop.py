@@ -92,6 +92,9 @@ class Stopping:
             },
         )
 
+    def still_in(self) -> Proof:
+        return self._ending.still_down()
+
     def undo(self) -> Window:
         return self._ending.start_again()
 

@@ -37,6 +37,8 @@ class MemoryRedis:
         }
     )
     alive: bool = True
+    run: int = 1
+    """Which start of it this is."""
     kills: bool = True
     """Whether a killed client is gone; it is counted either way."""
     spares: int = 0
@@ -233,6 +235,7 @@ class MemoryRedis:
     def _info(self) -> dict[str, str]:
         on = self.settings["appendonly"] == "yes"
         return {
+            "run_id": f"run {self.run}",
             "used_memory": str(self.used),
             "mem_not_counted_for_evict": "0",
             "maxmemory": self.settings["maxmemory"],

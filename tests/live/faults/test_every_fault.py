@@ -128,6 +128,18 @@ _FAMILIES: Mapping[str, Sequence[str]] = {
     ),
 }
 _IN_DOCKER_ONLY = {"packet-loss"}
+_OVER_BY_THEMSELVES = {
+    "restart",
+    "crash-loop",
+    "kill-inside",
+    "client-kill",
+    "terminate-backends",
+    "close-connections",
+    "consumer-cancel",
+    "queue-purge",
+    "poison-message",
+}
+"""All others are looked at right before they are undone."""
 _FOR_MS = 500
 _PORTS = 23_500
 _RUN_LIMIT_S = 150
@@ -161,6 +173,8 @@ def test_every_fault_of_a_scenario_is_proven_met_and_undone(
     for fault in result["faults"]:
         assert (fault["proven"], fault["undone"]) == (True, True), output
         assert fault["measured"]["operations_exposed"] >= 1, fault
+        looked_at = fault["measured"].get("in_at_end")
+        assert looked_at is (None if fault["fault"] in _OVER_BY_THEMSELVES else True), fault
     # What became of the signals is not the question here, nor how busy the host was.
     assert result["verdict"] not in ("INVALID", "ERROR"), output
     assert result["clean"] == []

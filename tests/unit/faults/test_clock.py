@@ -14,6 +14,7 @@ from gameday.model.result import Window
 from gameday.model.units import parse_offset
 from gameday.testing.dud import Dud
 from gameday.testing.environments import MemoryEnvironment, MemoryService
+from gameday.testing.lasting import still_in
 
 OFFSET = ClockOffset(target="db", offset_ns=-5 * MINUTE)
 DRIFT = ClockDrift(target="db", rate=1.1)
@@ -43,6 +44,9 @@ class Wrist(MemoryService):
             self._offset_ns = round(offset_ns * self.obeys)
             self._rate = 1 + (rate - 1) * self.obeys
         return Window(start_ns=now_ns, end_ns=now_ns)
+
+    def clock_setting(self) -> str:
+        return f"{self._offset_ns} {self._rate}"
 
     def read_clock(self) -> Reading:
         if self.mute:
@@ -182,3 +186,15 @@ def test_an_offset_is_a_duration_with_a_sign(text: str, offset_ns: int) -> None:
 def test_an_offset_without_a_sign_or_unit_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is not a duration with a sign"):
         parse_offset(text)
+
+
+@BOTH
+def test_a_clock_that_somebody_else_sets_is_not_in_any_more(
+    environment: MemoryEnvironment, wrist: Wrist, fault: Fault
+) -> None:
+    injection = injected(environment, fault)
+    assert injection.prove(never).proven
+    wrist.mute = True
+    assert still_in(injection), "what is dead has its clock"
+    wrist.set_clock(0, 1)
+    assert not still_in(injection)

@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -15,6 +16,7 @@ from gameday.model.clock import MILLISECOND, SECOND
 from gameday.testing.bounds import FilingService, MemoryDisk
 from gameday.testing.dud import Dud
 from gameday.testing.environments import MemoryEnvironment, MemoryService
+from gameday.testing.lasting import still_in
 
 THROTTLE = IoThrottle(target="db", read_bytes_per_s=200_000, write_bytes_per_s=1_000_000)
 FILES = FileDescriptors(target="db", free=3)
@@ -147,3 +149,26 @@ WRONG: dict[str, Callable[[], Fault]] = {
 def test_a_value_out_of_bounds_is_refused_with_what_is_wanted(what: str) -> None:
     with pytest.raises(ValueError, match="wanted"):
         WRONG[what]()
+
+
+def test_a_throttle_that_was_lost_is_not_in_any_more(
+    environment: MemoryEnvironment, db: FilingService
+) -> None:
+    made, proof = proof_of(environment, THROTTLE)
+    assert proof.proven
+    assert still_in(made)
+    db.drive.now = (200_000, None)
+    assert not still_in(made)
+
+
+@pytest.mark.parametrize("lost", ["limit", "process"])
+def test_a_limit_of_open_files_goes_with_its_process(
+    environment: MemoryEnvironment, db: FilingService, monkeypatch: pytest.MonkeyPatch, lost: str
+) -> None:
+    made, proof = proof_of(environment, FILES)
+    assert proof.proven
+    assert still_in(made)
+    now = db.descriptors()
+    other = replace(now, soft=1000) if lost == "limit" else replace(now, started=2.0)
+    monkeypatch.setattr(FilingService, "descriptors", lambda _: other)
+    assert not still_in(made)

@@ -15,6 +15,7 @@ from gameday.model.scenario import Edge, ServiceSpec, Target
 from gameday.testing.clocks import ManualClock
 from gameday.testing.dud import Dud
 from gameday.testing.edges import EdgedEnvironment, MemoryEdge
+from gameday.testing.lasting import still_in
 
 EDGE = "app -> db"
 FLOOD = ConnectionFlood(target=EDGE, count=40, rate_per_s=1000.0)
@@ -164,3 +165,17 @@ def test_a_flood_that_this_host_has_no_room_for_is_refused_by_name(
     assert "RLIMIT_NOFILE is 1024" in tried.seen
     assert wanted.name == "8100 open files"
     assert trial(open_files(100)).works
+
+
+def test_connections_that_the_service_ends_are_not_in_any_more(
+    environment: EdgedEnvironment, edge: MemoryEdge
+) -> None:
+    made, effect = put(environment)
+    assert effect.proven
+    for line in edge._lines[:3]:
+        line.cut()
+    assert still_in(made), "the witness and two more: others come and go"
+    for line in edge._lines[:20]:
+        line.cut()
+    assert not still_in(made)
+    healed(made)

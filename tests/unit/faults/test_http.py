@@ -18,6 +18,7 @@ from gameday.testing.clocks import ManualClock
 from gameday.testing.dud import Dud
 from gameday.testing.edges import EdgedEnvironment
 from gameday.testing.http_edges import RuledEdge, RuledEnvironment
+from gameday.testing.lasting import still_in
 
 EDGE = "client -> app"
 FAULTS: list[Fault] = [
@@ -327,3 +328,14 @@ def test_the_direct_way_is_never_bitten(environment: RuledEnvironment, edge: Rul
     probe = Aim(method="any", path="*", share=1).probe("/status")
     assert probe is not None
     assert edge.request(Route.DIRECT, probe, SECOND).status == 200
+
+
+@every
+def test_a_rule_that_somebody_else_removes_is_not_in_any_more(
+    environment: RuledEnvironment, edge: RuledEdge, fault: Fault
+) -> None:
+    made, effect = put(fault, environment)
+    assert effect.proven
+    assert still_in(made)
+    edge.remove_rule(next(iter(edge.rules())))
+    assert not still_in(made)

@@ -1,6 +1,7 @@
 """The kill: only its own exit code proves it, only a new start with a write undoes it."""
 
 from pathlib import Path
+from signal import SIGKILL
 
 import pytest
 
@@ -11,6 +12,7 @@ from gameday.model.scenario import ServiceSpec, Target
 from gameday.testing.clocks import ManualClock
 from gameday.testing.dud import Dud
 from gameday.testing.environments import MemoryEnvironment, MemoryService
+from gameday.testing.lasting import still_in
 
 
 @pytest.fixture
@@ -100,3 +102,15 @@ def test_the_signal_can_be_chosen(environment: MemoryEnvironment, db: MemoryServ
     injection = Kill(target="db", signal="SIGTERM").on(environment)
     injection.inject()
     assert injection.prove(no_checkpoint).measured["exit_code"] == 143
+
+
+def test_who_was_started_by_somebody_else_is_not_dead_any_more(
+    environment: MemoryEnvironment, db: MemoryService
+) -> None:
+    injection = killed(environment)
+    assert injection.prove(no_checkpoint).proven
+    assert still_in(injection)
+    db.start_again()
+    assert not still_in(injection)
+    db.kill(SIGKILL)
+    assert not still_in(injection), "it lived in between"

@@ -4,11 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from gameday.errors import EnvironmentRefused
-from gameday.faults.load import MalformedPayload, PoisonMessage, Surge
+from gameday.errors import EnvironmentRefused, InternalError
+from gameday.faults.ending import until
+from gameday.faults.load import MalformedPayload, PoisonMessage, Surge, malformed, surge
+from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.scenario import ServiceSpec, Target
 from gameday.testing.clocks import ManualClock
 from gameday.testing.environments import MemoryEnvironment
+from gameday.testing.lasting import still_in
+from gameday.workload.load import LoadDriver
 from gameday.workload.publish import Publish
 
 
@@ -46,8 +50,44 @@ def test_what_makes_no_sense_is_refused(kind: type, wrong: dict[str, object]) ->
 
 
 def test_an_environment_that_can_be_given_no_load_refuses_a_surge() -> None:
+    with pytest.raises(EnvironmentRefused, match="can be given no load"):
+        Surge(target="r", rate_per_s=1.0).on(environment())
+
+
+def environment() -> MemoryEnvironment:
+    """A target of one app that nobody can reach."""
     services = (ServiceSpec(name="r", kind="app"),)
     target = Target(name="t", title="T", path=Path(), services=services)
-    environment = MemoryEnvironment(target=target, clock=ManualClock())
-    with pytest.raises(EnvironmentRefused, match="can be given no load"):
-        Surge(target="r", rate_per_s=1.0).on(environment)
+    return MemoryEnvironment(target=target, clock=ManualClock())
+
+
+def test_malformed_requests_that_nobody_sends_are_not_in_any_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(malformed, "_LONGEST_NS", 200 * MILLISECOND)
+    injection = MalformedPayload(target="r").on(environment())
+    injection.inject()
+    assert still_in(injection)
+    until(lambda: not still_in(injection), 5 * SECOND, lambda: None)
+    assert not still_in(injection), "the thread has come to its own end"
+    injection.undo()
+
+
+class Driver(LoadDriver):
+    """A driver that was never started, and dies."""
+
+    def __init__(self) -> None:
+        self.lives = True
+
+    def poll(self) -> None:
+        if not self.lives:
+            raise InternalError("the load driver died")
+
+
+def test_a_surge_whose_driver_died_is_not_in_any_more(tmp_path: Path) -> None:
+    driver = Driver()
+    injection = surge._Surging(environment().service("r"), driver, tmp_path, 100.0)
+    assert still_in(injection)
+    driver.lives = False
+    with pytest.raises(InternalError, match="died"):
+        still_in(injection)

@@ -7,6 +7,7 @@ import pytest
 
 from gameday.environment.edge_protocol import Route, Seen
 from gameday.errors import EnvironmentRefused
+from gameday.faults.ending import until
 from gameday.faults.network import (
     Bandwidth,
     Blackhole,
@@ -26,6 +27,7 @@ from gameday.testing.clocks import ManualClock
 from gameday.testing.dud import Dud
 from gameday.testing.edges import EdgedEnvironment, MemoryEdge, TerseTalk
 from gameday.testing.environments import MemoryEnvironment
+from gameday.testing.lasting import still_in
 
 EDGE = "app -> db"
 FLAP = Flap(target=EDGE, down_ns=200 * MILLISECOND, up_ns=200 * MILLISECOND)
@@ -481,3 +483,22 @@ def test_a_distribution_that_could_not_be_measured_is_refused(
             jitter_ns=jitter_ms * MILLISECOND,
             distribution="normal",
         )
+
+
+@every
+def test_what_somebody_else_lifts_is_not_in_any_more(
+    environment: EdgedEnvironment, edge: MemoryEdge, fault: Fault
+) -> None:
+    made, effect = put(fault, environment)
+    assert effect.proven
+    assert still_in(made)
+    if edge.state().toxics:
+        edge.remove(edge.state().toxics[-1])
+    elif fault is FLAP:
+        edge.enables = False  # which ends the thread
+        until(lambda: not still_in(made), 5 * SECOND, no_checkpoint)
+    else:
+        edge.enable()
+    assert not still_in(made)
+    edge.enables = True
+    made.undo()

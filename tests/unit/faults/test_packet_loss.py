@@ -11,6 +11,7 @@ from gameday.model.scenario import ServiceSpec, Target
 from gameday.testing.clocks import ManualClock
 from gameday.testing.dud import Dud
 from gameday.testing.edges import EdgedEnvironment
+from gameday.testing.lasting import still_in
 from gameday.testing.networks import NetworkedEnvironment
 
 EDGE = "app -> db"
@@ -166,3 +167,15 @@ def test_services_without_networks_of_their_own_lose_no_packets() -> None:
     edged = EdgedEnvironment(target=target(), clock=ManualClock())
     with pytest.raises(EnvironmentRefused, match="use docker"):
         LOSS.on(edged)
+
+
+@every
+def test_a_network_that_lost_its_rule_loses_packets_no_more(
+    environment: NetworkedEnvironment, fault: PacketLoss
+) -> None:
+    made, effect = put(fault, environment)
+    assert effect.proven
+    assert still_in(made)
+    ruled = next(one for one in environment.networks.values() if one.chains)
+    ruled.chains.clear()
+    assert not still_in(made)

@@ -7,14 +7,16 @@ import pytest
 
 from gameday.environment.abilities.packets import Drop
 from gameday.errors import EnvironmentRefused
+from gameday.faults.ending import until
 from gameday.faults.network import Partition, partition
 from gameday.faults.protocol import Injection, Proof
-from gameday.model.clock import SECOND
+from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.scenario import Edge, ServiceSpec, Target
 from gameday.testing.clocks import ManualClock
 from gameday.testing.dud import Dud
 from gameday.testing.edges import EdgedEnvironment
 from gameday.testing.environments import MemoryEnvironment
+from gameday.testing.lasting import still_in
 from gameday.testing.networks import NetworkedEnvironment
 
 SIDES = Partition(target="db | app, web")
@@ -256,3 +258,41 @@ def test_a_cut_that_stays_does_not_pass_for_turns(environment: Environments) -> 
 def test_turns_that_could_not_be_measured_are_refused(down_ns: int, up_ns: int) -> None:
     with pytest.raises(ValueError, match=r"down and up are 500 ms to 10 s each, or both are left"):
         Partition(target="db | app", down_ns=down_ns, up_ns=up_ns)
+
+
+@every
+def test_a_network_that_lost_its_rules_is_not_parted_any_more(
+    networked: NetworkedEnvironment, fault: Partition
+) -> None:
+    made, effect = put(fault, networked)
+    assert effect.proven
+    assert still_in(made)
+    ruled = next(one for one in networked.networks.values() if one.chains)
+    ruled.chains.clear()
+    assert not still_in(made)
+
+
+@every
+def test_an_edge_that_lost_a_toxic_is_not_parted_any_more(
+    edged: EdgedEnvironment, fault: Partition
+) -> None:
+    made, effect = put(fault, edged)
+    assert effect.proven
+    assert still_in(made)
+    edge = next(one for edge in edged.edges if (one := edged.edge(edge)).state().toxics)
+    edge.remove(edge.state().toxics[-1])
+    assert not still_in(made)
+
+
+def test_a_partition_that_comes_and_goes_no_more_is_not_in_any_more(
+    networked: NetworkedEnvironment,
+) -> None:
+    turns = 500 * MILLISECOND
+    made = Partition(target="db | app, web", down_ns=turns, up_ns=turns).on(networked)
+    made.inject()
+    assert still_in(made)
+    networked.lifts = False  # which ends the thread
+    until(lambda: not still_in(made), 5 * SECOND, lambda: None)
+    assert not still_in(made)
+    networked.lifts = True
+    made.undo()

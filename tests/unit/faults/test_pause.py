@@ -1,17 +1,19 @@
 """The pause: frozen, accepting and silent, or not proven; thawed and answering, or not undone."""
 
 import socket
+import time
 from collections.abc import Iterator
 
 import pytest
 
-from gameday.environment.protocol import Endpoint
+from gameday.environment.protocol import Endpoint, Motion
 from gameday.faults import pause
 from gameday.faults.pause import Pause
 from gameday.faults.protocol import Fault, Injection
 from gameday.model.clock import MILLISECOND
 from gameday.testing.dud import Dud
 from gameday.testing.environments import MemoryEnvironment, MemoryService
+from gameday.testing.lasting import still_in
 
 PAUSE = Pause(target="db")
 
@@ -102,3 +104,28 @@ def test_a_dud_is_found_out(environment: MemoryEnvironment) -> None:
     assert not injection.prove(no_checkpoint).proven
     injection.undo()
     assert injection.prove_undone(no_checkpoint).proven
+
+
+def test_who_was_thawed_by_somebody_else_is_not_paused_any_more(
+    environment: MemoryEnvironment, db: MemoryService
+) -> None:
+    injection = injected(environment)
+    assert injection.prove(no_checkpoint).proven
+    assert still_in(injection)
+    db.thaw()
+    assert not still_in(injection)
+
+
+def test_who_is_thawed_in_turns_is_not_paused_any_more(
+    environment: MemoryEnvironment, db: MemoryService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    injection = injected(environment)
+    assert injection.prove(no_checkpoint).proven
+    turn = time.monotonic()
+
+    def motion(_: MemoryService) -> Motion:
+        """Frozen for the first 70 of every 100 ms."""
+        return "frozen" if (time.monotonic() - turn) % 0.1 < 0.07 else "running"
+
+    monkeypatch.setattr(MemoryService, "motion", motion)
+    assert not still_in(injection)

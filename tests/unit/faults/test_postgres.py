@@ -1,5 +1,6 @@
 """PostgreSQL faults: proven by what the server then does, undone when it does as before."""
 
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -23,12 +24,14 @@ from gameday.faults.postgres import (
     stop_replay,
     terminate_backends,
 )
+from gameday.faults.postgres.server import SqlError
 from gameday.faults.protocol import Fault, Injection, Proof
 from gameday.model.clock import SECOND
 from gameday.model.scenario import ServiceSpec, Target
 from gameday.testing.clocks import ManualClock
 from gameday.testing.dud import Dud
 from gameday.testing.environments import MemoryEnvironment, MemoryService
+from gameday.testing.lasting import still_in
 from gameday.testing.postgres import MemoryPostgres, PostgresHouse
 
 FAULTS: list[Fault] = [
@@ -308,3 +311,63 @@ def test_bounds_are_told_with_what_is_given() -> None:
             ConnectionCap(target="db", free=free)
     with pytest.raises(ValueError, match=r"user: '\(' is no regular expression"):
         TerminateBackends(target="db", user="(")
+
+
+def end_sessions(db: MemoryPostgres, _: MemoryPostgres) -> None:
+    """End one of each fault's sessions, as a server does with those of a client that it lost."""
+    db.sessions = [s for s in db.sessions if not s.application.startswith(postgres.server.OURS)]
+    db.locked_by = None
+
+
+LOST: list[tuple[Fault, Callable[[MemoryPostgres, MemoryPostgres], object]]] = [
+    (LockTable(target="db", table="orders"), end_sessions),
+    (LockTable(target="db", table="orders"), lambda db, _: setattr(db, "locked_by", None)),
+    (ConnectionCap(target="db"), end_sessions),
+    (ConnectionCap(target="db", free=3), lambda db, _: db.sessions.pop()),
+    (Promote(target="copy"), lambda _, copy: setattr(copy, "standby", True)),
+    (StopReplay(target="copy"), lambda _, copy: setattr(copy, "paused", False)),
+    (AsyncCommit(target="db"), lambda db, _: setattr(db, "setting", "on")),
+]
+
+
+@pytest.mark.parametrize(("fault", "lose"), LOST)
+def test_what_somebody_else_ends_or_sets_back_is_not_in_any_more(
+    environment: MemoryEnvironment,
+    db: MemoryPostgres,
+    copy: MemoryPostgres,
+    monkeypatch: pytest.MonkeyPatch,
+    fault: Fault,
+    lose: Callable[[MemoryPostgres, MemoryPostgres], object],
+) -> None:
+    monkeypatch.setattr(connection_cap, "_LOOK_S", 10)  # what is lost is not made up for
+    made, effect = put(fault, environment)
+    try:
+        assert effect.proven
+        assert still_in(made)
+        lose(db, copy)
+        assert not lasts(made)
+    finally:
+        healed(made)
+
+
+def test_slots_that_nobody_keeps_filled_are_not_held_any_more(
+    environment: MemoryEnvironment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, effect = put(ConnectionCap(target="db"), environment)
+    assert effect.proven
+    monkeypatch.setattr(connection_cap._Capping, "_fill", failing)
+    until(lambda: not lasts(made), SECOND, no_checkpoint)
+    assert not lasts(made)
+    healed(made)
+
+
+def failing(_: object) -> None:
+    raise SqlError("the connection is closed")
+
+
+def lasts(made: Injection) -> bool:
+    """Return whether it is shown to be in still; who is not answered shows nothing."""
+    try:
+        return still_in(made)
+    except SqlError:
+        return False

@@ -4,6 +4,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from signal import SIGKILL
 
 import pytest
 
@@ -26,6 +27,7 @@ from gameday.model.scenario import ServiceSpec, Target
 from gameday.testing.clocks import ManualClock
 from gameday.testing.dud import Dud
 from gameday.testing.environments import MemoryEnvironment, MemoryService
+from gameday.testing.lasting import still_in
 
 FAULTS: list[Fault] = [
     CloseConnections(target="mq"),
@@ -473,3 +475,30 @@ def test_a_rabbitmqctl_that_did_not_work_is_an_error_with_its_words(
 
 def test_a_name_cannot_end_the_expression_that_it_stands_in() -> None:
     assert erlang_text('">>, x') == "<<34,62,62,44,32,120>>"
+
+
+@pytest.mark.parametrize("fault", [MemoryAlarm(target="mq"), DiskAlarm(target="mq")], ids=str)
+def test_a_broker_that_takes_messages_again_is_not_alarmed_any_more(
+    environment: MemoryEnvironment, mq: MemoryBroker, fault: Fault
+) -> None:
+    made = injected(fault, environment)
+    assert made.prove(lambda: None).proven
+    assert still_in(made)
+    mq.alarmed.clear()
+    assert not still_in(made)
+    assert not any(line.is_open for line in mq.lines)
+
+
+@pytest.mark.parametrize("lost", ["broker", "node"])
+def test_a_broker_that_runs_again_is_not_stopped_any_more(
+    environment: MemoryEnvironment, mq: MemoryBroker, house: House, lost: str
+) -> None:
+    made = injected(StopApp(target="mq"), environment)
+    assert made.prove(lambda: None).proven
+    assert still_in(made)
+    if lost == "broker":
+        mq.runs = True
+    else:
+        house.kill(SIGKILL)
+        house.start_again()
+    assert not still_in(made)

@@ -1,5 +1,6 @@
 """Redis faults: proven by what the server then does, undone when it does as before."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,7 +8,8 @@ import pytest
 
 from gameday.environment.protocol import Endpoint
 from gameday.errors import EnvironmentRefused
-from gameday.faults.protocol import Fault, Injection, Proof
+from gameday.faults.ending import until
+from gameday.faults.protocol import Fault, Injection, Lasting, Proof
 from gameday.faults.redis import (
     ClientKill,
     Failover,
@@ -25,6 +27,7 @@ from gameday.model.scenario import ServiceSpec, Target
 from gameday.testing.clocks import ManualClock
 from gameday.testing.dud import Dud
 from gameday.testing.environments import MemoryEnvironment, MemoryService
+from gameday.testing.lasting import still_in
 from gameday.testing.redis import MemoryRedis, RedisHouse, dialler
 
 FAULTS: list[Fault] = [
@@ -386,3 +389,69 @@ def test_what_could_not_be_done_is_refused_before_anything_starts(
 ) -> None:
     with pytest.raises(ValueError, match=why):
         make()
+
+
+def swap_back(db: MemoryRedis, copy: MemoryRedis) -> None:
+    db.primary = None
+    copy.follow(db)
+
+
+LOST: list[tuple[Fault, Callable[[MemoryRedis, MemoryRedis], object]]] = [
+    (FAULTS[3], swap_back),
+    (FAULTS[4], lambda db, _: db.settings.update({"maxmemory": "0"})),
+    (FAULTS[5], lambda db, _: db.settings.update({"maxmemory-policy": "noeviction"})),
+    (FAULTS[6], lambda db, _: db.said(db.lines[0], ("SCRIPT", "KILL"))),
+    (FAULTS[6], lambda db, _: setattr(db, "busies", False)),
+    (FAULTS[7], lambda db, _: db.settings.update({"appendonly": "yes"})),
+    (FAULTS[7], lambda db, _: db.settings.update({"save": "60 1"})),
+]
+
+
+@pytest.mark.parametrize(("fault", "lose"), LOST)
+def test_what_somebody_else_sets_back_is_not_in_any_more(
+    environment: MemoryEnvironment,
+    db: MemoryRedis,
+    copy: MemoryRedis,
+    fault: Fault,
+    lose: Callable[[MemoryRedis, MemoryRedis], object],
+) -> None:
+    made, effect = put(fault, environment)
+    assert effect.proven
+    assert still_in(made)
+    lose(db, copy)
+    assert not still_in(made)
+
+
+def test_persistence_that_is_off_ends_with_its_server_and_says_so(
+    environment: MemoryEnvironment, db: MemoryRedis
+) -> None:
+    made, _ = put(FAULTS[7], environment)
+    db.run += 1
+    db.settings |= {"appendonly": "yes", "save": "60 1"}
+    assert isinstance(made, Lasting)
+    seen = made.still_in()
+    assert seen.proven
+    assert seen.measured["server_started_anew"] is True
+
+
+def test_a_script_that_others_run_is_not_the_faults(
+    environment: MemoryEnvironment, db: MemoryRedis
+) -> None:
+    made, _ = put(FAULTS[6], environment)
+    script = db._script
+    assert script is not None
+    script.pending = False
+    assert not still_in(made), "ours has come to its end"
+
+
+def test_clients_that_nobody_kills_any_more(
+    environment: MemoryEnvironment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client_kill, "_KILLING_LIMIT_NS", 300 * MILLISECOND)
+    once, _ = put(FAULTS[0], environment)
+    assert not isinstance(once, Lasting), "a kill of those who are there is over at once"
+    made = ClientKill(target="db", interval_ns=100 * MILLISECOND).on(environment)
+    made.inject()
+    assert still_in(made)
+    until(lambda: not still_in(made), 5 * SECOND, no_checkpoint)
+    assert not still_in(made), "the thread has come to its own end"

@@ -10,6 +10,7 @@ from gameday.faults.protocol import Fault, Injection
 from gameday.faults.remove import Remove
 from gameday.testing.dud import Dud
 from gameday.testing.environments import MemoryEnvironment, MemoryService
+from gameday.testing.lasting import still_in
 
 BOTH = pytest.mark.parametrize("volume", ["keep", "drop"])
 Volume = Literal["keep", "drop"]
@@ -122,3 +123,14 @@ def test_in_process_only_data_can_be_removed(environment: MemoryEnvironment) -> 
     Remove(target="db", volume="drop").on(environment)
     with pytest.raises(EnvironmentRefused, match=r"db cannot be removed in process .* use kill"):
         Remove(target="db", volume="keep").on(environment)
+
+
+@BOTH
+def test_what_was_made_anew_by_somebody_else_is_not_removed_any_more(
+    environment: MemoryEnvironment, db: MemoryService, volume: Volume
+) -> None:
+    injection = injected(environment, Remove(target="db", volume=volume))
+    assert injection.prove(no_checkpoint).proven
+    assert still_in(injection)
+    db.start_again()
+    assert not still_in(injection)

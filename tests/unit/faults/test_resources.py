@@ -24,6 +24,7 @@ from gameday.model.clock import SECOND
 from gameday.testing.bounds import BoundedService
 from gameday.testing.dud import Dud
 from gameday.testing.environments import MemoryEnvironment, MemoryService
+from gameday.testing.lasting import still_in
 
 MIB = 1024 * 1024
 LIMITS: list[Fault] = [
@@ -236,3 +237,45 @@ def test_a_service_that_nothing_bounds_is_refused(
 def test_a_value_out_of_bounds_is_refused_with_what_is_wanted(make: Callable[[], Fault]) -> None:
     with pytest.raises(ValueError, match="wanted"):
         make()
+
+
+@pytest.mark.parametrize("fault", LIMITS, ids=verb)
+@pytest.mark.parametrize("now", [None, 1])
+def test_a_limit_that_was_lost_or_changed_is_not_in_any_more(
+    environment: MemoryEnvironment, db: BoundedService, fault: Fault, now: int | None
+) -> None:
+    made, proof = proof_of(environment, fault)
+    assert proof.proven
+    assert still_in(made)
+    db.bounds(resource_of(fault)).now = now
+    assert not still_in(made)
+
+
+@pytest.mark.parametrize("fault", BURNS, ids=verb)
+def test_a_guest_that_died_burns_no_more(
+    environment: MemoryEnvironment, db: BoundedService, fault: Fault
+) -> None:
+    made, proof = proof_of(environment, fault)
+    assert proof.proven
+    assert still_in(made)
+    db.guests[0].living = False
+    assert not still_in(made)
+
+
+def test_a_guest_that_lets_go_of_memory_burns_no_more(
+    environment: MemoryEnvironment, db: BoundedService
+) -> None:
+    made, _ = proof_of(environment, BURNS[1])
+    db.guest_holds = 32 * MIB
+    assert not still_in(made)
+
+
+def test_who_died_of_want_and_was_started_by_somebody_else_is_not_dead_any_more(
+    environment: MemoryEnvironment, db: BoundedService
+) -> None:
+    db.dies_of_want = True
+    made, proof = proof_of(environment, OOM)
+    assert proof.proven
+    assert still_in(made)
+    db.start_again()
+    assert not still_in(made)

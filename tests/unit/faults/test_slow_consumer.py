@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from gameday.environment.protocol import Endpoint
+from gameday.faults.ending import until
 from gameday.faults.load import SlowConsumer, slow_consumer
 from gameday.faults.protocol import Injection, Proof
 from gameday.faults.redis import line
@@ -14,6 +15,7 @@ from gameday.testing.clocks import ManualClock
 from gameday.testing.dud import Dud
 from gameday.testing.edges import EdgedEnvironment
 from gameday.testing.environments import MemoryEnvironment
+from gameday.testing.lasting import still_in
 from gameday.testing.redis import MemoryRedis, dialler
 
 SLOW = SlowConsumer(target="db", channel="news")
@@ -166,3 +168,28 @@ def test_what_could_not_be_done_is_refused_before_anything_starts(
 ) -> None:
     with pytest.raises(ValueError, match=why):
         SlowConsumer(target="db", **fault)  # type: ignore[arg-type]
+
+
+def test_a_consumer_of_a_server_that_was_started_anew_is_not_in_any_more(
+    environment: MemoryEnvironment, db: MemoryRedis
+) -> None:
+    made, effect = put(SLOW, environment)
+    assert effect.proven
+    assert still_in(made)
+    for client in db.clients("pubsub"):
+        client.close()
+    assert still_in(made), "who is dropped by the server itself has been too slow"
+    db.run += 1
+    assert not still_in(made)
+
+
+def test_a_consumer_that_reads_no_more_is_not_in_any_more(
+    environment: MemoryEnvironment, db: MemoryRedis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slow_consumer, "_READING_LIMIT_NS", SECOND // 10)
+    made = SlowConsumer(target="db", channel="news", rate_bytes_per_s=20_000).on(environment)
+    made.inject()
+    assert still_in(made)
+    until(lambda: not still_in(made), 5 * SECOND, no_checkpoint)
+    assert not still_in(made), "the thread has come to its own end"
+    healed(made)

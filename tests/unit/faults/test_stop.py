@@ -5,12 +5,13 @@ from signal import Signals
 import pytest
 
 from gameday.faults import ending
-from gameday.faults.protocol import Fault, Injection
+from gameday.faults.protocol import Fault, Injection, Lasting
 from gameday.faults.restart import Restart
 from gameday.faults.stop import Stop
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.testing.dud import Dud
 from gameday.testing.environments import MemoryEnvironment, MemoryService
+from gameday.testing.lasting import still_in
 
 GRACE_NS = 5 * MILLISECOND
 BOTH = pytest.mark.parametrize(
@@ -169,3 +170,18 @@ def test_the_signal_can_be_chosen(
 def test_a_grace_has_a_bound(kind: type[Stop | Restart]) -> None:
     with pytest.raises(ValueError, match="grace: 31 s is given; wanted at most 30 s"):
         kind(target="db", grace_ns=31 * SECOND)
+
+
+def test_who_was_started_by_somebody_else_is_not_stopped_any_more(
+    environment: MemoryEnvironment, db: MemoryService
+) -> None:
+    injection = injected(environment, Stop(target="db", grace_ns=GRACE_NS))
+    assert injection.prove(no_checkpoint).proven
+    assert still_in(injection)
+    db.start_again()
+    assert not still_in(injection)
+
+
+def test_a_restart_is_over_by_itself(environment: MemoryEnvironment) -> None:
+    injection = injected(environment, Restart(target="db", grace_ns=GRACE_NS))
+    assert not isinstance(injection, Lasting)

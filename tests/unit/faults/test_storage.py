@@ -12,6 +12,7 @@ from gameday.faults.protocol import Fault, Injection
 from gameday.faults.storage import DiskFill, ReadOnlyData
 from gameday.testing.dud import Dud
 from gameday.testing.environments import MemoryEnvironment, MemoryService
+from gameday.testing.lasting import still_in
 
 BLOCK = 4096
 FULL = DiskFill(target="db")
@@ -313,3 +314,26 @@ def test_a_dud_is_found_out(environment: MemoryEnvironment, fault: Fault) -> Non
     assert not injection.prove(never).proven
     injection.undo()
     assert injection.prove_undone(never).proven
+
+
+@FILLS
+@pytest.mark.parametrize("filler", [None, 5])
+def test_a_file_that_somebody_else_removes_or_cuts_fills_no_more(
+    environment: MemoryEnvironment, house: House, fault: DiskFill, filler: int | None
+) -> None:
+    injection = injected(environment, fault)
+    assert injection.prove(never).proven
+    house.used += 1
+    assert still_in(injection), "what the service takes is its own"
+    house.filler = filler
+    assert not still_in(injection)
+
+
+def test_a_folder_that_an_entry_point_opens_is_not_shut_any_more(
+    environment: MemoryEnvironment, house: House
+) -> None:
+    injection = injected(environment, SHUT)
+    assert injection.prove(never).proven
+    assert still_in(injection)
+    house.modes["/data"] = 0o700
+    assert not still_in(injection)

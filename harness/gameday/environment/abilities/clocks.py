@@ -54,6 +54,13 @@ class Clocked(Protocol):
         """
         ...
 
+    def clock_setting(self) -> str:
+        """Return what its clock goes by, as its processes find it; "" where nothing is set.
+
+        Also works while it is dead. Raises EnvironmentRefused.
+        """
+        ...
+
     def read_clock(self) -> Reading:
         """Ask the service for its time, by its own protocol. Raises NotReadyError."""
         ...

@@ -47,6 +47,7 @@ class Setting:
         self._offset_ns = offset_ns
         self._rate = rate
         self._before_ns = (0, 0)
+        self._said = ""
 
     @property
     def undo_text(self) -> str:
@@ -56,7 +57,16 @@ class Setting:
         # The difference to this host's clock that was there before is no part of the fault: an
         # engine in a virtual machine has a clock of its own.
         self._before_ns = self._service.read_clock().ahead_ns
-        return self._service.set_clock(self._offset_ns, self._rate)
+        window = self._service.set_clock(self._offset_ns, self._rate)
+        self._said = self._service.clock_setting()
+        return window
+
+    def still_in(self) -> Proof:
+        """Its clock goes by what it was set to, whether or not the service is up to say so."""
+        now = self._service.clock_setting()
+        return Proof(
+            proven=bool(now) and now == self._said, measured={"setting": now.strip() or "none"}
+        )
 
     def undo(self) -> Window:
         return self._service.set_clock(0, 1)

@@ -149,6 +149,10 @@ class _Rules:
     def left(self, state: EdgeState) -> tuple[str, ...]:
         return tuple(name for name in self._edge.rules() if name == self._rule.name)
 
+    def still_in(self, state: EdgeState) -> Proof:
+        left = self.left(state)
+        return Proof(proven=bool(left), measured={"rules": ", ".join(left) or "none"})
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Requests:

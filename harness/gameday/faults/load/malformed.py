@@ -163,6 +163,10 @@ class _Sending:
             measured={"kinds_met": len(self._sender.met), "sent_per_s": per_s, **self._answers()},
         )
 
+    def still_in(self) -> Proof:
+        running = self._sender.running
+        return Proof(proven=running, measured={"sending": running, "sent": self._sender.sent})
+
     def undo(self) -> Window:
         called_ns = time.monotonic_ns()
         self._sender.stop()

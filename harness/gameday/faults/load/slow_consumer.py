@@ -109,6 +109,11 @@ class _Reader:
         if self._portion:
             self._thread.start()
 
+    @property
+    def goes_on(self) -> bool:
+        """Whether it does what it is to do; to read nothing takes no thread."""
+        return not self._portion or self._thread.is_alive()
+
     def stop(self) -> bool:
         """End the reading; tell whether it has ended."""
         self._stop.set()
@@ -145,6 +150,8 @@ class _Consuming:
         self._number: int | None = None
         self._filled = 0
         self._dropped: bool | None = None
+        self._run = ""
+        """Which start of the server it was."""
 
     @property
     def undo_text(self) -> str:
@@ -161,6 +168,7 @@ class _Consuming:
     def inject(self) -> Window:
         called_ns = time.monotonic_ns()
         rate = self._fault.rate_bytes_per_s
+        self._run = self._server.info("server")["run_id"]
         self._line = lines.dial(self._address, max(_RECEIVE_BYTES, 2 * rate // _TURNS_PER_S))
         number = asked(self._line, "CLIENT", "ID")
         assert isinstance(number, int)
@@ -223,6 +231,19 @@ class _Consuming:
         near = abs(grew - surplus) <= surplus // 4 + 2 * _BLOCK_BYTES
         at_rate = abs(read - rate * took_ns // SECOND) * 4 <= rate * took_ns // SECOND
         return Proof(proven=near and at_rate, measured=measured)
+
+    def still_in(self) -> Proof:
+        """It is listed and reads at its rate, or the server it was subscribed to has dropped it.
+
+        That a server drops who is too slow is how it helps itself, and a finding.
+        """
+        anew = self._server.info("server")["run_id"] != self._run
+        listed = self._kept() is not None
+        reads = self._reader is not None and self._reader.goes_on
+        return Proof(
+            proven=not anew and (reads or not listed),
+            measured={"server_started_anew": anew, "listed": listed, "reading": reads},
+        )
 
     def undo(self) -> Window:
         called_ns = time.monotonic_ns()

@@ -8,6 +8,7 @@ from gameday.environment.abilities.packets import Datagrams, Drop, Networked
 from gameday.environment.edge_protocol import EdgeProxied, Line, Route, Stream
 from gameday.errors import EnvironmentRefused
 from gameday.faults.network.settings import Toxics
+from gameday.faults.protocol import Proof
 from gameday.model.event import Scalar
 from gameday.model.scenario import CLIENT, Edge
 
@@ -33,6 +34,10 @@ class Barrier(Protocol):
 
     def left(self) -> tuple[str, ...]:
         """Read what of it is still on."""
+        ...
+
+    def still_in(self) -> Proof:
+        """Read whether all of it is still on."""
         ...
 
     def open(self, edge: Edge, limit_ns: int) -> Line:
@@ -84,6 +89,14 @@ class DroppedPackets:
     def left(self) -> tuple[str, ...]:
         lines = {name: network.left(self._chain) for name, network in self._networks.items()}
         return tuple(f"{count} rules of {name}" for name, count in lines.items() if count)
+
+    def still_in(self) -> Proof:
+        lost = 0
+        for service, network in self._networks.items():
+            wanted = sum(_place(pair) == service for pair in self._pairs)
+            # A service that was started anew may have another network, without a rule.
+            lost += wanted - len(network.tallies(self._chain)) if wanted else 0
+        return Proof(proven=not lost, measured={"pairs_open": lost})
 
     def open(self, edge: Edge, limit_ns: int) -> Line:
         assert isinstance(self._environment, EdgeProxied)
@@ -163,6 +176,14 @@ class SilentEdges:
             for edge, toxics in self._toxics.items()
             for name in toxics.left(self._environment.edge(edge).state())
         )
+
+    def still_in(self) -> Proof:
+        lost = [
+            str(edge)
+            for edge, toxics in self._toxics.items()
+            if not toxics.still_in(self._environment.edge(edge).state()).proven
+        ]
+        return Proof(proven=not lost, measured={"edges_open": ", ".join(lost) or "none"})
 
     def open(self, edge: Edge, limit_ns: int) -> Line:
         return self._environment.edge(edge).open(Route.FRONT, limit_ns)

@@ -131,6 +131,11 @@ class _Crowd:
             return ("the thread that opens connections does not end",)
         return (f"{len(self._lines)} connections",) if self._lines else ()
 
+    def still_in(self, state: EdgeState) -> Proof:
+        """The other side has ended none of them, or as few as the proof may have missed."""
+        most, held = self.most_held, self.held()
+        return Proof(proven=held > 0 and most - held <= _missed(most), measured={"held": held})
+
     def wait(self, checkpoint: Checkpoint) -> None:
         """Wait until all have been tried; a service that hangs ends it, too."""
         while self._thread is not None and self._thread.is_alive():
@@ -166,7 +171,7 @@ def _effect(scene: Scene, crowd: _Crowd, checkpoint: Checkpoint) -> Proof:
     while True:
         checkpoint()
         held, accepted = crowd.held(), crowd.service.visitors() - (crowd.before or 0)
-        counted = held > 0 and abs(accepted - held) <= max(2, held // 20)
+        counted = held > 0 and abs(accepted - held) <= _missed(held)
         if counted or crowd.before is None or time.monotonic_ns() > give_up_ns:
             break
         time.sleep(_PAUSE_S)
@@ -185,6 +190,11 @@ def _effect(scene: Scene, crowd: _Crowd, checkpoint: Checkpoint) -> Proof:
             "opening_ns": crowd.took_ns,
         },
     )
+
+
+def _missed(count: int) -> int:
+    """Return how many of so many connections a count may be wrong by, for others come and go."""
+    return max(2, count // 20)
 
 
 def _normal(scene: Scene, crowd: _Crowd) -> Proof:

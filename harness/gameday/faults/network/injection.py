@@ -142,6 +142,10 @@ class EdgeInjection:
                 break
         return Proof(proven=proof.proven, measured={**proof.measured, "attempts": attempt})
 
+    def still_in(self) -> Proof:
+        """All of it is on the server, by the server's own word: the effect was proven before."""
+        return self._setting.still_in(self._scene.edge.state())
+
     def undo(self) -> Window:
         called_ns = time.monotonic_ns()
         try:

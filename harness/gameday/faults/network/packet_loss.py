@@ -136,6 +136,15 @@ class _Losing:
                 break
         return Proof(proven=proof.proven, measured={**proof.measured, "attempts": attempt})
 
+    def still_in(self) -> Proof:
+        """The kernel has the rule of each direction yet."""
+        lost = [
+            stream
+            for stream in streams_of(self._fault.stream)
+            if not self._way(stream)[0].tallies(self._chain)
+        ]
+        return Proof(proven=not lost, measured={"rules_missing": ", ".join(lost) or "none"})
+
     def undo(self) -> Window:
         called_ns = time.monotonic_ns()
         self._trouble = None

@@ -166,6 +166,12 @@ class _Partitioning:
                 break
         return Proof(proven=proof.proven, measured={**proof.measured, "attempts": attempt})
 
+    def still_in(self) -> Proof:
+        """All of it is in place; what comes and goes still does."""
+        if self._flapping is not None:
+            return self._flapping.goes_on_still()
+        return self._barrier.still_in()
+
     def undo(self) -> Window:
         called_ns = time.monotonic_ns()
         try:

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from gameday.environment.edge_protocol import EdgeProxy, EdgeState, Stream
 from gameday.errors import EnvironmentRefused
+from gameday.faults.protocol import Proof
 from gameday.model.clock import MINUTE, SECOND
 
 __all__ = ["Closed", "Flapping", "Setting", "Toxics", "streams_of"]
@@ -49,6 +50,10 @@ class Setting(Protocol):
 
     def left(self, state: EdgeState) -> tuple[str, ...]:
         """Return what of it is still on, by what the server reports."""
+        ...
+
+    def still_in(self, state: EdgeState) -> Proof:
+        """Tell whether all of it is still on."""
         ...
 
 
@@ -105,6 +110,12 @@ class Toxics:
     def left(self, state: EdgeState) -> tuple[str, ...]:
         return tuple(name for name in self.names.values() if name in state.toxics)
 
+    def still_in(self, state: EdgeState) -> Proof:
+        left = self.left(state)
+        return Proof(
+            proven=len(left) == len(self.names), measured={"toxics": ", ".join(left) or "none"}
+        )
+
 
 class Closed:
     """The proxy is disabled: it refuses, and open connections end."""
@@ -123,6 +134,9 @@ class Closed:
 
     def left(self, state: EdgeState) -> tuple[str, ...]:
         return () if state.enabled else ("the proxy is disabled",)
+
+    def still_in(self, state: EdgeState) -> Proof:
+        return Proof(proven=not state.enabled, measured={"proxy_enabled": state.enabled})
 
 
 class Flapping:
@@ -166,6 +180,14 @@ class Flapping:
 
     def left(self, state: EdgeState) -> tuple[str, ...]:
         return ("the thread that flaps does not end",) if self.goes_on else ()
+
+    def still_in(self, state: EdgeState) -> Proof:
+        return self.goes_on_still()
+
+    def goes_on_still(self) -> Proof:
+        """Tell whether it goes up and down yet, and if not, why."""
+        why = {} if self.trouble is None else {"error": str(self.trouble)}
+        return Proof(proven=self.goes_on, measured={"flapping": self.goes_on, **why})
 
     def _flap(self) -> None:
         """Keep to a schedule, so that what the calls take does not add up."""

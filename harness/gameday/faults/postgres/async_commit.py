@@ -114,6 +114,11 @@ class _Confirming:
             },
         )
 
+    def still_in(self) -> Proof:
+        """A new session reads it; the server's file keeps it over a new start."""
+        value = self._reads()
+        return Proof(proven=value == "off", measured={"reads": value})
+
     def undo(self) -> Window:
         called_ns = time.monotonic_ns()
         try:

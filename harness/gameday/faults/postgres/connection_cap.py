@@ -9,7 +9,7 @@ from typing import ClassVar
 from gameday.environment.protocol import Checkpoint, Environment, Service
 from gameday.errors import EnvironmentRefused
 from gameday.faults.ending import answers_again, until
-from gameday.faults.postgres.server import OURS, Server, Session, SqlError, server_of
+from gameday.faults.postgres.server import LOOK_LIMIT_S, OURS, Server, Session, SqlError, server_of
 from gameday.faults.protocol import Injection, Proof
 from gameday.model.clock import SECOND
 from gameday.model.event import Scalar
@@ -123,6 +123,19 @@ class _Capping:
                 "admitted": len(opened),
                 "refused_with": said or "nothing",
             },
+        )
+
+    def still_in(self) -> Proof:
+        """Every session that fills a slot lives, and whoever keeps the slots filled does, too."""
+        kept = self._keeper is not None and self._keeper.is_alive()
+        with self._lock:
+            held = len(self._held)
+            if not held:
+                return Proof(proven=False, measured={"held": held, "kept_filled": kept})
+            ((_, busy, ours),) = self._held[0].rows(_COUNT, _HOLDER, limit_s=LOOK_LIMIT_S)
+        return Proof(
+            proven=kept and int(str(ours)) == held,
+            measured={"held": int(str(ours)), "connected": int(str(busy)), "kept_filled": kept},
         )
 
     def undo(self) -> Window:

@@ -8,7 +8,7 @@ from typing import ClassVar
 from gameday.environment.protocol import Checkpoint, Environment, Service
 from gameday.errors import EnvironmentRefused
 from gameday.faults.ending import answers_again, until
-from gameday.faults.postgres.server import OURS, Server, Session, SqlError, server_of
+from gameday.faults.postgres.server import LOOK_LIMIT_S, OURS, Server, Session, SqlError, server_of
 from gameday.faults.protocol import Injection, Proof
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.event import Scalar
@@ -124,6 +124,18 @@ class _Locking:
                 "select_waited_ns": took_ns,
                 "other_table": other.proven,
             },
+        )
+
+    def still_in(self) -> Proof:
+        """The session has its lock yet, by its own word: others may not be let in."""
+        if self._holder is None:
+            return Proof(proven=False)
+        ((granted, waiting),) = self._holder.rows(
+            _LOCKS, self._pid, self._oid, limit_s=LOOK_LIMIT_S
+        )
+        return Proof(
+            proven=granted == 1,
+            measured={"locks_granted": int(str(granted)), "others_waiting": int(str(waiting))},
         )
 
     def undo(self) -> Window:

@@ -8,7 +8,7 @@ from typing import ClassVar
 from gameday.environment.protocol import Checkpoint, Environment, Removable, Service
 from gameday.errors import EnvironmentRefused
 from gameday.faults.ending import answers_again
-from gameday.faults.postgres.server import Server, SqlError, server_of
+from gameday.faults.postgres.server import LOOK_LIMIT_S, Server, SqlError, server_of
 from gameday.faults.protocol import Injection, Proof
 from gameday.model.event import Scalar
 from gameday.model.result import Window
@@ -99,6 +99,10 @@ class _Promoting:
             proven=timeline == self._before + 1 and answer.proven,
             measured={**measured, "timeline": timeline, **answer.measured},
         )
+
+    def still_in(self) -> Proof:
+        standby = self._server.rows(_STANDBY, limit_s=LOOK_LIMIT_S)[0][0]
+        return Proof(proven=standby is False, measured={"in_recovery": standby is not False})
 
     def undo(self) -> Window:
         """Copy the primary anew, unless it is a standby for certain."""

@@ -14,10 +14,13 @@ from gameday.errors import EnvironmentRefused
 if TYPE_CHECKING:
     import psycopg
 
-__all__ = ["OURS", "Row", "Server", "Session", "SqlError", "server_of"]
+__all__ = ["LOOK_LIMIT_S", "OURS", "Row", "Server", "Session", "SqlError", "server_of"]
 
 OURS = "gameday-fault"
 """How a fault's own sessions call themselves, so that no other fault takes them for clients."""
+
+LOOK_LIMIT_S = 1.0
+"""How long a server may take to tell of a fault right before its undoing."""
 
 _CONNECT_LIMIT_S = 5
 _STATEMENT_LIMIT_S = 5.0

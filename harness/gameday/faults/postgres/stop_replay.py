@@ -98,6 +98,13 @@ class _Standing:
             },
         )
 
+    def still_in(self) -> Proof:
+        """It is to stand still; a replica that was started anew replays again."""
+        received, replayed, paused = self._positions()
+        return Proof(
+            proven=paused, measured={"paused": paused, "lag_bytes": max(0, received - replayed)}
+        )
+
     def undo(self) -> Window:
         called_ns = time.monotonic_ns()
         try:

@@ -180,6 +180,12 @@ class _Alarming:
             },
         )
 
+    def still_in(self) -> Proof:
+        """Who publishes is blocked yet; the broker's own tool takes seconds to be asked."""
+        with closing(self._broker.open()) as line:
+            seen = line.publish()
+        return Proof(proven=not seen.confirmed, measured={"blocked": not seen.confirmed})
+
     def undo(self) -> Window:
         called_ns = time.monotonic_ns()
         self._trouble = ""

@@ -92,6 +92,16 @@ class _Stopping:
             },
         )
 
+    def still_in(self) -> Proof:
+        """Nobody is let in, and the node is that of before."""
+        greeting = self._broker.greeting()
+        now = self._node.vitals()
+        same = now.alive and now.started == self._before.started
+        return Proof(
+            proven=greeting in _GONE and same,
+            measured={"greeting": greeting, "node_alive": now.alive, "same_node": same},
+        )
+
     def undo(self) -> Window:
         called_ns = time.monotonic_ns()
         self._trouble = ""

@@ -62,7 +62,8 @@ class ClientKill:
 
     def on(self, environment: Environment) -> Injection:
         server = Server(environment.service(self.target).direct)
-        return _Killing(server, self.clients, self.interval_ns)
+        kind = _KillingOn if self.interval_ns else _Killing
+        return kind(server, self.clients, self.interval_ns)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -241,6 +242,14 @@ class _Killing:
         came = until(lambda: count() >= wanted, _BACK_LIMIT_NS, checkpoint)
         measured["replicas_after"] = count()
         return came
+
+
+class _KillingOn(_Killing):
+    """Kills that go on, which those of a single round do not."""
+
+    def still_in(self) -> Proof:
+        kills = self._thread is not None and self._thread.is_alive()
+        return Proof(proven=kills, measured={"killing": kills, "rounds": len(self._rounds)})
 
 
 def _ids_in(clients: str) -> frozenset[int]:

@@ -153,6 +153,15 @@ class _Swapping:
         refused = isinstance(old, Refusal) and old.startswith("READONLY")
         return Proof(proven=swapped and refused and new == "OK", measured=measured)
 
+    def still_in(self) -> Proof:
+        """The roles are swapped yet."""
+        old, new = self._roles()
+        primary, replica = self._names
+        return Proof(
+            proven=(old, new) == ("slave", "master"),
+            measured={f"role_of_{primary}": old, f"role_of_{replica}": new},
+        )
+
     def undo(self) -> Window:
         window, self._trouble = bracketed(self._swap_back, self._reattach)
         return window

@@ -124,6 +124,14 @@ class _Lowering:
         proven = until(lambda: self._bites(measured), _EFFECT_LIMIT_NS, checkpoint)
         return Proof(proven=proven, measured=measured)
 
+    def still_in(self) -> Proof:
+        """INFO tells the limit and the policy that were asked for; a new start has its own."""
+        now = _Memory.of(self._server)
+        return Proof(
+            proven=(now.limit, now.policy) == (self._limit, self._policy),
+            measured={"limit_bytes": now.limit, "policy": now.policy, "used_bytes": now.used},
+        )
+
     def undo(self) -> Window:
         before = self._before
         window, self._trouble = bracketed(

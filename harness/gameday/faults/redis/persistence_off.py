@@ -96,6 +96,8 @@ class _Forgetting:
         self._file = file
         self._save = save
         self._arrived_before: bool | None = None
+        self._run = ""
+        """Which start of the server it was."""
         self._trouble = ""
 
     @property
@@ -109,6 +111,7 @@ class _Forgetting:
     def inject(self) -> Window:
         # Without this, a file that is looked for in the wrong place would prove everything.
         self._arrived_before = self._file.receives_a_write(_ARRIVAL_LIMIT_NS, lambda: None)
+        self._run = self._server.info("server")["run_id"]
         called_ns = time.monotonic_ns()
         self._server.set("appendonly", "no")
         self._server.set("save", "")
@@ -125,6 +128,19 @@ class _Forgetting:
                 "write_before_in_file": self._arrived_before,
                 "write_in_file": arrives,
             },
+        )
+
+    def still_in(self) -> Proof:
+        """Neither file is written, or the server was started anew, with which this ends.
+
+        What a server forgets by its death is what this fault is for.
+        """
+        anew = self._server.info("server")["run_id"] != self._run
+        enabled = self._server.info("persistence")["aof_enabled"]
+        save = self._server.setting("save")
+        return Proof(
+            proven=anew or (enabled == "0" and not save),
+            measured={"server_started_anew": anew, "aof_enabled": enabled, "save": save},
         )
 
     def undo(self) -> Window:

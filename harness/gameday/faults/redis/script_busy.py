@@ -42,6 +42,7 @@ _ENDLESS_US = "1000000000000"
 _EARLY_NS = 5 * MILLISECOND
 """How much earlier than its threshold a server may say BUSY: it counts in milliseconds."""
 _ANSWER_LIMIT_NS = 2 * SECOND
+_LOOK_LIMIT_NS = SECOND
 _QUESTIONS = 3
 """One that overtook the script is answered well, and late; the next one is not."""
 _CALM_LIMIT_NS = 5 * SECOND
@@ -134,6 +135,15 @@ class _Keeping:
         proven = busy and silent_ns >= self._fault.busy_after_ns - _EARLY_NS
         return Proof(
             proven=proven, measured={"answer": str(answer)[:60], "silent_actual_ns": silent_ns}
+        )
+
+    def still_in(self) -> Proof:
+        """The script's own connection has heard nothing, and others hear BUSY, which is at once."""
+        runs = self._script is not None and not self._script.said()
+        answer = self._server.answer("PING", limit_ns=_LOOK_LIMIT_NS)
+        busy = isinstance(answer, Refusal) and answer.startswith("BUSY")
+        return Proof(
+            proven=runs and busy, measured={"script_runs": runs, "answer": str(answer)[:60]}
         )
 
     def undo(self) -> Window:

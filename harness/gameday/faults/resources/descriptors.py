@@ -126,6 +126,16 @@ class _Shortage:
             },
         )
 
+    def still_in(self) -> Proof:
+        """The same process has the same limit."""
+        now = self._files.descriptors()
+        before = self._before or now
+        same = (now.pid, now.started) == (before.pid, before.started)
+        return Proof(
+            proven=same and now.soft == self._soft,
+            measured={"limit": now.soft, "same_process": same},
+        )
+
     def undo(self) -> Window:
         called_ns = time.monotonic_ns()
         self._trouble = None

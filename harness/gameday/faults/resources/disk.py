@@ -111,6 +111,13 @@ class _Throttling:
             proven = proven and near
         return Proof(proven=proven, measured=measured)
 
+    def still_in(self) -> Proof:
+        read, write = self._disk.rates()
+        return Proof(
+            proven=(read, write) == self._wanted,
+            measured={"read_bytes_per_s": read, "write_bytes_per_s": write},
+        )
+
     def undo(self) -> Window:
         called_ns = time.monotonic_ns()
         self._trouble = None

@@ -121,13 +121,18 @@ class BoundInjection:
         put: Callable[[], None],
         effect: Measure,
         bounds: Bounds | None = None,
+        holds: Callable[[], bool] = lambda: True,
     ) -> None:
+        """`holds` tells whether the guests do what they are there for, beside being alive."""
         self._scene = scene
         self._asked = asked
         self._undo_text = undo_text
         self._put = put
         self._effect = effect
         self._bounds = bounds
+        self._holds = holds
+        self._limit: int | None = None
+        """What the kernel said, once it was proven."""
         self._trouble: EnvironmentRefused | None = None
 
     @property
@@ -151,7 +156,20 @@ class BoundInjection:
             proof = self._effect(checkpoint)
             if proof.proven or attempt == _ATTEMPTS:
                 break
+        if self._bounds is not None and proof.proven:
+            self._limit = self._bounds.limit()
         return Proof(proven=proof.proven, measured={**proof.measured, "attempts": attempt})
+
+    def still_in(self) -> Proof:
+        """The kernel says the limit that it said, and every guest lives and does its part."""
+        alive, holds = self._scene.left(), self._holds()
+        measured: dict[str, Scalar] = {"guests": alive, "guests_hold": holds}
+        same = True
+        if self._bounds is not None:
+            now = measured["limit"] = self._bounds.limit()
+            same = now is not None and now == self._limit
+        whole = alive == len(self._scene.guests) and holds
+        return Proof(proven=same and whole, measured=measured)
 
     def undo(self) -> Window:
         called_ns = time.monotonic_ns()

@@ -174,13 +174,15 @@ class MemoryBurn:
         def held() -> int:
             return sum(guest.memory_bytes() for guest in scene.guests)
 
+        def holds() -> bool:
+            return abs(held() - self.size_bytes) <= 0.05 * self.size_bytes + _SMALL_PIECE
+
         def effect(checkpoint: Checkpoint) -> Proof:
             until(lambda: not scene.guests or held() >= self.size_bytes, _FILL_LIMIT_NS, checkpoint)
             rise = None if bounds is None else bounds.usage() - used
             risen = rise is None or rise >= 0.9 * self.size_bytes
             return Proof(
-                proven=abs(held() - self.size_bytes) <= 0.05 * self.size_bytes + _SMALL_PIECE
-                and risen,
+                proven=holds() and risen,
                 measured={"held_bytes": held(), "risen_bytes": rise, "guests": scene.left()},
             )
 
@@ -190,6 +192,7 @@ class MemoryBurn:
             undo_text=f"end what holds memory beside {self.target}",
             put=put,
             effect=effect,
+            holds=holds,
         )
 
 
@@ -225,6 +228,9 @@ class _Exhaustion:
 
     def prove(self, checkpoint: Checkpoint) -> Proof:
         return self._effect(checkpoint)
+
+    def still_in(self) -> Proof:
+        return self._ending.still_down()
 
     def undo(self) -> Window:
         ended = self._limiting.undo()

@@ -96,6 +96,8 @@ class _Filling:
         self._free_bytes = free_bytes
         self._file = folder.own("fill")
         self._before: _Disk | None = None
+        self._filler_bytes: int | None = None
+        """How long the file was when it was proven to be as asked."""
 
     @property
     def undo_text(self) -> str:
@@ -135,7 +137,16 @@ class _Filling:
             measured["write"] = came
             proven = "No space left" in came
         measured["service_says"] = self._folder.says()
+        self._filler_bytes = now.filler_bytes
         return Proof(proven=proven, measured=measured)
+
+    def still_in(self) -> Proof:
+        """The file is as long as it was; what the service takes or gives beside it is its own."""
+        now = self._look()
+        return Proof(
+            proven=now.filler_bytes is not None and now.filler_bytes == self._filler_bytes,
+            measured={"filler_bytes": now.filler_bytes, "free_bytes": now.free_bytes},
+        )
 
     def undo(self) -> Window:
         called_ns = time.monotonic_ns()

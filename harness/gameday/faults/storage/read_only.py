@@ -89,6 +89,11 @@ class _Shutting:
             },
         )
 
+    def still_in(self) -> Proof:
+        """Nothing in the folder can be written yet: an entry point may open what is its own."""
+        shut, open_ = self._lock.count()
+        return Proof(proven=shut > 0 and open_ == 0, measured={"shut": shut, "open": open_})
+
     def undo(self) -> Window:
         called_ns = time.monotonic_ns()
         self._lock.open()
