@@ -25,17 +25,18 @@ class Child:
     """A Python module run as a process; every wait for it is bounded.
 
     It is in a session of its own, so Ctrl-C does not reach it. It has to end when its input does:
-    that is how it notices that its parent is gone.
+    that is how it notices that its parent is gone. It imports nothing from the folder that the user
+    works in, whatever the modules there are called.
     """
 
     def __init__(self, name: str, arguments: Sequence[str], log: Path) -> None:
-        """Start `python ARGUMENTS`; what it writes to its stderr goes to `log`."""
+        """Start `python -P ARGUMENTS`; what it writes to its stderr goes to `log`."""
         self.name = name
         self._log = log
         self._data = b""
         with log.open("ab") as stderr:
             self._process = subprocess.Popen(
-                [sys.executable, *arguments],
+                [sys.executable, "-P", *arguments],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=stderr,

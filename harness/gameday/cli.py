@@ -7,19 +7,20 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
-from gameday.environment.containers import engine_problem
-from gameday.environment.marks import is_dead
-from gameday.environment.reaping import abandoned_runs, owners, reap
-from gameday.errors import GamedayError
+from gameday.environment.engine import engine_problem, has_engine
+from gameday.environment.marks import is_run, janitors
+from gameday.environment.owner import is_alive, is_dead, pid_of
+from gameday.environment.reaping import force_clean, owners
+from gameday.errors import EnvironmentRefused, GamedayError
 from gameday.planning import Options, find, load, make_plan, scenario_schema
 
 __all__ = ["main"]
 
 _STOP_LIMIT_S = 12.0
+_ENGINE_LIMIT_S = 20
 _OK, _PROBLEM, _USAGE = 0, 1, 4
 
 
@@ -38,10 +39,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     doctor.add_argument("--json", action="store_true", help="for programs")
     doctor.set_defaults(act=_doctor)
     reaping = commands.add_parser("reap", help="remove what runs whose harness died have left")
-    reaping.add_argument("--run", help="remove all of this run, whoever owns it")
+    reaping.add_argument("--run", type=_run_id, help="remove all of this run, whoever owns it")
     reaping.set_defaults(act=_reap)
     stop = commands.add_parser("stop", help="stop every run of this host: heal, remove, report")
-    stop.add_argument("--run", help="only this run")
+    stop.add_argument("--run", type=_run_id, help="only this run")
     stop.set_defaults(act=_stop)
     chosen = parser.parse_args(arguments)
     try:
@@ -112,35 +113,98 @@ def _doctor(chosen: argparse.Namespace) -> int:
 
 
 def _reap(chosen: argparse.Namespace) -> int:
-    in_docker = engine_problem() is None
-    runs = (chosen.run,) if chosen.run else abandoned_runs(in_docker=in_docker)
+    in_docker, problems = _engine()
+    found = {} if chosen.run else _owners(in_docker, problems)
+    runs = (chosen.run,) if chosen.run else sorted(r for r, o in found.items() if is_dead(o))
     for run in runs:
-        for what in reap(run, in_docker=in_docker):
-            _say(f"{run}: removed {what}")
-    if not runs:
+        problems += _remove(run, in_docker)
+    for run, owner in sorted(found.items()):
+        if not is_dead(owner) and not is_alive(owner):
+            _say(_elsewhere(run, owner))
+    if not runs and not problems:
         _say("nothing to reap: no run whose harness is dead has left anything")
-    return _OK
+    return _told(problems)
 
 
 def _stop(chosen: argparse.Namespace) -> int:
-    in_docker = engine_problem() is None
+    in_docker, problems = _engine()
 
     def running() -> dict[str, str]:
-        found = owners(in_docker=in_docker)
+        # A run that pulls its images has nothing but its janitor yet.
+        found = {**janitors(), **_owners(in_docker, problems)}
         return {run: owner for run, owner in found.items() if chosen.run in (None, run)}
 
     asked = running()
-    for run, owner in asked.items():
-        pid = owner.partition("@")[0]
-        if owner and not is_dead(owner):
-            with suppress(ProcessLookupError):
-                os.kill(int(pid), signal.SIGTERM)
-                _say(f"{run}: asked process {pid} to stop")
+    mine = set()
+    for run, owner in sorted(asked.items()):
+        if is_alive(owner):
+            problem = _ask_to_stop(run, pid_of(owner))
+        else:
+            problem = None if is_dead(owner) else _elsewhere(run, owner)
+        if problem is None:
+            mine.add(run)
+        else:
+            problems.append(problem)
     give_up = time.monotonic() + _STOP_LIMIT_S
-    while asked.keys() & running().keys() and time.monotonic() < give_up:
+    while mine & running().keys() and time.monotonic() < give_up:
         time.sleep(0.1)
-    for run in asked.keys() & running().keys():
-        for what in reap(run, in_docker=in_docker):
-            _say(f"{run}: removed {what}")
-    _say("stopped" if asked else "nothing runs")
-    return _OK
+    for run in sorted(mine):
+        problems += _remove(run, in_docker)
+    if not problems:
+        _say("stopped" if asked else "nothing runs")
+    return _told(problems)
+
+
+def _engine() -> tuple[bool, list[str]]:
+    """Return whether an engine answers, and a problem if there is one that does not."""
+    problem = engine_problem(limit_s=_ENGINE_LIMIT_S)
+    if problem is None or not has_engine():
+        return problem is None, []
+    return False, [f"{problem}; what it holds of runs was not looked at"]
+
+
+def _owners(in_docker: bool, problems: list[str]) -> dict[str, str]:
+    """Return whose all runs are; that the engine did not tell is a problem, once."""
+    try:
+        return owners(in_docker=in_docker)
+    except EnvironmentRefused as error:
+        if str(error) not in problems:
+            problems.append(str(error))
+        return owners(in_docker=False)
+
+
+def _ask_to_stop(run: str, pid: int) -> str | None:
+    """Send SIGTERM to a harness; return why it could not be sent."""
+    try:
+        os.kill(pid, signal.SIGTERM)
+    except ProcessLookupError:
+        return None
+    except PermissionError:
+        return f"{run}: process {pid} is another user's and was not asked to stop"
+    _say(f"{run}: asked process {pid} to stop")
+    return None
+
+
+def _elsewhere(run: str, owner: str) -> str:
+    return (
+        f"{run}: left alone, as its owner may live, in another place than this: "
+        f"{owner or 'unknown'}; `gameday reap --run {run}` removes it all the same"
+    )
+
+
+def _remove(run: str, in_docker: bool) -> list[str]:
+    """Remove all of a run and say so; return what is left of it or could not be looked at."""
+    problems = force_clean(run, in_docker=in_docker, say=lambda text: _say(f"{run}: {text}"))
+    return [f"{run}: {problem}" for problem in problems]
+
+
+def _told(problems: Sequence[str]) -> int:
+    for problem in problems:
+        sys.stderr.write(f"{problem}\n")
+    return _PROBLEM if problems else _OK
+
+
+def _run_id(text: str) -> str:
+    if not is_run(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no run's id, which is 8 hexadecimal digits")
+    return text

@@ -201,7 +201,7 @@ _OWN = tuple(
 @contextmanager
 def _scratch() -> Iterator[tuple[str, Path]]:
     """Yield a run's id and folder, and leave nothing of either."""
-    run = f"doctor{token_hex(3)}"
+    run = token_hex(4)
     folder = make_folder(run)
     try:
         yield run, folder

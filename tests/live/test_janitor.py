@@ -1,30 +1,46 @@
 """What heals when the harness cannot: the janitor, `gameday reap` and `stop`, the next start."""
 
 import json
+import os
 import signal
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from secrets import token_hex
+from typing import TYPE_CHECKING, NoReturn
 
 import psutil
 import pytest
 
 from gameday.environment.cells import cells_named
 from gameday.environment.janitor import Janitor
-from gameday.environment.marks import cell_name, is_dead, marked, this_owner
+from gameday.environment.marks import (
+    OWNER_LABEL,
+    RUN_LABEL,
+    cell_name,
+    janitors,
+    make_folder,
+    marked,
+    marked_processes,
+)
 from gameday.environment.mechanisms import trial
 from gameday.environment.mechanisms.cgroups import CPU
 from gameday.environment.reaping import leftovers_of, reap
 from gameday.errors import InternalError
 from gameday.model.clock import SECOND
 
+if TYPE_CHECKING:
+    import docker
+    from docker.models.containers import Container
+
 pytestmark = [pytest.mark.live, pytest.mark.alone]
 
 Launch = Callable[[Path, list[str]], "subprocess.Popen[str]"]
 
-_RUN = "janitortest"
+_RUN = "0badcafe"
 _LIMIT_S = 15
 
 
@@ -95,18 +111,24 @@ def test_without_its_janitor_no_fault_is_leased(janitor: Janitor) -> None:
         janitor.fault_until(0, time.monotonic_ns())
 
 
-def test_an_owner_is_dead_only_when_that_is_sure() -> None:
-    mine = this_owner()
-    pid, _, rest = mine.partition("@")
-    assert not is_dead(mine)
-    assert is_dead(f"{pid}@1.00@{rest.partition('@')[2]}"), "another process had that number"
-    assert not is_dead(f"{pid}@1.00@another-host"), "who lives elsewhere may well live"
-    assert not is_dead("")
-
-
 def test_reaping_twice_is_harmless(orphan: "subprocess.Popen[bytes]") -> None:
     assert reap(_RUN, in_docker=False) != ()
     assert reap(_RUN, in_docker=False) == ()
+
+
+def test_a_user_who_works_in_a_folder_of_the_run_is_spared(
+    janitor: Janitor, orphan: "subprocess.Popen[bytes]"
+) -> None:
+    folder = make_folder(_RUN)
+    user = subprocess.Popen(["sleep", "60"], cwd=folder)
+    try:
+        janitor.abandon()
+        assert ended(orphan)
+        assert user.poll() is None
+        assert not folder.exists()
+    finally:
+        user.kill()
+        user.wait()
 
 
 def start_and_kill_with_its_janitor(launch: Launch, folder: Path, runtime: str) -> str:
@@ -137,10 +159,17 @@ def wait_for_lines(folder: Path, what: str, number: int) -> Path:
 
 
 def gameday(*arguments: str) -> str:
-    command = [sys.executable, "-m", "gameday", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    done = gameday_ended(*arguments)
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def gameday_ended(
+    *arguments: str, env: Mapping[str, str] | None = None
+) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "gameday", *arguments]
+    environ = {**os.environ, **(env or {})}
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, env=environ)
 
 
 def test_reap_removes_what_a_killed_run_and_its_killed_janitor_left(
@@ -227,3 +256,160 @@ def test_control_groups_go_with_the_run_that_was_killed_within_them(
         time.sleep(0.1)
     assert leftovers_of(run, in_docker=False) == ()
     assert not any(group.exists() for group in groups)
+
+
+@pytest.fixture
+def dead() -> str:
+    """The owner that a harness was which has ended."""
+    told = "from gameday.environment.owner import this_owner; print(this_owner())"
+    done = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+@pytest.fixture
+def run(docker_engine: "docker.DockerClient") -> Iterator[str]:
+    """The id of a run of which the engine holds nothing in the end."""
+    made = token_hex(4)
+    yield made
+    reap(made, in_docker=True)
+
+
+@pytest.fixture
+def stranger(
+    docker_engine: "docker.DockerClient", docker_image: Callable[[str], str]
+) -> "Iterator[Container]":
+    """A container that is nobody's of gameday."""
+    made = docker_engine.containers.run(
+        docker_image("redis:7.0-bookworm"), ["60"], entrypoint=["sleep"], detach=True
+    )
+    yield made
+    made.remove(force=True, v=True)
+
+
+def labels(run: str, owner: str) -> dict[str, str]:
+    return {RUN_LABEL: run, OWNER_LABEL: owner}
+
+
+def test_a_network_goes_although_a_stranger_is_attached_to_it(
+    docker_engine: "docker.DockerClient",
+    stranger: "Container",
+    run: str,
+    dead: str,
+) -> None:
+    network = docker_engine.networks.create(f"gameday-{run}", labels=labels(run, dead))
+    network.connect(stranger)
+    told = gameday("reap")
+    assert f"removed network gameday-{run} (disconnected from {stranger.name})" in told
+    assert leftovers_of(run, in_docker=True) == ()
+    stranger.reload()
+    assert stranger.status == "running", "nothing else is done to it"
+
+
+def test_a_paused_container_is_thawed_killed_and_removed(
+    docker_engine: "docker.DockerClient", docker_image: Callable[[str], str], run: str, dead: str
+) -> None:
+    frozen = docker_engine.containers.run(
+        docker_image("redis:7.0-bookworm"), detach=True, labels=labels(run, dead)
+    )
+    frozen.pause()
+    assert f"removed container {frozen.name} (thawed, killed)" in gameday("reap")
+    assert leftovers_of(run, in_docker=True) == ()
+
+
+def test_a_volume_alone_is_found_and_named_while_a_stranger_holds_it(
+    docker_engine: "docker.DockerClient", docker_image: Callable[[str], str], run: str, dead: str
+) -> None:
+    volume = docker_engine.volumes.create(f"gameday-{run}-x", labels=labels(run, dead))
+    holder = docker_engine.containers.create(
+        docker_image("redis:7.0-bookworm"), volumes={volume.name: {"bind": "/mnt", "mode": "rw"}}
+    )
+    try:
+        done = gameday_ended("reap")
+        assert done.returncode == 1
+        assert f"{run}: left: volume {volume.name}" in done.stderr
+        assert "in use" in done.stderr, "why it stays"
+    finally:
+        holder.remove(force=True, v=True)
+    assert f"removed volume {volume.name}" in gameday("reap")
+
+
+def test_a_failing_kind_keeps_the_others_from_nothing(
+    docker_engine: "docker.DockerClient",
+    run: str,
+    dead: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from docker.errors import APIError
+
+    docker_engine.volumes.create(f"gameday-{run}-x", labels=labels(run, dead))
+    docker_engine.networks.create(f"gameday-{run}", labels=labels(run, dead))
+
+    def refuse(*_: object) -> NoReturn:
+        raise APIError("not now")
+
+    monkeypatch.setattr("gameday.environment.engine_remains._containers", refuse)
+    with pytest.raises(ExceptionGroup) as raised:
+        reap(run, in_docker=True)
+    assert raised.group_contains(APIError, match="not now")
+    monkeypatch.undo()
+    assert leftovers_of(run, in_docker=True) == ()
+
+
+def test_stop_kills_nobody_for_a_container_whose_owner_is_elsewhere(
+    docker_engine: "docker.DockerClient", docker_image: Callable[[str], str], run: str
+) -> None:
+    process = subprocess.Popen(["sleep", "60"])
+    theirs = f"{process.pid}@170000000@another@other-boot-id@pid:[4026539999]"
+    docker_engine.containers.create(
+        docker_image("redis:7.0-bookworm"), labels=labels(run, theirs), name=f"gameday-{run}-x"
+    )
+    try:
+        done = gameday_ended("stop", "--run", run)
+        assert done.returncode == 1
+        assert f"gameday reap --run {run}" in done.stderr
+        assert process.poll() is None
+        assert leftovers_of(run, in_docker=True) != ()
+    finally:
+        process.kill()
+        process.wait()
+    assert f"removed container gameday-{run}-x" in gameday("reap", "--run", run)
+
+
+def test_an_engine_that_is_there_and_silent_is_told(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(str(tmp_path / "s"))
+        env = {"DOCKER_HOST": f"unix://{tmp_path}/s"}
+        done = gameday_ended("reap", env=env)
+    assert done.returncode == 1
+    assert "no Docker engine answers" in done.stderr
+    assert "nothing to reap" not in done.stdout
+
+
+def test_stop_ends_a_run_that_has_made_nothing_yet(launch: Launch, tmp_path: Path) -> None:
+    process = launch(tmp_path, ["--scenario=redis-restart", "--gameday-runtime=process"])
+    give_up = time.monotonic() + 60
+    while not (mine := [r for r, o in janitors().items() if o.startswith(f"{process.pid}@")]):
+        assert time.monotonic() < give_up
+        time.sleep(0.002)
+    process.send_signal(signal.SIGSTOP)
+    assert marked_processes(mine[0]) == []
+    stopping = subprocess.Popen(
+        [sys.executable, "-m", "gameday", "stop", "--run", mine[0]],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    while not is_asked_to_end(process.pid):
+        assert time.monotonic() < give_up
+        time.sleep(0.01)
+    process.send_signal(signal.SIGCONT)
+    told, _ = stopping.communicate(timeout=_LIMIT_S)
+    assert f"asked process {process.pid} to stop" in told
+    assert told.endswith("stopped\n")
+    process.communicate(timeout=_LIMIT_S)
+    assert process.returncode != 0
+
+
+def is_asked_to_end(pid: int) -> bool:
+    status = Path(f"/proc/{pid}/status").read_text()
+    pending = int(status.partition("ShdPnd:")[2].split()[0], 16)
+    return bool(pending >> (signal.SIGTERM - 1) & 1)

@@ -19,6 +19,7 @@ __all__ = [
     "Clock",
     "ahead",
     "clock_files_of",
+    "clocked_runs",
     "find_libfaketime",
     "forget",
     "ignored",
@@ -127,13 +128,19 @@ def clock_files_of(run: str) -> list[Path]:
     return sorted(_SHARED.glob(f"*{_PREFIX}{run}-*"))
 
 
+def clocked_runs() -> set[str]:
+    """Return the runs whose clocks have anything in shared memory."""
+    files = _SHARED.glob(f"*{_PREFIX}*-*")
+    return {file.name.partition(_PREFIX)[2].partition("-")[0] for file in files}
+
+
 def forget(run: str) -> tuple[str, ...]:
     """Remove what the clocks of a run have in shared memory; return what was removed."""
     files = clock_files_of(run)
     for file in files:
         with suppress(OSError):
             file.unlink()
-    return tuple(f"shared memory {file}" for file in files)
+    return tuple(f"shared memory {file}" for file in files if not file.exists())
 
 
 def _semaphore() -> bytes:

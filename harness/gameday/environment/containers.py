@@ -33,7 +33,8 @@ from gameday.environment.edge_proxy import ControlledEdge, reaches
 from gameday.environment.edges import proxy_name
 from gameday.environment.engine import engine_problem, refusing
 from gameday.environment.images import bring
-from gameday.environment.marks import OWNER_LABEL, RUN_LABEL, make_folder, this_owner
+from gameday.environment.marks import OWNER_LABEL, RUN_LABEL, make_folder
+from gameday.environment.owner import this_owner
 from gameday.environment.protocol import (
     Checkpoint,
     Emit,

@@ -1,5 +1,6 @@
 """The Docker engine: its errors become one line, and its commands are bounded."""
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 
@@ -12,16 +13,24 @@ from gameday.environment.protocol import Ran
 from gameday.errors import EnvironmentRefused
 from gameday.model.clock import SECOND
 
-__all__ = ["engine_problem", "ran_in", "ran_once", "refusing"]
+__all__ = ["engine_problem", "has_engine", "ran_in", "ran_once", "refusing"]
 
+_USUAL = "unix:///var/run/docker.sock"
 _NOT_RUN = (124, 126, 127, 137)
 """What `timeout` ends with when the command took too long, or could not be run at all."""
 
 
-def engine_problem() -> str | None:
+def has_engine() -> bool:
+    """Tell whether there is a Docker engine for this user to ask, whether or not it answers."""
+    address = os.environ.get("DOCKER_HOST") or _USUAL
+    kind, _, place = address.partition("://")
+    return kind != "unix" or os.access(place, os.R_OK | os.W_OK)
+
+
+def engine_problem(limit_s: int = 3) -> str | None:
     """Return why no Docker engine can be used, or None when one answers."""
     try:
-        client = docker.from_env(timeout=3)
+        client = docker.from_env(timeout=limit_s)
         try:
             client.ping()
         finally:

@@ -3,7 +3,8 @@
 It reads what the harness tells it, one JSON object a line: a fault that is in and until when it
 may be (`fault`, `until_ns`), a fault that is healed (`healed`), and that all is done (`done`).
 When the lines end without `done` the harness is dead; when a fault outlives its time the harness
-hangs. Either way everything that carries the run's marks is removed.
+hangs. Either way everything that carries the run's marks is removed, and tried again for a minute
+while anything resists. What it writes it may not be able to write: the disk may be full.
 """
 
 import json
@@ -12,36 +13,49 @@ import select
 import signal
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from gameday.child import Child
-from gameday.environment.reaping import leftovers_of, reap
+from gameday.environment.marks import JANITOR
+from gameday.environment.owner import this_owner
+from gameday.environment.reaping import force_clean
 from gameday.errors import InternalError
 from gameday.model.clock import SECOND
 
 __all__ = ["Janitor"]
 
+_READY_LIMIT_NS = 30 * SECOND
+_ENGINE_LIMIT_S = 20
 _END_LIMIT_NS = 2 * SECOND
-_ACT_LIMIT_NS = 30 * SECOND
+_ACT_LIMIT_NS = 120 * SECOND
 _LOOK_S = 3600.0
-_LOOKS_AGAIN_S = (0.0, 0.5, 1.5)
+_LOOKS = 3
+_TRY_FOR_S = 60.0
+_FIRST_PAUSE_S, _PAUSES_GROW, _LONGEST_PAUSE_S = 0.5, 3, 8.0
 
 
 class Janitor:
     """The harness's side: what it tells the janitor of one run."""
 
     def __init__(self, run: str, *, in_docker: bool, log: Path) -> None:
-        arguments = [run, "docker" if in_docker else "process"]
-        self._arguments = ["-m", "gameday.environment.janitor", *arguments]
+        arguments = [run, "docker" if in_docker else "process", this_owner()]
+        self._arguments = ["-m", JANITOR, *arguments]
         self._log = log
         self._child: Child | None = None
 
     def start(self) -> None:
-        """Start the process, before anything that it is to remove.
+        """Return once the process is ready, before there is anything that it is to remove.
 
-        It carries no marks of the run, so that it does not remove itself.
+        It carries no marks of the run, so that it does not remove itself. InternalError when it
+        cannot do what it is for, as when the engine does not answer it.
         """
         self._child = Child("the janitor", self._arguments, self._log)
+        try:
+            self._child.hear(_READY_LIMIT_NS)
+        except BaseException:
+            self._child.kill()
+            raise
 
     def check(self) -> None:
         """Raise InternalError when it is gone: nothing may stay broken without it."""
@@ -104,19 +118,46 @@ def _watch(run: str, in_docker: bool) -> None:
 
 
 def _act(run: str, in_docker: bool, why: str) -> None:
-    """Remove everything of the run, and say in the log what was done."""
-    say = sys.stderr.write
-    say(f"{why}: removing all of run {run}\n")
-    for pause_s in _LOOKS_AGAIN_S:
-        # The engine may still be at what the dead harness asked it for.
+    """Remove everything of the run, and say in the log what was done.
+
+    Some looks are taken in any case: the engine may still be at what the dead harness asked for.
+    """
+    _say(f"{why}: removing all of run {run}")
+    give_up = time.monotonic() + _TRY_FOR_S
+    pause_s = _FIRST_PAUSE_S
+    looks = 0
+    while True:
+        problems = force_clean(run, in_docker=in_docker, say=_say)
+        looks += 1
+        if (looks >= _LOOKS and not problems) or time.monotonic() >= give_up:
+            break
         time.sleep(pause_s)
-        for what in reap(run, in_docker=in_docker):
-            say(f"removed {what}\n")
-    for what in leftovers_of(run, in_docker=in_docker):
-        say(f"left, and not to be removed: {what}\n")
+        pause_s = min(pause_s * _PAUSES_GROW, _LONGEST_PAUSE_S)
+    for problem in problems:
+        _say(f"given up: {problem}")
+
+
+def _say(text: str) -> None:
+    """Write to the log, past every buffer: what is not written now is not to be tried again."""
+    with suppress(OSError):
+        os.write(2, f"{text}\n".encode(errors="replace"))
+
+
+def _get_ready(in_docker: bool) -> None:
+    """Import and ask everything now that will be needed; then it cannot fail for a lack of it."""
+    if in_docker:
+        import gameday.environment.engine_remains  # noqa: F401  needed only with an engine
+        from gameday.environment.engine import engine_problem
+
+        problem = engine_problem(limit_s=_ENGINE_LIMIT_S)
+        if problem is not None:
+            sys.exit(problem)
+    with suppress(OSError):  # the harness is gone already: the end of its lines tells
+        os.write(1, b'{"ready": true}\n')
 
 
 if __name__ == "__main__":
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
+    _get_ready(sys.argv[2] == "docker")
     _watch(sys.argv[1], sys.argv[2] == "docker")

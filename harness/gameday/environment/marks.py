@@ -4,19 +4,26 @@ Processes inherit GAMEDAY_RUN and GAMEDAY_OWNER in their environment, containers
 volumes carry labels of the same meaning, and folders have the run's id in their name. Servers that
 write their own title over their environment, as Redis and PostgreSQL do, are known by the folder
 that they work in. No list has to be kept, so none can be torn by a SIGKILL between a creation and
-its note.
+its note. The janitor is no part of what it removes: it has the run and its owner among its
+arguments.
 """
 
+import glob
 import os
+import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
+from gameday.environment.owner import this_owner
+
 __all__ = [
+    "EVERY_CELL",
+    "JANITOR",
     "OWNER_LABEL",
     "OWNER_MARK",
     "RUN_LABEL",
@@ -24,22 +31,29 @@ __all__ = [
     "Marked",
     "cell_name",
     "folders_of",
-    "is_dead",
+    "is_run",
+    "janitors",
     "make_folder",
     "marked",
     "marked_folders",
     "marked_processes",
     "marks_of",
-    "this_owner",
+    "runs_of_cells",
 ]
 
 RUN_MARK = "GAMEDAY_RUN"
 OWNER_MARK = "GAMEDAY_OWNER"
 RUN_LABEL = "gameday.run"
 OWNER_LABEL = "gameday.owner"
+JANITOR = "gameday.environment.janitor"
 
-_PREFIX = "gameday-"
+EVERY_CELL = "gameday-"
+"""What the names of all control groups of all runs begin with."""
+
+_PREFIX = EVERY_CELL
 _OWNER_FILE = "owner"
+_ROOT_FILE = "root"
+_RUN = re.compile("[0-9a-f]{8}")
 _TEMPORARY = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108
 
 
@@ -52,23 +66,9 @@ class Marked:
     owner: str
 
 
-def this_owner() -> str:
-    """Return what tells this process from every other, now and later, here and elsewhere."""
-    process = psutil.Process()
-    return f"{process.pid}@{process.create_time():.2f}@{_place()}"
-
-
-def is_dead(owner: str) -> bool:
-    """Tell whether that owner is surely gone; of one that lives elsewhere nothing is sure."""
-    pid, _, rest = owner.partition("@")
-    started, _, place = rest.partition("@")
-    if not pid.isdigit() or place != _place():
-        return False
-    try:
-        process = psutil.Process(int(pid))
-        return f"{process.create_time():.2f}" != started or process.status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
+def is_run(name: str) -> bool:
+    """Tell whether that can be the id of a run; nothing else is ever looked for unasked."""
+    return _RUN.fullmatch(name) is not None
 
 
 def marks_of(run: str) -> dict[str, str]:
@@ -104,62 +104,121 @@ def marked_processes(run: str | None = None) -> list[Marked]:
     return found
 
 
+def janitors() -> dict[str, str]:
+    """Return the owner of every run that a janitor watches, which is there before all else is."""
+    found = {}
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, OSError, ValueError):
+            words = process.cmdline()
+            run, _, owner = words[words.index(JANITOR) + 1 :]
+            found[run] = owner
+    return found
+
+
 def cell_name(run: str, service: str = "") -> str:
     """Return the name of a control group of that run, or what all of them begin with."""
     return f"{_PREFIX}{run}-{service}"
 
 
+def runs_of_cells(names: Iterable[str]) -> set[str]:
+    """Return the runs whose control groups, perhaps among others, have these names."""
+    return {_run_in(name) for name in names if name.startswith(_PREFIX)}
+
+
 def make_folder(run: str) -> Path:
-    """Make and return a temporary folder of that run."""
-    folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{run}-"))
-    (folder / _OWNER_FILE).write_text(this_owner(), encoding="ascii")
-    return folder
+    """Make and return a temporary folder of that run.
+
+    In a place where nobody would look for it, it is announced in one where everybody does.
+    """
+    root = Path(tempfile.gettempdir()).resolve()
+    known = _known_roots()
+    if root not in known:
+        for place in known:
+            with suppress(OSError):
+                announced = _make_folder(run, place)
+                (announced / _ROOT_FILE).write_bytes(os.fsencode(root))
+                break
+    return _make_folder(run, root)
 
 
 def marked_folders() -> list[tuple[str, str]]:
     """Return the run and the owner of every temporary folder that a run made."""
     folders = (folder for root in _roots() for folder in root.glob(f"{_PREFIX}*-*"))
-    return [(_run_in(folder), _owner_in(folder)) for folder in folders]
+    found = ((_run_in(folder.name), _owner_in(folder)) for folder in folders)
+    return [(run, owner) for run, owner in found if is_run(run) and owner]
 
 
 def folders_of(run: str) -> list[Path]:
-    """Return the temporary folders of one run."""
-    return sorted(folder for root in _roots() for folder in root.glob(f"{_PREFIX}{run}-*"))
+    """Return the temporary folders of one run, the announcements of others the last.
+
+    One counts if an owner made it; an empty one, as its maker may have died the moment after.
+    """
+    pattern = f"{glob.escape(_PREFIX + run)}-*"
+    near = _folders_in(_roots(), pattern)
+    told = {root for folder in near for root in _root_in(folder)}
+    return [*_folders_in(told - _roots(), pattern), *near]
+
+
+def _make_folder(run: str, root: Path) -> Path:
+    folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{run}-", dir=root))
+    (folder / _OWNER_FILE).write_text(this_owner(), encoding="ascii")
+    return folder
+
+
+def _folders_in(roots: set[Path], pattern: str) -> list[Path]:
+    found = sorted(folder for root in roots for folder in root.glob(pattern) if folder.is_dir())
+    return [folder for folder in found if (folder / _OWNER_FILE).is_file() or _is_empty(folder)]
+
+
+def _is_empty(folder: Path) -> bool:
+    try:
+        return not any(folder.iterdir())
+    except OSError:
+        return False
 
 
 def _mark_of(process: psutil.Process) -> tuple[str, str]:
-    """Return the run and the owner of a process, by its environment or by where it works."""
+    """Return the run and the owner of a process, by its environment or by where it works.
+
+    The folder tells only of a server that has overwritten its environment: anybody may work there.
+    One that has none is a program that is just being started, of whoever it may be.
+    """
     environ = process.environ()
     if RUN_MARK in environ:
         return environ[RUN_MARK], environ.get(OWNER_MARK, "")
+    if "PATH" in environ or not Path(f"/proc/{process.pid}/environ").read_bytes():
+        return "", ""
     where = Path(process.cwd())
     for folder in (where, *where.parents):
         if folder.name.startswith(_PREFIX) and (folder / _OWNER_FILE).is_file():
-            return _run_in(folder), _owner_in(folder)
+            return _run_in(folder.name), _owner_in(folder)
     return "", ""
 
 
 def _roots() -> set[Path]:
-    """Return where temporary folders are: whoever looks may have another TMPDIR than the run."""
-    places = (tempfile.gettempdir(), *_TEMPORARY)
-    return {Path(place).resolve() for place in places if Path(place).is_dir()}
+    """Return where temporary folders are, as far as whoever looks can know."""
+    return {Path(tempfile.gettempdir()).resolve(), *_known_roots()}
 
 
-def _run_in(folder: Path) -> str:
-    return folder.name.removeprefix(_PREFIX).partition("-")[0]
+def _known_roots() -> list[Path]:
+    """Return where everybody looks: whoever does may have another TMPDIR than the run."""
+    return [Path(place).resolve() for place in _TEMPORARY if Path(place).is_dir()]
+
+
+def _run_in(name: str) -> str:
+    return name.removeprefix(_PREFIX).partition("-")[0]
 
 
 def _owner_in(folder: Path) -> str:
     try:
         return (folder / _OWNER_FILE).read_text(encoding="ascii")
-    except OSError:
+    except (OSError, UnicodeDecodeError):
         return ""
 
 
-def _place() -> str:
-    """Return what differs between hosts, boots and containers that number processes anew."""
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-        return f"{boot}@{Path('/proc/self/ns/pid').readlink()}"
-    except OSError:
-        return f"{psutil.boot_time():.0f}"
+def _root_in(folder: Path) -> Iterator[Path]:
+    """Yield the place where the folder says that another one of its run is."""
+    with suppress(OSError):
+        root = Path(os.fsdecode((folder / _ROOT_FILE).read_bytes()))
+        if root.is_absolute() and root.is_dir():
+            yield root

@@ -4,69 +4,84 @@ import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
-from functools import partial
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import psutil
 
 from gameday.environment.cells import cells_named
-from gameday.environment.clocks import clock_files_of, forget
+from gameday.environment.clocks import clock_files_of, clocked_runs, forget
 from gameday.environment.disks import mounts_in, release
 from gameday.environment.marks import (
-    OWNER_LABEL,
-    RUN_LABEL,
+    EVERY_CELL,
     cell_name,
     folders_of,
-    is_dead,
+    is_run,
+    janitors,
     marked_folders,
     marked_processes,
+    runs_of_cells,
 )
+from gameday.environment.owner import NOBODY, is_dead, sees_the_host
 from gameday.environment.shared_memory import mapped_by, remove_segments, segments_in
+from gameday.environment.stages import causes, each
+from gameday.errors import NotHealed
 
-if TYPE_CHECKING:
-    import docker
-
-__all__ = ["abandoned_runs", "leftovers_of", "owners", "reap"]
+__all__ = ["abandoned_runs", "force_clean", "leftovers_of", "owners", "reap", "removal"]
 
 _END_LIMIT_S = 5.0
-_ENGINE_LIMIT_S = 20
-_TRIES = 3
 _PAUSE_S = 0.01
 
 
 def reap(run: str, *, in_docker: bool) -> tuple[str, ...]:
     """Remove everything that carries the marks of `run`; return what was removed.
 
-    Frozen processes and paused containers too. What resists is found by `leftovers_of`.
+    Frozen processes and paused containers too. What resists is found by `leftovers_of`; what else
+    kept a part from being done is raised, once all parts have had their turn.
     """
-    removed = [*_end_processes(run), *_remove_cells(run)]
-    if in_docker:
-        with _engine() as engine:
-            for _ in range(_TRIES):  # a network goes only after what was attached to it
-                things = list(_in_engine(engine, run))
-                if not things:
-                    break
-                with ThreadPoolExecutor(len(things)) as pool:
-                    removed += [name for name in pool.map(_remove, things) if name]
-    removed += forget(run)
-    for folder in folders_of(run):
-        removed += [f"shared memory {number}" for number in remove_segments(folder)]
-        removed += release(folder)
-        shutil.rmtree(folder, ignore_errors=True)
-        if not folder.exists():
-            removed.append(f"folder {folder}")
+    removed: list[str] = []
+    try:
+        for what in removal(run, in_docker=in_docker):
+            removed.append(what)  # noqa: PERF402  what was removed before an error counts
+    except* NotHealed:
+        pass
     return tuple(removed)
+
+
+def removal(run: str, *, in_docker: bool) -> Iterator[str]:
+    """Remove the same and yield each thing once it is gone; raise what resisted, and why."""
+    stages = [_end_processes(run), _remove_cells(run)]
+    if in_docker:
+        stages.append(_remove_from_engine(run))
+    stages += [_forget_clocks(run), _remove_folders(run)]
+    yield from each(f"removing all of run {run}", stages)
+
+
+def force_clean(run: str, *, in_docker: bool, say: Callable[[str], None]) -> list[str]:
+    """Remove the same and tell `say` each thing; return what is left, and what kept it there.
+
+    Raises nothing: what cannot be looked at is in what is returned.
+    """
+    problems: list[str] = []
+    try:
+        for what in removal(run, in_docker=in_docker):
+            say(f"removed {what}")
+    except Exception as error:
+        problems = causes(error)
+    try:
+        left = leftovers_of(run, in_docker=in_docker)
+    except Exception as error:
+        return [*problems, *causes(error)]
+    return [f"left: {what}" for what in left] + problems if left else []
 
 
 def leftovers_of(run: str, *, in_docker: bool) -> tuple[str, ...]:
     """Return everything that carries the marks of `run`; empty is clean."""
     left = [f"process {m.process.pid}" for m in marked_processes(run)]
     if in_docker:
-        with _engine() as engine:
-            left += [name for name, _ in _in_engine(engine, run)]
+        from gameday.environment.engine_remains import held  # 250 ms of imports
+
+        left += held(run)
     left += [f"shared memory {file}" for file in clock_files_of(run)]
     left += [f"control group {path}" for path in cells_named(cell_name(run))]
     for folder in folders_of(run):
@@ -77,23 +92,41 @@ def leftovers_of(run: str, *, in_docker: bool) -> tuple[str, ...]:
 
 
 def owners(*, in_docker: bool) -> dict[str, str]:
-    """Return the owner of every run of which there is anything, by the run's id."""
+    """Return the owner of every run of which there is anything, by the run's id.
+
+    NOBODY, where what is left does not say whose it is and nobody can be who has any use for it.
+    """
     found = {**dict(marked_folders()), **{m.run: m.owner for m in marked_processes()}}
     if in_docker:
-        with _engine() as engine:
-            for container in engine.containers.list(
-                all=True, filters={"label": RUN_LABEL}, ignore_removed=True
-            ):
-                found[container.labels[RUN_LABEL]] = container.labels.get(OWNER_LABEL, "")
-            for network in engine.networks.list(filters={"label": RUN_LABEL}):
-                labels: dict[str, str] = (network.attrs or {}).get("Labels") or {}
-                found.setdefault(labels[RUN_LABEL], labels.get(OWNER_LABEL, ""))
-    return found
+        from gameday.environment.engine_remains import owners_held
+
+        found |= owners_held()
+    known = {run: owner for run, owner in found.items() if is_run(run)}
+    return {**dict.fromkeys(_ownerless() - janitors().keys(), NOBODY), **known}
 
 
 def abandoned_runs(*, in_docker: bool) -> tuple[str, ...]:
     """Return the runs of which something is left and whose owner is surely dead."""
     return tuple(sorted(r for r, owner in owners(in_docker=in_docker).items() if is_dead(owner)))
+
+
+def _ownerless() -> set[str]:
+    """Return the runs of which there is what can say nothing of its owner.
+
+    Control groups have a name and nothing else, and so has the shared memory of clocks. A run that
+    goes on has a janitor, marked processes and a folder besides, but perhaps in another container.
+    """
+    if not sees_the_host():
+        return set()
+    empty = runs_of_cells(path.name for path in cells_named(EVERY_CELL) if not _members_of(path))
+    return {run for run in empty | clocked_runs() if is_run(run)}
+
+
+def _members_of(cell: Path) -> list[str]:
+    try:
+        return (cell / "cgroup.procs").read_text(encoding="ascii").split()
+    except OSError:
+        return []
 
 
 def _end_processes(run: str) -> Iterator[str]:
@@ -102,67 +135,75 @@ def _end_processes(run: str) -> Iterator[str]:
     Each is stopped first, so that what it has mapped is all that it will ever have.
     """
     files: set[Path] = set()
+    killed: dict[int, str] = {}
+    refused: dict[int, str] = {}
     give_up = time.monotonic() + _END_LIMIT_S
-    while time.monotonic() < give_up:
-        found = marked_processes(run)
-        if not found:
+    while True:
+        found = {marked.process.pid: marked.process for marked in marked_processes(run)}
+        for pid in killed.keys() - found.keys():
+            yield killed.pop(pid)
+        if not found or time.monotonic() >= give_up:
             break
-        for marked in found:
-            with suppress(psutil.NoSuchProcess):
-                yield f"process {marked.process.pid} ({marked.process.name()})"
-                marked.process.suspend()
-                files |= mapped_by(marked.process.pid)
-                marked.process.send_signal(signal.SIGKILL)
-        psutil.wait_procs([marked.process for marked in found], timeout=1)
+        for pid, process in found.items():
+            try:
+                killed[pid] = f"process {pid} ({process.name()})"
+                process.suspend()
+                files |= mapped_by(pid)
+                process.send_signal(signal.SIGKILL)
+            except psutil.NoSuchProcess:
+                continue
+            except (psutil.Error, OSError) as error:
+                refused[pid] = type(error).__name__
+        psutil.wait_procs(list(found.values()), timeout=1)
     for file in files:
         with suppress(FileNotFoundError):
             file.unlink()
             yield f"shared memory {file}"
+    if found:
+        names = [f"process {pid}: {refused.get(pid, 'it outlives SIGKILL')}" for pid in found]
+        raise NotHealed("; ".join(names))
 
 
 def _remove_cells(run: str) -> Iterator[str]:
     """Remove the control groups of a run, whose processes have been killed before."""
     give_up = time.monotonic() + _END_LIMIT_S
+    resisting = []
     for path in cells_named(cell_name(run)):
-        while path.is_dir() and time.monotonic() < give_up:
-            with suppress(OSError):
+        while path.is_dir():
+            try:
                 path.rmdir()
+            except OSError as error:
+                if time.monotonic() >= give_up:
+                    resisting.append(f"control group {path}: {error}")
+                    break
+                # The kernel sees to the dead a moment later.
+                time.sleep(_PAUSE_S)
+            else:
                 yield f"control group {path}"
-                break
-            # The kernel sees to the dead a moment later.
-            time.sleep(_PAUSE_S)
+    if resisting:
+        raise NotHealed("; ".join(resisting))
 
 
-def _in_engine(engine: "docker.DockerClient", run: str) -> Iterator[tuple[str, Callable[[], None]]]:
-    """Yield the name and the removal of each thing that the engine holds for a run."""
-    only_ours: dict[str, str | list[str] | bool] = {"label": f"{RUN_LABEL}={run}"}
-    for container in engine.containers.list(all=True, filters=only_ours, ignore_removed=True):
-        yield f"container {container.name}", partial(container.remove, force=True, v=True)
-    for network in engine.networks.list(filters={"label": f"{RUN_LABEL}={run}"}):
-        yield f"network {network.name}", network.remove
-    for volume in engine.volumes.list(filters={"label": f"{RUN_LABEL}={run}"}):
-        yield f"volume {volume.name}", partial(volume.remove, force=True)
+def _remove_from_engine(run: str) -> Iterator[str]:
+    from gameday.environment.engine_remains import remove_held
+
+    yield from remove_held(run)
 
 
-def _remove(thing: tuple[str, Callable[[], None]]) -> str | None:
-    """Remove one thing of the engine; None when it is not gone yet."""
-    import requests
-    from docker.errors import DockerException
-
-    name, remove = thing
-    try:
-        remove()
-    except (DockerException, requests.RequestException):
-        return None
-    return name
+def _forget_clocks(run: str) -> Iterator[str]:
+    yield from forget(run)
 
 
-@contextmanager
-def _engine() -> Iterator["docker.DockerClient"]:
-    import docker
+def _remove_folders(run: str) -> Iterator[str]:
+    yield from each(
+        f"removing the folders of run {run}", (_remove_folder(f) for f in folders_of(run))
+    )
 
-    client = docker.from_env(timeout=_ENGINE_LIMIT_S)
-    try:
-        yield client
-    finally:
-        client.close()
+
+def _remove_folder(folder: Path) -> Iterator[str]:
+    yield from (f"shared memory {number}" for number in remove_segments(folder))
+    yield from release(folder)
+    shutil.rmtree(folder, ignore_errors=True)
+    if folder.exists():
+        raise NotHealed(f"folder {folder} cannot be removed")
+    yield f"folder {folder}"

@@ -1,0 +1,27 @@
+"""Steps of which each is taken whatever became of the ones before."""
+
+from collections.abc import Iterable, Iterator
+
+from gameday.errors import GamedayError
+
+__all__ = ["causes", "each"]
+
+
+def each(doing: str, stages: Iterable[Iterator[str]]) -> Iterator[str]:
+    """Yield what every stage yields, in order; what kept some from their end is raised last."""
+    problems: list[Exception] = []
+    for stage in stages:
+        try:
+            yield from stage
+        except Exception as error:
+            problems.append(error)
+    if problems:
+        raise ExceptionGroup(doing, problems)
+
+
+def causes(error: Exception) -> list[str]:
+    """Return what happened, one text for each error that a group holds."""
+    if isinstance(error, ExceptionGroup):
+        return [text for one in error.exceptions for text in causes(one)]
+    expected = isinstance(error, GamedayError)
+    return [str(error) if expected else f"{type(error).__name__}: {error}"]
