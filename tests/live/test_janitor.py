@@ -49,6 +49,8 @@ def orphan() -> Iterator["subprocess.Popen[bytes]"]:
     """A frozen process with the marks of a run: SIGTERM would not end it."""
     with marked(_RUN):
         process = subprocess.Popen(["sleep", "60"], start_new_session=True)
+    while not marked_processes(_RUN):  # a program that is just being started has no environment
+        time.sleep(0.001)
     process.send_signal(signal.SIGSTOP)
     yield process
     process.kill()

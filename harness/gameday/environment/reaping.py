@@ -142,7 +142,7 @@ def _end_processes(run: str) -> Iterator[str]:
         found = {marked.process.pid: marked.process for marked in marked_processes(run)}
         for pid in killed.keys() - found.keys():
             yield killed.pop(pid)
-        if not found or time.monotonic() >= give_up:
+        if not found or (killed and time.monotonic() >= give_up):
             break
         for pid, process in found.items():
             try:

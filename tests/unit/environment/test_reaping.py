@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from secrets import token_hex
@@ -11,7 +12,7 @@ import psutil
 import pytest
 
 from gameday.environment import clocks, engine_remains, marks, owner, reaping
-from gameday.environment.marks import cell_name, make_folder, marked
+from gameday.environment.marks import cell_name, make_folder, marked, marked_processes
 from gameday.environment.owner import NOBODY
 from gameday.environment.reaping import (
     abandoned_runs,
@@ -52,6 +53,8 @@ def cells(tmp_path: Path) -> Path:
 def orphan(run: str) -> Iterator["subprocess.Popen[bytes]"]:
     with marked(run):
         process = subprocess.Popen(["sleep", "60"], start_new_session=True)
+    while not marked_processes(run):  # a program that is just being started has no environment
+        time.sleep(0.001)
     yield process
     process.kill()
     process.wait()
@@ -187,6 +190,8 @@ def test_what_no_run_can_be_called_is_never_looked_for(shared: Path, cells: Path
     (cells / "gameday-notes-app").mkdir()
     with marked("notes"):
         process = subprocess.Popen(["sleep", "60"])
+    while not marked_processes("notes"):
+        time.sleep(0.001)
     try:
         assert "notes" not in owners(in_docker=False)
     finally:
