@@ -29,6 +29,7 @@ __all__ = [
     "RUN_LABEL",
     "RUN_MARK",
     "Marked",
+    "announced_by",
     "cell_name",
     "folders_of",
     "is_run",
@@ -153,10 +154,18 @@ def folders_of(run: str) -> list[Path]:
 
     One counts if an owner made it; an empty one, as its maker may have died the moment after.
     """
-    pattern = f"{glob.escape(_PREFIX + run)}-*"
-    near = _folders_in(_roots(), pattern)
-    told = {root for folder in near for root in _root_in(folder)}
-    return [*_folders_in(told - _roots(), pattern), *near]
+    near = _folders_in(_roots(), run)
+    far = [other for folder in near for other in announced_by(folder)]
+    return [*dict.fromkeys(far), *(folder for folder in near if folder not in far)]
+
+
+def announced_by(folder: Path) -> list[Path]:
+    """Return the folders of the same run of which a folder says where they are."""
+    try:
+        root = Path(os.fsdecode((folder / _ROOT_FILE).read_bytes()))
+    except OSError:
+        return []
+    return _folders_in({root}, _run_in(folder.name)) if root.is_absolute() else []
 
 
 def _make_folder(run: str, root: Path) -> Path:
@@ -165,7 +174,8 @@ def _make_folder(run: str, root: Path) -> Path:
     return folder
 
 
-def _folders_in(roots: set[Path], pattern: str) -> list[Path]:
+def _folders_in(roots: set[Path], run: str) -> list[Path]:
+    pattern = f"{glob.escape(_PREFIX + run)}-*"
     found = sorted(folder for root in roots for folder in root.glob(pattern) if folder.is_dir())
     return [folder for folder in found if (folder / _OWNER_FILE).is_file() or _is_empty(folder)]
 
@@ -214,11 +224,3 @@ def _owner_in(folder: Path) -> str:
         return (folder / _OWNER_FILE).read_text(encoding="ascii")
     except (OSError, UnicodeDecodeError):
         return ""
-
-
-def _root_in(folder: Path) -> Iterator[Path]:
-    """Yield the place where the folder says that another one of its run is."""
-    with suppress(OSError):
-        root = Path(os.fsdecode((folder / _ROOT_FILE).read_bytes()))
-        if root.is_absolute() and root.is_dir():
-            yield root

@@ -43,9 +43,9 @@ class _Place:
 
     def is_gone_at(self, now: "_Place") -> bool:
         """Tell whether this was an earlier boot of the host; of containers nobody can tell."""
-        return (
-            self.is_whole and now.is_whole and self.host == now.host != "" and self.boot != now.boot
-        )
+        if not (self.is_whole and now.is_whole and self.host):
+            return False
+        return self.host == now.host and self.boot != now.boot
 
 
 def this_owner() -> str:

@@ -14,6 +14,7 @@ from gameday.environment.clocks import clock_files_of, clocked_runs, forget
 from gameday.environment.disks import mounts_in, release
 from gameday.environment.marks import (
     EVERY_CELL,
+    announced_by,
     cell_name,
     folders_of,
     is_run,
@@ -201,6 +202,8 @@ def _remove_folders(run: str) -> Iterator[str]:
 
 
 def _remove_folder(folder: Path) -> Iterator[str]:
+    if announced_by(folder):
+        raise NotHealed(f"folder {folder} stays, as it says where another one is that is left")
     yield from (f"shared memory {number}" for number in remove_segments(folder))
     yield from release(folder)
     shutil.rmtree(folder, ignore_errors=True)

@@ -69,6 +69,7 @@ def test_a_folder_of_a_run_is_found_with_its_owner(root: Path, run: str) -> None
     assert folder.parent == root
     assert marked_folders() == [(run, this_owner())]
     assert folders_of(run) == [folder]
+    assert folders_of("*") == [], "an id is no pattern"
 
 
 @pytest.mark.parametrize("name", ["gameday-notes-2024", "gameday-20240101-notes", "gameday-x"])

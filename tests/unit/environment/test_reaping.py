@@ -128,6 +128,24 @@ def test_a_folder_that_cannot_be_removed_is_named_and_keeps_no_other(
     assert said == [f"removed folder {folders[1]}"]
 
 
+def test_what_tells_of_a_folder_elsewhere_stays_as_long_as_that(
+    run: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    far = tmp_path / "far"
+    far.mkdir()
+    with monkeypatch.context() as patched:
+        patched.setattr(tempfile, "tempdir", str(far))
+        folder = make_folder(run)
+    really = shutil.rmtree
+    with monkeypatch.context() as patched:
+        patched.setattr(
+            shutil, "rmtree", lambda f, **how: None if f == folder else really(f, **how)
+        )
+        assert f"left: folder {folder}" in force_clean(run, in_docker=False, say=lambda _: None)
+    assert force_clean(run, in_docker=False, say=lambda _: None) == []
+    assert not folder.exists()
+
+
 def test_a_control_group_that_stays_is_named(
     run: str, cells: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
