@@ -83,6 +83,16 @@ def test_what_takes_nothing_from_a_service_is_not_proven(unproven: Unproven, fau
     unproven(fault)
 
 
+@pytest.mark.parametrize("size", [8, 16])
+def test_a_small_burn_is_proven_and_one_that_holds_nothing_is_not(
+    through: Through, unproven: Unproven, size: int
+) -> None:
+    # A relay uses more than that by itself.
+    burn = MemoryBurn(target="relay", size_bytes=size * MIB)
+    through(burn)
+    unproven(burn)
+
+
 @pytest.mark.parametrize("fault", [FAULTS[0], FAULTS[4], *FAULTS[7:9], FAULTS[10]], ids=name)
 def test_a_limit_that_is_still_in_is_not_undone(environment: Environment, fault: Fault) -> None:
     injection = fault.on(environment)

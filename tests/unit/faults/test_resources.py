@@ -158,12 +158,37 @@ def test_a_burn_counts_what_it_gets_and_what_it_waits_for(
     assert proof_of(environment, BURNS[0])[1].proven is proven
 
 
-@pytest.mark.parametrize("holds", [50 * MIB, 90 * MIB])
-def test_memory_that_is_not_held_as_asked_is_not_proven(
-    environment: MemoryEnvironment, db: BoundedService, holds: int
+@pytest.mark.parametrize(
+    ("size", "holds", "proven"),
+    [
+        (8, 7, False),
+        (8, 8, True),
+        (8, 10, True),
+        (8, 11, False),
+        (64, 60, False),
+        (64, 61, True),
+        (64, 69, True),
+        (64, 70, False),
+    ],
+)
+def test_memory_is_held_within_5_percent_and_what_holds_it_weighs_2_mib_at_most(
+    environment: MemoryEnvironment, db: BoundedService, size: int, holds: int, proven: bool
 ) -> None:
-    db.guest_holds = holds
-    assert not proof_of(environment, BURNS[1])[1].proven
+    db.guest_holds = holds * MIB
+    burn = MemoryBurn(target="db", size_bytes=size * MIB)
+    assert proof_of(environment, burn)[1].proven is proven
+
+
+@pytest.mark.parametrize("size", [8, 16, 64])
+@pytest.mark.parametrize("uses", [10, 100])
+def test_a_service_that_uses_much_anyway_is_no_burn(
+    environment: MemoryEnvironment, db: BoundedService, size: int, uses: int
+) -> None:
+    db.bounds("memory").used = uses * MIB
+    dud = Dud(fault=MemoryBurn(target="db", size_bytes=size * MIB))
+    proof = proof_of(environment, dud)[1]
+    assert not proof.proven
+    assert (proof.measured["held_bytes"], proof.measured["risen_bytes"]) == (0, 0)
 
 
 def test_a_service_that_dies_of_want_is_proven_and_started_again(
