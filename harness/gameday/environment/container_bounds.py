@@ -28,6 +28,21 @@ _START_LIMIT_S = 5.0
 _PAUSE_S = 0.01
 _MOST_MEMORY = 2**63 - 4096
 """No limit, in the kernel's words: the engine takes no word for it on a running container."""
+_CHOOSE = """
+for p in /proc/[0-9]*; do
+  { read -r s < $p/oom_score_adj && echo 1000 > $p/oom_score_adj; } 2>/dev/null &&
+  echo "${p#/proc/} $s"
+done"""
+"""Choose all that there are to die first, and say what each had before."""
+_LET_GO = """
+for p in /proc/[0-9]*; do
+  s=$1
+  for known in "$@"; do
+    case $known in "${p#/proc/}="*) s=${known#*=};; esac
+  done
+  { read -r now < $p/oom_score_adj && [ $now = 1000 ] && echo $s > $p/oom_score_adj; } 2>/dev/null
+done"""
+"""Give back what is known as number=score, and the first word to who was forked since then."""
 
 
 class ContainerBounds:
@@ -36,6 +51,9 @@ class ContainerBounds:
     def __init__(self, name: str, container: Callable[[], Container]) -> None:
         self._name = name
         self._container = container
+        self._scores: dict[str, str] = {}
+        """Who was to die how soon before the service was chosen, by numbers of the container."""
+        self._chosen_start = ""
 
     def of(self, resource: Resource) -> Bounds:
         pid = _pid_of(self._container(), self._name)
@@ -83,9 +101,27 @@ class ContainerBounds:
         raise EnvironmentRefused(f"a guest of {self._name} does not start")
 
     def first_to_die(self, yes: bool) -> None:
-        score = f"for p in /proc/[0-9]*; do echo {1000 if yes else 0} > $p/oom_score_adj; done"
+        container = self._container()
+        with refusing(f"looking at {self._name}"):
+            container.reload()
+        start = f"{container.id} {container.attrs['State']['StartedAt']}"
+        if start != self._chosen_start:
+            # A new start has what it always has, and its numbers are somebody else's.
+            self._scores, self._chosen_start = {}, start
+        if yes:
+            told = self._said_inside(_CHOOSE)
+            self._scores = {**dict(line.split() for line in told.splitlines()), **self._scores}
+        elif self._scores:
+            known = (f"{pid}={score}" for pid, score in self._scores.items())
+            self._said_inside(_LET_GO, self._scores.get("1", "0"), *known)
+            self._scores = {}
+
+    def _said_inside(self, script: str, *words: str) -> str:
+        command = ["sh", "-c", script, "sh", *words]
         with refusing(f"choosing who dies in {self._name}"):
-            self._container().exec_run(["sh", "-c", score], user="0")
+            said = self._container().exec_run(command, user="0", stderr=False)
+        assert isinstance(said.output, bytes)
+        return said.output.decode("ascii", "replace")
 
 
 class _EngineBounds:
@@ -99,7 +135,6 @@ class _EngineBounds:
         self._resource = resource
         self._old: Mapping[str, int] | None = None
         self._old_limit: int | None = None
-        self._held_in = ""
         self._seen_in: Cell | None = None
         self._seen = 0
         self._said_before = True
@@ -136,17 +171,19 @@ class _EngineBounds:
             # What is read back may be 0, which the engine takes for "leave it as it is".
             self._old_limit = self._cell().limit()
             self._old = _as_engine(self._resource, self._old_limit)
-        self._held_in = str(container.id)
         self._said_before = bool(container.attrs["State"]["OOMKilled"])
         self._update(container, _as_engine(self._resource, limit))
 
     def release(self) -> None:
-        container = self._container()
-        if self._old is not None and str(container.id) == self._held_in:
-            self._update(container, self._old)
+        """Give the old limit to whatever container the service has now.
+
+        A successor is made with the settings of the one before, the limit among them.
+        """
+        if self._old is not None:
+            self._update(self._container(), self._old)
 
     def left(self) -> str:
-        if self._old is None or str(self._container().id) != self._held_in:
+        if self._old is None:
             return ""
         now = self.limit()
         return "" if now == self._old_limit else f"the limit is {now}, it was {self._old_limit}"

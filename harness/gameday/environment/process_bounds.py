@@ -1,7 +1,7 @@
 """What a service that is a process of this host is bounded with, and who runs beside it."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -18,6 +18,8 @@ from gameday.environment.marks import RUN_MARK, cell_name
 from gameday.errors import EnvironmentRefused
 
 __all__ = ["ProcessBounds"]
+
+_CHOSEN = 1000
 
 
 class ProcessBounds:
@@ -36,6 +38,8 @@ class ProcessBounds:
         self._folder = folder
         self._env = env
         self._guests: list[HostGuest] = []
+        self._scores: dict[psutil.Process, int] = {}
+        """Who was to die how soon before the service was chosen, the main process first."""
 
     def of(self, resource: Resource) -> Bounds:
         if may_have_cells(resource):
@@ -75,9 +79,19 @@ class ProcessBounds:
         return guest
 
     def first_to_die(self, yes: bool) -> None:
-        for process in self._tree():
+        tree = self._tree()
+        if yes:
+            self._scores = {**_scores_of(tree), **self._scores}
+        elif not self._scores:
+            return
+        # Who was forked since then has the score of the service that it was forked by.
+        of_main = next(iter(self._scores.values()), 0)
+        for process in tree:
+            score = _CHOSEN if yes else self._scores.get(process, of_main)
             with suppress(OSError):
-                Path(f"/proc/{process.pid}/oom_score_adj").write_text("1000" if yes else "0")
+                _score(process).write_text(str(score))
+        if not yes:
+            self._scores = {}
 
     def _cell(self, resource: Resource) -> Cell:
         tree = self._tree()
@@ -86,3 +100,15 @@ class ProcessBounds:
     def _everybody(self) -> list[psutil.Process]:
         """Return the service's processes and the guests', which share its bounds."""
         return [*self._tree(), *(p for guest in self._guests for p in guest.family())]
+
+
+def _scores_of(processes: Iterable[psutil.Process]) -> dict[psutil.Process, int]:
+    scores = {}
+    for process in processes:
+        with suppress(OSError):
+            scores[process] = int(_score(process).read_text())
+    return scores
+
+
+def _score(process: psutil.Process) -> Path:
+    return Path(f"/proc/{process.pid}/oom_score_adj")

@@ -1,6 +1,7 @@
 """Resource faults on a real service: each bites as much as asked, and gives everything back."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -11,7 +12,7 @@ from gameday.environment.mechanisms import trial
 from gameday.environment.mechanisms.cgroups import CPU, MEMORY, PIDS
 from gameday.environment.mechanisms.process_limits import DESCRIPTORS
 from gameday.environment.mechanisms.throttling import THROTTLE_IN_PROCESS
-from gameday.environment.protocol import Environment
+from gameday.environment.protocol import Environment, Killable, Removable
 from gameday.errors import EnvironmentRefused
 from gameday.faults.protocol import Fault, Proof
 from gameday.faults.resources import (
@@ -23,6 +24,7 @@ from gameday.faults.resources import (
     MemoryLimit,
     PidsLimit,
 )
+from gameday.model.clock import SECOND
 
 pytestmark = [pytest.mark.live, pytest.mark.alone]
 
@@ -130,6 +132,41 @@ def test_where_no_group_may_be_made_a_service_is_stopped_most_of_the_time(
     assert undone.measured["left"] == "nothing"
     with pytest.raises(EnvironmentRefused, match="no control group for memory"):
         MemoryLimit(target="redis", limit_bytes=64 * MIB).on(environment)
+
+
+def test_a_limit_that_a_successor_was_made_with_is_seen_and_given_back(
+    environment: Environment,
+) -> None:
+    service = environment.service("redis")
+    assert isinstance(service, Removable)
+    limit = CpuLimit(target="redis", cores=0.2).on(environment)
+    before = bounds_of(environment, "cpu").limit()
+    try:
+        limit.inject()
+        service.remove(keep_data=False)
+        service.start_again()
+        service.wait_until_ready(20 * SECOND, lambda: None)
+        assert not limit.prove_undone(lambda: None).proven
+    finally:
+        limit.undo()
+    assert limit.prove_undone(lambda: None).proven
+    assert bounds_of(environment, "cpu").limit() == before
+
+
+def test_who_was_to_die_first_is_given_back_the_score_of_before(environment: Environment) -> None:
+    house = environment.service("redis")
+    assert isinstance(house, Boundable)
+    assert isinstance(house, Killable)
+    score = Path(f"/proc/{house.vitals().pid}/oom_score_adj")
+    before = score.read_text()
+    score.write_text("300")
+    try:
+        house.first_to_die(True)
+        assert int(score.read_text()) == 1000
+        house.first_to_die(False)
+        assert int(score.read_text()) == 300
+    finally:
+        score.write_text(before)
 
 
 def test_a_limit_below_what_is_in_use_is_refused_and_changes_nothing(
