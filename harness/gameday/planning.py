@@ -185,7 +185,7 @@ def make_plan(experiment: Experiment, options: Options) -> Plan:
         edges=tuple(str(edge) for edge in target.edges),
         streams=streams,
         faults=tuple(
-            _planned(number, step, met_by(step.fault.target, streams, scenario, target))
+            _planned(number, step, met_by(step.fault, streams, scenario, target))
             for number, step in enumerate(scenario.faults)
         ),
         expectations=tuple(f"{e.name}: {e.finding} {e.limit.text}" for e in scenario.expect),

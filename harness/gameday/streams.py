@@ -11,10 +11,10 @@ from gameday.environment.services.redis import Redis, RedisReplica
 from gameday.model.aim import Way, services_of
 from gameday.model.clock import SECOND
 from gameday.model.plan import PlannedStream
-from gameday.model.scenario import CLIENT, Edge, Scenario, Target
+from gameday.model.scenario import CLIENT, Edge, FaultSpec, Scenario, Target
 from gameday.workload.publish import Publish
 
-__all__ = ["met_by", "plan_streams"]
+__all__ = ["met_by", "plan_streams", "way_of"]
 
 PROBE_RATE_PER_S = 50.0
 """How often each probe asks, beside the workload."""
@@ -42,24 +42,24 @@ def plan_streams(scenario: Scenario, target: Target) -> tuple[PlannedStream, ...
     """
     streams = [_load(scenario), *_both_paths(scenario, target)]
     for step in scenario.faults:
-        if not met_by(step.fault.target, streams, scenario, target):
-            streams += _probe_of(step.fault.target, target)
+        if not met_by(step.fault, streams, scenario, target):
+            streams += _probe_of(step.fault, target)
     return tuple(streams)
 
 
 def met_by(
-    hit: str, streams: Sequence[PlannedStream], scenario: Scenario, target: Target
+    fault: FaultSpec, streams: Sequence[PlannedStream], scenario: Scenario, target: Target
 ) -> tuple[str, ...]:
     """Return the names of the streams whose operations come by what a fault hits."""
+    return tuple(s.name for s in streams if way_of(s, scenario, target).meets(fault))
+
+
+def way_of(stream: PlannedStream, scenario: Scenario, target: Target) -> Way:
+    """Return what the operations of a stream come through."""
+    client, arrow, service = stream.edge.rpartition(" -> ")
     ledger = cast(Publish, scenario.workload[0]).ledger
-    met = []
-    for stream in streams:
-        client, arrow, service = stream.edge.rpartition(" -> ")
-        services = [service, ledger] if stream.client == Publish.verb else [service]
-        first = Edge(client=client, service=service) if arrow else None
-        if Way.through(target, services, first).meets(hit):
-            met.append(stream.name)
-    return tuple(met)
+    asked = [service, ledger] if stream.client == Publish.verb else [service]
+    return Way.through(target, asked, Edge(client=client, service=service) if arrow else None)
 
 
 def _load(scenario: Scenario) -> PlannedStream:
@@ -83,14 +83,15 @@ def _both_paths(scenario: Scenario, target: Target) -> Iterator[PlannedStream]:
             yield _probe(name, edge, kinds[service])
 
 
-def _probe_of(hit: str, target: Target) -> Iterator[PlannedStream]:
+def _probe_of(fault: FaultSpec, target: Target) -> Iterator[PlannedStream]:
     """Yield a probe through the front of the edge that is hit, or of a service that meets it."""
+    hit = fault.target
     kinds = {spec.name: spec.kind for spec in target.services}
     for service in services_of(hit):
         front = hit if "->" in hit else str(Edge(client=CLIENT, service=service))
         client, _, _ = front.partition(" -> ")
         first = Edge(client=client, service=service)
-        if kinds[service] in _PROBES and Way.through(target, [service], first).meets(hit):
+        if kinds[service] in _PROBES and Way.through(target, [service], first).meets(fault):
             name = service if client == CLIENT else f"{client}-{service}"
             yield _probe(f"probe-{name}", front, kinds[service])
             return

@@ -12,6 +12,7 @@ from gameday.model.scenario import FaultSpec, Scenario, ServiceSpec, Target
 from gameday.planning import Options, load
 from gameday.resources import bundled
 from gameday.streams import met_by, plan_streams
+from gameday.testing.dud import Dud
 
 
 @pytest.fixture
@@ -94,7 +95,7 @@ def test_what_the_load_does_not_come_by_gets_a_probe(
     assert probes.pop(name) == probe
     assert list(probes) == ["probe-front", "probe-direct"]
     streams = plan_streams(both, target)
-    assert met_by(hit, streams, both, target) == (name,)
+    assert met_by(Kill(target=hit), streams, both, target) == (name,)
 
 
 def test_an_edge_that_the_load_does_not_take_is_probed_through_its_front(
@@ -120,10 +121,32 @@ def test_a_fault_is_met_by_the_load_and_the_probes_that_come_by_it(
     scenario: Scenario, target: Target
 ) -> None:
     streams = plan_streams(scenario, target)
-    assert met_by("redis", streams, scenario, target) == ("publish", "probe-front", "probe-direct")
-    cut = hitting(scenario, Refuse(target="listener -> redis"))
+    redis = Kill(target="redis")
+    assert met_by(redis, streams, scenario, target) == ("publish", "probe-front", "probe-direct")
+    refused = Refuse(target="listener -> redis")
+    cut = hitting(scenario, refused)
     streams = plan_streams(cut, target)
-    assert met_by("listener -> redis", streams, cut, target) == (
+    assert met_by(refused, streams, cut, target) == (
         "publish",
         "probe-front",
     ), "the direct way goes past the edge"
+
+
+RING = "redis, relay, rcopy, listener"
+
+
+def test_a_ring_is_met_only_by_those_who_need_what_it_cuts(
+    scenario: Scenario, target: Target
+) -> None:
+    ring = Partition(target=RING, shape="ring")
+    both = hitting(scenario, Kill(target="redis"), ring)
+    streams = plan_streams(both, target)
+    assert met_by(ring, streams, both, target) == ("probe-rcopy",), "the load crosses neither cut"
+    whole = Partition(target=RING, shape="isolated")
+    assert met_by(whole, streams, both, target) == ("publish", "probe-rcopy")
+
+
+def test_a_dud_is_met_as_what_it_stands_for(scenario: Scenario, target: Target) -> None:
+    dud = Dud(fault=Partition(target=RING, shape="ring"))
+    both = hitting(scenario, Kill(target="redis"), dud)
+    assert met_by(dud, plan_streams(both, target), both, target) == ("probe-rcopy",)

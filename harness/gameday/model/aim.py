@@ -2,10 +2,28 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
-from gameday.model.scenario import CLIENT, Edge, Target
+from gameday.model.scenario import CLIENT, Edge, FaultSpec, Target
 
-__all__ = ["Way", "breaks", "groups_of", "services_of"]
+__all__ = ["Pairs", "Parting", "Way", "breaks", "groups_of", "pairs_of", "services_of"]
+
+Pairs = frozenset[tuple[str, str]]
+"""Who sends, and who does not hear it."""
+
+
+@runtime_checkable
+class Parting(Protocol):
+    """A fault that tells itself which of the services that it names hear nothing of each other."""
+
+    def pairs(self) -> Pairs | None:
+        """Return them; None: its target alone tells."""
+        ...
+
+
+def pairs_of(fault: FaultSpec) -> Pairs | None:
+    """Return who is parted where the fault itself decides it."""
+    return fault.pairs() if isinstance(fault, Parting) else None
 
 
 def groups_of(target: str) -> tuple[tuple[str, ...], ...]:
@@ -20,8 +38,14 @@ def services_of(target: str) -> tuple[str, ...]:
     return tuple(name for group in groups_of(target) for name in group if name != CLIENT)
 
 
-def breaks(target: str, edge: Edge) -> bool:
-    """Tell whether a fault with that target could break the connections of an edge."""
+def breaks(target: str, edge: Edge, pairs: Pairs | None = None) -> bool:
+    """Tell whether a fault with that target could break the connections of an edge.
+
+    `pairs` are those of `pairs_of`. Without them names that no bar parts count as all apart.
+    """
+    if pairs is not None:
+        # One way is enough to silence a connection.
+        return not pairs.isdisjoint({(edge.client, edge.service), (edge.service, edge.client)})
     if "->" in target:
         return target == str(edge)
     groups = groups_of(target)
@@ -30,7 +54,6 @@ def breaks(target: str, edge: Edge) -> bool:
         return edge.service in of
     if edge.client not in of or edge.service not in of:
         return False
-    # Names without a bar form groups by a shape: which, its fault alone knows.
     return len(groups) == 1 or of[edge.client] != of[edge.service]
 
 
@@ -58,6 +81,9 @@ class Way:
         inner = {Edge(client=name, service=need) for name in services for need in needs[name]}
         return cls(frozenset(services), frozenset(inner if first is None else inner | {first}))
 
-    def meets(self, hit: str) -> bool:
-        """Tell whether a fault with that target is on the way."""
-        return hit in self.services or any(breaks(hit, edge) for edge in self.edges)
+    def meets(self, fault: FaultSpec) -> bool:
+        """Tell whether what a fault hits is on the way."""
+        pairs = pairs_of(fault)
+        return fault.target in self.services or any(
+            breaks(fault.target, edge, pairs) for edge in self.edges
+        )

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from gameday.environment.protocol import Checkpoint, Environment
 from gameday.faults.protocol import Fault, Injection, Proof
+from gameday.model.aim import Pairs, pairs_of
 from gameday.model.event import Scalar
 from gameday.model.result import Window
 from gameday.model.scenario import Hits
@@ -25,6 +26,9 @@ class Dud:
     @property
     def target(self) -> str:
         return self.fault.target
+
+    def pairs(self) -> Pairs | None:
+        return pairs_of(self.fault)
 
     def on(self, environment: Environment) -> Injection:
         return _DudInjection(self.fault.on(environment))

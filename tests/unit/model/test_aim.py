@@ -1,11 +1,28 @@
 """What a fault is aimed at tells which services and connections it can break."""
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
-from gameday.model.aim import Way, breaks, services_of
-from gameday.model.scenario import Edge, ServiceSpec, Target
+from gameday.model.aim import Pairs, Way, breaks, services_of
+from gameday.model.scenario import Edge, Hits, ServiceSpec, Target
+
+
+@dataclass(frozen=True)
+class Hit:
+    verb: ClassVar[str] = "hit"
+    hits: ClassVar[Hits] = "services"
+    target: str
+
+
+@dataclass(frozen=True)
+class Parted(Hit):
+    parted: Pairs | None
+
+    def pairs(self) -> Pairs | None:
+        return self.parted
 
 
 @pytest.mark.parametrize(
@@ -71,11 +88,25 @@ def target() -> Target:
 )
 def test_an_operation_meets_what_its_answer_rests_on(target: Target, hit: str, met: bool) -> None:
     first = Edge(client="client", service="relay")
-    assert Way.through(target, ["relay", "listener"], first).meets(hit) is met
+    assert Way.through(target, ["relay", "listener"], first).meets(Hit(hit)) is met
+
+
+def test_who_is_parted_decides_what_a_list_breaks() -> None:
+    edges = [Edge(client=client, service="redis") for client in ("relay", "listener")]
+    apart = frozenset({("redis", "listener")})
+    assert [breaks("redis, relay, listener", edge, apart) for edge in edges] == [False, True]
+    assert not breaks("redis, relay, listener", edges[1], frozenset())
+
+
+def test_a_way_asks_the_fault_who_is_parted(target: Target) -> None:
+    way = Way.through(target, ["relay"])
+    assert way.meets(Parted("redis, relay, listener", frozenset({("relay", "redis")})))
+    assert not way.meets(Parted("redis, relay, listener", frozenset({("listener", "redis")})))
+    assert way.meets(Parted("redis, relay, listener", None)), "its target alone tells"
 
 
 def test_a_direct_way_takes_no_edge(target: Target) -> None:
     way = Way.through(target, ["redis"])
-    assert way.meets("redis")
-    assert not way.meets("client -> redis")
-    assert not way.meets("redis | relay")
+    assert way.meets(Hit("redis"))
+    assert not way.meets(Hit("client -> redis"))
+    assert not way.meets(Hit("redis | relay"))
