@@ -8,7 +8,7 @@ from typing import Protocol
 
 from gameday.chronicle import Chronicle
 from gameday.environment.protocol import Checkpoint, Environment
-from gameday.faults.protocol import Fault, Injection, Lasting, Proof
+from gameday.faults.protocol import Counted, Fault, Injection, Lasting, Proof
 from gameday.faults.undo import UndoRecord
 from gameday.model.clock import SECOND
 from gameday.model.event import (
@@ -240,7 +240,8 @@ class Injector:
         """Return each fault as asked, measured and undone.
 
         `exposed` tells how many operations came due in a window that the fault was in the way of;
-        one that met fewer than its exposure asks for is not proven, whatever it did.
+        one that met fewer than its exposure asks for is not proven, whatever it did. Where what
+        met it was counted, it is no more than that.
         """
         return tuple(self._as_record(active, exposed) for active in self._active)
 
@@ -320,10 +321,13 @@ class Injector:
     ) -> FaultRecord:
         window = None
         met: int | None = None
+        counted = active.injection.met() if isinstance(active.injection, Counted) else None
         if active.injected is not None and active.undone is not None:
             absolute = Window(start_ns=active.injected.start_ns, end_ns=active.undone.end_ns)
             window = self._chronicle.since_start(absolute)
             met = exposed(active.planned, absolute)
+        if met is not None and counted is not None:
+            met = min(met, counted)
         return FaultRecord(
             fault=active.planned.fault,
             target=active.planned.target,

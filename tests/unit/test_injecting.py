@@ -201,6 +201,30 @@ class Held:
         return HeldInjection(Kill(target=self.target).on(environment), environment, self.waits_for)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tallied:
+    """A kill that counts who met it."""
+
+    verb: ClassVar[str] = "tallied"
+    hits: ClassVar[Hits] = "service"
+    target: str
+    counts: int | None
+
+    def on(self, environment: Environment) -> Injection:
+        return TalliedInjection(Kill(target=self.target).on(environment), self.counts)
+
+
+class TalliedInjection:
+    def __init__(self, inner: Injection, counts: int | None) -> None:
+        self.undo_text, self.asked = inner.undo_text, inner.asked
+        self.inject, self.prove = inner.inject, inner.prove
+        self.undo, self.prove_undone = inner.undo, inner.prove_undone
+        self._counts = counts
+
+    def met(self) -> int | None:
+        return self._counts
+
+
 class HeldInjection:
     def __init__(self, inner: Injection, environment: Environment, waits_for: str) -> None:
         self.undo_text, self.asked = inner.undo_text, inner.asked
@@ -231,6 +255,33 @@ def test_a_fault_that_too_few_operations_met_is_not_proven(
 ) -> None:
     stage.play()
     assert [record.proven for record in stage.injector.records(lambda *_: met)] == [proven] * 2
+
+
+@pytest.mark.parametrize(
+    ("due", "counted", "met", "proven"),
+    [
+        (9, 1, 1, False),
+        (9, 2, 2, True),
+        (1, 9, 1, False),
+        (9, None, 9, True),
+        (None, 0, None, True),
+    ],
+)
+def test_what_a_mechanism_counts_bounds_what_met_it(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    due: int | None,
+    counted: int | None,
+    met: int | None,
+    proven: bool,
+) -> None:
+    monkeypatch.setattr(kill, "_DEATH_LIMIT_NS", 0)
+    stage = Stage(tmp_path, second=Tallied(target="b", counts=counted))
+    with stage.record:
+        assert stage.play()
+    _, record = stage.injector.records(lambda *_: due)
+    assert record.measured["operations_exposed"] == met
+    assert record.proven is proven
 
 
 def test_each_event_counts_from_the_start_of_the_run(stage: Stage) -> None:

@@ -10,7 +10,16 @@ from gameday.model.event import Scalar
 from gameday.model.result import Window
 from gameday.model.scenario import FaultSpec, WorkloadSpec
 
-__all__ = ["Demanding", "Demands", "Fault", "Injection", "Lasting", "Proof", "Relative"]
+__all__ = [
+    "Counted",
+    "Demanding",
+    "Demands",
+    "Fault",
+    "Injection",
+    "Lasting",
+    "Proof",
+    "Relative",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +71,18 @@ class Lasting(Protocol):
         """Read, once, in about a second and without load, whether it is in still.
 
         Asked right before the undo, of what was proven. What raises is not shown to be in.
+        """
+        ...
+
+
+@runtime_checkable
+class Counted(Protocol):
+    """An injection whose mechanism counts what meets it."""
+
+    def met(self) -> int | None:
+        """Return how many operations met it until it was undone; None: that is not known.
+
+        The harness's own probes of this fault are left out.
         """
         ...
 

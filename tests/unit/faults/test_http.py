@@ -5,13 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from gameday.environment.abilities.http_rules import HttpProbe
 from gameday.environment.edge_protocol import Route
 from gameday.environment.protocol import Provision
 from gameday.errors import EnvironmentRefused
 from gameday.faults.http import HttpAbort, HttpBody, HttpDelay, HttpStatus
 from gameday.faults.http.aim import Aim, Method
 from gameday.faults.network import injection
-from gameday.faults.protocol import Demanding, Fault, Injection, Proof
+from gameday.faults.protocol import Counted, Demanding, Fault, Injection, Proof
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.scenario import Edge, ServiceSpec, Target
 from gameday.testing.clocks import ManualClock
@@ -339,3 +340,45 @@ def test_a_rule_that_somebody_else_removes_is_not_in_any_more(
     assert still_in(made)
     edge.remove_rule(next(iter(edge.rules())))
     assert not still_in(made)
+
+
+POST = HttpProbe(method="POST", path="/orders")
+
+
+@pytest.mark.parametrize("share", [1.0, 0.5])
+def test_what_met_a_rule_is_told_without_the_probes_of_its_proof(
+    environment: RuledEnvironment, edge: RuledEdge, share: float
+) -> None:
+    fault = HttpStatus(target=EDGE, status=503, method="POST", path="/orders", share=share)
+    made, _ = put(fault, environment)
+    assert isinstance(made, Counted)
+    for _ in range(40):
+        edge.request(Route.FRONT, POST, SECOND)
+        edge.request(Route.FRONT, HttpProbe(method="GET", path="/orders"), SECOND)
+    assert healed(made).proven
+    for _ in range(40):
+        edge.request(Route.FRONT, POST, SECOND)
+    made.undo()
+    assert made.met() == 40 * share, "until it was undone for the first time"
+
+
+@every
+def test_a_rule_that_only_its_own_proof_met_was_met_by_nobody(
+    environment: RuledEnvironment, fault: Fault
+) -> None:
+    made, _ = put(fault, environment)
+    assert isinstance(made, Counted)
+    made.undo()
+    assert made.met() == 0
+
+
+def test_a_count_that_cannot_be_read_is_not_known_and_the_rule_is_removed_all_the_same(
+    environment: RuledEnvironment, edge: RuledEdge
+) -> None:
+    made, _ = put(HttpAbort(target=EDGE), environment)
+    assert isinstance(made, Counted)
+    edge.readable = False
+    made.undo()
+    edge.readable = True
+    assert made.met() is None
+    assert edge.rules() == {}

@@ -2,8 +2,9 @@
 
 import itertools
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -122,9 +123,22 @@ def prepared(
         asked["delay_ns"] = delay_ns
     if body is not None:
         asked["body_bytes"] = len(body.encode())
-    return EdgeInjection(
-        scene, _Rules(edge, rule), asked=asked, effect=looks.effect_of, normal=looks.normal_of
-    )
+    return _RuleInjection(scene, _Rules(edge, rule), looks, asked)
+
+
+class _RuleInjection(EdgeInjection):
+    """A rule that tells how many requests met it."""
+
+    def __init__(
+        self, scene: Scene, rules: "_Rules", looks: "_Requests", asked: Mapping[str, Scalar]
+    ) -> None:
+        super().__init__(scene, rules, asked=asked, effect=looks.effect_of, normal=looks.normal_of)
+        self._rules = rules
+        self._looks = looks
+
+    def met(self) -> int | None:
+        counted = self._rules.met
+        return None if counted is None else max(0, counted - self._looks.own)
 
 
 class _Rules:
@@ -135,6 +149,8 @@ class _Rules:
     def __init__(self, edge: HttpRuled, rule: HttpRule) -> None:
         self._edge = edge
         self._rule = rule
+        self.met: int | None = None
+        """What the proxy had counted just before the rule was removed."""
 
     @property
     def undo_text(self) -> str:
@@ -144,6 +160,10 @@ class _Rules:
         self._edge.add_rule(self._rule)
 
     def lift(self) -> None:
+        # The count goes with the rule. Not to know it is no reason to leave the rule in.
+        with suppress(EnvironmentRefused):
+            counts = self._edge.rules().get(self._rule.name)
+            self.met = self.met if counts is None else counts.met
         self._edge.remove_rule(self._rule.name)
 
     def left(self, state: EdgeState) -> tuple[str, ...]:
@@ -154,7 +174,7 @@ class _Rules:
         return Proof(proven=bool(left), measured={"rules": ", ".join(left) or "none"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class _Requests:
     """Requests of the harness's own that meet a rule, and others that do not."""
 
@@ -165,6 +185,8 @@ class _Requests:
     probe: HttpProbe
     strangers: tuple[HttpProbe, ...]
     delay_ns: int
+    own: int = 0
+    """How many of those that fit may have met it: all that were not spared."""
 
     def effect_of(self, scene: Scene, checkpoint: Checkpoint) -> Proof:
         direct = self._directly(self.probe, checkpoint)
@@ -173,6 +195,7 @@ class _Requests:
         after = self.edge.rules().get(self.rule.name)
         bitten = [one for one in answers if self._is_bitten(one, direct)]
         spared = [one for one in answers if self._is_spared(one, direct)]
+        self.own += len(answers) - len(spared)
         least, most = self.aim.bounds
         size = self.effect.magnitude(bitten, direct)
         counted = after.met - before.met if after and before else 0
