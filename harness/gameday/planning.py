@@ -12,12 +12,13 @@ from gameday.analysis import FINDINGS
 from gameday.environment.mechanisms import trial
 from gameday.environment.protocol import Environment, Provision, Surroundings
 from gameday.environment.services import KINDS
-from gameday.environment.services.app import App
+from gameday.environment.services.app import App, is_program
 from gameday.environment.services.protocol import Following
 from gameday.errors import EnvironmentRefused
 from gameday.faults.overlaps import at_odds
 from gameday.faults.protocol import Demanding, Demands, Fault, Relative
 from gameday.faults.registry import FAULTS, kinds_of
+from gameday.faults.situation import situate
 from gameday.loading import (
     find_scenarios,
     find_target,
@@ -90,6 +91,8 @@ def vocabulary() -> Vocabulary:
         primaries={name: k.primary for name, k in KINDS.items() if isinstance(k, Following)},
         findings={name: str(unit) for name, unit in FINDINGS.items()},
         at_odds=at_odds,
+        situate=situate,
+        is_program=is_program,
     )
 
 
@@ -111,7 +114,8 @@ def load(path: Path, options: Options, settings: Mapping[str, str] | None = None
     slas = [folder / "slas" for folder in (bundled("scenarios"), path.parent)]
 
     def target(name: str) -> Target:
-        found[name] = load_target(find_target(name, [*folders, bundled("targets")]), words)
+        path = find_target(name, [*folders, bundled("targets")], words)
+        found[name] = load_target(path, words)
         return found[name]
 
     scenario = load_scenario(
@@ -120,6 +124,11 @@ def load(path: Path, options: Options, settings: Mapping[str, str] | None = None
         slas=load_slas(sorted({p.resolve() for f in slas for p in f.glob("*.yaml")}), words),
         target=target,
         settings={**options.settings, **(settings or {})},
+        set_by={
+            name: "set by --gameday-set"
+            for name in options.settings
+            if name not in (settings or {})
+        },
     )
     steps = tuple(_beside(step, scenario) for step in scenario.faults)
     return Experiment(scenario=replace(scenario, faults=steps), target=found[scenario.target])
@@ -238,6 +247,9 @@ def _provision(scenario: Scenario, runtime: str) -> Provision:
 def _missing(experiment: Experiment, plan: Plan) -> Iterator[str]:
     """Yield what this host or the chosen environment lacks for each fault, with the cure."""
     bounded = {s.name for s in experiment.target.services if s.disk_bytes is not None}
+    for spec in experiment.target.services:
+        if plan.runtime == "process" and spec.program and not is_program(spec.program):
+            yield f"{spec.name}: Python has no module {spec.program!r} to run; install it"
     for number, step in enumerate(experiment.scenario.faults):
         fault = _real(step)
         demands = _demands(step, plan.runtime)

@@ -11,6 +11,7 @@ from gameday.environment.protocol import Provision
 from gameday.errors import EnvironmentRefused, ScenarioError
 from gameday.faults.network import Partition
 from gameday.faults.protocol import Demands
+from gameday.faults.resources import CpuLimit
 from gameday.model.clock import SECOND
 from gameday.model.scenario import Hits
 from gameday.planning import (
@@ -191,3 +192,43 @@ def test_a_fault_that_nothing_comes_by_is_refused(
     assert plan.faults[0].met_by == ()
     with pytest.raises(EnvironmentRefused, match=r"relay \| listener: no operation"):
         make_environment(plan, changed, run="r", logs=tmp_path, port_base=0)
+
+
+def test_a_program_of_an_image_of_its_own_is_looked_for_where_there_are_no_images(
+    experiment: Experiment, options: Options, tmp_path: Path
+) -> None:
+    services = tuple(
+        replace(spec, program="shop.orders", image="shop:1") if spec.name == "relay" else spec
+        for spec in experiment.target.services
+    )
+    changed = replace(experiment, target=replace(experiment.target, services=services))
+    with pytest.raises(EnvironmentRefused, match=r"relay: Python has no module 'shop\.orders'"):
+        make_environment(make_plan(changed, options), changed, run="r", logs=tmp_path, port_base=0)
+
+
+def test_what_limits_nothing_is_refused_before_anything_starts(
+    experiment: Experiment, options: Options, tmp_path: Path
+) -> None:
+    step = replace(experiment.scenario.faults[0], fault=CpuLimit(target="redis", cores=512))
+    changed = replace(experiment, scenario=replace(experiment.scenario, faults=(step,)))
+    plan = make_plan(changed, options)
+    with pytest.raises(EnvironmentRefused, match=r"cpu-limit of redis: 512 of \d+ cores limit"):
+        make_environment(plan, changed, run="r", logs=tmp_path, port_base=0)
+
+
+def test_who_set_a_wrong_value_is_told(options: Options) -> None:
+    path = bundled("scenarios") / "redis-restart.yaml"
+    with pytest.raises(ScenarioError, match=r"\(from \$\{outage\}, set by --gameday-set\)$"):
+        load(path, replace(options, settings={"outage": "2"}))
+    with pytest.raises(ScenarioError, match=r"\(from \$\{outage\}, set to '2'\)$"):
+        load(path, options, {"outage": "2"})
+
+
+def test_a_target_that_no_load_can_be_sent_to_is_not_offered(
+    options: Options, tmp_path: Path
+) -> None:
+    whole = (bundled("scenarios") / "redis-restart.yaml").read_text()
+    path = tmp_path / "redis-restart.yaml"
+    path.write_text(whole.replace("target: signals", "target: signal"))
+    with pytest.raises(ScenarioError, match="no target 'signal'; valid: signals; nearest"):
+        load(path, options)

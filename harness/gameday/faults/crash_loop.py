@@ -14,6 +14,7 @@ from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.event import Scalar
 from gameday.model.result import Window
 from gameday.model.scenario import Hits
+from gameday.model.unfit import require
 from gameday.model.units import DurationNs, format_duration
 
 __all__ = ["CrashLoop"]
@@ -43,13 +44,10 @@ class CrashLoop:
     """How long each start lives, whether or not it is ready by then; `times` x this: 30 s."""
 
     def __post_init__(self) -> None:
-        if not 2 <= self.times <= _MOST:
-            raise ValueError(f"times: {self.times} is given; wanted 2 to {_MOST}; one is a kill")
-        if self.times * self.interval_ns > LONGEST_NS:
-            raise ValueError(
-                f"times x interval is {format_duration(self.times * self.interval_ns)}; "
-                f"wanted at most {format_duration(LONGEST_NS)}"
-            )
+        require(("times", 2 <= self.times <= _MOST, f"2 to {_MOST}; one is a kill"))
+        lasts_ns, most = self.times * self.interval_ns, format_duration(LONGEST_NS)
+        wanted = f"at most {most} in all, and {self.times} of these are {format_duration(lasts_ns)}"
+        require(("interval", lasts_ns <= LONGEST_NS, wanted))
 
     def on(self, environment: Environment) -> Injection:
         service = environment.service(self.target)

@@ -12,6 +12,7 @@ from gameday.faults.protocol import Proof
 from gameday.model.clock import SECOND
 from gameday.model.event import Scalar
 from gameday.model.result import Window
+from gameday.model.unfit import require
 from gameday.model.units import format_duration
 
 __all__ = [
@@ -66,11 +67,7 @@ def answers_again(service: Service, checkpoint: Checkpoint) -> Proof:
 
 def grace_within_bounds(grace_ns: int) -> None:
     """Raise ValueError for a grace that the run could not wait for."""
-    if grace_ns > LONGEST_NS:
-        raise ValueError(
-            f"grace: {format_duration(grace_ns)} is given; "
-            f"wanted at most {format_duration(LONGEST_NS)}"
-        )
+    require(("grace", grace_ns <= LONGEST_NS, f"at most {format_duration(LONGEST_NS)}"))
 
 
 class Ending:

@@ -13,6 +13,7 @@ from gameday.faults.protocol import Injection, Proof
 from gameday.model.event import Scalar
 from gameday.model.result import Window
 from gameday.model.scenario import Hits
+from gameday.model.unfit import regular, require
 
 __all__ = ["KillInside"]
 
@@ -37,12 +38,10 @@ class KillInside:
     signal: EndingSignal = "SIGKILL"
 
     def __post_init__(self) -> None:
-        try:
-            re.compile(self.pattern)
-        except re.error as error:
-            raise ValueError(
-                f"pattern: {self.pattern!r} is no regular expression: {error}"
-            ) from None
+        require(
+            ("pattern", bool(self.pattern), "a regular expression that fits one process"),
+            regular("pattern", self.pattern),
+        )
 
     def on(self, environment: Environment) -> Injection:
         service = environment.service(self.target)

@@ -8,7 +8,7 @@ from gameday.environment.mechanisms import Mechanism
 from gameday.environment.protocol import Checkpoint, Environment, Provision
 from gameday.model.event import Scalar
 from gameday.model.result import Window
-from gameday.model.scenario import FaultSpec, WorkloadSpec
+from gameday.model.scenario import FaultSpec, Target, WorkloadSpec
 
 __all__ = [
     "Counted",
@@ -19,6 +19,7 @@ __all__ = [
     "Lasting",
     "Proof",
     "Relative",
+    "Situated",
 ]
 
 
@@ -124,5 +125,14 @@ class Relative(Protocol):
     """A fault that takes some of its parameters from the load that it is put beside."""
 
     def beside(self, workload: WorkloadSpec) -> Self:
-        """Return the fault with those parameters."""
+        """Return the fault with those parameters; Unfit for those that cannot be."""
+        ...
+
+
+@runtime_checkable
+class Situated(Protocol):
+    """A fault whose parameters have to fit the target, or the time for which it is in."""
+
+    def situated(self, target: Target, for_ns: int) -> None:
+        """Raise Unfit for parameters that do not."""
         ...

@@ -1,13 +1,14 @@
 """What the words of a scenario must mean together, once its form is right."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
-from typing import cast
+from typing import Literal, cast
 
 from gameday.loading.forms import Item, Names, build
 from gameday.loading.source import Source, Where, one_of, quoted
-from gameday.loading.words import complain_of_unit
+from gameday.loading.words import complain_of_limit
 from gameday.model.aim import groups_of
 from gameday.model.scenario import (
     CLIENT,
@@ -24,8 +25,12 @@ from gameday.model.scenario import (
     Vocabulary,
     WorkloadSpec,
 )
+from gameday.model.unfit import Unfit
 from gameday.model.units import Limit, Unit, format_duration
 from gameday.model.verdict import Verdict
+
+# Of a run that passes, nobody learns that it can fail.
+_Gives = Literal["FAIL", "INVALID", "INCONCLUSIVE", "ERROR"]
 
 __all__ = ["Checks", "SabotageItem"]
 
@@ -36,6 +41,7 @@ _AIMS: Mapping[Hits, str] = {
     "service": "a service",
     "services": "services",
 }
+_ONE: Mapping[Hits, str] = {"edge": "connection", "service": "service"}
 _SERVICES_OF_A_WORKLOAD = ("to", "ledger")
 _WATCHED = ("recovery", "recovery_after_heal", "outage")
 """The findings that are measured for as long as `timeline.recovery` says."""
@@ -47,7 +53,7 @@ class SabotageItem:
 
     disable: Names
     breaks: Names | None = None
-    gives: Verdict | None = None
+    gives: _Gives | None = None
 
 
 class Checks:
@@ -67,45 +73,79 @@ class Checks:
     def workload(
         self, items: Sequence[Item | None], target: Target | None
     ) -> tuple[WorkloadSpec, ...]:
-        specs = []
-        for i, item in enumerate(items):
-            if item is None:
-                continue
-            spec = item.values["spec"]
+        """Return what was not complained about; who gets the load is judged in every item."""
+        for i in range(len(items)):
+            word = self._word(("workload", i), self._vocabulary.workloads)
             for name in _SERVICES_OF_A_WORKLOAD:
-                service = getattr(spec, name, None)
-                if isinstance(service, str):
-                    self._service(("workload", i, item.word, name), service, target)
-            specs.append(cast("WorkloadSpec", spec))
-        return tuple(specs)
+                where = ("workload", i, word, name)
+                service = self._source.at(where)
+                if isinstance(service, str) and not self._source.spots[where].spoilt:
+                    self._app(where, word, service, target)
+        return tuple(cast("WorkloadSpec", item.values["spec"]) for item in items if item)
 
     def faults(
-        self, items: Sequence[Item | None], target: Target | None
+        self,
+        items: Sequence[Item | None],
+        target: Target | None,
+        workload: Sequence[WorkloadSpec] = (),
     ) -> tuple[FaultStep | None, ...]:
         """Return the steps, with None in the place of what was complained about."""
-        return tuple(
-            None if item is None else self._step(i, item, target) for i, item in enumerate(items)
-        )
+        steps: list[FaultStep | None] = []
+        for i, item in enumerate(items):
+            verb = self._word(("faults", i), self._vocabulary.faults)
+            where = ("faults", i, verb)
+            hit = self._source.at(where)
+            judged = isinstance(hit, str) and not self._source.spots[where].spoilt
+            # What is hit is judged also in an item that is wrong otherwise.
+            aim = self._aim(where, verb, str(hit), target) if judged else None
+            step = None if item is None else self._step(i, item, aim)
+            if step is not None and aim is not None and target is not None:
+                with self._fitting(("faults", i)):
+                    self._vocabulary.situate(step, target, workload)
+            steps.append(step)
+        return tuple(steps)
 
-    def _step(self, i: int, item: Item, target: Target | None) -> FaultStep | None:
+    def _word(self, where: Where, known: Mapping[str, object]) -> str:
+        item = self._source.at(where)
+        words = [key for key in item if key in known] if isinstance(item, dict) else []
+        return words[0] if words else ""
+
+    def _aim(self, where: Where, verb: str, hit: str, target: Target | None) -> str | None:
+        """Return what is hit as the target spells it; None when the fault cannot hit such."""
+        if not self._aimed(where, verb, hit, target):
+            return None
+        several = self._vocabulary.faults[verb].hits == "services"
+        spelled = (self._several if several else self._hit)(where, hit, target)
+        self._of_kind(where, verb, spelled, target)
+        return spelled
+
+    @contextmanager
+    def _fitting(self, item: Where) -> Iterator[None]:
+        """Complain of the parameters that are refused meanwhile, each at its own key."""
+        try:
+            yield
+        except Unfit as error:
+            self._source.complain_of_unfit(item, error.misfits)
+
+    def _step(self, i: int, item: Item, aim: str | None) -> FaultStep | None:
         where = ("faults", i, item.word)
         values = item.values
-        hit = values.get("target")
-        if isinstance(hit, str) and self._aimed(where, item.word, hit, target):
-            several = self._vocabulary.faults[item.word].hits == "services"
-            hit = (self._several if several else self._hit)(where, hit, target)
-            self._of_kind(where, item.word, hit, target)
-            values["target"] = hit
+        if aim is not None:
+            values["target"] = aim
         step = {name: values.pop(name) for name in _STEP}
         if step["for_ns"] == 0:
             self._source.complain(
                 ("faults", i, "for"), "a fault of no length breaks nothing; write '100ms', say"
             )
+        fault: FaultSpec | None = None
         try:
-            fault: FaultSpec = self._vocabulary.faults[item.word](**values)
+            with self._fitting(where[:2]):
+                fault = self._vocabulary.faults[item.word](**values)
         except ValueError as error:
-            # A fault may refuse what pydantic cannot know, such as two of its own keys at odds.
-            self._source.complain(where, str(error))
+            # Two keys at odds, or a target that the fault cannot do with.
+            if aim is not None:
+                self._source.complain(where, str(error))
+        if fault is None:
             return None
         made = build(FaultStep, {**step, "fault": fault})
         if made.exposure < 1:
@@ -123,8 +163,23 @@ class Checks:
             edges, names = [str(e) for e in target.edges], [s.name for s in target.services]
             wanted, known = _AIMS[wants], edges if wants == "edge" else names
             text = f"{verb} hits {wanted}, which {quoted(hit)} is not"
-            self._source.complain(where, text + one_of(hit.split("->")[-1].strip(), known))
+            near, far = hit.split("->")[-1].strip(), hit.split("->")[0].strip()
+            if wants == "services" and {near, far} <= {*names, CLIENT}:
+                text += f"; valid: {', '.join(known)}; nearest: '{far} | {near}'"
+            else:
+                meant = next((edge for edge in edges if edge.endswith(f"-> {near}")), near)
+                text += one_of(meant if wants == "edge" else near, known)
+            self._source.complain(where, text)
         return False
+
+    def wanted_of(self, where: Where, target: Target | None) -> str:
+        """Return what may stand at `where`, when it is what a fault hits; empty elsewhere."""
+        fault = self._vocabulary.faults.get(str(where[-1])) if where[:1] == ("faults",) else None
+        if fault is None or len(where) != 3 or target is None:
+            return ""
+        known = target.edges if fault.hits == "edge" else [spec.name for spec in target.services]
+        one = "services, as text" if fault.hits == "services" else f"one {_ONE[fault.hits]}"
+        return f"{one}; valid: {', '.join(map(str, known))}"
 
     def _hit(self, where: Where, hit: str, target: Target | None) -> str:
         """Return what a fault hits, spelled as the target does: a service, or an edge of it."""
@@ -166,6 +221,17 @@ class Checks:
             text = f"{verb} hits a service of kind {what}, and {service} is {kinds[service]}"
             self._source.complain(where, text + one_of(service, others))
 
+    def _app(self, where: Where, verb: str, service: str, target: Target | None) -> None:
+        """Complain of a service that no load can be sent to: the harness speaks to programs."""
+        self._service(where, service, target)
+        known = [] if target is None else list(target.services)
+        apps = [spec.name for spec in known if spec.kind in self._vocabulary.programs]
+        kind = next((spec.kind for spec in known if spec.name == service), None)
+        if kind is not None and service not in apps:
+            what = " or ".join(sorted(self._vocabulary.programs))
+            text = f"{verb} wants a service of kind {what}, and {service} is {kind}"
+            self._source.complain(where, text + one_of(service, apps))
+
     def _service(self, where: Where, service: str, target: Target | None) -> None:
         if target is None:
             return
@@ -195,7 +261,7 @@ class Checks:
         wanted = item.values["limit"]
         if isinstance(wanted, Limit):
             unit = self._vocabulary.findings[item.word]
-            complain_of_unit(self._source, where, wanted, unit, item.word)
+            complain_of_limit(self._source, where, wanted, unit, item.word)
             return Expectation(name=item.word, finding=item.word, limit=wanted)
         sla = slas.get(str(wanted))
         if sla is None:
@@ -238,7 +304,7 @@ class Checks:
     def safety(self, safety: Safety, steps: Sequence[FaultStep | None]) -> None:
         """Complain of faults that go further than the file itself allows."""
         if safety.services < 1:
-            self._source.complain(("safety", "services"), "wanted at least 1")
+            self._source.complain_of_unfit(("safety",), [("services", "at least 1")])
         stop = safety.stop
         if stop and (stop.success.unit != Unit.RATIO or stop.success.op not in ("<", "<=")):
             text = f"{stop.success.text!r} cannot be a reason to stop; write it as in '< 5%'"
@@ -296,14 +362,11 @@ class Checks:
             if (item.breaks is None) == (item.gives is None):
                 also = "" if item.breaks is None else ", not both"
                 self._source.complain(where, f"write either breaks or gives{also}")
-            if item.gives is Verdict.PASS:
-                text = "PASS would not show that anything can fail"
-                self._source.complain((*where, "gives"), text)
             sabotages.append(
                 Sabotage(
                     disable=item.disable,
                     breaks=item.breaks or (),
-                    gives=item.gives or Verdict.FAIL,
+                    gives=Verdict(item.gives or Verdict.FAIL),
                 )
             )
         return tuple(sabotages)

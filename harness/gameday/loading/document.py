@@ -13,8 +13,8 @@ from gameday.loading.source import Plain, Source, Spot, Where, is_text, quoted, 
 
 __all__ = ["Substitute", "expand", "read_node", "read_text", "top_level"]
 
-Substitute = Callable[[str], tuple[str, list[str]]]
-"""Puts parameters into a text; the second part is what was wrong with it."""
+Substitute = Callable[[str], tuple[str, list[str], str]]
+"""Puts parameters into a text; also returns what was wrong with it, and where they come from."""
 
 _LARGEST_BYTES = 256 * 1024
 _DEEPEST = 40
@@ -27,6 +27,22 @@ _SCALARS = yaml.constructor.SafeConstructor()
 _RESOLVER = yaml.resolver.Resolver()
 # What YAML's own code raises for text that looks like a number and is none, or is far too long.
 _BAD_SCALAR = (ValueError, OverflowError, KeyError, IndexError)
+_PLAINLY = {
+    "found character '\\t'": "a tab stands here; indent with spaces",
+    "found character '`'": "a text cannot begin with '`' unless it is in quotes",
+    "found character '@'": "a text cannot begin with '@' unless it is in quotes",
+    "found character '%'": "a text cannot begin with '%' unless it is in quotes",
+    "found unexpected end of stream": "a quote is opened and never closed",
+    "mapping values are not allowed here": (
+        "a second ': ' in one line, or a key that is indented otherwise than those beside it; "
+        "put a text with ': ' in quotes"
+    ),
+    "could not find expected ':'": "a line of keys has no ':' after its key",
+    "expected ',' or ']'": "a list in brackets is not closed, or lacks a comma",
+    "expected ',' or '}'": "a mapping in braces is not closed, or lacks a comma",
+    "expected <block end>": "a line is indented otherwise than those beside it",
+}
+"""What the parser says, and what it means to whoever wrote the file."""
 
 
 class _Loader(yaml.SafeLoader):
@@ -229,14 +245,14 @@ class _Expansion:
     def _scalar(self, node: yaml.ScalarNode, where: Where, spot: Spot) -> Plain:
         text, tag = str(node.value), node.tag
         if self._substitute is not None and "${" in text:
-            text, wrong = self._substitute(text)
+            text, wrong, origin = self._substitute(text)
             for complaint in wrong:
                 self._complain(node, where, complaint)
             plain = node.style is None
             tag = str(
                 _RESOLVER.resolve(yaml.ScalarNode, text, (plain, not plain))  # type: ignore[no-untyped-call]
             )
-            spot = replace(spot, spoilt=bool(wrong))
+            spot = replace(spot, spoilt=bool(wrong), origin=origin)
         self._count(node, len(text))
         self.source.spots[where] = replace(spot, text=text)
         if not is_text(text):
@@ -302,12 +318,13 @@ def _open(path: Path, text: str) -> _Loader:
 
 
 def _refuse_yaml(path: Path, loader: _Loader, error: Exception) -> NoReturn:
-    """Raise ScenarioError with the parser's own words on one line."""
+    """Raise ScenarioError with what the parser says, on one line and plainly where it can be."""
     mark = getattr(error, "problem_mark", None) or loader.get_mark()
     said = [getattr(error, "context", None), getattr(error, "problem", None)]
     # Errors without such words are Python's own, of a character or number that cannot be.
     words = ", ".join(str(part) for part in said if part) or "an impossible character or number"
     words = re.sub(r"\s+", " ", words)
+    words = next((plain for part, plain in _PLAINLY.items() if part in words), words)
     refuse(path, f"is not YAML: {words}", (mark.line + 1, mark.column + 1))
 
 

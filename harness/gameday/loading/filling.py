@@ -3,7 +3,7 @@
 import functools
 import json
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from types import UnionType
 from typing import Annotated, TypeVar, Union, cast, get_args, get_origin, get_type_hints
@@ -13,6 +13,7 @@ from pydantic.fields import FieldInfo
 
 from gameday.loading.forms import Choice, key_of, shaped
 from gameday.loading.source import Plain, Source, Where, nearest, one_of
+from gameday.model.unfit import Unfit
 
 __all__ = ["fill"]
 
@@ -35,18 +36,29 @@ _WANTED = {
 }
 
 
-def fill(form: type, source: Source, as_a: type[Form], *, apart: Collection[str] = ()) -> Form:
+def _anything(_: Where) -> str:
+    return ""
+
+
+def fill(
+    form: type,
+    source: Source,
+    as_a: type[Form],
+    *,
+    apart: Collection[str] = (),
+    wanted: Callable[[Where], str] = _anything,
+) -> Form:
     """Return the form filled from the source; what is wrong is complained about.
 
     So that everything else can still be judged, top keys with a problem are None in what is
     returned. Of the top keys in `apart` only the wrong entries are missing: None in a list, absent
-    in a mapping.
+    in a mapping. `wanted` says what is wanted in a place, where its type alone does not tell.
     """
     assert isinstance(source.plain, dict)
     try:
         return _validated(form, source.plain, as_a)
     except ValidationError as error:
-        wrong = _explain(form, source, error)
+        wrong = _explain(form, source, error, wanted)
     rest = dict(source.plain)
     for where in wrong:
         top = str(where[0])
@@ -77,24 +89,35 @@ def _incomplete(form: type) -> type:
     return shaped(form, {}, incomplete=True)
 
 
-def _explain(form: type, source: Source, error: ValidationError) -> list[Where]:
+def _explain(
+    form: type, source: Source, error: ValidationError, wanted: Callable[[Where], str]
+) -> list[Where]:
     """Complain about every error, and return where they are."""
     places = [(_place(form, entry["loc"]), entry) for entry in error.errors(include_url=False)]
     found = [place.where for place, _ in places]
+    # Wrong items are not counted by pydantic: it then thinks that the list is too short.
+    places = [
+        (place, entry)
+        for place, entry in places
+        if entry["type"] != "too_short" or not any(_is_below(other, place.where) for other in found)
+    ]
     for place, entry in places:
         spot = source.spots.get(place.where)
-        below = any(_is_below(other, place.where) for other in found)
-        # Wrong items are not counted by pydantic: it then thinks that the list is too short.
-        if (spot is not None and spot.spoilt) or (entry["type"] == "too_short" and below):
+        if spot is not None and spot.spoilt:
             continue
         if place.choice is not None and place.where[-1:] == ("wordless",):
             _tell_word(source, place.where[:-1], place.choice)
         else:
             context = cast("Mapping[str, object]", entry.get("ctx", {}))
+            if isinstance(unfit := context.get("error"), Unfit):
+                source.complain_of_unfit(place.where, unfit.misfits)
+                continue
             text = _text(source, place, str(entry["type"]), entry["input"], context)
+            if entry["type"] == "string_type" and (what := wanted(place.where)):
+                text = f"{source.seen(place.where, entry['input'])} is given; wanted {what}"
             key = entry["type"] == "unexpected_keyword_argument" or entry["loc"][-1:] == ("[key]",)
             source.complain(place.where, text or str(entry["msg"]), at_key=key)
-    return found
+    return [place.where for place, _ in places]
 
 
 def _is_below(where: Where, other: Where) -> bool:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from gameday.loading.source import Source, one_of
+from gameday.loading.source import Source, one_of, quoted
 
 __all__ = ["Parameter", "Parameters", "Swept", "combinations"]
 
@@ -34,22 +34,33 @@ class Swept:
 class Parameters:
     """The values of a scenario's parameters, and which of them the file uses."""
 
-    def __init__(self, source: Source, settings: Mapping[str, str]) -> None:
-        """Take the raw `parameters:` of `source`; their shape is judged with the whole form."""
+    def __init__(
+        self, source: Source, settings: Mapping[str, str], set_by: Mapping[str, str]
+    ) -> None:
+        """Take the raw `parameters:` of `source`; their shape is judged with the whole form.
+
+        `set_by` says where some of the settings come from.
+        """
         section = source.at(("parameters",))
         entries = section if isinstance(section, dict) else {}
         self._names = tuple(entries)
         self._used: set[str] = set()
         self.values: dict[str, str] = {}
+        self._origins: dict[str, str] = {}
         for name, entry in entries.items():
             default = entry.get("default") if isinstance(entry, dict) else None
             value = settings.get(name, default)
             if isinstance(value, str):
                 self.values[name] = value
+                spot = source.spots.get(("parameters", name, "default"))
+                line = "its default" if spot is None else f"line {spot.value[0]}"
+                origin = set_by.get(name, f"set to {quoted(value)}") if name in settings else line
+                self._origins[name] = f"${{{name}}}, {origin}"
 
-    def substitute(self, text: str) -> tuple[str, list[str]]:
-        """Return the text with its parameters put in, and what is wrong with them."""
+    def substitute(self, text: str) -> tuple[str, list[str], str]:
+        """Return the text with its parameters put in, what is wrong, and where they come from."""
         wrong: list[str] = []
+        origins: list[str] = []
 
         def value_of(match: re.Match[str]) -> str:
             name = match[1].strip()
@@ -58,9 +69,11 @@ class Parameters:
                 wrong.append(f"unknown parameter {match[0]!r:.60}{one_of(name, self._names)}")
             elif name not in self.values:
                 wrong.append(f"the parameter {name!r:.60} has no default")
+            origins.append(self._origins.get(name, match[0]))
             return self.values.get(name, match[0])
 
-        return _USE.sub(value_of, text), wrong
+        put_in = _USE.sub(value_of, text)
+        return put_in, wrong, f"from {' and '.join(dict.fromkeys(origins))}" if origins else ""
 
     def complain_of_unused(self, source: Source, settings: Mapping[str, str]) -> None:
         """Note the settings that set nothing, and the parameters that nothing uses."""

@@ -15,6 +15,7 @@ from gameday.loading.filling import fill
 from gameday.loading.forms import Column, Item, annotated, choice, columns, shaped
 from gameday.loading.parameters import Parameter, Parameters, Swept, combinations
 from gameday.loading.source import Source
+from gameday.loading.words import complain_of_spans
 from gameday.model.clock import SECOND
 from gameday.model.scenario import (
     FaultStep,
@@ -26,10 +27,12 @@ from gameday.model.scenario import (
     Timeline,
     Vocabulary,
 )
-from gameday.model.units import LimitField, format_duration
+from gameday.model.units import LIMITS, Unit, format_duration
 
 __all__ = ["load_scenario", "schema", "sweep"]
 
+_MOST_TRIED = 32
+"""How many combinations of swept values are tried when a file is read."""
 _LISTS = ("workload", "faults", "expect", "sabotage")
 _WRITTEN: Mapping[str, Callable[[float], str]] = {
     "a duration": lambda ns: format_duration(round(ns)).replace(" ", ""),
@@ -71,26 +74,72 @@ def load_scenario(
     slas: Mapping[str, Sla],
     target: Callable[[str], Target],
     settings: Mapping[str, str] = _NO_SETTINGS,
+    set_by: Mapping[str, str] = _NO_SETTINGS,
 ) -> Scenario:
     """Return the scenario of a file with its parameters put in.
 
-    `target` finds a target by name, `settings` are parameter values that replace the defaults.
+    `target` finds a target by name, `settings` are parameter values that replace the defaults and
+    `set_by` says of some of them by what. Every value that a sweep would try is tried as well.
     Raises ScenarioError with all problems at once.
     """
-    source, parameters = _read(path, settings)
-    file = fill(_form_of(vocabulary), source, ScenarioFile, apart=_LISTS)
+    load = functools.partial(_load, path, vocabulary, slas=slas, target=functools.cache(target))
+    problems: dict[str, None] = {}
+    scenario: Scenario | None = None
+    try:
+        scenario = load(settings=settings, set_by=set_by)
+    except ScenarioError as error:
+        problems |= dict.fromkeys(str(error).splitlines())
+    for values in _swept_values(path, settings):
+        by = {name: f"{value} in its sweep" for name, value in values.items()}
+        try:
+            load(settings={**settings, **values}, set_by={**set_by, **by})
+        except ScenarioError as error:
+            problems |= dict.fromkeys(str(error).splitlines())
+    if problems or scenario is None:
+        raise ScenarioError("\n".join(problems))
+    return scenario
+
+
+def _swept_values(path: Path, settings: Mapping[str, str]) -> list[Mapping[str, str]]:
+    """Return what a sweep would set: every combination, or each value alone if they are many."""
+    try:
+        every = sweep(path, settings=settings)
+    except ScenarioError:
+        return []  # its problems are among those of the whole file
+    if len(every) > _MOST_TRIED:
+        each = {(name, value): None for values in every for name, value in values.items()}
+        return [{name: value} for name, value in each]
+    return [values for values in every if values]
+
+
+def _load(
+    path: Path,
+    vocabulary: Vocabulary,
+    *,
+    slas: Mapping[str, Sla],
+    target: Callable[[str], Target],
+    settings: Mapping[str, str],
+    set_by: Mapping[str, str],
+) -> Scenario:
+    source, parameters = _read(path, settings, set_by)
     checks = Checks(source, vocabulary)
+    named = source.at(("target",))
+    found = _target(source, named, target) if isinstance(named, str) else None
+    wanted = functools.partial(checks.wanted_of, target=found)
+    file = fill(_form_of(vocabulary), source, ScenarioFile, apart=_LISTS, wanted=wanted)
     if file.scenario is not None:
         checks.name(file.scenario)
-    found = _target(source, file.target, target) if file.target is not None else None
     workload = checks.workload(file.workload or (), found)
-    steps = checks.faults(file.faults or (), found)
+    steps = checks.faults(file.faults or (), found, workload)
     expect = checks.expect(file.expect or (), slas)
     if file.steady is not None:
         checks.steady(file.steady)
+        complain_of_spans(source, "steady", file.steady)
     if file.timeline is not None:
+        complain_of_spans(source, "timeline", file.timeline)
         checks.watched_long_enough(file.timeline, expect)
     if file.safety is not None:
+        complain_of_spans(source, "safety", file.safety)
         checks.safety(file.safety, steps)
     checks.overlaps(steps)
     sabotage = checks.sabotage(
@@ -142,11 +191,13 @@ def schema(vocabulary: Vocabulary) -> dict[str, object]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **made}
 
 
-def _read(path: Path, settings: Mapping[str, str]) -> tuple[Source, Parameters]:
+def _read(
+    path: Path, settings: Mapping[str, str], set_by: Mapping[str, str]
+) -> tuple[Source, Parameters]:
     """Return the file with its parameters put in; their own section stays as written."""
     node = read_node(path)
     raw = expand(path, node, only=("parameters",), as_text=True)
-    parameters = Parameters(raw, settings)
+    parameters = Parameters(raw, settings, set_by)
     source = expand(path, node, without=("parameters",), substitute=parameters.substitute)
     assert isinstance(source.plain, dict)
     assert isinstance(raw.plain, dict)
@@ -179,7 +230,7 @@ def _form_of(vocabulary: Vocabulary, *, strict: bool = False) -> type:
     return _form(
         tuple(vocabulary.faults.items()),
         tuple(vocabulary.workloads.items()),
-        tuple(vocabulary.findings),
+        tuple(vocabulary.findings.items()),
         strict,
     )
 
@@ -188,7 +239,9 @@ _Words = tuple[tuple[str, type], ...]
 
 
 @functools.lru_cache(maxsize=4)
-def _form(faults: _Words, workloads: _Words, findings: tuple[str, ...], strict: bool) -> type:
+def _form(
+    faults: _Words, workloads: _Words, findings: tuple[tuple[str, str], ...], strict: bool
+) -> type:
     step = columns(FaultStep, without=("fault",))
     to_hit = {
         verb: [c.under(verb) if c.name == "target" else c for c in columns(kind)]
@@ -197,7 +250,7 @@ def _form(faults: _Words, workloads: _Words, findings: tuple[str, ...], strict: 
     to_do = {verb: [Column("spec", kind).under(verb)] for verb, kind in workloads}
     to_hold = {
         "sla": [Column("limit", str).under("sla")],
-        **{name: [Column("limit", LimitField).under(name)] for name in findings},
+        **{name: [Column("limit", LIMITS[Unit(unit)]).under(name)] for name, unit in findings},
     }
     return shaped(
         ScenarioFile,

@@ -13,9 +13,9 @@ from gameday.loading.document import expand, read_node
 from gameday.loading.filling import fill
 from gameday.loading.forms import Column, Item, annotated, choice, columns, shaped
 from gameday.loading.source import Source
-from gameday.loading.words import complain_of_unit
+from gameday.loading.words import complain_of_limit
 from gameday.model.scenario import Sla, Vocabulary
-from gameday.model.units import Limit, LimitField
+from gameday.model.units import LIMITS, Limit, Unit
 
 __all__ = ["load_slas"]
 
@@ -56,7 +56,7 @@ def load_slas(source: Path | Iterable[Path], vocabulary: Vocabulary) -> dict[str
 
 def _load(path: Path, vocabulary: Vocabulary, known: Mapping[str, Sla]) -> dict[str, Sla]:
     source = expand(path, read_node(path))
-    file = fill(_form(tuple(vocabulary.findings)), source, _SlaFile, apart=("promises",))
+    file = fill(_form(tuple(vocabulary.findings.items())), source, _SlaFile, apart=("promises",))
     slas = {}
     for name, promise in (file.promises or {}).items():
         _check(source, name, promise, vocabulary)
@@ -81,17 +81,17 @@ def _check(source: Source, name: str, promise: Item, vocabulary: Vocabulary) -> 
     limit = promise.values["limit"]
     assert isinstance(limit, Limit)
     where = ("promises", name, promise.word)
-    complain_of_unit(source, where, limit, vocabulary.findings[promise.word], promise.word)
+    complain_of_limit(source, where, limit, vocabulary.findings[promise.word], promise.word)
 
 
 @functools.lru_cache(maxsize=4)
-def _form(findings: tuple[str, ...]) -> type:
+def _form(findings: tuple[tuple[str, str], ...]) -> type:
     beside = [
         Column(c.name, _SEVERITIES, c.default) if c.name == "severity" else c
         for c in columns(Sla)
         if c.name in _BESIDE
     ]
-    words = {name: [Column("limit", LimitField).under(name)] for name in findings}
+    words = {name: [Column("limit", LIMITS[Unit(unit)]).under(name)] for name, unit in findings}
     promises = annotated(
         Mapping[str, choice("finding", words, beside)],  # type: ignore[misc]
         Field(min_length=1),

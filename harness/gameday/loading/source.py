@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
@@ -40,6 +40,8 @@ class Spot:
     """The scalar as written, with parameters put in; None for lists and mappings."""
     spoilt: bool = False
     """Whether the value was already complained about, so that it is not judged again."""
+    origin: str = ""
+    """Where the text comes from, when not all of it stands here, such as "from ${x}, line 6"."""
 
 
 @dataclass(slots=True)
@@ -61,7 +63,18 @@ class Source:
             known = known[:-1]
         spot = self.spots.get(known, Spot(value=(1, 1)))
         wants_key = at_key or known != where
+        if spot.origin and not wants_key:
+            text += f" ({spot.origin})"
         self.complain_at(spot.key if wants_key and spot.key else spot.value, where, text)
+
+    def complain_of_unfit(self, where: Where, misfits: Iterable[tuple[str, str]]) -> None:
+        """Note each key under `where` whose value is none of what is wanted of it."""
+        for key, wanted in misfits:
+            place = (*where, key)
+            given = "is left out"
+            if place in self.spots:
+                given = f"{self.seen(place, self.at(place))} is given"
+            self.complain(place, f"{given}; wanted {wanted}")
 
     def complain_at(self, position: tuple[int, int], where: Where, text: str) -> None:
         """Note a problem at a line and column."""
@@ -144,9 +157,14 @@ def nearest(word: str, known: Collection[str]) -> str | None:
     near = difflib.get_close_matches(word.lower(), lower, n=1)
     if near:
         return lower[near[0]]
-    # The last part alone: "mttr" is meant as "arbees/mttr".
-    ends = [name for name in known if name.rpartition("/")[2] == word]
-    return ends[0] if ends else None
+    # Some parts of it: "mttr" is meant as "arbees/mttr", and "latency_p99" as "p99".
+    parts = _parts(word)
+    alike = [name for name in known if parts and (_parts(name) <= parts or parts <= _parts(name))]
+    return alike[0] if alike else None
+
+
+def _parts(name: str) -> set[str]:
+    return {part for part in re.split(r"[^a-z0-9]+", name.lower()) if part}
 
 
 def one_of(word: str, known: Collection[str]) -> str:

@@ -13,7 +13,7 @@ from gameday.errors import ScenarioError
 from gameday.loading.document import expand, read_node
 from gameday.loading.filling import fill
 from gameday.loading.forms import Item, build, columns, item, shaped
-from gameday.loading.source import Source, one_of
+from gameday.loading.source import Source, one_of, quoted
 from gameday.model.scenario import CLIENT, ServiceSpec, Switch, Target, Vocabulary
 
 __all__ = ["find_target", "load_target"]
@@ -33,30 +33,44 @@ class _TargetFile:
     switches: Mapping[_Name, Switch] = field(default_factory=dict)
 
 
-def find_target(name: str, folders: Iterable[Path]) -> Path:
-    """Return the file of a target; ScenarioError with the known names when there is none."""
+def find_target(name: str, folders: Iterable[Path], vocabulary: Vocabulary) -> Path:
+    """Return the file of a target; ScenarioError with the known names when there is none.
+
+    A target without a service that runs a program is not offered: no load can be sent to it.
+    """
     known = {
         path.parent.name: path
         for folder in reversed(tuple(folders))
         for path in sorted(folder.glob("*/target.yaml"))
     }
     if name not in known:
-        raise ScenarioError(f"no target {name!r}{one_of(name, tuple(sorted(known)))}")
+        offered = [other for other in sorted(known) if _serves(known[other], vocabulary)]
+        raise ScenarioError(f"no target {name!r}{one_of(name, offered)}")
     return known[name]
+
+
+def _serves(path: Path, vocabulary: Vocabulary) -> bool:
+    try:
+        target = load_target(path, vocabulary)
+    except ScenarioError:
+        return True  # nobody knows: it is to be mended
+    return any(spec.kind in vocabulary.programs for spec in target.services)
 
 
 def load_target(path: Path, vocabulary: Vocabulary) -> Target:
     """Return the target of a file; ScenarioError with all problems."""
     source = expand(path, read_node(path))
-    file = fill(_form(), source, _TargetFile)
+    file = fill(_form(), source, _TargetFile, apart=("services",))
     specs: list[ServiceSpec] = []
     if file.services is not None:
         specs = [
             build(ServiceSpec, {**entry.values, "name": name})
             for name, entry in file.services.items()
         ]
-        _check_services(source, specs, vocabulary)
-        _check_switches(source, file.switches or {}, [spec.name for spec in specs])
+        written = source.at(("services",))
+        names = list(written) if isinstance(written, dict) else []
+        _check_services(source, specs, names, vocabulary)
+        _check_switches(source, file.switches or {}, names)
     if file.target is not None and file.target != path.resolve().parent.name:
         folder = path.resolve().parent.name
         source.complain(
@@ -79,8 +93,10 @@ def _form() -> type:
     return shaped(_TargetFile, {"services": services})
 
 
-def _check_services(source: Source, specs: list[ServiceSpec], vocabulary: Vocabulary) -> None:
-    names = [spec.name for spec in specs]
+def _check_services(
+    source: Source, specs: list[ServiceSpec], names: list[str], vocabulary: Vocabulary
+) -> None:
+    """Check those services whose form is right; `names` are those of all."""
     kinds = tuple(sorted(vocabulary.services))
     for spec in specs:
         where = ("services", spec.name)
@@ -93,8 +109,9 @@ def _check_services(source: Source, specs: list[ServiceSpec], vocabulary: Vocabu
         if spec.kind in vocabulary.programs and spec.program is None:
             text = f"a service of kind {spec.kind!r} runs a program; name it: 'program: apps.mine'"
             source.complain(where, text, at_key=True)
+        _check_program(source, spec, vocabulary)
         if spec.disk_bytes is not None and not _SMALLEST <= spec.disk_bytes <= _LARGEST:
-            source.complain((*where, "disk"), "a disk, which is in memory, has 4MB to 1GB")
+            source.complain_of_unfit(where, [("disk", "4MB to 1GB: it is in memory")])
         for i, need in enumerate(spec.needs):
             others = [name for name in names if name != spec.name]
             if need not in others:
@@ -112,6 +129,20 @@ def _check_services(source: Source, specs: list[ServiceSpec], vocabulary: Vocabu
         circle = [*circle[first:-1], *circle[: first + 1]]
         text = f"the services need each other in a circle: {' -> '.join(circle)}"
         source.complain(("services", circle[0], "needs"), text, at_key=True)
+
+
+def _check_program(source: Source, spec: ServiceSpec, vocabulary: Vocabulary) -> None:
+    if spec.program is None or spec.kind not in vocabulary.services:
+        return
+    where = ("services", spec.name, "program")
+    if spec.kind not in vocabulary.programs:
+        what = " or ".join(sorted(vocabulary.programs))
+        text = f"a service of kind {spec.kind!r} runs no program, only one of kind {what} does"
+        source.complain(where, f"{text}; take the key out", at_key=True)
+    elif spec.image is None and not vocabulary.is_program(spec.program):
+        # An image of the target's own may have it.
+        text = f"{quoted(spec.program)} is no module that Python can run here"
+        source.complain(where, f"{text}; write one that is installed, such as 'apps.relay'")
 
 
 def _check_primary(

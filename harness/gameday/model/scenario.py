@@ -1,12 +1,12 @@
 """What a scenario, a target and an SLA file say, once they are known to be right."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Literal, Protocol
 
 from gameday.model.clock import MINUTE, SECOND
-from gameday.model.units import DurationNs, Limit, LimitField, SizeBytes
+from gameday.model.units import DurationLimit, DurationNs, Limit, RatioLimit, SizeBytes
 from gameday.model.verdict import Verdict
 
 __all__ = [
@@ -79,14 +79,18 @@ class Vocabulary:
     """The unit (`Unit`) of each finding that an expectation or an SLA may name."""
     at_odds: Callable[[FaultSpec, FaultSpec], str | None] = lambda *_: None
     """Why two faults cannot be in at the same time; None: they can."""
+    situate: Callable[["FaultStep", "Target", Sequence[WorkloadSpec]], None] = lambda *_: None
+    """Raises Unfit for parameters of a step that cannot be on that target, beside that load."""
+    is_program: Callable[[str], bool] = lambda _: True
+    """Whether there is a module of that name for a service to run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Steady:
     """The steady state: what counts as the system doing its work."""
 
-    success: LimitField
-    p99: LimitField
+    success: RatioLimit
+    p99: DurationLimit
     for_ns: DurationNs = 5 * SECOND
 
 
@@ -114,7 +118,7 @@ class FaultStep:
 class StopCondition:
     """What the load may not look like for that long, or every fault is undone at once."""
 
-    success: LimitField
+    success: RatioLimit
     for_ns: DurationNs = 3 * SECOND
 
 
@@ -136,7 +140,7 @@ class Sla:
     name: str
     title: str
     finding: str
-    limit: LimitField
+    limit: Limit
     document: str
     section: str
     quote: str

@@ -1,31 +1,31 @@
 """Text with units at the edge, plain numbers inside: durations, rates, ratios and limits.
 
-`DurationNs`, `RatePerS`, `SizeBytes`, `BytesPerS`, `RatioField` and `LimitField` are field types
-whose YAML is text with a unit and whose value is the plain number. A refusal says what is valid and
-the nearest valid text. pydantic itself is imported only when a schema is asked for.
+`DurationNs`, `RatePerS`, `SizeBytes`, `BytesPerS`, `RatioField` and those of `LIMITS` are field
+types whose YAML is text with a unit and whose value is the plain number. A refusal says what is
+valid and the nearest valid text.
 """
 
 import difflib
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from gameday.model.clock import MICROSECOND, MILLISECOND, MINUTE, SECOND
-
-if TYPE_CHECKING:
-    from pydantic_core import CoreSchema
+from gameday.model.unit_text import NUMBER, UnitText
 
 __all__ = [
+    "LIMITS",
     "BytesPerS",
+    "DurationLimit",
     "DurationNs",
     "Limit",
-    "LimitField",
     "OffsetNs",
     "RatePerS",
     "RatioField",
+    "RatioLimit",
     "SizeBytes",
     "Unit",
     "format_duration",
@@ -64,11 +64,10 @@ _UNIT_WORDS = {
 } | {unit: unit for unit in _DURATION_UNITS}
 _OP_WORDS = {"=": "==", "=<": "<=", "=>": ">=", "≤": "<=", "≥": ">="}
 _DEFAULT_OPS = {"ns": "<=", "ratio": ">=", "count": "=="}
-# Bounded, so that no text can ask for a number that cannot be computed with.
-_NUMBER = r"([0-9]{1,15}(?:\.[0-9]{1,15})?)"
-_DURATION = re.compile(rf"{_NUMBER}\s*(us|ms|s|min|h)")
-_NEARLY_DURATION = re.compile(rf"{_NUMBER}\s*([^\W\d_]{{0,20}})\.?")
-_RATE = re.compile(rf"{_NUMBER}\s*/\s*(s|min)")
+_DURATION = re.compile(rf"{NUMBER}\s*(us|ms|s|min|h)")
+_NEARLY_NUMBER = r"([0-9]{0,15}(?:\.[0-9]{1,15})?)"
+_NEARLY_DURATION = re.compile(rf"{_NEARLY_NUMBER}\s*([^\W\d_]{{0,20}})\.?")
+_RATE = re.compile(rf"{NUMBER}\s*/\s*(s|min)")
 _SIZE_UNITS = {
     "B": 1,
     "kB": 1000,
@@ -78,9 +77,9 @@ _SIZE_UNITS = {
     "MiB": 1024**2,
     "GiB": 1024**3,
 }
-_SIZE = re.compile(rf"{_NUMBER}\s*([kMG]?B|[KMG]iB)")
-_NEARLY_SIZE = re.compile(rf"{_NUMBER}\s*([a-zA-Z]{{0,20}})")
-_RATIO = re.compile(rf"{_NUMBER}\s*%")
+_SIZE = re.compile(rf"{NUMBER}\s*([kMG]?B|[KMG]iB)")
+_NEARLY_SIZE = re.compile(rf"{NUMBER}\s*([a-zA-Z]{{0,20}})")
+_RATIO = re.compile(rf"{NUMBER}\s*%")
 _COUNT = re.compile(r"[0-9]{1,15}")
 _LIMIT = re.compile(r"(<=|>=|==|<|>)\s*(.+)")
 _NEARLY_LIMIT = re.compile(r"(<=|>=|==|=<|=>|<|>|=|≤|≥|)\s*(.+)")
@@ -175,12 +174,12 @@ def parse_ratio(text: str) -> float:
     return float(match[1]) / 100
 
 
-def parse_limit(text: str) -> Limit:
-    """Return the limit of a text such as "<= 2s", "> 99%" or "== 0"."""
+def parse_limit(text: str, of: Unit | None = None) -> Limit:
+    """Return the limit of a text such as "<= 2s", "> 99%" or "== 0"; `of` is the unit meant."""
     match = _LIMIT.fullmatch(text.strip())
     amount = None if match is None else _amount(match[2].strip())
     if match is None or amount is None:
-        raise _LIMIT_TEXT.refusal(text)
+        raise (_LIMIT_TEXT if of is None else _LIMIT_TEXTS[of]).refusal(text)
     value, unit = amount
     return Limit(op=match[1], value=value, unit=unit, text=text.strip())
 
@@ -200,9 +199,12 @@ def _nearest_duration(text: str) -> str | None:
     match = _NEARLY_DURATION.fullmatch(text.strip())
     if match is None:
         return None
-    word = match[2].lower()
+    word, number = match[2].lower(), match[1]
     near = [word] if word in _UNIT_WORDS else difflib.get_close_matches(word, _UNIT_WORDS, n=1)
-    return f"{match[1]}{_UNIT_WORDS[near[0]]}" if near else None
+    if not near or not number:
+        return None
+    number = f"0{number}" if number.startswith(".") else number
+    return f"{number}{_UNIT_WORDS[near[0]]}"
 
 
 def _nearest_offset(text: str) -> str | None:
@@ -213,7 +215,7 @@ def _nearest_offset(text: str) -> str | None:
 
 def _nearest_rate(text: str) -> str | None:
     amount, slash, per = text.strip().partition("/")
-    if re.fullmatch(_NUMBER, amount.strip()) is None or float(amount) == 0:
+    if re.fullmatch(NUMBER, amount.strip()) is None or float(amount) == 0:
         return None
     return f"{amount.strip()}/{'min' if slash and per.strip().startswith('m') else 's'}"
 
@@ -226,6 +228,8 @@ def _nearest_size(text: str) -> str | None:
     for unit in _SIZE_UNITS:
         if word in (unit.lower(), unit.lower().removesuffix("b")):
             return f"{match[1]}{unit}"
+    if word in ("t", "tb", "tib"):
+        return f"{float(match[1]) * 1000:.15g}GB"
     return None
 
 
@@ -235,20 +239,20 @@ def _nearest_byte_rate(text: str) -> str | None:
 
 
 def _nearest_ratio(text: str) -> str | None:
-    match = re.fullmatch(_NUMBER, text.strip().removesuffix("%"))
+    match = re.fullmatch(NUMBER, text.strip().removesuffix("%"))
     if match is None or float(match[1]) > 100:
         return None
     # 0.99 is meant as 99%: nobody asks for less than one percent.
     return f"{float(match[1]) * 100:g}%" if float(match[1]) <= 1 else f"{match[1]}%"
 
 
-def _nearest_limit(text: str) -> str | None:
+def _nearest_limit(text: str, of: Unit | None = None) -> str | None:
     match = _NEARLY_LIMIT.fullmatch(text.strip())
     if match is None:
         return None
     amount: str | None = match[2].strip()
     if amount is not None and _amount(amount) is None:
-        amount = _nearest_duration(amount)
+        amount = (_nearest_ratio if of is Unit.RATIO else _nearest_duration)(amount)
     known = None if amount is None else _amount(amount)
     if known is None:
         return None
@@ -285,94 +289,58 @@ def format_value(value: float, unit: Unit) -> str:
             return f"{value:,.0f}".replace(",", " ")
 
 
-@dataclass(frozen=True, slots=True)
-class _Text:
-    """Marks a field whose YAML is text with a unit; `parse` turns the text into the value."""
-
-    what: str
-    valid: str
-    example: str
-    parse: Callable[[str], object]
-    nearest: Callable[[str], str | None]
-
-    def advice(self, seen: str) -> str:
-        """Return what would be valid in place of the text `seen`."""
-        near = self.nearest(seen)
-        bare = re.fullmatch(_NUMBER, seen.strip()) is not None and self.parse is not parse_limit
-        wrong = "has no unit" if bare and near else f"is not {self.what}"
-        return f"{wrong}; write {self.valid}" + (f"; nearest: {near!r}" if near else "")
-
-    def refusal(self, text: str) -> ValueError:
-        shown = text if len(text) <= 60 else text[:57] + "..."
-        return ValueError(f"{shown!r} {self.advice(text)}")
-
-    def __get_pydantic_core_schema__(self, source: object, handler: object) -> "CoreSchema":
-        # Only when a scenario is asked for: 50 ms.
-        from pydantic_core import PydanticCustomError, core_schema
-
-        def validate(value: object) -> object:
-            if isinstance(value, str):
-                return self.parse(value)
-            number = isinstance(value, int | float) and not isinstance(value, bool)
-            advice = self.advice(str(value) if number else "")
-            # A type of its own, so that loading can say what stands in the file in place of `seen`.
-            raise PydanticCustomError(
-                "not_unit_text", "{seen} {advice}", {"seen": str(value)[:60], "advice": advice}
-            )
-
-        return core_schema.no_info_plain_validator_function(
-            validate,
-            metadata={
-                "pydantic_js_functions": [
-                    lambda _schema, _handler: {
-                        "type": "string",
-                        "description": self.what,
-                        "examples": [self.example],
-                    }
-                ]
-            },
-        )
-
-
-_DURATION_TEXT = _Text(
+_DURATION_TEXT = UnitText(
     "a duration",
     f"a number and one of {', '.join(_DURATION_UNITS)}",
     "2s",
     parse_duration,
     _nearest_duration,
 )
-_OFFSET_TEXT = _Text(
+_OFFSET_TEXT = UnitText(
     "a duration with a sign",
     f"+ or -, a number and one of {', '.join(_DURATION_UNITS)}",
     "+5min",
     parse_offset,
     _nearest_offset,
 )
-_RATE_TEXT = _Text(
+_RATE_TEXT = UnitText(
     "a rate", "a number above 0 and '/s' or '/min'", "200/s", parse_rate, _nearest_rate
 )
-_SIZE_TEXT = _Text(
+_SIZE_TEXT = UnitText(
     "a size",
     f"a number and one of {', '.join(_SIZE_UNITS)}",
     "64kB",
     parse_size,
     _nearest_size,
 )
-_BYTE_RATE_TEXT = _Text(
+_BYTE_RATE_TEXT = UnitText(
     "a byte rate",
     f"a number, one of {', '.join(_SIZE_UNITS)}, and '/s'",
     "64kB/s",
     parse_byte_rate,
     _nearest_byte_rate,
 )
-_RATIO_TEXT = _Text("a share", "a percentage from 0% to 100%", "99%", parse_ratio, _nearest_ratio)
-_LIMIT_TEXT = _Text(
-    "a limit",
-    "<, <=, >, >= or == and a duration, a percentage or a whole number, such as '<= 2s'",
-    "<= 2s",
-    parse_limit,
-    _nearest_limit,
+_RATIO_TEXT = UnitText(
+    "a share", "a percentage from 0% to 100%", "99%", parse_ratio, _nearest_ratio
 )
+
+
+def _limit_text(amount: str, example: str, of: Unit | None = None) -> UnitText:
+    return UnitText(
+        "a limit",
+        f"<, <=, >, >= or == and {amount}, such as {example!r}",
+        example,
+        lambda text: parse_limit(text, of),
+        lambda text: _nearest_limit(text, of),
+    )
+
+
+_LIMIT_TEXT = _limit_text("a duration, a percentage or a whole number", "<= 2s")
+_LIMIT_TEXTS = {
+    Unit.NS: _limit_text("a duration", "<= 2s", Unit.NS),
+    Unit.RATIO: _limit_text("a percentage", ">= 99%", Unit.RATIO),
+    Unit.COUNT: _limit_text("a whole number", "== 0", Unit.COUNT),
+}
 
 DurationNs = Annotated[int, _DURATION_TEXT]
 OffsetNs = Annotated[int, _OFFSET_TEXT]
@@ -380,4 +348,11 @@ RatePerS = Annotated[float, _RATE_TEXT]
 SizeBytes = Annotated[int, _SIZE_TEXT]
 BytesPerS = Annotated[int, _BYTE_RATE_TEXT]
 RatioField = Annotated[float, _RATIO_TEXT]
-LimitField = Annotated[Limit, _LIMIT_TEXT]
+DurationLimit = Annotated[Limit, _LIMIT_TEXTS[Unit.NS]]
+RatioLimit = Annotated[Limit, _LIMIT_TEXTS[Unit.RATIO]]
+LIMITS: Mapping[Unit, object] = {
+    Unit.NS: DurationLimit,
+    Unit.RATIO: RatioLimit,
+    Unit.COUNT: Annotated[Limit, _LIMIT_TEXTS[Unit.COUNT]],
+}
+"""The field type of a limit in each unit."""

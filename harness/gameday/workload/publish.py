@@ -6,14 +6,16 @@ from dataclasses import dataclass
 from typing import ClassVar
 from zlib import crc32
 
-from gameday.model.clock import SECOND
+from gameday.model.clock import MILLISECOND, MINUTE, SECOND
 from gameday.model.operation import Outcome
+from gameday.model.unfit import require
 from gameday.model.units import DurationNs, RatePerS
 from gameday.workload.http import Answer
 
 __all__ = ["Publish", "checksum", "judge_publish", "publish_request", "surge_of"]
 
 _LONGEST_REASON = 100
+_MOST_PER_S = 20_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +28,12 @@ class Publish:
     ledger: str
     rate_per_s: RatePerS
     deadline_ns: DurationNs = SECOND
+
+    def __post_init__(self) -> None:
+        require(
+            ("rate", self.rate_per_s <= _MOST_PER_S, f"at most {_MOST_PER_S}/s"),
+            ("deadline", MILLISECOND <= self.deadline_ns <= MINUTE, "1ms to 1min"),
+        )
 
 
 def checksum(run: str, value: int) -> str:

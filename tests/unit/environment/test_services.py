@@ -1,5 +1,6 @@
 """How each kind is started, and what is said when it cannot be."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from gameday.environment.edge_protocol import Copious, Introduced
 from gameday.environment.protocol import Endpoint, NotReadyError
 from gameday.environment.services import KINDS, redis
-from gameday.environment.services.app import app_image
+from gameday.environment.services.app import app_image, is_program
 from gameday.environment.services.protocol import Personal, talk_of
 from gameday.environment.waiting import busy_ports, free_ports, until_ready
 from gameday.errors import EnvironmentRefused
@@ -129,3 +130,18 @@ def test_free_ports_are_different_and_not_busy() -> None:
     ports = free_ports(20)
     assert len(set(ports)) == 20
     assert busy_ports(ports[0], 1) is None
+
+
+@pytest.mark.parametrize("name", ["apps.relay", "json.tool", "json", "unittest"])
+def test_a_module_that_is_there_is_found_without_being_imported(name: str) -> None:
+    sys.modules.pop("apps.relay", None)
+    runs = {"apps.relay": True, "json.tool": True, "json": False, "unittest": True}
+    assert is_program(name) == runs[name], "a package runs only if it has a __main__"
+    assert "apps.relay" not in sys.modules
+
+
+@pytest.mark.parametrize(
+    "name", ["apps", "apps.nosuch", "apps.relay.x", "apps.nosuch; rm", "", "a..b"]
+)
+def test_what_is_no_module_is_no_program(name: str) -> None:
+    assert not is_program(name)

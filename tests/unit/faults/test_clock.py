@@ -166,7 +166,7 @@ def test_an_offset_that_nobody_could_tell_or_means_is_refused(offset_ns: int) ->
 
 @pytest.mark.parametrize("rate", [0.4, 0.96, 1.0, 1.04, 2.1])
 def test_a_rate_that_nobody_could_tell_or_means_is_refused(rate: float) -> None:
-    with pytest.raises(ValueError, match=r"0.5 to 0.95, or at 1.05 to 2"):
+    with pytest.raises(ValueError, match=r"rate: wanted 0\.5 to 0\.95, or 1\.05 to 2"):
         ClockDrift(target="db", rate=rate)
 
 

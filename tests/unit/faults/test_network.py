@@ -370,15 +370,15 @@ def test_a_service_that_says_little_bears_no_fault_that_is_measured_in_bytes(
 @pytest.mark.parametrize(
     ("make", "why"),
     [
-        (lambda: Latency(target=EDGE, delay_ns=5 * MILLISECOND), "less than 10ms"),
-        (lambda: Latency(target=EDGE, delay_ns=11 * SECOND), "more than 10s"),
-        (lambda: Latency(target=EDGE, delay_ns=10_500_000), "whole milliseconds"),
+        (lambda: Latency(target=EDGE, delay_ns=5 * MILLISECOND), "delay: wanted 10ms to 10s"),
+        (lambda: Latency(target=EDGE, delay_ns=11 * SECOND), "10ms to 10s: others are not proven"),
+        (lambda: Latency(target=EDGE, delay_ns=10_500_000), "delay: wanted whole milliseconds"),
         (
             lambda: Latency(target=EDGE, delay_ns=10 * MILLISECOND, jitter_ns=11 * MILLISECOND),
             "cut off",
         ),
         (lambda: Bandwidth(target=EDGE, rate_bytes_per_s=1_500), "whole kB/s"),
-        (lambda: Bandwidth(target=EDGE, rate_bytes_per_s=3_000_000), "above 2MB/s"),
+        (lambda: Bandwidth(target=EDGE, rate_bytes_per_s=3_000_000), "at most 2MB/s"),
         (lambda: Slice(target=EDGE, size_bytes=0), "1B to 10kB"),
         (lambda: Slice(target=EDGE, size_bytes=9, variation_bytes=9), "less than the size"),
         (lambda: Slice(target=EDGE, size_bytes=9, delay_ns=0), "1ms to 100ms"),
@@ -468,9 +468,9 @@ def test_only_a_distribution_of_its_own_needs_gamedays_own_proxy() -> None:
 @pytest.mark.parametrize(
     ("delay_ms", "jitter_ms", "told"),
     [
-        (100, 10, "a delay up to 250 ms and a jitter from 20 ms; given are 100 ms and 10 ms"),
-        (300, 30, "given are 300 ms and 30 ms"),
-        (100, 40, "beyond a third of the delay"),
+        (100, 10, "^jitter: wanted at least 20 ms to measure distribution normal$"),
+        (300, 30, "^delay: wanted at most 250 ms to measure distribution normal$"),
+        (100, 40, "^jitter: wanted at most a third of the delay"),
     ],
 )
 def test_a_distribution_that_could_not_be_measured_is_refused(

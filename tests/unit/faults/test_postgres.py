@@ -307,9 +307,9 @@ def test_a_server_that_cannot_bear_a_fault_is_refused_by_name(
 
 def test_bounds_are_told_with_what_is_given() -> None:
     for free in (-1, 21):
-        with pytest.raises(ValueError, match=f"free: {free} is given; wanted 0 to 20"):
+        with pytest.raises(ValueError, match="free: wanted 0 to 20"):
             ConnectionCap(target="db", free=free)
-    with pytest.raises(ValueError, match=r"user: '\(' is no regular expression"):
+    with pytest.raises(ValueError, match="user: wanted a regular expression; in this one: missing"):
         TerminateBackends(target="db", user="(")
 
 

@@ -243,6 +243,12 @@ def test_a_service_that_nothing_bounds_is_refused(
         fault.on(environment)
 
 
+def test_a_limit_of_all_cores_is_no_limit() -> None:
+    every = os.cpu_count() or 1
+    assert "limit nothing" in CpuLimit(target="db", cores=every).demands("process").impossible
+    assert CpuLimit(target="db", cores=every / 2).demands("process").impossible == ""
+
+
 @pytest.mark.parametrize(
     "make",
     [

@@ -160,7 +160,7 @@ def test_it_comes_by_the_way_that_was_asked_for(
     [
         ({"channel": "news", "rate_bytes_per_s": 2_000_000}, "at most 1MB/s"),
         ({"channel": "news", "rate_bytes_per_s": 7}, "20 times a second"),
-        ({"channel": ""}, "name of a channel"),
+        ({"channel": ""}, "channel: wanted the name"),
     ],
 )
 def test_what_could_not_be_done_is_refused_before_anything_starts(

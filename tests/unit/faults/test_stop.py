@@ -168,7 +168,7 @@ def test_the_signal_can_be_chosen(
 
 @pytest.mark.parametrize("kind", [Stop, Restart])
 def test_a_grace_has_a_bound(kind: type[Stop | Restart]) -> None:
-    with pytest.raises(ValueError, match="grace: 31 s is given; wanted at most 30 s"):
+    with pytest.raises(ValueError, match="grace: wanted at most 30 s"):
         kind(target="db", grace_ns=31 * SECOND)
 
 

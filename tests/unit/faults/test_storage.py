@@ -224,9 +224,14 @@ def test_the_disk_of_the_host_is_refused(environment: MemoryEnvironment, house: 
         FULL.on(environment)
 
 
-@pytest.mark.parametrize(("free_bytes", "fill"), [(1, 0.5), (0, 0.0)])
-def test_a_fill_of_nothing_or_in_two_ways_is_refused(free_bytes: int, fill: float) -> None:
-    with pytest.raises(ValueError, match="a disk is filled"):
+@pytest.mark.parametrize(
+    ("free_bytes", "fill", "told"),
+    [(1, 0.5, "both are given"), (0, 0.0, "fill: wanted more than 0%")],
+)
+def test_a_fill_of_nothing_or_in_two_ways_is_refused(
+    free_bytes: int, fill: float, told: str
+) -> None:
+    with pytest.raises(ValueError, match=told):
         DiskFill(target="db", free_bytes=free_bytes, fill=fill)
 
 

@@ -1,4 +1,4 @@
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal, Protocol
@@ -8,7 +8,18 @@ import pytest
 from gameday.errors import ScenarioError
 from gameday.loading import load_scenario
 from gameday.model.clock import SECOND
-from gameday.model.scenario import Hits, Scenario, ServiceSpec, Sla, Switch, Target, Vocabulary
+from gameday.model.scenario import (
+    FaultStep,
+    Hits,
+    Scenario,
+    ServiceSpec,
+    Sla,
+    Switch,
+    Target,
+    Vocabulary,
+    WorkloadSpec,
+)
+from gameday.model.unfit import require
 from gameday.model.units import DurationNs, RatePerS, RatioField, parse_limit
 
 GOOD = """\
@@ -58,6 +69,11 @@ class Latency:
     def __post_init__(self) -> None:
         if self.jitter_ns > self.delay_ns:
             raise ValueError("jitter is larger than delay")
+        require(
+            ("count", self.count >= 1, "at least 1"),
+            ("scale", self.scale > 0, "more than 0"),
+            ("count", not self.once or self.count >= 2, "at least 2 of once"),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +98,20 @@ class Publish:
     rate_per_s: RatePerS
     deadline_ns: DurationNs = SECOND
 
+    def __post_init__(self) -> None:
+        require(
+            ("rate", self.rate_per_s <= 1000, "at most 1000/s"),
+            ("deadline", self.deadline_ns > 0, "more than nothing"),
+        )
+
+
+def _situate(step: FaultStep, target: Target, workload: Sequence[WorkloadSpec]) -> None:
+    """A fault lasts at most a hundred times as long as the load waits for an answer."""
+    publish = workload[0] if workload else None
+    if isinstance(publish, Publish):
+        fits = step.for_ns <= 100 * publish.deadline_ns
+        require(("for", fits, "at most 100 times the deadline of the load"))
+
 
 class Load(Protocol):
     def __call__(self, text: str, /, **settings: str) -> Scenario: ...
@@ -101,6 +131,8 @@ def vocabulary() -> Vocabulary:
         services=frozenset({"redis", "app"}),
         programs=frozenset({"app"}),
         findings={"availability": "ratio", "lost": "count", "outage": "ns", "recovery": "ns"},
+        situate=_situate,
+        is_program=lambda name: name != "apps.rely; rm",
         at_odds=lambda one, other: "both kill it" if one == other else None,
     )
 

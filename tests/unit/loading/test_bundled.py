@@ -26,7 +26,7 @@ def test_a_scenario_that_comes_with_gameday_is_right_with_all_its_sweeps(path: P
             path,
             WORDS,
             slas=slas,
-            target=lambda name: load_target(find_target(name, [bundled("targets")]), WORDS),
+            target=lambda name: load_target(find_target(name, [bundled("targets")], WORDS), WORDS),
             settings=settings,
         )
         assert scenario.name == path.stem

@@ -36,14 +36,11 @@ UNREADABLE = {
     "too many bytes": (b"a: b\n" * 60_000, "1:1: is larger than 256 KiB"),
     "broken YAML": (
         b"a: [1, 2\nb: 3\n",
-        "2:2: is not YAML: while parsing a flow sequence, expected ',' or ']', but got ':'",
+        "2:2: is not YAML: a list in brackets is not closed, or lacks a comma",
     ),
     "a tab": (
         b"a:\n\t- b\n",
-        (
-            "2:1: is not YAML: while scanning for the next token, "
-            "found character '\\t' that cannot start any token"
-        ),
+        "2:1: is not YAML: a tab stands here; indent with spaces",
     ),
     "two documents": (
         b"a: 1\n---\nb: 2\n",
@@ -155,11 +152,11 @@ def test_an_alias_keeps_the_place_of_what_it_stands_for(told_after: ToldAfter) -
 def test_merged_keys_count_as_written_and_own_keys_win(load: Load, good: str) -> None:
     text = good.replace(
         "  - kill: redis\n    at: 1s\n    for: ${outage}\n",
-        "  - &first {kill: redis, at: 1s, for: '${outage}'}\n  - {<<: *first, at: 9s}\n",
+        "  - &first {kill: redis, at: 1s, for: '${outage}'}\n  - {<<: *first, at: 19s}\n",
     )
     first, second = load(text).faults
     assert first.fault == second.fault
-    assert (first.at_ns, second.at_ns) == (10**9, 9 * 10**9)
+    assert (first.at_ns, second.at_ns) == (10**9, 19 * 10**9)
 
 
 def test_a_merged_key_keeps_its_place(told_after: ToldAfter) -> None:

@@ -15,7 +15,7 @@ class Load(Protocol):
 
 Complaints = Callable[[Callable[[], object]], list[str]]
 DURATION = "write a number and one of us, ms, s, min, h"
-LIMIT = "write <, <=, >, >= or == and a duration, a percentage or a whole number, such as '<= 2s'"
+LIMIT = "write <, <=, >, >= or == and a percentage, such as '>= 99%'"
 
 
 ONE_PROBLEM = {
@@ -43,7 +43,15 @@ ONE_PROBLEM = {
         "    signal: SIG${outage}\n",
         [
             "12:5: faults[0].for: is missing",
-            "14:13: faults[0].signal: 'SIG2s' is not valid here; valid: SIGKILL, SIGTERM",
+            *(
+                f"14:13: faults[0].signal: 'SIG{value}' is not valid here; "
+                f"valid: SIGKILL, SIGTERM (from ${{outage}}, {origin})"
+                for value, origin in (
+                    ("2s", "line 6"),
+                    ("500ms", "500ms in its sweep"),
+                    ("10s", "10s in its sweep"),
+                )
+            ),
         ],
     ),
     "a key that stands twice": (
@@ -118,6 +126,57 @@ ONE_PROBLEM = {
         "90%",
         f"17:19: expect[1].availability: '90%' is not a limit; {LIMIT}; nearest: '>= 90%'",
     ),
+    "a ratio where a percentage is wanted": (
+        '">= 90%"',
+        '">= 0.99"',
+        f"17:19: expect[1].availability: '>= 0.99' is not a limit; {LIMIT}; nearest: '>= 99%'",
+    ),
+    "a number that may be meant in milliseconds": (
+        "for: 5s",
+        "for: 50",
+        f"9:51: steady.for: 50 has no unit; {DURATION}; nearest: '50s' or '50ms'",
+    ),
+    "a finding by a longer name": (
+        "- availability:",
+        "- publish_availability:",
+        (
+            "17:5: expect[1].publish_availability: unknown finding; "
+            "valid: sla, availability, lost, outage, recovery; nearest: 'availability'"
+        ),
+    ),
+    "several services where one is hit": (
+        "- kill: redis",
+        "- kill: [redis, relay]",
+        (
+            "12:11: faults[0].kill: a list is given; wanted one service; "
+            "valid: redis, relay, listener"
+        ),
+    ),
+    "a fault without what it hits": (
+        "- kill: redis",
+        "- kill:",
+        (
+            "12:10: faults[0].kill: nothing is given; wanted one service; "
+            "valid: redis, relay, listener"
+        ),
+    ),
+    "a fault that parts nothing": (
+        "    for: ${outage}\n",
+        "    for: ${outage}\n  - part:\n    for: 1s\n",
+        (
+            "15:10: faults[1].part: nothing is given; wanted services, as text; "
+            "valid: redis, relay, listener"
+        ),
+    ),
+    "a connection that is not written": (
+        "    for: ${outage}\n",
+        "    for: ${outage}\n  - latency: {}\n    for: 1s\n    delay: 1s\n",
+        (
+            "15:14: faults[1].latency: a mapping is given; wanted one connection; "
+            "valid: relay -> redis, listener -> redis, client -> redis, client -> relay, "
+            "client -> listener"
+        ),
+    ),
     "a switch word where text is wanted": (
         "[redis, nightly]",
         "[redis, yes]",
@@ -146,30 +205,68 @@ ONE_PROBLEM = {
         "gives: INVALD",
         (
             "20:30: sabotage[1].gives: 'INVALD' is not valid here; "
-            "valid: PASS, INCONCLUSIVE, FAIL, INVALID, ERROR; nearest: 'INVALID'"
+            "valid: FAIL, INVALID, INCONCLUSIVE, ERROR; nearest: 'INVALID'"
         ),
     ),
     "text where a whole number is wanted": (
         "  - kill: redis\n",
-        '  - latency: redis\n    delay: 1s\n    count: "3"\n',
+        '  - latency: relay -> redis\n    delay: 1s\n    count: "3"\n',
         [
             "14:12: faults[0].count: '3' is given; wanted a whole number",
         ],
     ),
     "a part of a number where a whole one is wanted": (
         "  - kill: redis\n",
-        "  - latency: redis\n    delay: 1s\n    count: 1.5\n",
+        "  - latency: relay -> redis\n    delay: 1s\n    count: 1.5\n",
         "14:12: faults[0].count: 1.5 is given; wanted a whole number",
     ),
     "a switch word where a number is wanted": (
         "  - kill: redis\n",
-        "  - latency: redis\n    delay: 1s\n    scale: yes\n",
+        "  - latency: relay -> redis\n    delay: 1s\n    scale: yes\n",
         "14:12: faults[0].scale: yes is given; wanted a number",
     ),
     "a number where a switch word is wanted": (
         "  - kill: redis\n",
-        "  - latency: redis\n    delay: 1s\n    once: 1\n",
+        "  - latency: relay -> redis\n    delay: 1s\n    once: 1\n",
         "14:11: faults[0].once: 1 is given; wanted true or false",
+    ),
+    "values that a fault refuses": (
+        "    for: ${outage}\n",
+        (
+            "    for: ${outage}\n"
+            "  - latency: relay -> redis\n    for: 1s\n    delay: 1s\n"
+            "    count: 0\n    scale: .nan\n"
+        ),
+        [
+            "18:12: faults[1].count: 0 is given; wanted at least 1",
+            "19:12: faults[1].scale: .nan is given; wanted more than 0",
+        ],
+    ),
+    "a value that a fault refuses and nobody wrote": (
+        "    for: ${outage}\n",
+        (
+            "    for: ${outage}\n"
+            "  - latency: relay -> redis\n    for: 1s\n    delay: 1s\n    once: true\n"
+        ),
+        "15:5: faults[1].count: is left out; wanted at least 2 of once",
+    ),
+    "an item whose target and key are wrong": (
+        "    for: ${outage}\n",
+        (
+            "    for: ${outage}\n"
+            "  - latency: redis -> relay\n    for: 1s\n    delay: 1s\n    sgnal: up\n"
+        ),
+        [
+            (
+                "15:14: faults[1].latency: 'redis -> relay' is not a connection of target "
+                "'signals'; valid: relay -> redis, listener -> redis, client -> redis, "
+                "client -> relay, client -> listener; nearest: 'relay -> redis'"
+            ),
+            (
+                "18:5: faults[1].sgnal: unknown key; valid: latency, delay, jitter, share, count, "
+                "scale, once, at, for, exposure; nearest: 'scale'"
+            ),
+        ],
     ),
     "keys that a fault finds at odds": (
         "    for: ${outage}\n",

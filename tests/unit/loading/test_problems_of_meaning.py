@@ -117,7 +117,24 @@ ONE_PROBLEM = {
         "    for: ${outage}\n  - part: relay -> redis\n    for: 1s\n",
         (
             "15:11: faults[1].part: part hits services, which 'relay -> redis' is not; "
-            "valid: redis, relay, listener; nearest: 'redis'"
+            "valid: redis, relay, listener; nearest: 'relay | redis'"
+        ),
+    ),
+    "a service where a connection is hit": (
+        "    for: ${outage}\n",
+        "    for: ${outage}\n  - latency: redis\n    for: 1500ms\n    delay: 1s\n",
+        (
+            "15:14: faults[1].latency: latency hits a connection, which 'redis' is not; "
+            "valid: relay -> redis, listener -> redis, client -> redis, client -> relay, "
+            "client -> listener; nearest: 'relay -> redis'"
+        ),
+    ),
+    "a fault that cannot be beside the load": (
+        "    for: ${outage}\n",
+        "    for: ${outage}\n  - kill: relay\n    for: 101s\n",
+        (
+            "16:10: faults[1].for: '101s' is given; "
+            "wanted at most 100 times the deadline of the load"
         ),
     ),
     "an edge that the target has not": (
@@ -143,6 +160,63 @@ ONE_PROBLEM = {
         (
             "8:34: workload[0].publish.ledger: 'lisener' is not a service of target 'signals'; "
             "valid: redis, relay, listener; nearest: 'listener'"
+        ),
+    ),
+    "a workload to what is no app": (
+        "to: relay, ledger: listener",
+        "to: redis, ledger: redis",
+        [
+            (
+                "8:19: workload[0].publish.to: publish wants a service of kind app, and redis is "
+                "redis; valid: relay, listener"
+            ),
+            (
+                "8:34: workload[0].publish.ledger: publish wants a service of kind app, and redis "
+                "is redis; valid: relay, listener"
+            ),
+        ],
+    ),
+    "a workload that is wrong in all it says": (
+        "to: relay, ledger: listener, rate: 200/s",
+        "to: redis, rate: 9999/s, deadline: 0s",
+        [
+            (
+                "8:19: workload[0].publish.to: publish wants a service of kind app, and redis is "
+                "redis; valid: relay, listener"
+            ),
+            "8:32: workload[0].publish.rate: '9999/s' is given; wanted at most 1000/s",
+            "8:50: workload[0].publish.deadline: '0s' is given; wanted more than nothing",
+        ],
+    ),
+    "a steady state for no time": (
+        "for: 5s",
+        "for: 0s",
+        "9:51: steady.for: '0s' is given; wanted 100ms to 10min",
+    ),
+    "a baseline without an end": (
+        "baseline: 5s",
+        "baseline: 100h",
+        "10:22: timeline.baseline: '100h' is given; wanted 100ms to 1h",
+    ),
+    "a limit that nothing can keep": (
+        'availability: ">= 90%"',
+        'lost: "< 0"',
+        "17:11: expect[1].lost: '< 0' is what nothing can keep; write it as in '== 0'",
+    ),
+    "a share that nothing can keep": (
+        '">= 90%"',
+        '"> 100%"',
+        (
+            "17:19: expect[1].availability: '> 100%' is what nothing can keep; "
+            "write it as in '>= 99%'"
+        ),
+    ),
+    "a limit that nothing can break": (
+        '">= 90%"',
+        '">= 0%"',
+        (
+            "17:19: expect[1].availability: '>= 0%' is what nothing can break; "
+            "write it as in '>= 99%'"
         ),
     ),
     "a limit in another unit than its finding": (
@@ -176,14 +250,20 @@ ONE_PROBLEM = {
     "a fault that lasts longer than the file allows": (
         "timeline: {baseline",
         "safety: {longest: 1s}\ntimeline: {baseline",
-        "15:10: faults[0].for: 2 s is longer than safety.longest, 1 s",
+        [
+            "15:10: faults[0].for: 2 s is longer than safety.longest, 1 s (from ${outage}, line 6)",
+            (
+                "15:10: faults[0].for: 10 s is longer than safety.longest, 1 s "
+                "(from ${outage}, 10s in its sweep)"
+            ),
+        ],
     ),
     "more services hit at once than the file allows": (
         "    for: ${outage}\n",
         (
             "    for: ${outage}\n  - kill: relay\n    at: 2s\n    for: 1s\n"
             "  - kill: listener\n    at: 2500ms\n    for: 1s\n"
-            "  - kill: redis\n    at: 3500ms\n    for: 1s\n"
+            "  - kill: redis\n    at: 12s\n    for: 1s\n"
         ),
         (
             "18:11: faults[2].kill: 3 services are hit at the same time, listener, redis, relay; "
@@ -209,7 +289,7 @@ ONE_PROBLEM = {
     "no service that may be hit": (
         "timeline: {baseline",
         "safety: {services: 0}\ntimeline: {baseline",
-        "10:20: safety.services: wanted at least 1",
+        "10:20: safety.services: 0 is given; wanted at least 1",
     ),
     "a recovery that is watched for too short": (
         "recovery: 130s",
@@ -272,7 +352,10 @@ ONE_PROBLEM = {
     "a sabotage that shows nothing": (
         "gives: INVALID",
         "gives: PASS",
-        "20:30: sabotage[1].gives: PASS would not show that anything can fail",
+        (
+            "20:30: sabotage[1].gives: 'PASS' is not valid here; "
+            "valid: FAIL, INVALID, INCONCLUSIVE, ERROR"
+        ),
     ),
     # Parameters
     "an unknown parameter": (
@@ -294,7 +377,18 @@ ONE_PROBLEM = {
     "a parameter whose value does not fit": (
         "default: 2s",
         "default: 2",
-        f"14:10: faults[0].for: 2 has no unit; {DURATION}; nearest: '2s'",
+        (
+            f"14:10: faults[0].for: 2 has no unit; {DURATION}; nearest: '2s' "
+            "(from ${outage}, line 6)"
+        ),
+    ),
+    "a swept value that does not fit": (
+        "sweep: [500ms, 10s]",
+        "sweep: [1s, 2parsec]",
+        (
+            f"14:10: faults[0].for: '2parsec' is not a duration; {DURATION}; nearest: '2s' "
+            "(from ${outage}, 2parsec in its sweep)"
+        ),
     ),
     "a sweep of nothing": (
         "sweep: [500ms, 10s]",

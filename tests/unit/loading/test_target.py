@@ -79,12 +79,32 @@ ONE_PROBLEM = {
     "a disk that is too small": (
         "kind: redis, ",
         "kind: redis, disk: 3MB, ",
-        ["4:30: services.redis.disk: a disk, which is in memory, has 4MB to 1GB"],
+        ["4:30: services.redis.disk: '3MB' is given; wanted 4MB to 1GB: it is in memory"],
     ),
     "a disk that is too large": (
         "kind: redis, ",
         "kind: redis, disk: 2GB, ",
-        ["4:30: services.redis.disk: a disk, which is in memory, has 4MB to 1GB"],
+        ["4:30: services.redis.disk: '2GB' is given; wanted 4MB to 1GB: it is in memory"],
+    ),
+    "a program where none is run": (
+        "kind: redis, ",
+        "kind: redis, program: apps.relay, ",
+        [
+            (
+                "4:24: services.redis.program: a service of kind 'redis' runs no program, only one "
+                "of kind app does; take the key out"
+            )
+        ],
+    ),
+    "a program that nobody has": (
+        "apps.relay",
+        "apps.rely; rm",
+        [
+            (
+                "5:31: services.relay.program: 'apps.rely; rm' is no module that Python can run "
+                "here; write one that is installed, such as 'apps.relay'"
+            )
+        ],
     ),
     "a need of itself": (
         "[redis]",
@@ -242,14 +262,14 @@ def test_a_target_needs_services(
 
 
 def test_a_target_is_found_by_the_name_of_its_folder(
-    tmp_path: Path, complaints: Complaints
+    tmp_path: Path, vocabulary: Vocabulary, complaints: Complaints
 ) -> None:
     path = write(tmp_path, GOOD)
     other = tmp_path / "others"
     other.mkdir()
     shadowed = write(other, GOOD)
-    assert find_target("signals", [tmp_path, other]) == path
-    assert find_target("signals", [other, tmp_path]) == shadowed
-    assert complaints(lambda: find_target("signal", [tmp_path])) == [
+    assert find_target("signals", [tmp_path, other], vocabulary) == path
+    assert find_target("signals", [other, tmp_path], vocabulary) == shadowed
+    assert complaints(lambda: find_target("signal", [tmp_path], vocabulary)) == [
         "no target 'signal'; valid: signals; nearest: 'signals'"
     ]

@@ -10,8 +10,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from gameday.model.clock import MICROSECOND, MILLISECOND, MINUTE, SECOND
 from gameday.model.units import (
+    DurationLimit,
     DurationNs,
-    LimitField,
     Unit,
     format_duration,
     format_value,
@@ -194,7 +194,7 @@ def test_values_are_written_in_their_unit() -> None:
 
 def test_fields_take_text_with_a_unit_and_nothing_else() -> None:
     assert TypeAdapter(DurationNs).validate_python("2s") == 2 * SECOND
-    assert TypeAdapter(LimitField).validate_python("<= 2s") == parse_limit("<= 2s")
+    assert TypeAdapter(DurationLimit).validate_python("<= 2s") == parse_limit("<= 2s")
     with pytest.raises(ValidationError, match=r"2 has no unit; .*; nearest: '2s'"):
         TypeAdapter(DurationNs).validate_python(2)
     with pytest.raises(ValidationError, match="True is not a duration"):

@@ -5,7 +5,8 @@ import http.client
 import importlib.util
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from importlib.machinery import PathFinder
 from pathlib import Path
 
 from gameday.environment.abilities.clocks import Reading, read_between
@@ -13,7 +14,7 @@ from gameday.environment.protocol import Endpoint, NotReadyError
 from gameday.model.scenario import ServiceSpec
 from gameday.resources import bundled
 
-__all__ = ["App", "app_image"]
+__all__ = ["App", "app_image", "is_program"]
 
 _ANSWER_LIMIT_S = 2.0
 _ANSWER_BYTES = 100
@@ -33,6 +34,20 @@ def app_image() -> str:
         for path in sorted(folder.glob(pattern)):
             digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes())
     return f"gameday-apps:{digest.hexdigest()[:16]}"
+
+
+def is_program(name: str) -> bool:
+    """Tell whether Python finds a module of that name, the bundled ones included, to run.
+
+    Nothing is imported: packages are followed by the places of their modules.
+    """
+    places: Sequence[str] | None = [str(bundled("targets")), *sys.path]
+    for part in name.split("."):
+        spec = PathFinder.find_spec(part, places) if part.isidentifier() and places else None
+        if spec is None:
+            return False
+        places = spec.submodule_search_locations
+    return not places or PathFinder.find_spec("__main__", places) is not None
 
 
 class App:

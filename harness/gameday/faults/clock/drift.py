@@ -11,6 +11,7 @@ from gameday.faults.protocol import Demands, Injection, Proof
 from gameday.model.clock import SECOND
 from gameday.model.event import Scalar
 from gameday.model.scenario import Hits
+from gameday.model.unfit import require
 
 __all__ = ["ClockDrift"]
 
@@ -38,8 +39,8 @@ class ClockDrift:
     """Seconds of the service's in one of the host's: 0.5 to 2, and 0.05 away from 1."""
 
     def __post_init__(self) -> None:
-        if not _SLOWEST <= self.rate <= _FASTEST or abs(self.rate - 1) < _LEAST * 0.999:
-            raise ValueError("a drifting clock runs at 0.5 to 0.95, or at 1.05 to 2")
+        fits = _SLOWEST <= self.rate <= _FASTEST and abs(self.rate - 1) >= _LEAST * 0.999
+        require(("rate", fits, "0.5 to 0.95, or 1.05 to 2"))
 
     def demands(self, runtime: str) -> Demands:
         return clock_demands(self.target)

@@ -11,6 +11,7 @@ from gameday.faults.protocol import Demands, Injection, Proof
 from gameday.model.clock import MINUTE, SECOND
 from gameday.model.event import Scalar
 from gameday.model.scenario import Hits
+from gameday.model.unfit import require
 from gameday.model.units import OffsetNs
 
 __all__ = ["ClockOffset"]
@@ -38,8 +39,8 @@ class ClockOffset:
     """+5min is ahead, -5min is behind; 1s to 8784h."""
 
     def __post_init__(self) -> None:
-        if not _LEAST_NS <= abs(self.offset_ns) <= _MOST_NS:
-            raise ValueError("a clock is off by 1s to 8784h")
+        fits = _LEAST_NS <= abs(self.offset_ns) <= _MOST_NS
+        require(("offset", fits, "1s to 8784h, with a sign"))
 
     def demands(self, runtime: str) -> Demands:
         return clock_demands(self.target)

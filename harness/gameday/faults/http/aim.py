@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from typing import Literal
 
 from gameday.environment.abilities.http_rules import HttpProbe
+from gameday.model.unfit import require
 
 __all__ = ["Aim", "Method", "body_within_bounds"]
 
@@ -28,8 +29,7 @@ _ELSEWHERE = "/gameday/elsewhere"
 def body_within_bounds(body: str) -> None:
     """Raise ValueError for a body that no rule should carry."""
     size = len(body.encode())
-    if size > _LONGEST_BODY:
-        raise ValueError(f"body: {size} bytes are given; wanted at most {_LONGEST_BODY}")
+    require(("body", size <= _LONGEST_BODY, f"at most {_LONGEST_BODY} bytes; these are {size}"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,16 +41,19 @@ class Aim:
     share: float
 
     def __post_init__(self) -> None:
-        if _PATH.fullmatch(self.path) is None:
-            raise ValueError(
-                f"path: {self.path!r} is given; wanted a pattern that begins with / or *, "
-                "without spaces, of at most 200 characters"
-            )
-        if self.share != 1 and not _LEAST_SHARE <= self.share <= _MOST_SHARE:
-            raise ValueError(
-                f"share: {self.share:.0%} is given; wanted 10% to 90%, or 100%: "
-                "others cannot be told from none or all of them by a short proof"
-            )
+        pattern = "a pattern that begins with / or *, without spaces, of at most 200 characters"
+        share = "10% to 90%, or 100%: others cannot be told from none or all by a short proof"
+        told = self.share == 1 or _LEAST_SHARE <= self.share <= _MOST_SHARE
+        require(
+            ("path", _PATH.fullmatch(self.path) is not None, pattern),
+            ("share", told, share),
+        )
+
+    @property
+    def waits_for_body(self) -> bool:
+        """Whether only requests with a body fit, and only to one path, which is the service's."""
+        one_path = not any(mark in self.path for mark in "*?[")
+        return one_path and self.method in ("POST", "PUT", "PATCH")
 
     @property
     def whole(self) -> bool:

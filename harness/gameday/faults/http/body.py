@@ -10,9 +10,15 @@ from gameday.faults.http.aim import Aim, Method, body_within_bounds
 from gameday.faults.http.injection import demands_of, prepared, usual
 from gameday.faults.protocol import Demands, Injection, Proof
 from gameday.model.scenario import Hits
+from gameday.model.unfit import require
 from gameday.model.units import RatioField
 
 __all__ = ["HttpBody"]
+
+_ELSEWHERE_TOO = (
+    "a pattern that also fits a path which the service does not have, such as '/signals*': no "
+    "answer to such a request can be had without sending it whole, and so doing something"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,8 +47,8 @@ class HttpBody:
 
     def __post_init__(self) -> None:
         self._aim()
-        if self.method == "HEAD":
-            raise ValueError("an answer to HEAD has no body")
+        require(("method", self.method != "HEAD", "another: an answer to HEAD has no body"))
+        require(("path", not self._aim().waits_for_body, _ELSEWHERE_TOO))
         body_within_bounds(self.body)
 
     def demands(self, runtime: str) -> Demands:

@@ -13,7 +13,8 @@ from gameday.faults.network.measuring import close_enough, tolerance_ns
 from gameday.faults.protocol import Demands, Injection, Proof
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.scenario import Hits
-from gameday.model.units import DurationNs, RatioField, format_duration
+from gameday.model.unfit import require
+from gameday.model.units import DurationNs, RatioField
 
 __all__ = ["HttpDelay"]
 
@@ -47,11 +48,8 @@ class HttpDelay:
 
     def __post_init__(self) -> None:
         self._aim()
-        if not _LEAST_NS <= self.delay_ns <= _MOST_NS or self.delay_ns % MILLISECOND:
-            raise ValueError(
-                f"delay: {format_duration(self.delay_ns)} is given; "
-                "wanted 20ms to 5s in whole milliseconds"
-            )
+        fits = _LEAST_NS <= self.delay_ns <= _MOST_NS and not self.delay_ns % MILLISECOND
+        require(("delay", fits, "20ms to 5s in whole milliseconds"))
 
     def demands(self, runtime: str) -> Demands:
         return demands_of(self.target)

@@ -11,6 +11,7 @@ from gameday.faults.http.aim import Aim, Method, body_within_bounds
 from gameday.faults.http.injection import demands_of, prepared
 from gameday.faults.protocol import Demands, Injection, Proof
 from gameday.model.scenario import Hits
+from gameday.model.unfit import require
 from gameday.model.units import RatioField
 
 __all__ = ["HttpStatus"]
@@ -46,10 +47,11 @@ class HttpStatus:
 
     def __post_init__(self) -> None:
         self._aim()
-        if not _LEAST <= self.status <= _MOST:
-            raise ValueError(f"status: {self.status} is given; wanted 200 to 599")
-        if self.body and self.status in _BODILESS:
-            raise ValueError(f"an answer with status {self.status} has no body")
+        bodiless = self.status in _BODILESS
+        require(
+            ("status", _LEAST <= self.status <= _MOST, "200 to 599"),
+            ("body", not (self.body and bodiless), f"none: status {self.status} has no body"),
+        )
         body_within_bounds(self.body)
 
     def demands(self, runtime: str) -> Demands:

@@ -15,6 +15,7 @@ from gameday.model.clock import MINUTE, SECOND
 from gameday.model.event import Scalar
 from gameday.model.result import Window
 from gameday.model.scenario import CLIENT, Edge, Hits
+from gameday.model.unfit import require
 from gameday.model.units import RatePerS
 
 __all__ = ["MalformedPayload"]
@@ -57,10 +58,12 @@ class MalformedPayload:
     """At most 1000/s; a slow service gets fewer, for one is answered before the next is sent."""
 
     def __post_init__(self) -> None:
-        if not self.path.startswith("/") or not self.path.isascii() or " " in self.path:
-            raise ValueError(f"path: {self.path!r} is given; wanted one such as /signals")
-        if self.rate_per_s > _MOST_PER_S:
-            raise ValueError(f"rate: {self.rate_per_s:g}/s is given; wanted at most 1000/s")
+        path = self.path
+        fits = path.startswith("/") and path.isascii() and path.isprintable() and " " not in path
+        require(
+            ("path", fits, "a path such as /signals"),
+            ("rate", self.rate_per_s <= _MOST_PER_S, "at most 1000/s"),
+        )
 
     def on(self, environment: Environment) -> Injection:
         front = environment.front(Edge(client=CLIENT, service=self.target))

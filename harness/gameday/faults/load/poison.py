@@ -12,6 +12,7 @@ from gameday.faults.redis.server import Server, bracketed, text_of
 from gameday.model.event import Scalar
 from gameday.model.result import Window
 from gameday.model.scenario import Hits
+from gameday.model.unfit import require
 
 __all__ = ["PoisonMessage"]
 
@@ -44,10 +45,13 @@ class PoisonMessage:
     """How many entries, at most 1000."""
 
     def __post_init__(self) -> None:
-        if not 1 <= self.times <= _MOST:
-            raise ValueError(f"times: {self.times} is given; wanted 1 to {_MOST}")
-        if not (self.to and self.field) or len(self.body) > _MOST_BODY:
-            raise ValueError("a poison message has a stream, a field, and at most 10000 characters")
+        size = len(self.body)
+        require(
+            ("times", 1 <= self.times <= _MOST, f"1 to {_MOST}"),
+            ("to", bool(self.to), "the name of a stream"),
+            ("field", bool(self.field), "the name of a field"),
+            ("body", size <= _MOST_BODY, f"at most {_MOST_BODY} characters; these are {size}"),
+        )
 
     def on(self, environment: Environment) -> Injection:
         return _Poisoning(Server(environment.service(self.target).direct), self)

@@ -21,6 +21,7 @@ from gameday.model.clock import MINUTE, SECOND
 from gameday.model.event import Scalar
 from gameday.model.result import Window
 from gameday.model.scenario import CLIENT, Edge, Hits
+from gameday.model.unfit import require
 from gameday.model.units import BytesPerS
 
 __all__ = ["SlowConsumer"]
@@ -73,12 +74,13 @@ class SlowConsumer:
     """Whether it comes past the proxy of `client -> target`, or through it."""
 
     def __post_init__(self) -> None:
-        if self.rate_bytes_per_s > _MOST_BYTES_PER_S:
-            raise ValueError("a slow consumer reads at most 1MB/s")
-        if self.rate_bytes_per_s % _TURNS_PER_S:
-            raise ValueError(f"a slow consumer reads {_TURNS_PER_S} times a second: 1kB/s will do")
-        if not self.channel:
-            raise ValueError("a slow consumer needs the name of a channel")
+        rate = self.rate_bytes_per_s
+        in_turns = f"a multiple of {_TURNS_PER_S}B/s, such as 1kB/s: it reads 20 times a second"
+        require(
+            ("rate", rate <= _MOST_BYTES_PER_S, "at most 1MB/s"),
+            ("rate", rate % _TURNS_PER_S == 0, in_turns),
+            ("channel", bool(self.channel), "the name of a channel"),
+        )
 
     def on(self, environment: Environment) -> Injection:
         server = Server(environment.service(self.target).direct)

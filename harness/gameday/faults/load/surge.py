@@ -19,6 +19,7 @@ from gameday.model.history import ROW_DTYPE, Rows
 from gameday.model.operation import Outcome
 from gameday.model.result import Window
 from gameday.model.scenario import CLIENT, Edge, Hits, WorkloadSpec
+from gameday.model.unfit import require
 from gameday.model.units import RatePerS
 from gameday.workload.load import LoadDriver, StreamPlan
 from gameday.workload.publish import Publish, surge_of
@@ -63,17 +64,22 @@ class Surge:
 
     def __post_init__(self) -> None:
         if (self.factor is None) == (self.rate_per_s is None):
-            raise ValueError("a surge has either a factor or a rate")
-        if self.factor is not None and not 1 < self.factor <= _MOST_FACTOR:
-            raise ValueError(f"factor: {self.factor:g} is given; wanted above 1, at most 100")
-        if self.rate_per_s is not None and self.rate_per_s > _MOST_PER_S:
-            raise ValueError(f"rate: {self.rate_per_s:g}/s is given; wanted at most 20000/s")
+            given = "neither is" if self.factor is None else "both are"
+            raise ValueError(f"a surge has either a factor or a rate; {given} given")
+        factor, rate_per_s = self.factor, self.rate_per_s
+        require(
+            ("factor", factor is None or 1 < factor <= _MOST_FACTOR, "above 1, at most 100"),
+            ("rate", rate_per_s is None or rate_per_s <= _MOST_PER_S, "at most 20000/s"),
+        )
 
     def beside(self, workload: WorkloadSpec) -> Self:
         """Return the surge with its rate, as a multiple of that of `workload`."""
         if self.factor is None:
             return self
-        extra = (self.factor - 1) * cast(Publish, workload).rate_per_s
+        rate_per_s = cast(Publish, workload).rate_per_s
+        extra = (self.factor - 1) * rate_per_s
+        wanted = f"less: beside {rate_per_s:g}/s this is {extra:g}/s, and 20000/s are the most"
+        require(("factor", extra <= _MOST_PER_S, wanted))
         return replace(self, factor=None, rate_per_s=extra)
 
     def on(self, environment: Environment) -> Injection:

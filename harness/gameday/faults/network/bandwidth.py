@@ -14,6 +14,7 @@ from gameday.faults.protocol import Injection, Proof
 from gameday.model.clock import SECOND
 from gameday.model.event import Scalar
 from gameday.model.scenario import Hits
+from gameday.model.unfit import require
 from gameday.model.units import BytesPerS
 
 __all__ = ["Bandwidth"]
@@ -48,10 +49,11 @@ class Bandwidth:
     stream: Literal["both", "upstream", "downstream"] = "both"
 
     def __post_init__(self) -> None:
-        if self.rate_bytes_per_s % _KILOBYTE:
-            raise ValueError("a bandwidth counts whole kB/s")
-        if self.rate_bytes_per_s > _MOST_PER_S:
-            raise ValueError("a bandwidth above 2MB/s cannot be told from none by a short proof")
+        short = "at most 2MB/s: more cannot be told from no limit by a short proof"
+        require(
+            ("rate", not self.rate_bytes_per_s % _KILOBYTE, "whole kB/s"),
+            ("rate", self.rate_bytes_per_s <= _MOST_PER_S, short),
+        )
 
     def on(self, environment: Environment) -> Injection:
         stalls = self.rate_bytes_per_s == 0

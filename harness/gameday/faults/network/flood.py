@@ -16,6 +16,7 @@ from gameday.faults.protocol import Demands, Injection, Proof
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.event import Scalar
 from gameday.model.scenario import Hits
+from gameday.model.unfit import require
 from gameday.model.units import RatePerS
 
 __all__ = ["MOST_CONNECTIONS", "ConnectionFlood"]
@@ -54,15 +55,14 @@ class ConnectionFlood:
     """How many a second are opened: 1/s to 1000/s; all of them within 60 s."""
 
     def __post_init__(self) -> None:
-        if not _LEAST <= self.count <= MOST_CONNECTIONS:
-            raise ValueError(f"count: {self.count} is given; wanted {_LEAST} to {MOST_CONNECTIONS}")
-        if not 1 <= self.rate_per_s <= _MOST_PER_S:
-            raise ValueError(f"rate: {self.rate_per_s:g}/s is given; wanted 1/s to {_MOST_PER_S}/s")
-        if self.takes_ns > _LONGEST_NS:
-            raise ValueError(
-                f"{self.count} connections at {self.rate_per_s:g}/s take "
-                f"{self.takes_ns / SECOND:.0f} s; wanted at most {_LONGEST_NS // SECOND} s"
-            )
+        most = f"{_LEAST} to {MOST_CONNECTIONS}"
+        require(
+            ("count", _LEAST <= self.count <= MOST_CONNECTIONS, most),
+            ("rate", 1 <= self.rate_per_s <= _MOST_PER_S, f"1/s to {_MOST_PER_S}/s"),
+        )
+        takes = f"{self.count} connections take {self.takes_ns / SECOND:.0f} s"
+        wanted = f"more: {takes}, and at most {_LONGEST_NS // SECOND} s are waited for"
+        require(("rate", self.takes_ns <= _LONGEST_NS, wanted))
 
     @property
     def takes_ns(self) -> int:

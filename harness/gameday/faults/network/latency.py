@@ -13,6 +13,7 @@ from gameday.faults.protocol import Demands, Injection, Proof
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.event import Scalar
 from gameday.model.scenario import Hits
+from gameday.model.unfit import require
 from gameday.model.units import DurationNs, format_duration
 
 __all__ = ["Latency"]
@@ -51,28 +52,24 @@ class Latency:
     stream: Literal["both", "upstream", "downstream"] = "both"
 
     def __post_init__(self) -> None:
-        if not _LEAST_NS <= self.delay_ns <= _MOST_NS:
-            raise ValueError("a latency of less than 10ms or more than 10s cannot be proven")
-        if self.delay_ns % MILLISECOND or self.jitter_ns % MILLISECOND:
-            raise ValueError("a latency counts whole milliseconds")
-        if self.jitter_ns > self.delay_ns:
-            raise ValueError("a jitter beyond the delay would have its lower half cut off at zero")
+        require(
+            ("delay", _LEAST_NS <= self.delay_ns <= _MOST_NS, "10ms to 10s: others are not proven"),
+            ("delay", not self.delay_ns % MILLISECOND, "whole milliseconds"),
+            ("jitter", not self.jitter_ns % MILLISECOND, "whole milliseconds"),
+            ("jitter", self.jitter_ns <= self.delay_ns, "at most the delay: it is cut off at zero"),
+        )
         if self.distribution != "uniform":
             self._refuse_what_has_no_shape()
 
     def _refuse_what_has_no_shape(self) -> None:
-        if self.delay_ns > _MOST_SHAPED_NS or self.jitter_ns < _LEAST_SHAPED_NS:
-            raise ValueError(
-                f"distribution {self.distribution} is measured for a delay up to "
-                f"{format_duration(_MOST_SHAPED_NS)} and a jitter from "
-                f"{format_duration(_LEAST_SHAPED_NS)}; given are "
-                f"{format_duration(self.delay_ns)} and {format_duration(self.jitter_ns)}"
-            )
-        if self.distribution == "normal" and self.jitter_ns * 3 > self.delay_ns:
-            raise ValueError(
-                "a normal jitter is a standard deviation; beyond a third of the delay its lower "
-                "end would be cut off at zero"
-            )
+        most, least = format_duration(_MOST_SHAPED_NS), format_duration(_LEAST_SHAPED_NS)
+        measured = f"to measure distribution {self.distribution}"
+        fits = self.distribution != "normal" or self.jitter_ns * 3 <= self.delay_ns
+        require(
+            ("delay", self.delay_ns <= _MOST_SHAPED_NS, f"at most {most} {measured}"),
+            ("jitter", self.jitter_ns >= _LEAST_SHAPED_NS, f"at least {least} {measured}"),
+            ("jitter", fits, "at most a third of the delay: it is a standard deviation"),
+        )
 
     @property
     def total_ns(self) -> int:

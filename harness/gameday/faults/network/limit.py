@@ -11,6 +11,7 @@ from gameday.faults.network.settings import Toxics
 from gameday.faults.protocol import Injection, Proof
 from gameday.model.clock import SECOND
 from gameday.model.scenario import Hits
+from gameday.model.unfit import require
 from gameday.model.units import SizeBytes
 
 __all__ = ["ByteLimit"]
@@ -42,8 +43,7 @@ class ByteLimit:
     stream: Literal["upstream", "downstream"] = "downstream"
 
     def __post_init__(self) -> None:
-        if not _LEAST <= self.after_bytes <= _MOST:
-            raise ValueError("a byte limit is 500B to 1MB")
+        require(("after", _LEAST <= self.after_bytes <= _MOST, "500B to 1MB"))
 
     def on(self, environment: Environment) -> Injection:
         scene = scene_of(environment, self.target, self.verb, copious=True)

@@ -18,6 +18,7 @@ from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.event import Scalar
 from gameday.model.result import Window
 from gameday.model.scenario import CLIENT, Edge, Hits
+from gameday.model.unfit import require
 from gameday.model.units import RatioField
 
 __all__ = ["PacketLoss"]
@@ -61,14 +62,16 @@ class PacketLoss:
     stream: Literal["both", "upstream", "downstream"] = "both"
 
     def __post_init__(self) -> None:
-        if not 0.01 <= self.share <= 1:
-            raise ValueError(f"share: {self.share:.2%} is given; wanted 1% to 100%")
-        if self.target.startswith(f"{CLIENT} ") and self.stream != "upstream":
-            # Dropped where it leaves, the kernel tells the sender, who then need not guess.
-            raise ValueError(
-                "packets to the harness can only be dropped where they leave, which is no loss "
-                "to their sender; write 'stream: upstream'"
-            )
+        # Dropped where it leaves, the kernel tells the sender, who then need not guess.
+        lost = self.stream == "upstream" or not self.target.startswith(f"{CLIENT} ")
+        upstream = (
+            "'upstream': packets to the harness can only be dropped where they leave, which is "
+            "no loss to their sender"
+        )
+        require(
+            ("share", 0.01 <= self.share <= 1, "1% to 100%"),
+            ("stream", lost, upstream),
+        )
 
     @property
     def datagrams(self) -> int:

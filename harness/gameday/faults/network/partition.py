@@ -21,6 +21,7 @@ from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.event import Scalar
 from gameday.model.result import Window
 from gameday.model.scenario import Edge, Hits
+from gameday.model.unfit import require
 from gameday.model.units import DurationNs, format_duration
 
 __all__ = ["Partition"]
@@ -66,12 +67,13 @@ class Partition:
 
     def __post_init__(self) -> None:
         self.pairs()
-        turns = (self.down_ns, self.up_ns)
-        if any(turns) and not all(_LEAST_TURN_NS <= one <= _MOST_TURN_NS for one in turns):
-            raise ValueError(
-                f"down and up are {format_duration(_LEAST_TURN_NS)} to "
-                f"{format_duration(_MOST_TURN_NS)} each, or both are left out"
-            )
+        turns = bool(self.down_ns or self.up_ns)
+        span = f"{format_duration(_LEAST_TURN_NS)} to {format_duration(_MOST_TURN_NS)}"
+        wanted = f"{span}, or both down and up left out"
+        require(
+            ("down", not turns or _LEAST_TURN_NS <= self.down_ns <= _MOST_TURN_NS, wanted),
+            ("up", not turns or _LEAST_TURN_NS <= self.up_ns <= _MOST_TURN_NS, wanted),
+        )
 
     def pairs(self) -> frozenset[Pair]:
         """Return who does not hear whom."""

@@ -14,6 +14,7 @@ from gameday.faults.protocol import Injection, Proof
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.event import Scalar
 from gameday.model.scenario import Hits
+from gameday.model.unfit import require
 from gameday.model.units import DurationNs, format_duration
 
 __all__ = ["Flap", "Refuse"]
@@ -87,9 +88,11 @@ class Flap:
     """200ms to 10s."""
 
     def __post_init__(self) -> None:
-        if not all(_LEAST_NS <= one <= _MOST_NS for one in (self.down_ns, self.up_ns)):
-            least, most = format_duration(_LEAST_NS), format_duration(_MOST_NS)
-            raise ValueError(f"down and up are {least} to {most} each")
+        wanted = f"{format_duration(_LEAST_NS)} to {format_duration(_MOST_NS)}"
+        require(
+            ("down", _LEAST_NS <= self.down_ns <= _MOST_NS, wanted),
+            ("up", _LEAST_NS <= self.up_ns <= _MOST_NS, wanted),
+        )
 
     def on(self, environment: Environment) -> Injection:
         scene = scene_of(environment, self.target, self.verb)

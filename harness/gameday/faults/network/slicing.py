@@ -14,6 +14,7 @@ from gameday.faults.protocol import Injection, Proof
 from gameday.model.clock import MICROSECOND, MILLISECOND, SECOND
 from gameday.model.event import Scalar
 from gameday.model.scenario import Hits
+from gameday.model.unfit import require
 from gameday.model.units import DurationNs, SizeBytes
 
 __all__ = ["Slice"]
@@ -49,12 +50,12 @@ class Slice:
     stream: Literal["upstream", "downstream"] = "downstream"
 
     def __post_init__(self) -> None:
-        if not 1 <= self.size_bytes <= _MOST_SIZE:
-            raise ValueError("a piece is 1B to 10kB")
-        if self.variation_bytes >= self.size_bytes:
-            raise ValueError("the variation is to be less than the size")
-        if not MILLISECOND <= self.delay_ns <= _MOST_DELAY_NS:
-            raise ValueError("the delay after a piece is 1ms to 100ms")
+        varies = self.size_bytes == 0 or self.variation_bytes < self.size_bytes
+        require(
+            ("size", 1 <= self.size_bytes <= _MOST_SIZE, "1B to 10kB"),
+            ("variation", varies, "less than the size"),
+            ("delay", MILLISECOND <= self.delay_ns <= _MOST_DELAY_NS, "1ms to 100ms"),
+        )
 
     def on(self, environment: Environment) -> Injection:
         scene = scene_of(environment, self.target, self.verb, copious=True)

@@ -10,6 +10,7 @@ from gameday.faults.network.settings import Toxics, streams_of
 from gameday.faults.protocol import Injection, Proof
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.scenario import Hits
+from gameday.model.unfit import require
 from gameday.model.units import DurationNs
 
 __all__ = ["SlowClose"]
@@ -37,8 +38,8 @@ class SlowClose:
     stream: Literal["both", "upstream", "downstream"] = "downstream"
 
     def __post_init__(self) -> None:
-        if not _LEAST_NS <= self.delay_ns <= _MOST_NS or self.delay_ns % MILLISECOND:
-            raise ValueError("the delay of a slow close is 10ms to 4s in whole milliseconds")
+        fits = _LEAST_NS <= self.delay_ns <= _MOST_NS and not self.delay_ns % MILLISECOND
+        require(("delay", fits, "10ms to 4s in whole milliseconds"))
 
     def on(self, environment: Environment) -> Injection:
         scene = scene_of(environment, self.target, self.verb)

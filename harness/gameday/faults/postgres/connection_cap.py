@@ -15,6 +15,7 @@ from gameday.model.clock import SECOND
 from gameday.model.event import Scalar
 from gameday.model.result import Window
 from gameday.model.scenario import Hits
+from gameday.model.unfit import require
 
 __all__ = ["ConnectionCap"]
 
@@ -53,8 +54,7 @@ class ConnectionCap:
     """How many slots are left free, 0 to 20."""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.free <= _MOST_FREE:
-            raise ValueError(f"free: {self.free} is given; wanted 0 to {_MOST_FREE}")
+        require(("free", 0 <= self.free <= _MOST_FREE, f"0 to {_MOST_FREE}"))
 
     def on(self, environment: Environment) -> Injection:
         server = server_of(environment, self.target)

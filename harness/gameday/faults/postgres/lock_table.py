@@ -14,6 +14,7 @@ from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.event import Scalar
 from gameday.model.result import Window
 from gameday.model.scenario import Hits
+from gameday.model.unfit import require
 
 __all__ = ["LockTable"]
 
@@ -53,6 +54,9 @@ class LockTable:
     """The server."""
     table: str
     """The table, as SQL writes it, such as "orders" or "shop.orders"."""
+
+    def __post_init__(self) -> None:
+        require(("table", bool(self.table.strip()), "a table's name, such as 'orders'"))
 
     def on(self, environment: Environment) -> Injection:
         server = server_of(environment, self.target)

@@ -14,6 +14,7 @@ from gameday.model.clock import SECOND
 from gameday.model.event import Scalar
 from gameday.model.result import Window
 from gameday.model.scenario import Hits
+from gameday.model.unfit import regular, require
 
 __all__ = ["TerminateBackends"]
 
@@ -49,11 +50,7 @@ class TerminateBackends:
     """A regular expression, searched for in the name of each client's user; empty: all."""
 
     def __post_init__(self) -> None:
-        for key, pattern in (("application", self.application), ("user", self.user)):
-            try:
-                re.compile(pattern)
-            except re.error as error:
-                raise ValueError(f"{key}: {pattern!r} is no regular expression: {error}") from None
+        require(regular("application", self.application), regular("user", self.user))
 
     def on(self, environment: Environment) -> Injection:
         service = environment.service(self.target)

@@ -22,6 +22,7 @@ from gameday.model.clock import MILLISECOND
 from gameday.model.event import Scalar
 from gameday.model.result import Window
 from gameday.model.scenario import Hits
+from gameday.model.unfit import require
 
 __all__ = ["CloseConnections"]
 
@@ -67,8 +68,8 @@ class CloseConnections:
 
     def __post_init__(self) -> None:
         size = len(self.reason.encode())
-        if not 0 < size <= _LONGEST_REASON:
-            raise ValueError(f"reason: {size} bytes are given; wanted 1 to {_LONGEST_REASON}")
+        wanted = f"1 to {_LONGEST_REASON} bytes; these are {size}"
+        require(("reason", 0 < size <= _LONGEST_REASON, wanted))
 
     def on(self, environment: Environment) -> Injection:
         return _Closing(broker_of(environment, self.target, self.verb), self)

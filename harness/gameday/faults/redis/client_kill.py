@@ -17,6 +17,7 @@ from gameday.model.clock import MILLISECOND, MINUTE, SECOND
 from gameday.model.event import Scalar
 from gameday.model.result import Window
 from gameday.model.scenario import Hits
+from gameday.model.unfit import require
 from gameday.model.units import DurationNs
 
 __all__ = ["ClientKill"]
@@ -57,8 +58,8 @@ class ClientKill:
     """After what time those who came back are killed again, 100ms to 10s; 0s: they are not."""
 
     def __post_init__(self) -> None:
-        if self.interval_ns and not _SHORTEST_NS <= self.interval_ns <= _LONGEST_NS:
-            raise ValueError("an interval between kills is 100ms to 10s, or 0s for a single kill")
+        fits = not self.interval_ns or _SHORTEST_NS <= self.interval_ns <= _LONGEST_NS
+        require(("interval", fits, "100ms to 10s, or 0s for a single kill"))
 
     def on(self, environment: Environment) -> Injection:
         server = Server(environment.service(self.target).direct)

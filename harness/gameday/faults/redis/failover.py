@@ -16,7 +16,8 @@ from gameday.faults.redis.server import READY_KEY, Server, asked, bracketed
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.event import Scalar
 from gameday.model.result import Window
-from gameday.model.scenario import Hits
+from gameday.model.scenario import Hits, Target
+from gameday.model.unfit import require
 from gameday.model.units import DurationNs
 
 __all__ = ["Failover"]
@@ -53,8 +54,16 @@ class Failover:
     """How long the replica may take to catch up before the server gives up, 100ms to 20s."""
 
     def __post_init__(self) -> None:
-        if not 100 * MILLISECOND <= self.within_ns <= _LONGEST_NS:
-            raise ValueError("a failover is done within 100ms to 20s")
+        fits = 100 * MILLISECOND <= self.within_ns <= _LONGEST_NS
+        require(("within", fits, "100ms to 20s"))
+
+    def situated(self, target: Target, for_ns: int) -> None:
+        """Refuse to hand over to anything but a replica of the primary."""
+        copies = [
+            s.name for s in target.services if s.kind == _REPLICA and s.needs == (self.target,)
+        ]
+        wanted = f"a {_REPLICA} of {self.target}: {' or '.join(copies) or 'there is none'}"
+        require(("to", self.to in copies, wanted))
 
     def on(self, environment: Environment) -> Injection:
         try:

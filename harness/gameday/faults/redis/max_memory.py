@@ -14,6 +14,7 @@ from gameday.model.clock import SECOND
 from gameday.model.event import Scalar
 from gameday.model.result import Window
 from gameday.model.scenario import Hits
+from gameday.model.unfit import require
 from gameday.model.units import RatioField, SizeBytes
 
 __all__ = ["MaxMemory"]
@@ -58,8 +59,8 @@ class MaxMemory:
         if bool(self.limit_bytes) == bool(self.of_used):
             given = "both are" if self.limit_bytes else "neither is"
             raise ValueError(f"a memory limit is given by limit or of_used; {given} given")
-        if self.of_used and not 0.01 <= self.of_used <= 0.99:
-            raise ValueError("a share of the used memory is 1% to 99%")
+        fits = not self.of_used or 0.01 <= self.of_used <= 0.99
+        require(("of_used", fits, "1% to 99%"))
 
     def on(self, environment: Environment) -> Injection:
         server = Server(environment.service(self.target).direct)

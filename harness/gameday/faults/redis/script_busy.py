@@ -13,8 +13,9 @@ from gameday.faults.redis.server import Server, bracketed
 from gameday.model.clock import MICROSECOND, MILLISECOND, MINUTE, SECOND
 from gameday.model.event import Scalar
 from gameday.model.result import Window
-from gameday.model.scenario import Hits
-from gameday.model.units import DurationNs
+from gameday.model.scenario import Hits, Target
+from gameday.model.unfit import require
+from gameday.model.units import DurationNs, format_duration
 
 __all__ = ["ScriptBusy"]
 
@@ -71,12 +72,18 @@ class ScriptBusy:
     """When the script ends without being told, 1s to 10min; longer than the fault's `for`."""
 
     def __post_init__(self) -> None:
-        if not 50 * MILLISECOND <= self.busy_after_ns <= 10 * SECOND:
-            raise ValueError("a server that is in a script says BUSY after 50ms to 10s")
-        if self.busy_after_ns % MILLISECOND:
-            raise ValueError("a server counts its silence in whole milliseconds")
-        if not max(SECOND, self.busy_after_ns) <= self.at_most_ns <= 10 * MINUTE:
-            raise ValueError("a busy script lasts at most 1s to 10min, and beyond its silence")
+        silent_ns, most_ns = self.busy_after_ns, self.at_most_ns
+        fits = 50 * MILLISECOND <= silent_ns <= 10 * SECOND and not silent_ns % MILLISECOND
+        require(
+            ("busy_after", fits, "50ms to 10s in whole milliseconds"),
+            ("at_most", SECOND <= most_ns <= 10 * MINUTE, "1s to 10min"),
+            ("at_most", silent_ns <= most_ns, "no less than busy_after"),
+        )
+
+    def situated(self, target: Target, for_ns: int) -> None:
+        """Refuse a script that comes to its own end while the fault is to be in."""
+        wanted = f"more than the fault's `for`, {format_duration(for_ns)}"
+        require(("at_most", self.at_most_ns > for_ns, wanted))
 
     def on(self, environment: Environment) -> Injection:
         server = Server(environment.service(self.target).direct)

@@ -7,7 +7,7 @@ from typing import ClassVar
 from gameday.environment.abilities.bounds import DUTY_CYCLE
 from gameday.environment.protocol import Checkpoint, Environment
 from gameday.errors import EnvironmentRefused
-from gameday.faults.protocol import Injection, Proof
+from gameday.faults.protocol import Demands, Injection, Proof
 from gameday.faults.resources.injection import (
     BURN,
     BoundInjection,
@@ -20,6 +20,7 @@ from gameday.faults.resources.injection import (
 )
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.scenario import Hits
+from gameday.model.unfit import require
 from gameday.model.units import RatioField
 
 __all__ = ["CpuBurn", "CpuLimit"]
@@ -54,10 +55,13 @@ class CpuLimit:
     """0.01 up to less than the host has."""
 
     def __post_init__(self) -> None:
-        if not _LEAST_CORES <= self.cores <= _MOST_CORES:
-            raise ValueError(
-                f"cores: {self.cores} is given; wanted {_LEAST_CORES} to {_MOST_CORES}"
-            )
+        fits = _LEAST_CORES <= self.cores <= _MOST_CORES
+        require(("cores", fits, f"{_LEAST_CORES} to {_MOST_CORES}"))
+
+    def demands(self, runtime: str) -> Demands:
+        of = os.cpu_count() or 1
+        nothing = f"{self.cores:g} of {of} cores limit nothing; write fewer"
+        return Demands(impossible=nothing if self.cores >= of else "")
 
     def on(self, environment: Environment) -> Injection:
         scene = scene_of(environment, self.target, self.verb)
@@ -125,10 +129,10 @@ class CpuBurn:
     """How much of a core each loop is to use, 5% to 100%."""
 
     def __post_init__(self) -> None:
-        if not 1 <= self.workers <= _MOST_WORKERS:
-            raise ValueError(f"workers: {self.workers} is given; wanted 1 to {_MOST_WORKERS}")
-        if not 0.05 <= self.load <= 1:
-            raise ValueError(f"load: {self.load:.1%} is given; wanted 5% to 100%")
+        require(
+            ("workers", 1 <= self.workers <= _MOST_WORKERS, f"1 to {_MOST_WORKERS}"),
+            ("load", 0.05 <= self.load <= 1, "5% to 100%"),
+        )
 
     def on(self, environment: Environment) -> Injection:
         scene = scene_of(environment, self.target, self.verb)

@@ -19,6 +19,7 @@ from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.event import Scalar
 from gameday.model.result import Window
 from gameday.model.scenario import Hits
+from gameday.model.unfit import require
 
 __all__ = ["FileDescriptors"]
 
@@ -50,8 +51,7 @@ class FileDescriptors:
     """1 to 500 that it may still open when the fault comes in."""
 
     def __post_init__(self) -> None:
-        if not 1 <= self.free <= _MOST:
-            raise ValueError(f"free: {self.free} is given; wanted 1 to {_MOST}")
+        require(("free", 1 <= self.free <= _MOST, f"1 to {_MOST}"))
 
     def demands(self, runtime: str) -> Demands:
         return Demands(mechanisms=(DESCRIPTORS,))

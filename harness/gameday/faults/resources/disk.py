@@ -16,6 +16,7 @@ from gameday.model.clock import SECOND
 from gameday.model.event import Scalar
 from gameday.model.result import Window
 from gameday.model.scenario import Hits
+from gameday.model.unfit import require
 from gameday.model.units import BytesPerS
 
 __all__ = ["IoThrottle"]
@@ -55,9 +56,13 @@ class IoThrottle:
     def __post_init__(self) -> None:
         if not (self.read_bytes_per_s or self.write_bytes_per_s):
             raise ValueError("neither read nor write is given; wanted is one of them at least")
-        for name, rate in (("read", self.read_bytes_per_s), ("write", self.write_bytes_per_s)):
-            if rate and not _LEAST <= rate <= _MOST:
-                raise ValueError(f"{name}: {rate} bytes/s are given; wanted 100kB/s to 50MB/s")
+        rates = (("read", self.read_bytes_per_s), ("write", self.write_bytes_per_s))
+        require(
+            *(
+                (name, not rate or _LEAST <= rate <= _MOST, "100kB/s to 50MB/s")
+                for name, rate in rates
+            )
+        )
 
     def demands(self, runtime: str) -> Demands:
         throttle = THROTTLE_IN_DOCKER if runtime == "docker" else THROTTLE_IN_PROCESS

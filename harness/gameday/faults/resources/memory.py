@@ -24,6 +24,7 @@ from gameday.model.clock import SECOND
 from gameday.model.event import Scalar
 from gameday.model.result import Window
 from gameday.model.scenario import Hits
+from gameday.model.unfit import require
 from gameday.model.units import SizeBytes
 
 __all__ = ["MemoryBurn", "MemoryLimit"]
@@ -286,8 +287,7 @@ class _Exhaustion:
 
 
 def _within_bounds(name: str, size: int) -> None:
-    if not _LEAST <= size <= _MOST:
-        raise ValueError(f"{name}: {size} bytes are given; wanted 8MiB to 64GiB")
+    require((name, _LEAST <= size <= _MOST, "8MiB to 64GiB"))
 
 
 def _spare(size: int, what: str) -> None:

@@ -11,6 +11,7 @@ from gameday.faults.protocol import Demands, Injection, Proof
 from gameday.faults.resources.injection import BoundInjection, Scene, hold, scene_of
 from gameday.model.clock import SECOND
 from gameday.model.scenario import Hits
+from gameday.model.unfit import require
 
 __all__ = ["PidsLimit"]
 
@@ -40,8 +41,7 @@ class PidsLimit:
 
     def __post_init__(self) -> None:
         # Fewer, and the engine could not even start what is to prove it.
-        if not _LEAST <= self.free <= _MOST:
-            raise ValueError(f"free: {self.free} is given; wanted {_LEAST} to {_MOST}")
+        require(("free", _LEAST <= self.free <= _MOST, f"{_LEAST} to {_MOST}"))
 
     def demands(self, runtime: str) -> Demands:
         return Demands(mechanisms=(PIDS,) if runtime == "process" else ())

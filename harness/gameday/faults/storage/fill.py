@@ -12,6 +12,7 @@ from gameday.faults.storage.folder import Folder, housed
 from gameday.model.event import Scalar
 from gameday.model.result import Window
 from gameday.model.scenario import Hits
+from gameday.model.unfit import require
 from gameday.model.units import RatioField, SizeBytes
 
 __all__ = ["DiskFill"]
@@ -57,9 +58,11 @@ class DiskFill:
 
     def __post_init__(self) -> None:
         if self.fill is not None and self.free_bytes:
-            raise ValueError("a disk is filled to a share of it or until so much is free; not both")
-        if self.fill is not None and self.fill <= 0:
-            raise ValueError("a disk is filled by more than 0%")
+            raise ValueError(
+                "a disk is filled to a share of it (fill) or until so much is free (free); "
+                "both are given"
+            )
+        require(("fill", self.fill is None or self.fill > 0, "more than 0%"))
 
     def demands(self, runtime: str) -> Demands:
         return Demands(bounded_disk=True)

@@ -1,0 +1,32 @@
+"""What a parameter has to be, by the key that people write, and the refusal of what is not."""
+
+import re
+
+__all__ = ["Rule", "Unfit", "regular", "require"]
+
+Rule = tuple[str, bool, str]
+"""The key of a parameter, whether its value fits, and what is wanted."""
+
+
+class Unfit(ValueError):
+    """Parameters that cannot be: the key of each, and what is wanted of it."""
+
+    def __init__(self, *misfits: tuple[str, str]) -> None:
+        super().__init__("; ".join(f"{key}: wanted {wanted}" for key, wanted in misfits))
+        self.misfits = misfits
+
+
+def require(*rules: Rule) -> None:
+    """Raise Unfit with everything that does not fit."""
+    misfits = tuple((key, wanted) for key, fits, wanted in rules if not fits)
+    if misfits:
+        raise Unfit(*misfits)
+
+
+def regular(key: str, pattern: str) -> Rule:
+    """Return the rule that a pattern is a regular expression."""
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        return key, False, f"a regular expression; in this one: {error}"
+    return key, True, ""
