@@ -18,9 +18,9 @@ from gameday.errors import EnvironmentRefused, GamedayError, ScenarioError
 from gameday.model.listener import Listener
 from gameday.model.result import Result
 from gameday.model.verdict import Verdict
+from gameday.options import folders_of, options_of
 from gameday.planning import (
     Experiment,
-    Options,
     find,
     load,
     make_environment,
@@ -36,7 +36,6 @@ from gameday.report.plan import plan_text, plan_to_json
 from gameday.report.table import verdict_table
 from gameday.report.terminal import TerminalReporter
 from gameday.report.timeline import TimelineWriter
-from gameday.resources import bundled
 from gameday.run import Conductor
 
 __all__ = [
@@ -76,9 +75,8 @@ def select_scenarios(config: pytest.Config, selectors: Iterable[str]) -> None:
     Paths that the user gave beside `--scenario` stay. Raises pytest.UsageError.
     """
     try:
-        options_of(config)
-        files = [path for selector in selectors for path in find(selector, _folders(config))]
-    except (ScenarioError, ValueError) as error:
+        files = [path for selector in selectors for path in find(selector, folders_of(config))]
+    except ScenarioError as error:
         raise pytest.UsageError(str(error)) from error
     config.stash[_SELECTED] = list(dict.fromkeys(files))
     if config.args_source is not pytest.Config.ArgsSource.ARGS:
@@ -92,6 +90,7 @@ def collect_selected(session: pytest.Session) -> Iterator[pytest.Item]:
     it would read the conftest.py of a checkout that gameday is installed from.
     """
     problems: list[str] = []
+    found = False
     for path in session.config.stash[_SELECTED]:
         file = ScenarioFile.make(session, path)
         report = file.ihook.pytest_make_collect_report(collector=file)
@@ -99,30 +98,13 @@ def collect_selected(session: pytest.Session) -> Iterator[pytest.Item]:
             problems.append(str(report.longrepr))
             continue
         file.ihook.pytest_collectreport(report=report)
+        found = found or bool(report.result)
         yield from report.result
     if problems:
         raise pytest.UsageError("\n".join(problems))
-
-
-def options_of(config: pytest.Config) -> Options:
-    """Return what the command line says; ValueError for a setting that is none."""
-    settings: dict[str, str] = {}
-    for text in config.getoption("gameday_set"):
-        name, equals, value = text.partition("=")
-        if not equals:
-            raise ValueError(f"--gameday-set {text!r}: write NAME=VALUE, such as outage=500ms")
-        settings[name] = value
-    port_base: int = config.getoption("gameday_ports")
-    if port_base and not 1024 <= port_base <= 65000:
-        raise ValueError(f"--gameday-ports {port_base}: choose a port from 1024 to 65000")
-    return Options(
-        runtime=config.getoption("gameday_runtime"),
-        proxy=config.getoption("gameday_proxy"),
-        seed=config.getoption("gameday_seed"),
-        port_base=port_base,
-        settings=settings,
-        folders=_folders(config),
-    )
+    if session.config.getoption("gameday_sabotage") and not found:
+        names = ", ".join(path.stem for path in session.config.stash[_SELECTED])
+        raise pytest.UsageError(f"--gameday-sabotage: {names} has no sabotage entries")
 
 
 class ScenarioFile(pytest.File):
@@ -140,9 +122,13 @@ class ScenarioFile(pytest.File):
         try:
             if self.config.getoption("gameday_sabotage"):
                 experiment = load(self.path, options)
+                if not experiment.scenario.sabotage:
+                    name = experiment.scenario.name
+                    self.warn(pytest.PytestWarning(f"{name} has no sabotage entries to run"))
                 for sabotage in experiment.scenario.sabotage:
                     yield self._item(sabotaged(experiment, sabotage), sabotage.name)
             elif self.config.getoption("gameday_sweep"):
+                load(self.path, options)  # tells of all values at once
                 for settings in sweeps(self.path, options):
                     label = ",".join(f"{name}={value}" for name, value in settings.items())
                     yield self._item(load(self.path, options, settings), label)
@@ -204,9 +190,13 @@ def print_plans(session: pytest.Session) -> None:
     terminal = session.config.pluginmanager.getplugin("terminalreporter")
     options = options_of(session.config)
     lacking: list[str] = []
-    for item in session.items:
-        if not isinstance(item, ScenarioItem):
-            continue
+    items = [item for item in session.items if isinstance(item, ScenarioItem)]
+    if not items and not session.testsfailed:
+        raise pytest.UsageError(
+            "--gameday-plan shows what scenarios would do, and none is chosen; name one, as in "
+            "--scenario=NAME"
+        )
+    for item in items:
         plan = make_plan(item.experiment, options)
         try:
             make_environment(
@@ -223,7 +213,14 @@ def print_plans(session: pytest.Session) -> None:
 
 def run_by_name(config: pytest.Config, selector: str, settings: Mapping[str, str]) -> Result:
     """Run the one scenario that `selector` names, with these parameters, and return its result."""
-    files = find(selector, _folders(config))
+    for name, value in settings.items():
+        if not isinstance(value, str):
+            text = f"{value:g}s" if isinstance(value, int | float) else "..."
+            raise ScenarioError(
+                f"{name}={value!r} is not text; parameters are written as in a scenario, such as "
+                f"{name}={text!r}"
+            )
+    files = find(selector, folders_of(config))
     if len(files) != 1:
         names = ", ".join(path.stem for path in files)
         raise ScenarioError(f"{selector!r} names {len(files)} scenarios, wanted one: {names}")
@@ -333,16 +330,6 @@ def _sabotage_problem(experiment: Experiment, result: Result) -> str | None:
     if held:
         return f"sabotage {wanted.name} should break {', '.join(held)}, which did not fail"
     return None
-
-
-def _folders(config: pytest.Config) -> tuple[Path, ...]:
-    """Return the folders of the user's own scenarios: of the ini key, else ./scenarios."""
-    named: list[Path] = config.getini("gameday_scenarios")
-    if not named:
-        named = [config.rootpath / "scenarios", config.invocation_params.dir / "scenarios"]
-    return tuple(
-        dict.fromkeys(p for p in named if p.is_dir() and p.resolve() != bundled("scenarios"))
-    )
 
 
 def _reports(config: pytest.Config) -> Path:

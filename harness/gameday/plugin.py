@@ -4,7 +4,9 @@ Every pytest run in an environment that has gameday installed imports this modul
 else is imported on first use, and nothing is used unless a scenario is asked for.
 """
 
-from collections.abc import Generator
+import argparse
+import difflib
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from gameday.model.result import Result
 
 _HEAD_CHARS = 4096
+_CHECKED = ("scenario", "gameday_set", "gameday_ports", "gameday_sabotage", "gameday_plan")
 
 
 class RunScenario(Protocol):
@@ -34,13 +37,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption(
         "--gameday-runtime",
-        choices=("auto", "docker", "process"),
+        type=_one_of("auto", "docker", "process"),
+        metavar="{auto,docker,process}",
         default="auto",
         help="where the services run; auto: docker where an engine answers, else process",
     )
     group.addoption(
         "--gameday-proxy",
-        choices=("auto", "own", "toxiproxy"),
+        type=_one_of("auto", "own", "toxiproxy"),
+        metavar="{auto,own,toxiproxy}",
         default="auto",
         help="the proxy before every edge; auto: toxiproxy in docker unless a fault needs what "
         "only gameday's own has, and gameday's own in process",
@@ -88,6 +93,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Declare the marker, and let `--scenario` take the place of the folders to search."""
     config.addinivalue_line("markers", "gameday: a chaos scenario; every scenario's test has it")
+    if not any(config.getoption(name) for name in _CHECKED):
+        return
+    from gameday.options import check_options
+
+    check_options(config)
     selectors: list[str] | None = config.getoption("scenario")
     if selectors:
         from gameday.items import select_scenarios
@@ -158,12 +168,33 @@ def gameday(request: pytest.FixtureRequest) -> RunScenario:
 
     Returns the Result, whatever its verdict; raises what loading or the environment refuses.
     """
+    from gameday.errors import GamedayError
     from gameday.items import run_by_name
 
     def run(selector: str, **settings: str) -> "Result":
-        return run_by_name(request.config, selector, settings)
+        __tracebackhide__ = True
+        try:
+            return run_by_name(request.config, selector, settings)
+        except GamedayError as error:
+            # Its text says everything; the way that it took through gameday says nothing more.
+            raise error.with_traceback(None) from None
 
     return run
+
+
+def _one_of(*names: str) -> Callable[[str], str]:
+    """Return what an option takes that is one of these; argparse alone names no nearest one."""
+
+    def chosen(text: str) -> str:
+        if text in names:
+            return text
+        near = difflib.get_close_matches(text.lower(), names, n=1)
+        nearest = f"; nearest: {near[0]!r}" if near else ""
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not valid here; valid: {', '.join(names)}{nearest}"
+        )
+
+    return chosen
 
 
 def _looks_like_a_scenario(path: Path) -> bool:

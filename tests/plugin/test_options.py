@@ -126,7 +126,14 @@ def test_a_plan_shows_every_step_and_starts_nothing(mine: pytest.Pytester) -> No
         (["--scenario=mine", "--gameday-set=outage"], "write NAME=VALUE"),
         (["--scenario=mine", "--gameday-set=outrage=1s"], "nearest: 'outage'"),
         (["--scenario=mine", "--gameday-set=outage=1"], "nearest: '1s'"),
-        (["--scenario=mine", "--gameday-runtime=dokcer"], "invalid choice"),
+        (["--scenario=mine", "--gameday-runtime=dokcer"], "nearest: 'docker'"),
+        (["--gameday-set=nonsense"], "write NAME=VALUE"),
+        (["--gameday-set==1s"], "write NAME=VALUE"),
+        (["--gameday-ports=1"], "from 1024"),
+        (["--scenario=mine", "--gameday-sweep", "--gameday-sabotage"], "choose one"),
+        (["--gameday-plan"], "none is chosen"),
+        (["--scenario=mine", "-k", "nothing", "--gameday-plan"], "none is chosen"),
+        (["--scenario=mine", "-n2", "--gameday-plan"], "leave -n out"),
         (["--scenario=mine", "--gameday-ports=80"], "from 1024"),
     ],
 )
@@ -139,6 +146,50 @@ def test_a_wrong_option_is_one_clear_line_and_a_usage_error(
     assert "Traceback" not in output(result)
     assert line.lstrip().startswith(("ERROR", "pytest", "__main__"))
     assert not (mine.path / "reports").exists()
+
+
+def test_a_scenario_without_sabotage_is_named_when_sabotage_is_asked_for(
+    mine: pytest.Pytester,
+) -> None:
+    whole, _, _ = SCENARIO.partition("sabotage:")
+    (mine.path / "scenarios" / "safe.yaml").write_text(whole.replace("mine", "safe"))
+    alone = run(mine, "--scenario=safe", "--gameday-sabotage")
+    assert alone.ret == pytest.ExitCode.USAGE_ERROR
+    assert "safe has no sabotage entries" in output(alone)
+    both = run(mine, "--scenario=safe,mine", "--gameday-sabotage", "--collect-only", "-q")
+    assert both.ret == pytest.ExitCode.OK
+    assert "mine[no-kill]" in output(both)
+    assert "safe has no sabotage entries" in output(both)
+
+
+def test_all_values_of_a_sweep_that_are_wrong_come_at_once(mine: pytest.Pytester) -> None:
+    broken = SCENARIO.replace("[500ms, 1s]", "[1parsec, 500, 1s]")
+    (mine.path / "scenarios" / "mine.yaml").write_text(broken)
+    for more in ((), ("--gameday-sweep",)):
+        result = run(mine, "--scenario=mine", *more)
+        assert result.ret == pytest.ExitCode.USAGE_ERROR
+        assert "1parsec in its sweep" in output(result)
+        assert "500 in its sweep" in output(result)
+
+
+def test_a_mistake_in_a_call_of_the_fixture_is_told_without_a_way_through_gameday(
+    mine: pytest.Pytester,
+) -> None:
+    mine.makepyfile(
+        test_calls="""
+        def test_number(gameday): gameday("mine", outage=2)
+        def test_text(gameday): gameday("mine", outage="2")
+        def test_name(gameday): gameday("mien")
+        """
+    )
+    result = run(mine, "test_calls.py")
+    result.assert_outcomes(failed=3)
+    assert "outage=2 is not text" in output(result)
+    assert "such as outage='2s'" in output(result)
+    assert "nearest: '2s' (from ${outage}, set to '2')" in output(result)
+    assert "nearest: 'mine'" in output(result)
+    assert "items.py" not in output(result)
+    assert "plugin.py" not in output(result)
 
 
 def test_all_problems_of_a_scenario_file_come_at_once(mine: pytest.Pytester) -> None:
