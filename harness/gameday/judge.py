@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from gameday.errors import InternalError
+from gameday.model.facts import details, one_line
 from gameday.model.finding import Finding
 from gameday.model.guard import Guard
 from gameday.model.result import IN_AT_END, FaultRecord
@@ -27,7 +28,7 @@ _REASON_FOR = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
-    """What a run came to. `reason` alone lets a reader understand the verdict."""
+    """What a run came to. `reason` alone lets a reader understand it: a sentence a line."""
 
     judgements: tuple[Judgement, ...]
     """One of each expectation, in their order; they stand whatever the verdict of the run is."""
@@ -75,11 +76,12 @@ def judge(
         ],
     }
     verdict = Verdict.merge(kind for kind, texts in because.items() if texts)
-    reason = _in_short(because[verdict]) if verdict in because else _passed(expectations, by_name)
+    reason = _sentences(because[verdict]) if verdict in because else _passed(expectations, by_name)
     if verdict is Verdict.FAIL:
         asides = [*inconclusive, *asides]
     if verdict in (Verdict.PASS, Verdict.FAIL) and asides:
-        reason += f" Besides: {asides[0]}."
+        besides = _sentences([f"Besides: {aside}" for aside in asides])
+        reason = f"{reason} {besides}"
     return Judged(judgements=judgements, verdict=verdict, reason=reason)
 
 
@@ -204,23 +206,27 @@ def _sentence(expectation: Expectation, judgement: Judgement, finding: Finding |
 
 
 def _unproven(fault: FaultRecord) -> str:
-    measured = ", ".join(f"{name} {value}" for name, value in fault.measured.items())
     lacking = "was not proven to bite"
     if fault.measured.get(IN_AT_END) is False:
         lacking = "was proven to bite, and not shown to be in still at its end"
-    return (
-        f"{fault.fault} of {fault.target} {lacking}"
-        f"{f' (measured: {measured})' if measured else ''}, so the run says nothing"
-    )
+    head = f"{fault.fault} of {fault.target} {lacking}, so the run says nothing"
+    met, wanted = fault.measured.get("operations_exposed"), fault.asked.get("exposure")
+    seen = {name: value for name, value in fault.measured.items() if name != "operations_exposed"}
+    asked = {name: value for name, value in fault.asked.items() if name != "exposure"}
+    told = f"; look at what was measured of it ({details(seen) or 'nothing'})"
+    if asked:
+        told += f" beside what was asked ({details(asked)})"
+    if isinstance(met, int) and isinstance(wanted, int) and met < wanted:
+        told += f"; and {met} operations of the load met it, where {wanted} are wanted"
+    return head + told
 
 
 def _not_undone(fault: FaultRecord) -> str:
     return f"{fault.fault} of {fault.target} was not undone"
 
 
-def _in_short(texts: Sequence[str]) -> str:
-    more = f" And {len(texts) - 1} more." if len(texts) > 1 else ""
-    return f"{texts[0]}.{more}"
+def _sentences(texts: Sequence[str]) -> str:
+    return "\n".join(f"{one_line(text)}." for text in texts)
 
 
 def _passed(expectations: Sequence[Expectation], by_name: dict[str, Finding]) -> str:

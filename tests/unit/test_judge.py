@@ -185,7 +185,32 @@ def test_a_fault_that_was_not_proven_to_bite_is_invalid_and_the_judgements_stay(
     assert outcome.verdict is Verdict.INVALID
     assert outcome.judgements[0].verdict is P
     assert outcome.reason == (
-        "kill of redis was not proven to bite (measured: exit_code 0), so the run says nothing."
+        "kill of redis was not proven to bite, so the run says nothing; look at what was "
+        "measured of it (exit code 0)."
+    )
+
+
+def test_what_was_measured_of_an_unproven_fault_is_told_in_words() -> None:
+    measured = {"matched": 0, "pid": None, "main_alive": True, "took_ns": 2_000_000}
+    outcome = judged(
+        wants("< 2min"), [found(1, 2)], (replace(BITTEN, proven=False, measured=measured),)
+    )
+    assert outcome.reason.endswith("(matched 0, pid none, main alive yes, took 2 ms).")
+    nothing = replace(BITTEN, proven=False, measured={})
+    assert "of it (nothing)" in judged(wants("< 2min"), [found(1, 2)], (nothing,)).reason
+
+
+def test_a_fault_that_met_too_few_operations_says_how_many() -> None:
+    few = replace(
+        BITTEN,
+        proven=False,
+        asked={"for_ns": 5 * SECOND, "exposure": 200},
+        measured={"exit_code": 137, "operations_exposed": 3},
+    )
+    outcome = judged(wants("< 2min"), [found(1, 2)], (few,))
+    assert outcome.reason.endswith(
+        "measured of it (exit code 137) beside what was asked (for 5 s); and 3 operations of the "
+        "load met it, where 200 are wanted."
     )
 
 
@@ -211,7 +236,11 @@ def test_traffic_that_went_around_the_fault_is_invalid() -> None:
     [
         (replace(BITTEN, undone=False), (), "kill of redis was not undone."),
         (BITTEN, ("container abc was left",), "container abc was left."),
-        (replace(BITTEN, proven=False, undone=False), ("x", "y"), "x. And 2 more."),
+        (
+            replace(BITTEN, proven=False, undone=False),
+            ("x", "y"),
+            "x.\ny.\nkill of redis was not undone.",
+        ),
     ],
 )
 def test_what_the_harness_did_wrong_is_an_error_above_everything_else(
@@ -236,6 +265,8 @@ def test_a_failed_guard_takes_away_a_pass_and_leaves_a_fail_that_no_host_can_cau
     outcome = judge(expectation, [broken], faults=[BITTEN], guards=[STALLED])
     assert outcome.verdict is F
     assert outcome.reason.endswith("Besides: the host stalled: 30 ms.")
+    both = judge(expectation, [broken], faults=[BITTEN], guards=[STALLED, UNSURE])
+    assert both.reason.splitlines()[1:] == ["Besides: the fault's call took 300 ms."]
 
 
 NEVER = found(125 * SECOND, math.inf)
@@ -284,7 +315,9 @@ def test_a_promise_that_the_host_may_have_broken_says_so_and_by_how_much() -> No
         [wants("<= 2s")], [found(3 * SECOND, 4 * SECOND)], faults=[BITTEN], guards=[STALLED]
     )
     assert outcome.judgements[0].margin == "1 s (50%) outside, on a host that was slow itself"
-    assert outcome.reason == "the host stalled: 30 ms. And 1 more."
+    first, second = outcome.reason.splitlines()
+    assert first == "the host stalled: 30 ms."
+    assert second.startswith("recovery could not be told: wanted <= 2s, saw 4 s (3 s to 4 s)")
 
 
 def test_one_fail_that_stands_makes_the_run_fail_beside_those_that_do_not() -> None:

@@ -84,6 +84,7 @@ class Result:
     title: str
     verdict: Verdict
     reason: str
+    """One sentence a line; the first one is what decided."""
     runtime: str
     seed: int
     parameters: Mapping[str, str]

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
+from gameday.model.event import Phase
 from gameday.model.finding import Finding
 from gameday.model.result import FaultRecord, Result
 from gameday.model.verdict import Judgement, Verdict
@@ -12,6 +13,7 @@ from gameday.report.wording import (
     details,
     fault_name,
     findings_named,
+    in_short,
     one_line,
     parameters_of,
     replay_command,
@@ -26,14 +28,18 @@ _MEANING = {
     Verdict.FAIL: "the system under test broke a promise",
     Verdict.INVALID: "a fault was not proven to bite, so this says nothing about the system",
     Verdict.INCONCLUSIVE: "it could not be told, so this says nothing about the system",
-    Verdict.ERROR: "the harness itself failed; the system under test was not judged",
+    Verdict.ERROR: (
+        "the environment refused or the harness failed; the system under test was not judged"
+    ),
 }
+_NOT_UP = "the environment did not come up; nothing was broken, and nothing was judged"
 
 
 def failure_text(result: Result) -> str:
     """Return everything of a result that a reader needs who has nothing but this text."""
     sections = (
         ("", _head(result)),
+        ("Why", _why(result)),
         ("Expectations", _expectations(result.expectations)),
         ("Faults", _faults(result.faults)),
         ("Moments, from the start of the run", _marks(result)),
@@ -53,8 +59,9 @@ def failure_text(result: Result) -> str:
 
 
 def _head(result: Result) -> Iterator[str]:
-    yield f"{result.verdict}  {one_line(result.reason)}"
-    yield f"  that is: {_MEANING[result.verdict]}"
+    yield f"{result.verdict}  {in_short(result)}"
+    never_up = result.verdict is Verdict.ERROR and Phase.BASELINE not in result.phases
+    yield f"  that is: {_NOT_UP if never_up else _MEANING[result.verdict]}"
     yield f"  scenario {result.scenario}: {one_line(result.title)}"
     run = f"  run in {result.runtime} at {result.started_at}"
     if result.parameters:
@@ -62,6 +69,12 @@ def _head(result: Result) -> Iterator[str]:
     yield run
     if result.sabotage:
         yield f"  sabotaged on purpose: {result.sabotage}"
+
+
+def _why(result: Result) -> Iterator[str]:
+    reasons = result.reason.splitlines()
+    if len(reasons) > 1:
+        yield from (f"  {one_line(reason)}" for reason in reasons)
 
 
 def _expectations(judgements: Iterable[Judgement]) -> Iterator[str]:

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from gameday.model.result import Result
 from gameday.model.verdict import Verdict
-from gameday.report.wording import one_line
+from gameday.report.wording import in_short, one_line
 
 __all__ = ["TONES", "closing_line", "rich_verdict_table", "verdict_table"]
 
@@ -45,7 +45,7 @@ def rich_verdict_table(result: Result) -> Group:
 
 def closing_line(result: Result) -> str:
     """Return verdict, reason and folder in one line."""
-    line = f"{result.verdict}  {one_line(result.reason)}"
+    line = f"{result.verdict}  {in_short(result)}"
     return f"{line}  [{result.folder}]" if result.folder else line
 
 

@@ -21,6 +21,7 @@ from gameday.report.wording import (
     MARKS,
     fault_name,
     findings_named,
+    in_short,
     one_line,
     parameters_of,
     seconds,
@@ -95,7 +96,7 @@ def _spoken_title(result: Result) -> str:
 
 def _spoken(result: Result) -> str:
     """Return the picture in words, for those who do not see it."""
-    sentences = [f"Verdict {result.verdict}: {result.reason}"]
+    sentences = [f"Verdict {result.verdict}: {one_line(result.reason)}"]
     sentences += [f"{fault_name(fault)}: {window_of(fault)}" for fault in result.faults]
     sentences += [f"{name.replace('_', ' ')} {f}" for name, f in _key_findings(result)]
     for name, words in MARKS.items():
@@ -126,7 +127,7 @@ def _headline(result: Result) -> Iterator[str]:
         facts.append(f"sabotage {result.sabotage}")
     facts.append(result.started_at)
     yield text(x, 56, elided(" · ".join(filter(None, facts)), room, 12), "facts")
-    yield text(24, 82, elided(result.reason, RIGHT - 24, 14), "reason")
+    yield text(24, 82, elided(in_short(result), RIGHT - 24, 14), "reason")
 
 
 def _numbers(result: Result) -> Iterator[str]:

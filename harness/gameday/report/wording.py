@@ -1,10 +1,10 @@
 """The words that every report uses for the same thing."""
 
-import math
 import shlex
 from collections.abc import Iterable, Mapping
 
 from gameday.model.event import Scalar
+from gameday.model.facts import details, one_line
 from gameday.model.finding import Finding
 from gameday.model.result import FaultRecord, Result, Window
 from gameday.model.units import format_duration, parse_duration
@@ -17,6 +17,7 @@ __all__ = [
     "duration_of",
     "fault_name",
     "findings_named",
+    "in_short",
     "one_line",
     "parameters_of",
     "replay_command",
@@ -50,10 +51,10 @@ MARKS: Mapping[str, str] = {
 }
 
 
-def one_line(text: str) -> str:
-    """Return `text` on one line, each run of blanks and control characters as one space."""
-    visible = (character if character.isprintable() else " " for character in text)
-    return " ".join("".join(visible).split())
+def in_short(result: Result) -> str:
+    """Return the first reason of the verdict on one line, and how many more there are."""
+    first, *others = result.reason.splitlines() or [""]
+    return one_line(f"{first} And {len(others)} more." if others else first)
 
 
 def seconds(time_ns: int, digits: int = 2) -> str:
@@ -64,11 +65,6 @@ def seconds(time_ns: int, digits: int = 2) -> str:
 def fault_name(fault: FaultRecord) -> str:
     """Return the fault as the scenario writes it: "kill redis"."""
     return one_line(f"{fault.fault} {fault.target}")
-
-
-def details(values: Mapping[str, Scalar]) -> str:
-    """Return what was asked or measured as prose: "signal SIGKILL, exit code 137"."""
-    return ", ".join(_detail(name, value) for name, value in values.items())
 
 
 def duration_of(asked: Mapping[str, Scalar]) -> int | None:
@@ -118,16 +114,3 @@ def replay_command(result: Result) -> str:
 def _span(window: Window) -> str:
     lasted = format_duration(window.end_ns - window.start_ns)
     return f"from {seconds(window.start_ns)} to {seconds(window.end_ns)}, which is {lasted}"
-
-
-def _detail(name: str, value: Scalar) -> str:
-    words = one_line(name.removesuffix("_ns").replace("_", " "))
-    if value is None:
-        return f"{words} none"
-    if isinstance(value, bool):
-        return f"{words} {'yes' if value else 'no'}"
-    if name.endswith("_ns") and isinstance(value, int | float):
-        return f"{words} {format_duration(value)}"
-    if isinstance(value, float) and math.isfinite(value):
-        return f"{words} {value:.4g}"
-    return f"{words} {one_line(str(value))}"

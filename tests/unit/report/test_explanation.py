@@ -1,6 +1,6 @@
 from dataclasses import replace
 
-from gameday.model.result import Marks, Result
+from gameday.model.result import Marks, Result, Window
 from gameday.model.verdict import Verdict
 from gameday.report.terminal import failure_text
 
@@ -15,6 +15,17 @@ def test_the_first_line_is_the_verdict_and_why(result: Result) -> None:
     first, second, *_ = failure_text(result).splitlines()
     assert first == f"FAIL  {result.reason}"
     assert "the system under test broke a promise" in second
+
+
+def test_every_reason_is_told_and_the_first_line_counts_the_others(result: Result) -> None:
+    text = failure_text(replace(result, reason="a was broken.\nb was broken.\nc was not told."))
+    assert text.splitlines()[0] == "FAIL  a was broken. And 2 more."
+    assert "\n\nWhy\n  a was broken.\n  b was broken.\n  c was not told.\n\n" in text
+
+
+def test_an_error_in_the_midst_of_a_run_does_not_blame_the_harness_alone(result: Result) -> None:
+    second = failure_text(replace(result, verdict=Verdict.ERROR)).splitlines()[1]
+    assert "the environment refused or the harness failed" in second
 
 
 def test_what_broke_is_told_before_what_held(result: Result) -> None:
@@ -83,7 +94,8 @@ def test_a_run_that_ended_early_is_still_explained(result: Result) -> None:
     early = replace(
         result,
         verdict=Verdict.ERROR,
-        reason="redis did not\ncome up",
+        reason="redis did not\tcome up",
+        phases={"start": Window(start_ns=0, end_ns=1)},
         faults=(),
         findings=(),
         expectations=(),
@@ -92,6 +104,9 @@ def test_a_run_that_ended_early_is_still_explained(result: Result) -> None:
         proxy_share=None,
     )
     text = failure_text(early)
-    assert text.startswith("ERROR  redis did not come up\n")
+    assert text.startswith(
+        "ERROR  redis did not come up\n  that is: the environment did not come up"
+    )
+    assert "Why" not in text
     assert "Faults" not in text
     assert "Recovery" not in text
