@@ -168,8 +168,8 @@ def test_all_values_of_a_sweep_that_are_wrong_come_at_once(mine: pytest.Pytester
     for more in ((), ("--gameday-sweep",)):
         result = run(mine, "--scenario=mine", *more)
         assert result.ret == pytest.ExitCode.USAGE_ERROR
-        assert "1parsec in its sweep" in output(result)
-        assert "500 in its sweep" in output(result)
+        assert "'1parsec' in its sweep" in output(result)
+        assert "'500' in its sweep" in output(result)
 
 
 def test_a_mistake_in_a_call_of_the_fixture_is_told_without_a_way_through_gameday(

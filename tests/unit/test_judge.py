@@ -219,8 +219,8 @@ def test_a_fault_that_was_not_in_any_more_at_its_end_is_invalid_and_said_to_be_s
     outcome = judged(wants("< 2min"), [found(1, 2)], (gone,))
     assert outcome.verdict is Verdict.INVALID
     assert outcome.reason == (
-        "kill of redis was proven to bite, and not shown to be in still at its end (measured: "
-        "in_at_end False, at_end_alive True), so the run says nothing."
+        "kill of redis was proven to bite, and not shown to be in still at its end, so the run "
+        "says nothing; look at what was measured of it (in at end no, at end alive yes)."
     )
 
 

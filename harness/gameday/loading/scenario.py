@@ -14,7 +14,7 @@ from gameday.loading.document import expand, read_node
 from gameday.loading.filling import fill
 from gameday.loading.forms import Column, Item, annotated, choice, columns, shaped
 from gameday.loading.parameters import Parameter, Parameters, Swept, combinations
-from gameday.loading.source import Source
+from gameday.loading.source import Source, quoted
 from gameday.loading.words import complain_of_spans
 from gameday.model.clock import SECOND
 from gameday.model.scenario import (
@@ -90,7 +90,7 @@ def load_scenario(
     except ScenarioError as error:
         problems |= dict.fromkeys(str(error).splitlines())
     for values in _swept_values(path, settings):
-        by = {name: f"{value} in its sweep" for name, value in values.items()}
+        by = {name: f"{quoted(value)} in its sweep" for name, value in values.items()}
         try:
             load(settings={**settings, **values}, set_by={**set_by, **by})
         except ScenarioError as error:

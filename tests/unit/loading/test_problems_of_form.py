@@ -48,8 +48,8 @@ ONE_PROBLEM = {
                 f"valid: SIGKILL, SIGTERM (from ${{outage}}, {origin})"
                 for value, origin in (
                     ("2s", "line 6"),
-                    ("500ms", "500ms in its sweep"),
-                    ("10s", "10s in its sweep"),
+                    ("500ms", "'500ms' in its sweep"),
+                    ("10s", "'10s' in its sweep"),
                 )
             ),
         ],

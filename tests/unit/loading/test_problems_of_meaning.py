@@ -254,7 +254,7 @@ ONE_PROBLEM = {
             "15:10: faults[0].for: 2 s is longer than safety.longest, 1 s (from ${outage}, line 6)",
             (
                 "15:10: faults[0].for: 10 s is longer than safety.longest, 1 s "
-                "(from ${outage}, 10s in its sweep)"
+                "(from ${outage}, '10s' in its sweep)"
             ),
         ],
     ),
@@ -387,7 +387,7 @@ ONE_PROBLEM = {
         "sweep: [1s, 2parsec]",
         (
             f"14:10: faults[0].for: '2parsec' is not a duration; {DURATION}; nearest: '2s' "
-            "(from ${outage}, 2parsec in its sweep)"
+            "(from ${outage}, '2parsec' in its sweep)"
         ),
     ),
     "a sweep of nothing": (
