@@ -269,8 +269,8 @@ def _missing(experiment: Experiment, plan: Plan) -> Iterator[str]:
             yield f"{who}: no operation of the load or of the probes comes by it"
         for mechanism in demands.mechanisms:
             tried = trial(mechanism)
-            if not tried.works:
-                yield f"{who} needs {mechanism.name}: {tried.seen}; {mechanism.cure}"
+            if not tried.works and not mechanism.instead:
+                yield f"{who} needs {mechanism.name}: {tried.seen}; {tried.cure}"
 
 
 def _demands(step: FaultStep, runtime: str) -> Demands:

@@ -11,6 +11,7 @@ from gameday.environment.protocol import Provision
 from gameday.errors import EnvironmentRefused, ScenarioError
 from gameday.faults.network import Partition
 from gameday.faults.protocol import Demands
+from gameday.faults.remove import Remove
 from gameday.faults.resources import CpuLimit
 from gameday.model.clock import SECOND
 from gameday.model.scenario import Hits
@@ -137,6 +138,23 @@ def test_a_plan_that_needs_what_is_missing_is_refused_by_name(
 ) -> None:
     changed = demanding(experiment, wanted)
     with pytest.raises(EnvironmentRefused, match=f"^{why}$"):
+        make_environment(make_plan(changed, options), changed, run="r", logs=tmp_path, port_base=0)
+
+
+def test_a_mechanism_that_something_else_stands_in_for_is_not_missed(
+    experiment: Experiment, options: Options, tmp_path: Path
+) -> None:
+    magic = Mechanism(name="magic", used_for="tests", cure="", check=broken, instead="patience")
+    changed = demanding(experiment, Demands(mechanisms=(magic,)))
+    make_environment(make_plan(changed, options), changed, run="r", logs=tmp_path, port_base=0)
+
+
+def test_removing_with_the_volume_kept_is_refused_in_process_before_the_start(
+    experiment: Experiment, options: Options, tmp_path: Path
+) -> None:
+    step = replace(experiment.scenario.faults[0], fault=Remove(target="redis", volume="keep"))
+    changed = replace(experiment, scenario=replace(experiment.scenario, faults=(step,)))
+    with pytest.raises(EnvironmentRefused, match=r"^remove of redis: cannot be removed in process"):
         make_environment(make_plan(changed, options), changed, run="r", logs=tmp_path, port_base=0)
 
 

@@ -93,7 +93,7 @@ class ContainerEnvironment:
     def missing(self) -> tuple[str, ...]:
         problem = engine_problem()
         if problem is not None:
-            return (f"{problem}; start one, or use --gameday-runtime=process",)
+            return (f"{problem}, or use --gameday-runtime=process",)
         base = self._given.port_base
         busy = busy_ports(base, len(self._given.target.edges)) if base else None
         return () if busy is None else (busy,)

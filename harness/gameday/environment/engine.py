@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 
 import docker
 import requests
@@ -13,22 +14,46 @@ from gameday.environment.protocol import Ran
 from gameday.errors import EnvironmentRefused
 from gameday.model.clock import SECOND
 
-__all__ = ["engine_problem", "has_engine", "ran_in", "ran_once", "refusing"]
+__all__ = [
+    "EngineTrouble",
+    "engine_problem",
+    "engine_trouble",
+    "has_engine",
+    "ran_in",
+    "ran_once",
+    "refusing",
+]
 
-_USUAL = "unix:///var/run/docker.sock"
+_SOCKET = "/var/run/docker.sock"
+"""Where the client looks for an engine unless DOCKER_HOST says otherwise."""
+
 _NOT_RUN = (124, 126, 127, 137)
 """What `timeout` ends with when the command took too long, or could not be run at all."""
 
 
 def has_engine() -> bool:
     """Tell whether there is a Docker engine for this user to ask, whether or not it answers."""
-    address = os.environ.get("DOCKER_HOST") or _USUAL
+    address = os.environ.get("DOCKER_HOST") or f"unix://{_SOCKET}"
     kind, _, place = address.partition("://")
     return kind != "unix" or os.access(place, os.R_OK | os.W_OK)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineTrouble:
+    """Why no Docker engine can be used, and how to get one."""
+
+    seen: str
+    cure: str
+
+
 def engine_problem(limit_s: int = 3) -> str | None:
-    """Return why no Docker engine can be used, or None when one answers."""
+    """Return why no Docker engine can be used, with a cure, or None when one answers."""
+    trouble = engine_trouble(limit_s)
+    return None if trouble is None else f"no Docker engine answers: {trouble.seen}; {trouble.cure}"
+
+
+def engine_trouble(limit_s: int = 3) -> EngineTrouble | None:
+    """Ask the engine for a sign of life; return what is wrong with it, or None."""
     try:
         client = docker.from_env(timeout=limit_s)
         try:
@@ -36,8 +61,40 @@ def engine_problem(limit_s: int = 3) -> str | None:
         finally:
             client.close()
     except (DockerException, requests.RequestException) as error:
-        return f"no Docker engine answers: {str(error).splitlines()[0]}"
+        return _trouble(error, os.environ.get("DOCKER_HOST", ""))
     return None
+
+
+def _trouble(error: Exception, chosen: str) -> EngineTrouble:
+    """Say it in the kernel's words: around them are those of several libraries."""
+    innermost = _of_the_kernel(error)
+    where = f"DOCKER_HOST={chosen}" if chosen else _SOCKET
+    if isinstance(innermost, PermissionError):
+        return EngineTrouble(
+            seen=f"this user may not open the socket {where}", cure="join the group docker"
+        )
+    what = str(error).splitlines()[0] if innermost is None else innermost.strerror
+    if chosen:
+        return EngineTrouble(
+            seen=f"{where}: {what}", cure="start that engine, or unset DOCKER_HOST"
+        )
+    return EngineTrouble(seen=f"{where}: {what}", cure="install and start a Docker engine")
+
+
+def _of_the_kernel(error: BaseException) -> OSError | None:
+    """Return the innermost error with a number, among the causes and the arguments of an error."""
+    seen: list[BaseException] = []
+    found = None
+    ahead: list[object] = [error]
+    while ahead:
+        one = ahead.pop(0)
+        if not isinstance(one, BaseException) or one in seen:
+            continue
+        seen.append(one)
+        if isinstance(one, OSError) and one.errno and one.strerror:
+            found = one
+        ahead += [*one.args, one.__cause__, one.__context__]
+    return found
 
 
 @contextmanager
@@ -46,7 +103,9 @@ def refusing(what: str) -> Iterator[None]:
     try:
         yield
     except (DockerException, requests.RequestException) as error:
-        raise EnvironmentRefused(f"{what}: {error}") from error
+        innermost = _of_the_kernel(error)
+        why = error if innermost is None else innermost.strerror
+        raise EnvironmentRefused(f"{what}: {why}") from error
 
 
 def ran_in(

@@ -68,7 +68,7 @@ class ProcessEnvironment:
         if bounded and not (tried := trial(BOUNDED_DISK)).works:
             lacks.append(
                 f"disk of {', '.join(bounded)} needs {BOUNDED_DISK.name}: {tried.seen}; "
-                f"{BOUNDED_DISK.cure}"
+                f"{tried.cure}"
             )
         return tuple(lack for lack in lacks if lack is not None)
 

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from signal import Signals
 from typing import ClassVar
 
+from gameday.environment.mechanisms.containers import CONTAINERS_HERE
 from gameday.environment.protocol import Checkpoint, Environment, Inhabited, Inmate, Service
 from gameday.errors import EnvironmentRefused
 from gameday.faults.ending import DEATH_LIMIT_NS, EndingSignal, answers_again, until
-from gameday.faults.protocol import Injection, Proof
+from gameday.faults.protocol import Demands, Injection, Proof
 from gameday.model.event import Scalar
 from gameday.model.result import Window
 from gameday.model.scenario import Hits
@@ -42,6 +43,9 @@ class KillInside:
             ("pattern", bool(self.pattern), "a regular expression that fits one process"),
             regular("pattern", self.pattern),
         )
+
+    def demands(self, runtime: str) -> Demands:
+        return Demands(mechanisms=(CONTAINERS_HERE,) if runtime == "docker" else ())
 
     def on(self, environment: Environment) -> Injection:
         service = environment.service(self.target)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from gameday.environment.mechanisms import Mechanism
 from gameday.environment.mechanisms.cgroups import CPU, MEMORY, PIDS
 from gameday.environment.mechanisms.clocks import LIBFAKETIME
+from gameday.environment.mechanisms.containers import CONTAINERS_HERE
 from gameday.environment.mechanisms.descriptors import open_files
 from gameday.environment.mechanisms.packets import PACKET_FILTER
 from gameday.environment.mechanisms.process_limits import DESCRIPTORS
@@ -129,6 +130,7 @@ _ALL: tuple[type[Fault], ...] = (
 FAULTS: Mapping[str, type[Fault]] = {fault.verb: fault for fault in _ALL}
 
 MECHANISMS: tuple[Mechanism, ...] = (
+    CONTAINERS_HERE,
     PACKET_FILTER,
     LIBFAKETIME,
     CPU,

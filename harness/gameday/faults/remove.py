@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 from gameday.environment.protocol import Checkpoint, Environment, NotReadyError, Removable, Service
 from gameday.errors import EnvironmentRefused
 from gameday.faults.ending import answers_again, until
-from gameday.faults.protocol import Injection, Proof
+from gameday.faults.protocol import Demands, Injection, Proof
 from gameday.model.clock import SECOND
 from gameday.model.event import Scalar
 from gameday.model.result import Window
@@ -40,15 +40,21 @@ class Remove:
     volume: Literal["keep", "drop"] = "keep"
     """What becomes of its data."""
 
+    def demands(self, runtime: str) -> Demands:
+        if runtime != "process" or self.volume == "drop":
+            return Demands()
+        return Demands(
+            impossible="cannot be removed in process with its volume kept: there is no "
+            "container, and without losing data it is a kill; use kill, or volume: drop"
+        )
+
     def on(self, environment: Environment) -> Injection:
         service = environment.service(self.target)
         if not isinstance(service, Removable):
             raise EnvironmentRefused(f"{self.target} cannot be removed in {environment.runtime}")
-        if self.volume == "keep" and environment.runtime == "process":
-            raise EnvironmentRefused(
-                f"{self.target} cannot be removed in process with its volume kept: there is no "
-                "container, and without losing data it is a kill; use kill, or volume: drop"
-            )
+        impossible = self.demands(environment.runtime).impossible
+        if impossible:
+            raise EnvironmentRefused(f"{self.target} {impossible}")
         return _Removing(service, service, keep=self.volume == "keep")
 
 

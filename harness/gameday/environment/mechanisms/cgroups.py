@@ -8,7 +8,7 @@ from secrets import token_hex
 
 import psutil
 
-from gameday.environment.abilities.bounds import Resource
+from gameday.environment.abilities.bounds import DUTY_CYCLE, Resource
 from gameday.environment.cgroups import CgroupBounds
 from gameday.environment.mechanisms import Mechanism
 
@@ -46,15 +46,16 @@ def _cure() -> str:
     return f"run {who}with --gameday-runtime=docker"
 
 
-def _of(resource: Resource, used_for: str) -> Mechanism:
+def _of(resource: Resource, used_for: str, instead: str = "") -> Mechanism:
     return Mechanism(
         name=f"{resource} control group in process",
         used_for=used_for,
         cure=_cure(),
         check=partial(_check, resource),
+        instead=instead,
     )
 
 
-CPU = _of("cpu", "cpu-limit without stopping and letting go")
+CPU = _of("cpu", "cpu-limit", f"{DUTY_CYCLE}: the service is stopped for the rest of every 100 ms")
 MEMORY = _of("memory", "memory-limit, memory-burn until oom")
 PIDS = _of("pids", "pids-limit")

@@ -1,10 +1,10 @@
 """Dropping packets in the networks of containers."""
 
-import platform
 import socket
 
 from gameday.environment.abilities.packets import Drop
-from gameday.environment.mechanisms import Mechanism
+from gameday.environment.mechanisms import Lacking, Mechanism, trial
+from gameday.environment.mechanisms.containers import CONTAINERS_HERE
 from gameday.environment.net_namespace import in_a_new_network
 from gameday.environment.packet_filter import lift_drops, put_drops, read_tallies, rules_of
 
@@ -16,10 +16,15 @@ _PACKETS = 200
 
 
 def _check() -> str:
-    """Drop half of some packets in a network that goes with the call; look whose the engine is."""
+    """Drop half of some packets in a network that goes with the call.
+
+    Those of containers can be entered where their processes are among this host's.
+    """
     dropped = in_a_new_network(_drop_half)
-    where = _engine_is_here()
-    return f"{dropped} of {_PACKETS} packets dropped, half was asked for; {where}"
+    here = trial(CONTAINERS_HERE)
+    if not here.works:
+        raise Lacking(here.seen, here.cure)
+    return f"{dropped} of {_PACKETS} packets dropped, half was asked for; {here.seen}"
 
 
 def _drop_half() -> int:
@@ -48,27 +53,6 @@ def _drop_half() -> int:
                 f"{tally.met} and {tally.dropped} dropped; half was asked for"
             )
         return tally.dropped
-
-
-def _engine_is_here() -> str:
-    """Tell that the engine's containers are processes of this very kernel."""
-    import docker  # a quarter of a second of imports
-    from docker.errors import DockerException
-
-    try:
-        engine = docker.from_env(timeout=5)
-        try:
-            kernel = str(engine.info()["KernelVersion"])
-        finally:
-            engine.close()
-    except (DockerException, KeyError) as error:
-        raise OSError("no Docker engine to ask whether it runs on this host") from error
-    if kernel != platform.release():
-        raise OSError(
-            f"the engine runs on a kernel {kernel}, this host on {platform.release()}: the "
-            "networks of its containers cannot be entered from here"
-        )
-    return "the engine runs on this host"
 
 
 PACKET_FILTER = Mechanism(

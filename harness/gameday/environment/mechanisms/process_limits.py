@@ -9,7 +9,7 @@ from contextlib import suppress
 import psutil
 
 from gameday.environment.descriptors import descriptors_of, limit_descriptors
-from gameday.environment.mechanisms import Mechanism
+from gameday.environment.mechanisms import Lacking, Mechanism
 
 __all__ = ["DESCRIPTORS"]
 
@@ -20,7 +20,7 @@ _TRIED = 64
 def _check() -> str:
     """Limit a process of another user where we are root, else one of our own."""
     if sys.platform != "linux":
-        raise OSError("only Linux lets another process be limited")
+        raise Lacking("only Linux lets another process be limited", "use Linux")
     user = None
     with suppress(KeyError):
         user = pwd.getpwnam("nobody").pw_uid if os.geteuid() == 0 else None
@@ -43,6 +43,6 @@ def _check() -> str:
 DESCRIPTORS = Mechanism(
     name="limits of running processes",
     used_for="file-descriptors",
-    cure="use Linux; in docker, run as root on the host where the engine runs",
+    cure="run as root, or as the user of the services",
     check=_check,
 )

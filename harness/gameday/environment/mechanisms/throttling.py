@@ -14,7 +14,7 @@ from gameday.environment.cells import cell_of
 from gameday.environment.disk_cells import CellDisk, device_of
 from gameday.environment.guests import start_guest
 from gameday.environment.marks import cell_name
-from gameday.environment.mechanisms import Mechanism
+from gameday.environment.mechanisms import Mechanism, need
 from gameday.errors import EnvironmentRefused
 from gameday.model.clock import SECOND
 
@@ -28,6 +28,7 @@ _LIMIT_S = 10
 
 def _check(*places: str) -> str:
     """Write a MiB at a MB/s past the page cache, from a group that is gone afterwards."""
+    need("sh", "timeout", "dd")
     place, device = _place(places)
     sleeper = subprocess.Popen(["sleep", str(_LIMIT_S)], start_new_session=True)
     try:

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from gameday.environment.abilities.visitors import Receiving
 from gameday.environment.edge_protocol import EdgeProxy, EdgeState, Line, Route, Seen
+from gameday.environment.mechanisms.containers import CONTAINERS_HERE
 from gameday.environment.mechanisms.descriptors import open_files
 from gameday.environment.protocol import Checkpoint, Environment
 from gameday.errors import EnvironmentRefused
@@ -70,7 +71,8 @@ class ConnectionFlood:
         return round((self.count - 1) * SECOND / self.rate_per_s)
 
     def demands(self, runtime: str) -> Demands:
-        return Demands(mechanisms=(open_files(self.count),))
+        here = (CONTAINERS_HERE,) if runtime == "docker" else ()
+        return Demands(mechanisms=(open_files(self.count), *here))
 
     def on(self, environment: Environment) -> Injection:
         scene = scene_of(environment, self.target, self.verb)

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from gameday.environment.abilities.bounds import DUTY_CYCLE
+from gameday.environment.mechanisms.cgroups import CPU
+from gameday.environment.mechanisms.containers import CONTAINERS_HERE
 from gameday.environment.protocol import Checkpoint, Environment
 from gameday.errors import EnvironmentRefused
 from gameday.faults.protocol import Demands, Injection, Proof
@@ -61,7 +63,10 @@ class CpuLimit:
     def demands(self, runtime: str) -> Demands:
         of = os.cpu_count() or 1
         nothing = f"{self.cores:g} of {of} cores limit nothing; write fewer"
-        return Demands(impossible=nothing if self.cores >= of else "")
+        return Demands(
+            impossible=nothing if self.cores >= of else "",
+            mechanisms=(CPU if runtime == "process" else CONTAINERS_HERE,),
+        )
 
     def on(self, environment: Environment) -> Injection:
         scene = scene_of(environment, self.target, self.verb)
@@ -133,6 +138,9 @@ class CpuBurn:
             ("workers", 1 <= self.workers <= _MOST_WORKERS, f"1 to {_MOST_WORKERS}"),
             ("load", 0.05 <= self.load <= 1, "5% to 100%"),
         )
+
+    def demands(self, runtime: str) -> Demands:
+        return Demands(mechanisms=(CONTAINERS_HERE,) if runtime == "docker" else ())
 
     def on(self, environment: Environment) -> Injection:
         scene = scene_of(environment, self.target, self.verb)

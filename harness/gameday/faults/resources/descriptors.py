@@ -10,6 +10,7 @@ from threading import Thread
 from typing import ClassVar
 
 from gameday.environment.abilities.descriptors import Descriptors, Filing
+from gameday.environment.mechanisms.containers import CONTAINERS_HERE
 from gameday.environment.mechanisms.process_limits import DESCRIPTORS
 from gameday.environment.protocol import Checkpoint, Environment, NotReadyError, Service
 from gameday.errors import EnvironmentRefused
@@ -54,7 +55,8 @@ class FileDescriptors:
         require(("free", 1 <= self.free <= _MOST, f"1 to {_MOST}"))
 
     def demands(self, runtime: str) -> Demands:
-        return Demands(mechanisms=(DESCRIPTORS,))
+        here = (CONTAINERS_HERE,) if runtime == "docker" else ()
+        return Demands(mechanisms=(*here, DESCRIPTORS))
 
     def on(self, environment: Environment) -> Injection:
         service = environment.service(self.target)

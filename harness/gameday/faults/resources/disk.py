@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from gameday.environment.abilities.throttling import DiskBounds, Throttleable
+from gameday.environment.mechanisms.containers import CONTAINERS_HERE
 from gameday.environment.mechanisms.throttling import THROTTLE_IN_DOCKER, THROTTLE_IN_PROCESS
 from gameday.environment.protocol import Checkpoint, Environment
 from gameday.errors import EnvironmentRefused
@@ -65,8 +66,9 @@ class IoThrottle:
         )
 
     def demands(self, runtime: str) -> Demands:
-        throttle = THROTTLE_IN_DOCKER if runtime == "docker" else THROTTLE_IN_PROCESS
-        return Demands(mechanisms=(throttle,), hosts_disk=True)
+        if runtime == "docker":
+            return Demands(mechanisms=(CONTAINERS_HERE, THROTTLE_IN_DOCKER), hosts_disk=True)
+        return Demands(mechanisms=(THROTTLE_IN_PROCESS,), hosts_disk=True)
 
     def on(self, environment: Environment) -> Injection:
         scene = scene_of(environment, self.target, self.verb)

@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 
 from gameday.environment.abilities.bounds import Bounds
 from gameday.environment.mechanisms.cgroups import MEMORY
+from gameday.environment.mechanisms.containers import CONTAINERS_HERE
 from gameday.environment.protocol import Checkpoint, Environment, Killable
 from gameday.errors import EnvironmentRefused
 from gameday.faults.ending import Ending, until
@@ -78,7 +79,7 @@ class MemoryLimit:
         _within_bounds("limit", self.limit_bytes)
 
     def demands(self, runtime: str) -> Demands:
-        return Demands(mechanisms=(MEMORY,) if runtime == "process" else ())
+        return Demands(mechanisms=(MEMORY if runtime == "process" else CONTAINERS_HERE,))
 
     def on(self, environment: Environment) -> Injection:
         scene = scene_of(environment, self.target, self.verb)
@@ -156,8 +157,9 @@ class MemoryBurn:
         _within_bounds("size", self.size_bytes)
 
     def demands(self, runtime: str) -> Demands:
-        wanted = runtime == "process" and self.until == "oom"
-        return Demands(mechanisms=(MEMORY,) if wanted else ())
+        if runtime == "docker":
+            return Demands(mechanisms=(CONTAINERS_HERE,))
+        return Demands(mechanisms=(MEMORY,) if self.until == "oom" else ())
 
     def on(self, environment: Environment) -> Injection:
         scene = scene_of(environment, self.target, self.verb)

@@ -5,6 +5,7 @@ from typing import ClassVar
 
 from gameday.environment.abilities.bounds import Bounds
 from gameday.environment.mechanisms.cgroups import PIDS
+from gameday.environment.mechanisms.containers import CONTAINERS_HERE
 from gameday.environment.protocol import Checkpoint, Environment
 from gameday.faults.ending import until
 from gameday.faults.protocol import Demands, Injection, Proof
@@ -44,7 +45,7 @@ class PidsLimit:
         require(("free", _LEAST <= self.free <= _MOST, f"{_LEAST} to {_MOST}"))
 
     def demands(self, runtime: str) -> Demands:
-        return Demands(mechanisms=(PIDS,) if runtime == "process" else ())
+        return Demands(mechanisms=(PIDS if runtime == "process" else CONTAINERS_HERE,))
 
     def on(self, environment: Environment) -> Injection:
         scene = scene_of(environment, self.target, self.verb)
