@@ -43,6 +43,11 @@ _PLAINLY = {
     "expected <block end>": "a line is indented otherwise than those beside it",
 }
 """What the parser says, and what it means to whoever wrote the file."""
+_BEGINS_BEFORE = (
+    _PLAINLY["found unexpected end of stream"],
+    _PLAINLY["could not find expected ':'"],
+)
+"""What is wrong where it begins, and noticed by the parser far behind."""
 
 
 class _Loader(yaml.SafeLoader):
@@ -325,6 +330,8 @@ def _refuse_yaml(path: Path, loader: _Loader, error: Exception) -> NoReturn:
     words = ", ".join(str(part) for part in said if part) or "an impossible character or number"
     words = re.sub(r"\s+", " ", words)
     words = next((plain for part, plain in _PLAINLY.items() if part in words), words)
+    if words in _BEGINS_BEFORE:
+        mark = getattr(error, "context_mark", None) or mark
     refuse(path, f"is not YAML: {words}", (mark.line + 1, mark.column + 1))
 
 

@@ -250,9 +250,13 @@ def _nearest_limit(text: str, of: Unit | None = None) -> str | None:
     match = _NEARLY_LIMIT.fullmatch(text.strip())
     if match is None:
         return None
-    amount: str | None = match[2].strip()
-    if amount is not None and _amount(amount) is None:
-        amount = (_nearest_ratio if of is Unit.RATIO else _nearest_duration)(amount)
+    seen = match[2].strip()
+    amount: str | None = seen
+    known = _amount(seen)
+    if of is Unit.RATIO and (known is None or known[1] is Unit.COUNT):
+        amount = _nearest_ratio(seen)
+    elif of is not Unit.COUNT and known is None:
+        amount = _nearest_duration(seen)
     known = None if amount is None else _amount(amount)
     if known is None:
         return None

@@ -243,6 +243,18 @@ def test_a_service_that_nothing_bounds_is_refused(
         fault.on(environment)
 
 
+def test_more_memory_than_the_host_can_spare_is_refused_before_anything_starts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    burn = MemoryBurn(target="db", size_bytes=2**30)
+    limit = MemoryLimit(target="db", limit_bytes=2**30)
+    for spare, told in ((2**31 - 1, "half of them at most"), (2**32, "")):
+        monkeypatch.setattr(memory, "available_bytes", lambda spare=spare: spare)
+        for fault in (burn, limit):
+            assert fault.demands("docker").impossible.count(told), spare
+            assert bool(fault.demands("docker").impossible) is bool(told)
+
+
 def test_a_limit_of_all_cores_is_no_limit() -> None:
     every = os.cpu_count() or 1
     assert "limit nothing" in CpuLimit(target="db", cores=every).demands("process").impossible

@@ -42,6 +42,25 @@ UNREADABLE = {
         b"a:\n\t- b\n",
         "2:1: is not YAML: a tab stands here; indent with spaces",
     ),
+    "a quote that is not closed": (
+        b'a: "b\nc: d\n',
+        "1:4: is not YAML: a quote is opened and never closed",
+    ),
+    "a colon in a text": (
+        b"a: b: c\n",
+        (
+            "1:5: is not YAML: a second ': ' in one line, or a key that is indented otherwise than "
+            "those beside it; put a text with ': ' in quotes"
+        ),
+    ),
+    "a key without its colon": (
+        b"a: b\nc\nd: e\n",
+        "2:1: is not YAML: a line of keys has no ':' after its key",
+    ),
+    "a percent sign": (
+        b"a: %b\n",
+        "1:4: is not YAML: a text cannot begin with '%' unless it is in quotes",
+    ),
     "two documents": (
         b"a: 1\n---\nb: 2\n",
         "2:1: is not YAML: expected a single document in the stream, but found another document",

@@ -106,6 +106,21 @@ ONE_PROBLEM = {
             )
         ],
     ),
+    "an unquoted word beside something else": (
+        'appendonly: "yes"}}',
+        "appendonly: yes}}\n  other: {kind: rediss, needs: [redis, rely]}",
+        [
+            '4:46: services.redis.options.appendonly: yes is not text; write "yes" in quotes',
+            (
+                "5:17: services.other.kind: 'rediss' is not a kind of service; "
+                "valid: app, redis; nearest: 'redis'"
+            ),
+            (
+                "5:40: services.other.needs[1]: 'rely' is not another service; "
+                "valid: redis, relay; nearest: 'relay'"
+            ),
+        ],
+    ),
     "a need of itself": (
         "[redis]",
         "[relay]",

@@ -64,6 +64,40 @@ def test_what_is_no_duration_is_refused(text: str) -> None:
         parse_duration(text)
 
 
+@pytest.mark.parametrize(
+    ("parse", "text", "nearest"),
+    [
+        (parse_duration, ".5s", "'0.5s'"),
+        (parse_duration, "19", "'19s'"),
+        (parse_duration, "50", "'50s' or '50ms'"),
+        (parse_size, "1TB", "'1000GB'"),
+        (parse_size, "2 TiB", "'2000GB'"),
+    ],
+)
+def test_what_was_probably_meant_is_told(
+    parse: Callable[[str], object], text: str, nearest: str
+) -> None:
+    with pytest.raises(ValueError, match=f"nearest: {nearest}$"):
+        parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "of", "nearest"),
+    [
+        (">= 0.99", Unit.RATIO, "'>= 99%'"),
+        ("99", Unit.RATIO, "'>= 99%'"),
+        ("0.99", Unit.RATIO, "'>= 99%'"),
+        ("<= 2 sec", Unit.NS, "'<= 2s'"),
+        ("=0", Unit.COUNT, "'== 0'"),
+    ],
+)
+def test_a_limit_is_understood_in_the_unit_of_its_finding(
+    text: str, of: Unit, nearest: str
+) -> None:
+    with pytest.raises(ValueError, match=f"is not a limit.*nearest: {nearest}$"):
+        parse_limit(text, of)
+
+
 def test_a_duration_fits_into_64_bits() -> None:
     with pytest.raises(ValueError, match="longer than 292 years"):
         parse_duration("999999999999999h")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from gameday.environment.abilities.bounds import Bounds
+from gameday.environment.mechanisms import Mechanism
 from gameday.environment.mechanisms.cgroups import MEMORY
 from gameday.environment.mechanisms.containers import CONTAINERS_HERE
 from gameday.environment.protocol import Checkpoint, Environment, Killable
@@ -79,7 +80,10 @@ class MemoryLimit:
         _within_bounds("limit", self.limit_bytes)
 
     def demands(self, runtime: str) -> Demands:
-        return Demands(mechanisms=(MEMORY if runtime == "process" else CONTAINERS_HERE,))
+        return Demands(
+            impossible=_unaffordable(self.limit_bytes + _BEYOND),
+            mechanisms=(MEMORY if runtime == "process" else CONTAINERS_HERE,),
+        )
 
     def on(self, environment: Environment) -> Injection:
         scene = scene_of(environment, self.target, self.verb)
@@ -157,9 +161,11 @@ class MemoryBurn:
         _within_bounds("size", self.size_bytes)
 
     def demands(self, runtime: str) -> Demands:
-        if runtime == "docker":
-            return Demands(mechanisms=(CONTAINERS_HERE,))
-        return Demands(mechanisms=(MEMORY,) if self.until == "oom" else ())
+        wanted: tuple[Mechanism, ...] = (MEMORY,) if self.until == "oom" else ()
+        return Demands(
+            impossible=_unaffordable(self.size_bytes),
+            mechanisms=(CONTAINERS_HERE,) if runtime == "docker" else wanted,
+        )
 
     def on(self, environment: Environment) -> Injection:
         scene = scene_of(environment, self.target, self.verb)
@@ -294,9 +300,16 @@ def _within_bounds(name: str, size: int) -> None:
 
 def _spare(size: int, what: str) -> None:
     """Raise EnvironmentRefused for what would take the host down with the service."""
+    why = _unaffordable(size)
+    if why:
+        raise EnvironmentRefused(f"{what}: {why}")
+
+
+def _unaffordable(size: int) -> str:
     available = available_bytes()
-    if available and 2 * size > available:
-        raise EnvironmentRefused(
-            f"{what}: {size} bytes would be used, and the host has {available}; wanted is half "
-            "of them at most, so that nobody else is hurt"
-        )
+    if not available or 2 * size <= available:
+        return ""
+    return (
+        f"{size} bytes would be used, and the host has {available}; wanted is half of them at "
+        "most, so that nobody else is hurt"
+    )
