@@ -167,8 +167,7 @@ class Checks:
             if wants == "services" and {near, far} <= {*names, CLIENT}:
                 text += f"; valid: {', '.join(known)}; nearest: '{far} | {near}'"
             else:
-                meant = next((edge for edge in edges if edge.endswith(f"-> {near}")), near)
-                text += one_of(meant if wants == "edge" else near, known)
+                text += one_of(near, known)
             self._source.complain(where, text)
         return False
 

@@ -98,6 +98,11 @@ def test_a_limit_is_understood_in_the_unit_of_its_finding(
         parse_limit(text, of)
 
 
+def test_a_count_is_never_taken_for_a_duration() -> None:
+    with pytest.raises(ValueError, match=r"a whole number, such as '== 0'$"):
+        parse_limit(">= 1.5", Unit.COUNT)
+
+
 def test_a_duration_fits_into_64_bits() -> None:
     with pytest.raises(ValueError, match="longer than 292 years"):
         parse_duration("999999999999999h")

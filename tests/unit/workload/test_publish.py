@@ -5,6 +5,7 @@ import zlib
 
 import pytest
 
+from gameday.model.clock import SECOND
 from gameday.model.operation import Outcome
 from gameday.workload.http import Answer
 from gameday.workload.publish import Publish, judge_publish, publish_request
@@ -69,3 +70,18 @@ def test_the_driver_imports_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+@pytest.mark.parametrize(
+    ("rate_per_s", "deadline_ns", "told"),
+    [
+        (20_001.0, SECOND, "rate: wanted at most 20000/s"),
+        (1.0, 0, "deadline: wanted 1ms to 1min"),
+        (1.0, 61 * SECOND, "deadline: wanted 1ms to 1min"),
+    ],
+)
+def test_load_that_nobody_could_offer_or_wait_for_is_refused(
+    rate_per_s: float, deadline_ns: int, told: str
+) -> None:
+    with pytest.raises(ValueError, match=f"^{told}$"):
+        Publish(to="relay", ledger="listener", rate_per_s=rate_per_s, deadline_ns=deadline_ns)
