@@ -203,9 +203,6 @@ class MemoryEdge:
 
     def _turn(self, number: int, toxic: _Toxic) -> float:
         """Return one of the jitters, as a multiple of what was asked for."""
-        if toxic.distribution == "uniform" and self.drawn is None:
-            # None, then all of it later, then all of it earlier.
-            return (self.asked + 1) % 3 - 1
         # Multiples of two unrelated fractions cover the unit square evenly.
         part = (self.asked * (_FRACTIONS[number % 2])) % 1 or 0.5
         match self.drawn or toxic.distribution:

@@ -377,6 +377,10 @@ def test_a_service_that_says_little_bears_no_fault_that_is_measured_in_bytes(
             lambda: Latency(target=EDGE, delay_ns=10 * MILLISECOND, jitter_ns=11 * MILLISECOND),
             "cut off",
         ),
+        (
+            lambda: Latency(target=EDGE, delay_ns=10 * MILLISECOND, jitter_ns=4 * MILLISECOND),
+            "less than 5ms",
+        ),
         (lambda: Bandwidth(target=EDGE, rate_bytes_per_s=1_500), "whole kB/s"),
         (lambda: Bandwidth(target=EDGE, rate_bytes_per_s=3_000_000), "at most 2MB/s"),
         (lambda: Slice(target=EDGE, size_bytes=0), "1B to 10kB"),

@@ -78,8 +78,6 @@ class Added:
 
     front_ns: int | None
     direct_ns: int | None
-    spread_ns: int
-    """From the shortest to the longest through the front."""
     answered: int
 
     @property
@@ -130,7 +128,6 @@ def added(scene: Scene, expected_ns: int, checkpoint: Checkpoint, *, by_end: boo
     return Added(
         front_ns=round(statistics.median(front)) if whole else None,
         direct_ns=round(statistics.median(direct)) if whole else None,
-        spread_ns=max(front) - min(front) if front else 0,
         answered=len(front),
     )
 
