@@ -109,9 +109,8 @@ class _CrashLooping:
     def _die_and_start(self, seen: _Seen, zero_ns: int, checkpoint: Checkpoint) -> bool:
         """See one death and start again; False when that was the last one, or none."""
         vitals = self._ending.await_end(DEATH_LIMIT_NS, checkpoint)
-        if not self._ending.ended:
+        if self._ending.signalled_ns is None or not self._ending.ended:
             return False
-        assert self._ending.signalled_ns is not None
         seen.death_ns.append(self._ending.signalled_ns - zero_ns)
         seen.exit_codes.append(vitals.exit_code)
         self._victim.start_again()

@@ -79,14 +79,23 @@ class Ending:
         self.before = victim.vitals()
         """The start that is to end."""
         self.signalled_ns: int | None = None
-        """When the signal was out; None: it never was."""
+        """When the signal was out; None: it never was, or nothing lived that it could hit."""
         self.ended = False
         """Whether that start was seen to be over."""
 
+    @property
+    def hit(self) -> bool:
+        """Whether a living start was signalled: an end without that is somebody else's."""
+        return self.signalled_ns is not None
+
     def signal(self, number: Signals) -> Window:
-        """Send the signal to the start that lives now."""
+        """Send the signal to the start that lives now; what is dead already is not hit."""
         self.before = self._victim.vitals()
         self.ended = False
+        self.signalled_ns = None
+        if not self.before.alive:
+            now_ns = time.monotonic_ns()
+            return Window(start_ns=now_ns, end_ns=now_ns)
         bracket = self._victim.kill(number)
         self.signalled_ns = time.monotonic_ns()
         return bracket

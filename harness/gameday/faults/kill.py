@@ -62,13 +62,14 @@ class _Killing:
 
     def prove(self, checkpoint: Checkpoint) -> Proof:
         """Wait for the death; of a SIGKILL, only its own exit code is proof."""
-        vitals = self._ending.await_end(_DEATH_LIMIT_NS, checkpoint)
+        vitals = self._ending.await_end(_DEATH_LIMIT_NS if self._ending.hit else 0, checkpoint)
         # A process may handle any other signal and end with a code of its own, 0 for instance.
         code = 128 + self._number if self._number is Signals.SIGKILL else vitals.exit_code
         return Proof(
-            proven=self._ending.ended and vitals.exit_code == code,
+            proven=self._ending.hit and self._ending.ended and vitals.exit_code == code,
             measured={
                 "pid": self._ending.before.pid,
+                "alive_before": self._ending.before.alive,
                 "alive": vitals.alive,
                 "exit_code": vitals.exit_code,
             },

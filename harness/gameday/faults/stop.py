@@ -76,15 +76,18 @@ class Stopping:
         asked_ns = self._ending.signalled_ns
         left_ns = 0 if asked_ns is None else asked_ns + self._grace_ns - time.monotonic_ns()
         vitals = self._ending.await_end(left_ns, checkpoint)
-        ran_out = asked_ns is not None and not self._ending.ended
+        ran_out = self._ending.hit and not self._ending.ended
         if ran_out:
             vitals = self._ending.force(checkpoint)
         forced_code = 128 + Signals.SIGKILL
         took_ns = None if asked_ns is None else time.monotonic_ns() - asked_ns
         return Proof(
-            proven=self._ending.ended and (vitals.exit_code == forced_code) == ran_out,
+            proven=self._ending.hit
+            and self._ending.ended
+            and (vitals.exit_code == forced_code) == ran_out,
             measured={
                 "pid": self._ending.before.pid,
+                "alive_before": self._ending.before.alive,
                 "alive": vitals.alive,
                 "exit_code": vitals.exit_code,
                 "grace_ran_out": ran_out,

@@ -13,7 +13,6 @@ from gameday.faults.network import (
     Flap,
     Latency,
     Refuse,
-    Reset,
     Slice,
     SlowClose,
 )
@@ -40,7 +39,6 @@ def faults(store: str) -> list[Fault]:
         Bandwidth(target=edge, rate_bytes_per_s=32_000),
         Blackhole(target=edge),
         Refuse(target=edge),
-        Reset(target=edge),
         Slice(target=edge, size_bytes=50),
         ByteLimit(target=edge, after_bytes=4_000),
         ByteLimit(target=edge, after_bytes=4_000, stream="upstream"),
@@ -94,11 +92,9 @@ def test_a_line_is_open_once_it_can_be_greeted_again_and_again(
 
 
 @pytest.mark.parametrize("store", STORES)
-@pytest.mark.parametrize(
-    ("verb", "seen"), [(Blackhole, Seen.SILENT), (Refuse, Seen.REFUSED), (Reset, Seen.RESET)]
-)
+@pytest.mark.parametrize(("verb", "seen"), [(Blackhole, Seen.SILENT), (Refuse, Seen.REFUSED)])
 def test_a_login_tells_how_it_was_cut(
-    environment: Environment, store: str, verb: type[Blackhole | Refuse | Reset], seen: Seen
+    environment: Environment, store: str, verb: type[Blackhole | Refuse], seen: Seen
 ) -> None:
     injection = verb(target=f"client -> {store}").on(environment)
     injection.inject()

@@ -1,13 +1,17 @@
 """The kill: only its own exit code proves it, only a new start with a write undoes it."""
 
 from pathlib import Path
-from signal import SIGKILL
+from signal import SIGKILL, Signals
 
 import pytest
 
 from gameday.faults import kill
+from gameday.faults.crash_loop import CrashLoop
 from gameday.faults.kill import Kill
-from gameday.faults.protocol import Injection
+from gameday.faults.protocol import Fault, Injection
+from gameday.faults.restart import Restart
+from gameday.faults.stop import Stop
+from gameday.model.clock import MILLISECOND
 from gameday.model.scenario import ServiceSpec, Target
 from gameday.testing.clocks import ManualClock
 from gameday.testing.dud import Dud
@@ -114,3 +118,26 @@ def test_who_was_started_by_somebody_else_is_not_dead_any_more(
     assert not still_in(injection)
     db.kill(SIGKILL)
     assert not still_in(injection), "it lived in between"
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Kill(target="db"),
+        Kill(target="db", signal="SIGTERM"),
+        Stop(target="db"),
+        Restart(target="db"),
+        CrashLoop(target="db", times=2, interval_ns=MILLISECOND),
+    ],
+    ids=lambda fault: f"{fault.verb}-{getattr(fault, 'signal', '')}",
+)
+@pytest.mark.parametrize("dud", [False, True])
+def test_what_is_dead_already_is_not_ended_once_more(
+    environment: MemoryEnvironment, db: MemoryService, fault: Fault, dud: bool
+) -> None:
+    db.kill(Signals.SIGKILL if fault.verb == "kill" else Signals.SIGTERM)
+    injection = (Dud(fault=fault) if dud else fault).on(environment)
+    injection.inject()
+    assert not injection.prove(no_checkpoint).proven
+    injection.undo()
+    assert injection.prove_undone(no_checkpoint).proven

@@ -13,6 +13,7 @@ from gameday.faults.network import (
     Blackhole,
     ByteLimit,
     Flap,
+    HalfOpen,
     Latency,
     Refuse,
     Reset,
@@ -295,23 +296,48 @@ def test_an_end_is_no_refusal(environment: EdgedEnvironment, edge: MemoryEdge) -
     assert not put(Refuse(target=EDGE), environment)[1].proven
 
 
-def test_an_orderly_end_is_no_reset_where_open_connections_can_be_reset(
-    environment: EdgedEnvironment, edge: MemoryEdge
-) -> None:
+def test_an_orderly_end_is_no_reset(environment: EdgedEnvironment, edge: MemoryEdge) -> None:
     edge.ends_in_order = True
     proof = put(Reset(target=EDGE), environment)[1]
     assert not proof.proven
     assert proof.measured["open_connection"] == Seen.CLOSED
 
 
-def test_a_proxy_that_ends_open_connections_in_order_says_so(
+def test_a_proxy_that_does_not_reset_open_connections_is_refused(
     environment: EdgedEnvironment, edge: MemoryEdge
 ) -> None:
+    assert Reset(target=EDGE).demands("docker").provision.own_proxy
     edge.resets_open = False
-    proof = put(Reset(target=EDGE), environment)[1]
-    assert proof.proven
-    assert proof.measured["open_connection"] == Seen.CLOSED
-    assert edge.state().enabled, "disabled for a moment, to end the open connections"
+    with pytest.raises(EnvironmentRefused, match="does not reset open connections"):
+        Reset(target=EDGE).on(environment)
+
+
+CUTS = [fault for fault in (*INSTANT, FLAP) if fault not in SIZED]
+
+
+@pytest.mark.parametrize("fault", [*CUTS, HalfOpen(target=EDGE)], ids=name)
+def test_what_does_nothing_is_not_proven_by_the_same_fault_of_another(
+    environment: EdgedEnvironment, fault: Fault
+) -> None:
+    made, effect = put(fault, environment)
+    assert effect.proven
+    other = put(Dud(fault=fault), environment)[1]
+    assert not other.proven
+    assert healed(made).proven
+
+
+@pytest.mark.parametrize("fault", [*CUTS, HalfOpen(target=EDGE)], ids=name)
+def test_an_edge_that_did_not_answer_before_proves_nothing(
+    environment: EdgedEnvironment, edge: MemoryEdge, fault: Fault
+) -> None:
+    made = fault.on(environment)
+    edge.serves = False
+    made.inject()
+    edge.serves = True
+    proof = made.prove(no_checkpoint)
+    assert not proof.proven
+    assert proof.measured["open_connection"] == "none answered before"
+    assert healed(made).proven
 
 
 def test_a_stall_keeps_what_was_sent_and_says_so(environment: EdgedEnvironment) -> None:

@@ -159,6 +159,17 @@ def test_a_dead_service_is_no_partition(environment: Environments) -> None:
     assert not put(SIDES, environment)[1].proven
 
 
+def test_the_silence_of_one_partition_does_not_prove_another(environment: Environments) -> None:
+    first, effect = put(SIDES, environment)
+    assert effect.proven
+    dud = put(Dud(fault=SIDES), environment)[1]
+    assert (dud.proven, dud.measured["not_as_planned"]) == (False, "none")
+    second, proof = put(SIDES, environment)
+    assert (proof.proven, proof.measured["open_connections"]) == (False, 0)
+    second.undo()
+    assert healed(first).proven
+
+
 def test_an_injection_that_fails_half_way_is_undone(networked: NetworkedEnvironment) -> None:
     networked.refuses = "web"
     made = SIDES.on(networked)

@@ -5,7 +5,7 @@ from typing import ClassVar, Literal
 
 from gameday.environment.edge_protocol import Seen
 from gameday.environment.protocol import Checkpoint, Environment
-from gameday.faults.network.injection import EdgeInjection, Scene, scene_of
+from gameday.faults.network.injection import NO_WITNESS, EdgeInjection, Scene, scene_of
 from gameday.faults.network.measuring import answered_again, greet, greet_directly
 from gameday.faults.network.settings import Toxics, streams_of
 from gameday.faults.protocol import Injection, Proof
@@ -53,14 +53,12 @@ def silence(scene: Scene, checkpoint: Checkpoint) -> Proof:
     witness = scene.witness_asked(_SILENCE_NS)
     silent = seen.count(Seen.SILENT)
     return Proof(
-        proven=silent == _TRIES
-        and directly is Seen.ANSWERED
-        and (witness is None or witness is Seen.SILENT),
+        proven=silent == _TRIES and directly is Seen.ANSWERED and witness is Seen.SILENT,
         measured={
             "connections": _TRIES,
             "silent": silent,
             "silence_ns": _SILENCE_NS,
-            "open_connection": witness,
+            "open_connection": witness or NO_WITNESS,
             "direct": directly.value,
         },
     )

@@ -7,7 +7,7 @@ from gameday.environment.abilities.counting import Counting
 from gameday.environment.edge_protocol import Copious, Line, Route, Seen
 from gameday.environment.protocol import Checkpoint, Environment, Provision
 from gameday.errors import EnvironmentRefused
-from gameday.faults.network.injection import EdgeInjection, Scene, scene_of
+from gameday.faults.network.injection import NO_WITNESS, EdgeInjection, Scene, scene_of
 from gameday.faults.network.measuring import ANSWER_LIMIT_NS, answered_again
 from gameday.faults.network.settings import Toxics, streams_of
 from gameday.faults.protocol import Demands, Injection, Proof
@@ -100,7 +100,7 @@ class _Waiting:
             and answer.seen is Seen.ANSWERED
             # RabbitMQ resets who hangs up on it; either way it has heard of the end.
             and end in (Seen.CLOSED, Seen.RESET)
-            and (witness is None or witness is Seen.SILENT)
+            and witness is Seen.SILENT
             and (not self.answers_come or came >= wanted),
             measured={
                 "connections": _TRIES,
@@ -108,7 +108,7 @@ class _Waiting:
                 "silence_ns": _SILENCE_NS,
                 "ends_lost": lost,
                 "end_waited_ns": _END_LOST_NS,
-                "open_connection": witness,
+                "open_connection": witness or NO_WITNESS,
                 "from_service_bytes": came,
                 "wanted_bytes": wanted if self.answers_come else None,
                 "direct": answer.seen.value,

@@ -22,10 +22,14 @@ from gameday.model.event import Scalar
 from gameday.model.result import Window
 from gameday.model.scenario import Edge
 
-__all__ = ["EdgeInjection", "Measure", "Scene", "scene_of"]
+__all__ = ["NO_WITNESS", "EdgeInjection", "Measure", "Scene", "scene_of"]
+
+NO_WITNESS = "none answered before"
+"""What is told of the connection from before a fault where there was none."""
 
 _ATTEMPTS = 3
-_OPEN_LIMIT_NS = 2 * SECOND
+_WITNESS_LIMIT_NS = SECOND
+"""A healthy edge answers in milliseconds, and the fault waits for this to be over."""
 _END_LIMIT_NS = SECOND
 _REST_LIMIT_NS = 20 * MILLISECOND
 _MOST_RESTS = 10
@@ -40,7 +44,7 @@ class Scene:
     edge: EdgeProxy
     talk: Conversing
     witness: Line | None = None
-    """None until something is injected: a dud has none."""
+    """None until something is injected, and where nothing was answered before that."""
 
     @property
     def copious(self) -> Copious:
@@ -48,13 +52,16 @@ class Scene:
         return self.talk
 
     def witness_ended(self) -> Seen | None:
-        """Return how the connection from before the fault ended, if there is one."""
+        """Return how the connection from before the fault ended; None: there was none.
+
+        Where nothing was answered before, silence and ends are no work of this fault.
+        """
         if self.witness is None:
             return None
         return self.witness.listen(_END_LIMIT_NS, to_the_end=True).seen
 
     def witness_asked(self, limit_ns: int) -> Seen | None:
-        """Return what a greeting over that connection brings."""
+        """Return what a greeting over that connection brings; None: there was none."""
         if self.witness is None:
             return None
         return self.witness.ask(self.talk.greeting, limit_ns).seen
@@ -119,8 +126,8 @@ class EdgeInjection:
         return self._asked
 
     def inject(self) -> Window:
-        witness = self._scene.edge.open(Route.FRONT, _OPEN_LIMIT_NS)
-        if witness.ask(self._scene.talk.greeting, _OPEN_LIMIT_NS).seen is Seen.ANSWERED:
+        witness = self._scene.edge.open(Route.FRONT, _WITNESS_LIMIT_NS)
+        if witness.ask(self._scene.talk.greeting, _WITNESS_LIMIT_NS).seen is Seen.ANSWERED:
             # The rest of an answer in parts would pass for an answer to what is asked later.
             for _ in range(_MOST_RESTS):
                 if witness.listen(_REST_LIMIT_NS).seen is not Seen.ANSWERED:

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from gameday.environment.edge_protocol import Seen
 from gameday.environment.protocol import Checkpoint, Environment
-from gameday.faults.network.injection import EdgeInjection, Scene, scene_of
+from gameday.faults.network.injection import NO_WITNESS, EdgeInjection, Scene, scene_of
 from gameday.faults.network.measuring import answered_again, greet, greet_directly
 from gameday.faults.network.settings import Closed, Flapping
 from gameday.faults.network.turns import watch_turns
@@ -55,14 +55,12 @@ class Refuse:
         directly = greet_directly(scene).seen
         refused = sum(one in refusals for one in seen)
         return Proof(
-            proven=refused == _TRIES
-            and directly is Seen.ANSWERED
-            and (witness is None or witness in _ENDS),
+            proven=refused == _TRIES and directly is Seen.ANSWERED and witness in _ENDS,
             measured={
                 "connects": _TRIES,
                 "refused": refused,
                 "seen": seen[-1].value,
-                "open_connection": witness,
+                "open_connection": witness or NO_WITNESS,
                 "direct": directly.value,
             },
         )
@@ -74,7 +72,8 @@ class Flap:
 
     Mechanism, both environments: a thread of the harness disables and enables the edge's proxy
     on a fixed schedule, for at most 10 min. Proof: connections every few milliseconds see one
-    whole time down and one whole time up, each as long as asked for within 10 % or 50 ms.
+    whole time down and one whole time up, each as long as asked for within 10 % or 50 ms, and a
+    connection from before has ended.
     Undo: the thread has ended, the proxy is enabled, and three greetings are answered.
     """
 
@@ -109,10 +108,15 @@ class Flap:
         )
 
     def _effect(self, scene: Scene, checkpoint: Checkpoint) -> Proof:
-        return watch_turns(
+        turns = watch_turns(
             lambda: greet(scene, _LOOK_LIMIT_NS).seen is Seen.ANSWERED,
             down_ns=self.down_ns,
             up_ns=self.up_ns,
             least_tolerance_ns=50 * MILLISECOND,
             checkpoint=checkpoint,
+        )
+        witness = scene.witness_ended()
+        return Proof(
+            proven=turns.proven and witness in _ENDS,
+            measured={**turns.measured, "open_connection": witness or NO_WITNESS},
         )

@@ -4,11 +4,12 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from gameday.environment.edge_protocol import Seen
-from gameday.environment.protocol import Checkpoint, Environment
-from gameday.faults.network.injection import EdgeInjection, Scene, scene_of
+from gameday.environment.protocol import Checkpoint, Environment, Provision
+from gameday.errors import EnvironmentRefused
+from gameday.faults.network.injection import NO_WITNESS, EdgeInjection, Scene, scene_of
 from gameday.faults.network.measuring import answered_again, greet, greet_directly
 from gameday.faults.network.settings import Toxics
-from gameday.faults.protocol import Injection, Proof
+from gameday.faults.protocol import Demands, Injection, Proof
 from gameday.model.scenario import Hits
 
 __all__ = ["Reset"]
@@ -20,12 +21,10 @@ _TRIES = 3
 class Reset:
     """Open connections on an edge break, and every new one is reset at its first request.
 
-    Mechanism: a `reset_peer` toxic upstream. gameday's own proxy resets open connections at
-    once. Toxiproxy lets idle ones be and ends others in order, so there the proxy is disabled
-    and enabled again: open connections get an orderly end (`open_connection: closed`), and only
-    new ones a reset. Proof: three new connections end with ECONNRESET, not with an end of
-    stream, one from before has ended (own proxy: by a reset), and the service answers directly.
-    Undo: the toxic is removed, and three greetings are answered.
+    Mechanism, both environments: a `reset_peer` toxic of gameday's own proxy, upstream, for
+    Toxiproxy lets open connections be. Proof: three new connections, and one from before, end
+    with ECONNRESET, not with an end of stream, and the service answers directly. Undo: the toxic
+    is removed, and three greetings are answered.
     """
 
     verb: ClassVar[str] = "reset"
@@ -33,12 +32,18 @@ class Reset:
     target: str
     """The edge, such as "relay -> redis"."""
 
+    def demands(self, runtime: str) -> Demands:
+        return Demands(provision=Provision(own_proxy=True))
+
     def on(self, environment: Environment) -> Injection:
         scene = scene_of(environment, self.target, self.verb, bare=True)
-        cut_open = not scene.edge.resets_open
+        if not scene.edge.resets_open:
+            raise EnvironmentRefused(
+                f"{self.verb} on {self.target}: {environment.proxy} does not reset open connections"
+            )
         return EdgeInjection(
             scene,
-            Toxics(scene.edge, "reset_peer", ("upstream",), {"timeout": 0}, cut_open=cut_open),
+            Toxics(scene.edge, "reset_peer", ("upstream",), {"timeout": 0}),
             asked={"connections": "open and new"},
             effect=self._effect,
             normal=answered_again,
@@ -48,17 +53,14 @@ class Reset:
         seen = [greet(scene).seen for _ in range(_TRIES)]
         directly = greet_directly(scene).seen
         witness = scene.witness_ended()
-        ends = {Seen.RESET} if scene.edge.resets_open else {Seen.RESET, Seen.CLOSED}
         resets = seen.count(Seen.RESET)
         return Proof(
-            proven=resets == _TRIES
-            and directly is Seen.ANSWERED
-            and (witness is None or witness in ends),
+            proven=resets == _TRIES and directly is Seen.ANSWERED and witness is Seen.RESET,
             measured={
                 "connections": _TRIES,
                 "resets": resets,
                 "seen": seen[-1].value,
-                "open_connection": witness,
+                "open_connection": witness or NO_WITNESS,
                 "direct": directly.value,
             },
         )

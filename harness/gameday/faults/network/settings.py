@@ -68,13 +68,10 @@ class Toxics:
         kind: str,
         streams: Sequence[Stream],
         attributes: Mapping[str, int | str],
-        *,
-        cut_open: bool = False,
     ) -> None:
         self._edge = edge
         self._kind = kind
         self._attributes = attributes
-        self._cut_open = cut_open
         # Chosen before the first call: one that was never answered may have added its toxic.
         number = next(_numbers)
         self.names: Mapping[Stream, str] = {s: f"{kind}_{s}_{number}" for s in streams}
@@ -87,13 +84,8 @@ class Toxics:
     def put(self) -> None:
         for stream, name in self.names.items():
             self._edge.add(name, self._kind, stream, self._attributes)
-        if self._cut_open:
-            self._edge.disable()
-            self._edge.enable()
 
     def lift(self) -> None:
-        if self._cut_open:
-            self._edge.enable()
         for name in self.names.values():
             try:
                 self._edge.remove(name)

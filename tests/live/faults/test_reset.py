@@ -1,0 +1,75 @@
+"""Resets reach the connections that are open, too, on an edge to a store of any kind."""
+
+from collections.abc import Callable
+
+import pytest
+
+from gameday.environment.edge_protocol import EdgeProxied, Route, Seen
+from gameday.environment.protocol import Environment, Provision
+from gameday.faults.network import Reset
+from gameday.faults.protocol import Fault, Proof
+from gameday.loading import load_target
+from gameday.model.clock import SECOND
+from gameday.model.scenario import Edge, Target
+from gameday.planning import vocabulary
+from gameday.resources import bundled
+
+pytestmark = [pytest.mark.live, pytest.mark.alone]
+
+Unproven = Callable[[Fault], None]
+
+Through = Callable[[Fault], tuple[Proof, Proof]]
+
+every = pytest.mark.parametrize("store", ["redis", "postgres", "rabbitmq"])
+
+
+@pytest.fixture(scope="module")
+def system() -> Target:
+    return load_target(bundled("targets") / "stores" / "target.yaml", vocabulary())
+
+
+@pytest.fixture(scope="module")
+def provision() -> Provision:
+    """Toxiproxy gives open connections an orderly end, or lets them be."""
+    return Provision(own_proxy=True)
+
+
+@every
+def test_open_and_new_connections_are_reset(through: Through, store: str) -> None:
+    effect, undone = through(Reset(target=f"client -> {store}"))
+    assert effect.measured["open_connection"] == Seen.RESET
+    assert effect.measured["resets"] == effect.measured["connections"]
+    assert undone.measured["toxics_left"] == "none"
+
+
+@every
+def test_what_resets_nothing_is_not_proven(unproven: Unproven, store: str) -> None:
+    unproven(Reset(target=f"client -> {store}"))
+
+
+@every
+def test_a_login_that_is_reset_says_so(environment: Environment, store: str) -> None:
+    assert isinstance(environment, EdgeProxied)
+    edge = environment.edge(Edge(client="client", service=store))
+    injection = Reset(target=f"client -> {store}").on(environment)
+    injection.inject()
+    try:
+        line = edge.open(Route.FRONT, SECOND)
+        assert line.ask(b"", SECOND).seen is Seen.RESET
+        line.close()
+    finally:
+        injection.undo()
+    assert injection.prove_undone(lambda: None).proven
+
+
+def test_a_reset_of_another_is_none_of_ones_own(environment: Environment) -> None:
+    first, second = (Reset(target="client -> redis").on(environment) for _ in range(2))
+    try:
+        first.inject()
+        second.inject()
+        assert first.prove(lambda: None).proven
+        assert not second.prove(lambda: None).proven
+    finally:
+        second.undo()
+        first.undo()
+    assert first.prove_undone(lambda: None).proven
