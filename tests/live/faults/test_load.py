@@ -12,6 +12,8 @@ from gameday.environment.protocol import Environment
 from gameday.errors import EnvironmentRefused
 from gameday.faults.load import MalformedPayload, PoisonMessage, Surge
 from gameday.faults.protocol import Fault, Proof
+from gameday.faults.redis.line import Reply
+from gameday.faults.redis.server import Server
 
 pytestmark = [pytest.mark.live, pytest.mark.alone]
 
@@ -41,6 +43,17 @@ expect:
   - phantom: "== 0"
   - corrupt: "== 0"
 """
+
+
+_ask = Server.ask
+
+
+def _deaf(server: Server, *words: str) -> Reply:
+    """Do what is asked, and lose the answer to what is added."""
+    said = _ask(server, *words)
+    if words[0] == "XADD":
+        raise EnvironmentRefused("the answer was lost")
+    return said
 
 
 @pytest.fixture
@@ -73,6 +86,33 @@ def test_poison_is_in_the_stream_and_taken_out_again(
     direct = environment.service("redis").direct
     with redis.Redis(host=direct.host, port=direct.port, socket_timeout=2) as client:
         assert {value[b"payload"] for _, value in client.xrange(_STREAM)} == {b"kept"}
+
+
+@pytest.mark.usefixtures("stream")
+@pytest.mark.parametrize("heard", [True, False], ids=["answered", "answer-lost"])
+def test_poison_is_taken_out_from_under_much_that_came_after_it(
+    environment: Environment, monkeypatch: pytest.MonkeyPatch, heard: bool
+) -> None:
+    injection = PoisonMessage(target="redis", to=_STREAM, times=2).on(environment)
+    if heard:
+        injection.inject()
+        assert injection.prove(lambda: None).proven
+    else:
+        with monkeypatch.context() as patch:
+            patch.setattr(Server, "ask", _deaf)
+            with pytest.raises(EnvironmentRefused, match="was lost"):
+                injection.inject()
+    direct = environment.service("redis").direct
+    with redis.Redis(host=direct.host, port=direct.port, socket_timeout=20) as client:
+        add = "for i = 1, 100001 do redis.call('XADD', KEYS[1], '*', 'payload', 'later') end"
+        client.eval(add, 1, _STREAM)
+        first = client.xrange(_STREAM, count=10)
+        assert any(value[b"payload"].startswith(b"not what") for _, value in first)
+        injection.undo()
+        assert injection.prove_undone(lambda: None).proven
+        first = client.xrange(_STREAM, count=10)
+        assert not any(value[b"payload"].startswith(b"not what") for _, value in first)
+        client.delete(_STREAM)
 
 
 def test_poison_for_no_stream_is_refused(environment: Environment) -> None:

@@ -8,7 +8,8 @@ from typing import ClassVar
 from gameday.environment.protocol import Checkpoint, Environment
 from gameday.errors import EnvironmentRefused
 from gameday.faults.protocol import Injection, Proof
-from gameday.faults.redis.server import Server, bracketed, text_of
+from gameday.faults.redis.line import Line
+from gameday.faults.redis.server import Server, asked, bracketed, text_of
 from gameday.model.event import Scalar
 from gameday.model.result import Window
 from gameday.model.scenario import Hits
@@ -18,6 +19,7 @@ __all__ = ["PoisonMessage"]
 
 _MOST = 1000
 _MOST_BODY = 10_000
+_PAGE = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,8 +29,9 @@ class PoisonMessage:
     Mechanism, both environments: XADD to the stream and, where somebody is subscribed to a channel
     of the same name, PUBLISH of the id and the body, as such a stream is announced. Each entry ends
     with a word of this fault's own. Proof: as many entries as were asked for are read back from
-    the stream; how many subscribers got them is counted. Undo: XDEL of these very entries, and
-    the stream holds none of them. What a consumer made of them before is not undone.
+    the stream by their ids; how many subscribers got them is counted. Undo: XDEL of these very
+    entries, however much came after them, and the stream holds none of them. What a consumer
+    made of them before is not undone.
     """
 
     verb: ClassVar[str] = "poison-message"
@@ -65,6 +68,9 @@ class _Poisoning:
         self._fault = fault
         self._word = token_hex(8)
         self._heard = 0
+        self._ids: list[str] = []
+        self._before: str | None = None
+        """The newest entry from before; None: nothing was ever added."""
 
     @property
     def undo_text(self) -> str:
@@ -109,8 +115,10 @@ class _Poisoning:
     def _add(self) -> None:
         fault = self._fault
         body = f"{fault.body} {self._word}"
+        self._before = self._newest()
         for _ in range(fault.times):
             entry = text_of(self._server.ask("XADD", fault.to, "*", fault.field, body))
+            self._ids.append(entry)
             heard = self._server.ask("PUBLISH", fault.to, f"{entry} {body}")
             self._heard += heard if isinstance(heard, int) else 0
 
@@ -120,16 +128,37 @@ class _Poisoning:
             self._server.ask("XDEL", self._fault.to, *entries)
 
     def _entries(self) -> list[str]:
-        """Return the ids of the entries that end with the word, newest first.
+        """Return the ids of the fault's entries that the stream holds."""
+        connection = self._server.line()
+        try:
+            found = [one for known in self._ids for one in self._poison(connection, known, known)]
+            if self._before is not None and len(self._ids) < self._fault.times:
+                found += self._unheard(connection, (self._before, *self._ids)[-1])
+        finally:
+            connection.close()
+        return [entry for entry, poison in found if poison]
 
-        They are looked for, not remembered: an answer that was lost may have been one of them.
-        """
-        found = self._server.ask("XREVRANGE", self._fault.to, "+", "-", "COUNT", str(100 * _MOST))
+    def _unheard(self, connection: Line, after: str) -> list[tuple[str, bool]]:
+        """Read all that came after, as of now: the answer to one that was added may be lost."""
+        found: list[tuple[str, bool]] = []
+        end = self._newest()
+        while page := self._poison(connection, f"({after}", end):
+            found += page
+            after, _ = page[-1]
+        return found
+
+    def _poison(self, connection: Line, start: str, end: str) -> list[tuple[str, bool]]:
+        """Return each id of one page of the stream, and whether that entry is poison."""
+        found = asked(connection, "XRANGE", self._fault.to, start, end, "COUNT", str(_PAGE))
         entries = found if isinstance(found, list) else []
         return [
-            str(entry[0])
+            (str(entry[0]), str(entry[1][-1]).endswith(self._word))
             for entry in entries
-            if isinstance(entry, list)
-            and isinstance(entry[1], list)
-            and str(entry[1][-1]).endswith(self._word)
+            if isinstance(entry, list) and isinstance(entry[1], list)
         ]
+
+    def _newest(self) -> str:
+        """Return the id of the newest entry that the stream ever had."""
+        told = self._server.ask("XINFO", "STREAM", self._fault.to)
+        facts = told if isinstance(told, list) else []
+        return text_of(facts[facts.index("last-generated-id") + 1])
