@@ -24,9 +24,13 @@ Through = Callable[[Fault], tuple[Proof, Proof]]
 FAULTS: list[Fault] = [
     ClockOffset(target="redis", offset_ns=5 * MINUTE),
     ClockOffset(target="postgres", offset_ns=-(5 * MINUTE)),
+    ClockOffset(target="rcopy", offset_ns=5 * MINUTE),
+    ClockOffset(target="pcopy", offset_ns=-(5 * MINUTE)),
     ClockOffset(target="relay", offset_ns=-SECOND),
     ClockDrift(target="redis", rate=1.1),
     ClockDrift(target="postgres", rate=0.5),
+    ClockDrift(target="rcopy", rate=0.9),
+    ClockDrift(target="pcopy", rate=1.2),
     ClockDrift(target="relay", rate=1.5),
 ]
 
@@ -41,6 +45,8 @@ def system() -> Target:
             ServiceSpec(name="redis", kind="redis"),
             ServiceSpec(name="bystander", kind="redis"),
             ServiceSpec(name="postgres", kind="postgres"),
+            ServiceSpec(name="rcopy", kind="redis-replica", needs=("redis",)),
+            ServiceSpec(name="pcopy", kind="postgres-replica", needs=("postgres",)),
             ServiceSpec(name="relay", kind="app", program="apps.relay", needs=("redis",)),
         ),
     )
@@ -48,7 +54,7 @@ def system() -> Target:
 
 @pytest.fixture(scope="module")
 def provision() -> Provision:
-    return Provision(clocks=frozenset({"redis", "postgres", "relay"}))
+    return Provision(clocks=frozenset({"redis", "rcopy", "postgres", "pcopy", "relay"}))
 
 
 def name(fault: Fault) -> str:
@@ -62,7 +68,7 @@ def ahead_ns(environment: Environment, service: str) -> int:
     return (least + most) // 2
 
 
-@pytest.mark.parametrize("service", ["redis", "postgres", "relay"])
+@pytest.mark.parametrize("service", ["redis", "rcopy", "postgres", "pcopy", "relay"])
 def test_a_clock_that_nobody_touched_is_right(environment: Environment, service: str) -> None:
     assert abs(ahead_ns(environment, service)) < 50 * MILLISECOND
 
@@ -75,7 +81,7 @@ def test_a_clock_fault_moves_the_clock_as_asked_and_is_undone(
     assert abs(ahead_ns(environment, fault.target)) < 50 * MILLISECOND
 
 
-@pytest.mark.parametrize("fault", [FAULTS[0], FAULTS[5]], ids=name)
+@pytest.mark.parametrize("fault", [FAULTS[0], FAULTS[3], FAULTS[-1]], ids=name)
 def test_a_clock_that_was_left_alone_is_not_proven_wrong(unproven: Unproven, fault: Fault) -> None:
     unproven(fault)
 

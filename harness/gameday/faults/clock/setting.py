@@ -16,7 +16,7 @@ from gameday.model.result import Window
 
 __all__ = ["KINDS", "Setting", "both", "clock_demands", "clocked", "rate_between"]
 
-KINDS = frozenset({"redis", "postgres", "app"})
+KINDS = frozenset({"redis", "redis-replica", "postgres", "postgres-replica", "app"})
 """Those that tell their time by their protocol. RabbitMQ does not: its tool takes seconds."""
 
 _EXACT_NS = MILLISECOND
