@@ -14,6 +14,7 @@ from gameday.environment import clocks, process_tree
 from gameday.environment.abilities.bounds import Bounds, Guest, Resource
 from gameday.environment.abilities.clocks import Reading
 from gameday.environment.abilities.descriptors import Descriptors
+from gameday.environment.abilities.signals import Dispositions, signals_in
 from gameday.environment.abilities.throttling import DiskBounds
 from gameday.environment.container_bounds import ContainerBounds
 from gameday.environment.container_clock import ContainerClock
@@ -123,6 +124,16 @@ class ContainerService:
             with refusing(f"killing {self.spec.name}"):
                 self.container.kill(signal=number.name)
         return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
+
+    def signals(self) -> Dispositions:
+        """Read it of the host's process where that is this container's, else in the container."""
+        pid = self.vitals().pid
+        try:
+            if self._is_ours(pid):
+                return signals_in(Path(f"/proc/{pid}/status").read_text())
+            return signals_in(self.run_inside(["cat", "/proc/1/status"], _LOOK_LIMIT_NS).output)
+        except (OSError, ValueError) as error:
+            raise EnvironmentRefused(f"the signals of {self.spec.name}: {error}") from error
 
     def start_again(self) -> Window:
         called_ns = time.monotonic_ns()

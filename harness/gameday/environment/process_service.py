@@ -15,6 +15,7 @@ from gameday.environment import clocks, process_tree
 from gameday.environment.abilities.bounds import Bounds, Guest, Resource
 from gameday.environment.abilities.clocks import Reading
 from gameday.environment.abilities.descriptors import Descriptors
+from gameday.environment.abilities.signals import Dispositions, signals_in
 from gameday.environment.abilities.throttling import DiskBounds
 from gameday.environment.descriptors import descriptors_of, limit_descriptors, listener_among
 from gameday.environment.disks import mount_disk, release
@@ -144,6 +145,12 @@ class ProcessService:
         if self._process is not None:
             self._process.send_signal(number)
         return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
+
+    def signals(self) -> Dispositions:
+        try:
+            return signals_in(Path(f"/proc/{self.vitals().pid}/status").read_text())
+        except (OSError, ValueError) as error:
+            raise EnvironmentRefused(f"the signals of {self.spec.name}: {error}") from error
 
     def start_again(self) -> Window:
         called_ns = time.monotonic_ns()

@@ -110,8 +110,8 @@ class Ending:
         self._force()
         return self.await_end(DEATH_LIMIT_NS, checkpoint)
 
-    def start_again(self) -> Window:
-        """Start the service if it is down; one that was signalled is ended first.
+    def start_again(self, *, spare: bool = False) -> Window:
+        """Start the service if it is down; one that was signalled is ended first, unless `spare`.
 
         A start that is still about to end would pass for healthy, and die after the fault.
         """
@@ -119,7 +119,7 @@ class Ending:
         now = self._victim.vitals()
         if not now.alive:
             self.ended = True
-        elif self.signalled_ns is not None and now.start == self.before.start:
+        elif not spare and self.hit and now.start == self.before.start:
             forced = self._force()
             self.await_end(DEATH_LIMIT_NS, lambda: None)
         started = self._victim.start_again()

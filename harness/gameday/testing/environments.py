@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from threading import Event
 
+from gameday.environment.abilities.signals import Dispositions
 from gameday.environment.protocol import (
     Checkpoint,
     Emit,
@@ -40,6 +41,11 @@ class MemoryService:
     """Whether it answers once it lives."""
     shrugs_off: frozenset[signal.Signals] = frozenset()
     """The signals that do not end it."""
+    catches: frozenset[signal.Signals] = frozenset()
+    """The signals that it has a handler for."""
+    ignores: frozenset[signal.Signals] = frozenset()
+    takes: bool = True
+    """Whether signals are delivered to it."""
     freezes: bool = True
     thaws: bool = True
     answers_frozen: bool = False
@@ -57,6 +63,7 @@ class MemoryService:
     count_visitors: Callable[[], int] = lambda: 0
     """How many are connected to it."""
     direct: Endpoint = field(default_factory=lambda: Endpoint(host="127.0.0.1", port=1))
+    _sent: set[signal.Signals] = field(default_factory=set)
     _pid: int = 100
     _code: int | None = None
     _body: int = 1
@@ -95,9 +102,20 @@ class MemoryService:
     def kill(self, number: signal.Signals) -> Window:
         called_ns = self.clock.now_ns()
         self.clock.sleep_ns(SECOND // 1000)
-        if not self.survives_signals and number not in self.shrugs_off:
+        if not self.takes:
+            self._sent.add(number)
+        elif not self.survives_signals and number not in self.shrugs_off:
             self._code = 128 + number if self.exit_code is None else self.exit_code
         return Window(start_ns=called_ns, end_ns=self.clock.now_ns())
+
+    def signals(self) -> Dispositions:
+        if self._code is not None:
+            raise EnvironmentRefused(f"{self.spec.name} is dead")
+        return Dispositions(
+            caught=frozenset(self.catches),
+            ignored=frozenset(self.ignores),
+            waiting=frozenset(self._sent),
+        )
 
     def start_again(self) -> Window:
         called_ns = self.clock.now_ns()

@@ -88,6 +88,14 @@ def orders(environment: Environment) -> Iterator[str]:
         owner.execute('DROP TABLE orders, "or ders"')
 
 
+def test_a_server_that_reads_its_settings_again_has_taken_the_signal_and_lives_on(
+    through: Through,
+) -> None:
+    effect, undone = through(Kill(target="postgres", signal="SIGHUP"))
+    assert (effect.measured["handling"], effect.measured["alive"]) == ("caught", True)
+    assert undone.measured["pid_after"] == effect.measured["pid"]
+
+
 def test_the_clients_that_match_are_ended_and_the_others_are_not(
     environment: Environment, through: Through
 ) -> None:

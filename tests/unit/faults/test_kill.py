@@ -2,13 +2,14 @@
 
 from pathlib import Path
 from signal import SIGKILL, Signals
+from typing import get_args
 
 import pytest
 
 from gameday.faults import kill
 from gameday.faults.crash_loop import CrashLoop
-from gameday.faults.kill import Kill
-from gameday.faults.protocol import Fault, Injection
+from gameday.faults.kill import AnySignal, Kill
+from gameday.faults.protocol import Fault, Injection, Proof
 from gameday.faults.restart import Restart
 from gameday.faults.stop import Stop
 from gameday.model.clock import MILLISECOND
@@ -29,7 +30,8 @@ def environment() -> MemoryEnvironment:
 
 @pytest.fixture
 def db(environment: MemoryEnvironment, monkeypatch: pytest.MonkeyPatch) -> MemoryService:
-    monkeypatch.setattr(kill, "_DEATH_LIMIT_NS", 0)  # a survivor is not waited for
+    for limit in ("_DEATH_LIMIT_NS", "_HANDLED_NS"):
+        monkeypatch.setattr(kill, limit, 0)  # a survivor is not waited for
     return environment.service("db")
 
 
@@ -97,6 +99,7 @@ def test_a_signal_that_can_be_handled_may_end_the_process_with_any_code(
     environment: MemoryEnvironment, db: MemoryService
 ) -> None:
     db.exit_code = 0
+    db.catches = frozenset({Signals.SIGTERM})
     injection = Kill(target="db", signal="SIGTERM").on(environment)
     injection.inject()
     assert injection.prove(no_checkpoint).proven
@@ -141,3 +144,76 @@ def test_what_is_dead_already_is_not_ended_once_more(
     assert not injection.prove(no_checkpoint).proven
     injection.undo()
     assert injection.prove_undone(no_checkpoint).proven
+
+
+def test_every_signal_of_this_system_has_a_place() -> None:
+    assert set(get_args(AnySignal)) == {number.name for number in Signals}
+
+
+@pytest.mark.parametrize(
+    ("signal", "why"),
+    [
+        ("SIGSTOP", "use pause"),
+        ("SIGTSTP", "use pause"),
+        ("SIGCONT", "nothing"),
+        ("SIGCHLD", "not"),
+    ],
+)
+def test_signals_of_which_nothing_could_be_proven_are_refused(signal: AnySignal, why: str) -> None:
+    with pytest.raises(ValueError, match=f"{signal}.*{why}"):
+        Kill(target="db", signal=signal)
+
+
+def test_a_death_by_a_signal_that_is_not_handled_has_its_exit_code(
+    environment: MemoryEnvironment, db: MemoryService
+) -> None:
+    fault = Kill(target="db", signal="SIGHUP")
+    injection, proof = sent(fault, environment)
+    assert (proof.proven, proof.measured["exit_code"]) == (True, 129)
+    assert healed(injection)
+    db.exit_code = 1
+    assert not sent(fault, environment)[1].proven
+
+
+def test_who_handles_a_signal_and_lives_on_has_taken_it_and_is_let_be(
+    environment: MemoryEnvironment, db: MemoryService
+) -> None:
+    db.catches = db.shrugs_off = frozenset({Signals.SIGHUP})
+    injection, proof = sent(Kill(target="db", signal="SIGHUP"), environment)
+    assert (proof.proven, proof.measured["handling"]) == (True, "caught")
+    assert proof.measured["alive"] is True
+    assert healed(injection)
+    assert db.vitals().pid == proof.measured["pid"], "reloading is no reason to end it"
+
+
+@pytest.mark.parametrize("defect", ["default", "ignored", "waiting", "SIGTERM"])
+def test_who_lives_on_without_having_taken_the_signal_disproves_the_kill(
+    environment: MemoryEnvironment, db: MemoryService, defect: str
+) -> None:
+    number = Signals.SIGTERM if defect == "SIGTERM" else Signals.SIGHUP
+    db.shrugs_off = frozenset({number})
+    db.catches = frozenset() if defect == "default" else db.shrugs_off
+    if defect == "ignored":
+        db.catches, db.ignores = frozenset(), db.shrugs_off
+    db.takes = defect != "waiting"
+    fault = Kill(target="db", signal="SIGTERM" if defect == "SIGTERM" else "SIGHUP")
+    injection, proof = sent(fault, environment)
+    assert not proof.proven, proof.measured
+    db.takes = True
+    assert healed(injection)
+
+
+def test_a_handler_alone_is_no_signal(environment: MemoryEnvironment, db: MemoryService) -> None:
+    db.catches = db.shrugs_off = frozenset({Signals.SIGHUP})
+    assert not sent(Dud(fault=Kill(target="db", signal="SIGHUP")), environment)[1].proven
+
+
+def sent(fault: Fault, environment: MemoryEnvironment) -> tuple[Injection, Proof]:
+    injection = fault.on(environment)
+    injection.inject()
+    return injection, injection.prove(no_checkpoint)
+
+
+def healed(injection: Injection) -> bool:
+    injection.undo()
+    return injection.prove_undone(no_checkpoint).proven

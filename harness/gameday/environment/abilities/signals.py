@@ -1,0 +1,44 @@
+"""What the kernel tells of the signals of a service's main process."""
+
+import re
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+__all__ = ["Dispositions", "Signalled", "signals_in"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dispositions:
+    """Signals by their numbers; one neither caught nor ignored has its default effect."""
+
+    caught: frozenset[int]
+    ignored: frozenset[int]
+    waiting: frozenset[int]
+    """Sent, and not delivered yet."""
+
+
+@runtime_checkable
+class Signalled(Protocol):
+    """A service of which it can be told what its main process does about a signal."""
+
+    def signals(self) -> Dispositions:
+        """Read what the kernel says of them. Raises EnvironmentRefused if it says nothing."""
+        ...
+
+
+def signals_in(status: str) -> Dispositions:
+    """Return what a text such as that of /proc/1/status tells; ValueError if it tells nothing."""
+    masks = dict(re.findall(r"^(Sig\w+|ShdPnd):\s*([0-9a-f]+)$", status, re.MULTILINE))
+    try:
+        return Dispositions(
+            caught=_numbers(masks["SigCgt"]),
+            ignored=_numbers(masks["SigIgn"]),
+            waiting=_numbers(masks["SigPnd"]) | _numbers(masks["ShdPnd"]),
+        )
+    except KeyError as error:
+        raise ValueError(f"no {error} among {sorted(masks)}") from None
+
+
+def _numbers(mask: str) -> frozenset[int]:
+    bits = int(mask, 16)
+    return frozenset(number for number in range(1, 65) if bits >> number - 1 & 1)
