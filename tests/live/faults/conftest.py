@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from secrets import token_hex
 from typing import NoReturn
@@ -9,6 +10,7 @@ from typing import NoReturn
 import pytest
 
 from gameday.environment.protocol import Environment, Provision, Surroundings
+from gameday.errors import EnvironmentRefused
 from gameday.faults.protocol import Fault, Proof
 from gameday.loading import load_target
 from gameday.model.scenario import Target
@@ -25,6 +27,9 @@ Every fault on real services in both environments, as `tests/live/faults` ran it
 _HEAD = (("fault", "runtime", "asked", "measured", "after the undoing"), ("---",) * 5)
 
 Unproven = Callable[[Fault], None]
+
+Impossible = Callable[[Fault], str]
+"""Takes a fault that the environment refuses, and gives back why."""
 
 Through = Callable[[Fault], tuple[Proof, Proof]]
 """Takes a fault from its injection to the proof of its undoing; gives back both proofs."""
@@ -125,5 +130,20 @@ def through(environment: Environment, table: list[tuple[str, ...]]) -> Through:
         evidence = (injection.asked, effect.measured, undone.measured)
         table.append((fault.verb, environment.runtime, *(details(facts) for facts in evidence)))
         return effect, undone
+
+    return play
+
+
+@pytest.fixture
+def impossible(environment: Environment, table: list[tuple[str, ...]]) -> Impossible:
+    def play(fault: Fault) -> str:
+        with pytest.raises(EnvironmentRefused) as refusal:
+            fault.on(environment)
+        assert is_dataclass(fault)
+        asked = {f.name: getattr(fault, f.name) for f in fields(fault) if f.name != "target"}
+        why = str(refusal.value)
+        row = (fault.verb, environment.runtime, details(asked), f"not possible: {why}", "")
+        table.append(row)
+        return why
 
     return play
