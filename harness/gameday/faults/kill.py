@@ -14,6 +14,7 @@ from gameday.model.clock import SECOND
 from gameday.model.event import Scalar
 from gameday.model.result import Window
 from gameday.model.scenario import Hits
+from gameday.model.unfit import require
 
 __all__ = ["AnySignal", "Kill"]
 
@@ -78,10 +79,11 @@ class Kill:
     """Any but SIGSTOP, SIGTSTP, SIGTTIN and SIGTTOU, which freeze, SIGCONT and SIGCHLD."""
 
     def __post_init__(self) -> None:
-        if self.signal in _FREEZING:
-            raise ValueError(f"{self.signal} freezes a process and does not end it: use pause")
-        if self.signal in _VOID:
-            raise ValueError(f"{self.signal} alone does nothing to a process that could be proven")
+        lives, does = self.signal not in _FREEZING, self.signal not in _VOID
+        require(
+            ("signal", lives, "another: this one freezes a process, for which there is pause"),
+            ("signal", does, "another: this one alone does nothing that could be proven"),
+        )
 
     def on(self, environment: Environment) -> Injection:
         service = environment.service(self.target)

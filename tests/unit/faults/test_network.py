@@ -405,7 +405,7 @@ def test_a_service_that_says_little_bears_no_fault_that_is_measured_in_bytes(
         ),
         (
             lambda: Latency(target=EDGE, delay_ns=10 * MILLISECOND, jitter_ns=4 * MILLISECOND),
-            "less than 5ms",
+            "5ms or more",
         ),
         (lambda: Bandwidth(target=EDGE, rate_bytes_per_s=1_500), "whole kB/s"),
         (lambda: Bandwidth(target=EDGE, rate_bytes_per_s=3_000_000), "at most 2MB/s"),
