@@ -1,5 +1,6 @@
 """Step 5 of a run: every fault recorded, injected, proven, looked at, undone and proven gone."""
 
+import queue
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -8,6 +9,7 @@ from typing import Protocol
 
 from gameday.chronicle import Chronicle
 from gameday.environment.protocol import Checkpoint, Environment
+from gameday.errors import NotHealed
 from gameday.faults.protocol import Counted, Fault, Injection, Lasting, Proof
 from gameday.faults.undo import UndoRecord
 from gameday.model.clock import SECOND
@@ -30,6 +32,12 @@ _TIME_TO_HEAL_NS = 60 * SECOND
 
 _LOOK_LIMIT_S = 2.0
 """How long a fault may be looked at before it is undone; one that takes longer is not seen."""
+
+_UNDO_LIMIT_S = 30.0
+"""How long one undoing may take before the next fault is seen to; what hangs is left to hang."""
+
+_PROOF_LIMIT_NS = 45 * SECOND
+"""How long after its span a fault that is not proven yet is undone by its timer all the same."""
 
 _MOST_UNDOINGS = 4
 """How often one fault is undone at most, each time with a proof that takes its own limit."""
@@ -81,6 +89,8 @@ class _Active:
 
     def undo_in(self, wait_ns: int) -> None:
         """Let it be undone after that time, whatever else is being waited for by then."""
+        if self._timer is not None:
+            self._timer.cancel()
         self._timer = threading.Timer(max(0, wait_ns) / SECOND, self._undo_quietly)
         self._timer.daemon = True
         self._timer.start()
@@ -98,16 +108,44 @@ class _Active:
     def undo(self, *, again: bool = False) -> Window:
         """Look at it and undo it unless that was done, and return when that was.
 
-        `again` undoes what was undone before.
+        `again` undoes what was undone before. Raises NotHealed when it takes too long.
         """
         if self._timer is not None:
             self._timer.cancel()
-        with self._undoing:
+        if not self._undoing.acquire(timeout=_UNDO_LIMIT_S):
+            raise self._hangs()
+        try:
             if self.undone is None:
                 self._look()
             if self.undone is None or again:
-                self.undone = self.injection.undo()
+                self.undone = self._undo_in_time()
             return self.undone
+        finally:
+            self._undoing.release()
+
+    def _undo_in_time(self) -> Window:
+        came: queue.SimpleQueue[Window | BaseException] = queue.SimpleQueue()
+
+        def act() -> None:
+            try:
+                came.put(self.injection.undo())
+            except BaseException as error:
+                came.put(error)
+
+        threading.Thread(target=act, daemon=True).start()
+        try:
+            end = came.get(timeout=_UNDO_LIMIT_S)
+        except queue.Empty:
+            raise self._hangs() from None
+        if isinstance(end, BaseException):
+            raise end
+        return end
+
+    def _hangs(self) -> NotHealed:
+        return NotHealed(
+            f"{self.planned.fault} of {self.planned.target}: its undoing has not ended within "
+            f"{_UNDO_LIMIT_S:g} s"
+        )
 
     def _undo_quietly(self) -> None:
         # Whoever comes to re-read it undoes it again, and then an error is told.
@@ -187,7 +225,7 @@ class Injector:
                 continue
             active = next(a for a in self._active if a.planned is planned)
             wait_until(active.over_ns)
-            active.late = not self._undo(active)
+            active.late = not self._undo(active, checkpoint)
             if active.late or not active.lasted:
                 return False
         return True
@@ -195,22 +233,33 @@ class Injector:
     def heal(self, *, at_once: bool = False) -> None:
         """Undo whatever is not proven gone, last in first out; a failure does not stop the others.
 
-        What another fault kept from being undone is undone again once that one is gone. Where
-        that has to be `at_once`, nothing is looked at before. Raises ExceptionGroup of what could
-        not be undone.
+        All are undone before the first is read again: that may take long, and the others are in
+        meanwhile. What another fault kept from being undone is undone again once that one is gone.
+        Where that has to be `at_once`, nothing is looked at before. Raises ExceptionGroup of what
+        could not be undone.
         """
         for active in self._active if at_once else ():
             active.hurry()
         problems: dict[int, Exception] = {}
         goes_on = True
         while goes_on:
-            goes_on = False
-            for active in reversed(self._active):
-                if active.undo_proven_ns is not None or active.undoings == _MOST_UNDOINGS:
-                    continue
-                problems.pop(active.planned.step, None)
+            left = [
+                active
+                for active in reversed(self._active)
+                if active.undo_proven_ns is None and active.undoings < _MOST_UNDOINGS
+            ]
+            problems = {}
+            for active in left:
                 try:
-                    goes_on |= self._undo(active)
+                    self._take_out(active)
+                except Exception as error:
+                    problems[active.planned.step] = error
+            goes_on = False
+            for active in left:
+                if active.planned.step in problems:
+                    continue
+                try:
+                    goes_on |= self._read_again(active, lambda: None)
                 except Exception as error:
                     problems[active.planned.step] = error
         if problems:
@@ -265,24 +314,27 @@ class Injector:
             returned_ns=bracket.end_ns,
             asked=active.asked,
         )
+        active.undo_in(lasts_ns + _PROOF_LIMIT_NS)
         proof = active.injection.prove(checkpoint)
         active.measured |= proof.measured
-        if proof.proven:
+        # What its timer has undone by then was not in while it was looked for.
+        proven = proof.proven and active.undone is None
+        if proven:
             active.proven_ns = self._now_ns()
             active.undo_in(active.over_ns - self._now_ns())
-        self._chronicle.tell(
-            EffectProven, **active.facts, proven=proof.proven, measured=proof.measured
-        )
-        return proof.proven
+        self._chronicle.tell(EffectProven, **active.facts, proven=proven, measured=proof.measured)
+        return proven
 
     def _now_ns(self) -> int:
         return self._chronicle.start_ns + self._chronicle.now_ns()
 
-    def _undo(self, active: _Active) -> bool:
-        """Undo a fault if its timer has not, re-read it, and tell whether it is proven gone.
+    def _undo(self, active: _Active, checkpoint: Checkpoint) -> bool:
+        """Undo a fault if its timer has not, re-read it, and tell whether it is proven gone."""
+        self._take_out(active)
+        return self._read_again(active, checkpoint)
 
-        One that was re-read before, and not proven gone, is undone again.
-        """
+    def _take_out(self, active: _Active) -> None:
+        """Undo a fault if its timer has not; one that was re-read before is undone again."""
         again = active.undoings > 0
         active.undoings += 1
         bracket = self._chronicle.since_start(active.undo(again=again))
@@ -294,8 +346,10 @@ class Injector:
             called_ns=bracket.start_ns,
             returned_ns=bracket.end_ns,
         )
-        # A signal does not cut the re-reading short: it is bounded, and what it says is owed.
-        proof = active.injection.prove_undone(lambda: None)
+
+    def _read_again(self, active: _Active, checkpoint: Checkpoint) -> bool:
+        """Tell whether a fault is proven gone; `heal` lets no signal cut that short."""
+        proof = active.injection.prove_undone(checkpoint)
         active.measured |= proof.measured
         if proof.proven:
             active.undo_proven_ns = self._now_ns()

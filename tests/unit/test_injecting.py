@@ -4,6 +4,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
@@ -13,14 +14,21 @@ import pytest
 from gameday import injecting
 from gameday.chronicle import Chronicle
 from gameday.environment.protocol import Checkpoint, Environment, Killable
-from gameday.errors import InternalError
+from gameday.errors import InternalError, NotHealed
 from gameday.faults import ending, kill
 from gameday.faults.kill import Kill
 from gameday.faults.protocol import Fault, Injection, Proof
 from gameday.faults.undo import UndoRecord
 from gameday.injecting import Injector
 from gameday.model.clock import SECOND
-from gameday.model.event import EffectProven, Event, FaultInjected, UndoProven, UndoRecorded
+from gameday.model.event import (
+    EffectProven,
+    Event,
+    FaultInjected,
+    FaultUndone,
+    UndoProven,
+    UndoRecorded,
+)
 from gameday.model.plan import PlannedFault
 from gameday.model.result import Result, Window
 from gameday.model.scenario import Hits, ServiceSpec, Target
@@ -555,3 +563,106 @@ def test_what_cannot_be_healed_is_not_tried_without_end(stage: Stage) -> None:
         stage.injector.heal()
     tried = [e for e in stage.listening.events if isinstance(e, UndoProven) and e.target == "a"]
     assert len(tried) == 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Altered:
+    """A kill of which some calls are somebody else's."""
+
+    verb: ClassVar[str] = "altered"
+    hits: ClassVar[Hits] = "service"
+    target: str
+    alter: Callable[[Injection], None]
+
+    def on(self, environment: Environment) -> Injection:
+        inner = Kill(target=self.target).on(environment)
+        made = TalliedInjection(inner, None)
+        self.alter(made)
+        return made
+
+
+def in_order(stage: Stage) -> list[tuple[str, str]]:
+    undoing = (FaultUndone, UndoProven)
+    told = [event for event in stage.listening.events if isinstance(event, undoing)]
+    return [(type(event).__name__, event.target) for event in told]
+
+
+def test_all_are_undone_before_the_first_is_read_again(stage: Stage) -> None:
+    stage.environment.service("b").survives_signals = True
+    assert not stage.play()
+    stage.injector.heal()
+    assert in_order(stage) == [
+        ("FaultUndone", "b"),
+        ("FaultUndone", "a"),
+        ("UndoProven", "b"),
+        ("UndoProven", "a"),
+    ]
+
+
+def test_an_undoing_that_hangs_keeps_no_other_from_being_undone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(injecting, "_UNDO_LIMIT_S", 0.05)
+    over = threading.Event()
+
+    def hang(injection: Injection) -> None:
+        def undo() -> Window:
+            over.wait(10)
+            return Window(start_ns=0, end_ns=0)
+
+        injection.undo = undo  # type: ignore[method-assign]
+
+    stage = Stage(tmp_path, second=Altered(target="b", alter=hang))
+    try:
+        with stage.record:
+            with suppress(NotHealed):
+                stage.play()
+            with pytest.raises(ExceptionGroup) as caught:
+                stage.injector.heal()
+    finally:
+        over.set()
+    (error,) = caught.value.exceptions
+    assert str(error) == "kill of b: its undoing has not ended within 0.05 s"
+    assert stage.environment.service("a").vitals().alive
+    assert [record.undone for record in stage.injector.records(lambda *_: 2)] == [True, False]
+
+
+def test_a_fault_whose_proof_takes_too_long_is_undone_and_not_proven(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(injecting, "_PROOF_LIMIT_NS", 0)
+    alive = threading.Event()
+
+    def take_long(injection: Injection) -> None:
+        undo = injection.undo
+
+        def undone() -> Window:
+            try:
+                return undo()
+            finally:
+                alive.set()
+
+        def prove(checkpoint: Checkpoint) -> Proof:
+            assert alive.wait(5), "nobody undid it"
+            return Proof(proven=True)
+
+        injection.undo, injection.prove = undone, prove  # type: ignore[method-assign]
+
+    stage = Stage(tmp_path, first=Altered(target="a", alter=take_long), lasts_ns=1)
+    with stage.record:
+        assert not stage.play()
+        stage.injector.heal()
+    (record,) = stage.injector.records(lambda *_: 2)
+    assert (record.proven, record.undone) == (False, True)
+
+
+def test_a_signal_cuts_the_rereading_short_and_heal_catches_up_on_it(stage: Stage) -> None:
+    def stop() -> None:
+        if any(isinstance(event, FaultUndone) for event in stage.listening.events):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        stage.injector.play(stage.wait_until, stage.clock.now_ns(), stop)
+    assert not [event for event in stage.listening.events if isinstance(event, UndoProven)]
+    stage.injector.heal()
+    assert all(record.undone for record in stage.injector.records(lambda *_: 2))
