@@ -1,31 +1,75 @@
 """`gameday`: what can be done without a test run."""
 
 import argparse
+import errno
 import json
 import os
+import shutil
 import signal
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import redirect_stdout, suppress
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from gameday.environment.engine import engine_problem, has_engine
 from gameday.environment.marks import is_run, janitors
 from gameday.environment.owner import is_alive, is_dead, pid_of
 from gameday.environment.reaping import force_clean, owners
-from gameday.errors import EnvironmentRefused, GamedayError
-from gameday.planning import Options, find, load, make_plan, scenario_schema
+from gameday.errors import EnvironmentRefused, GamedayError, ScenarioError
+
+if TYPE_CHECKING:
+    import pytest
+
+    from gameday.planning import Options
 
 __all__ = ["main"]
 
 _STOP_LIMIT_S = 12.0
 _ENGINE_LIMIT_S = 20
-_OK, _PROBLEM, _USAGE = 0, 1, 4
+_OK, _PROBLEM, _USAGE, _INTERRUPTED, _NOBODY_READS = 0, 1, 2, 130, 141
+_MOST_WIDTH = 160
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; return 0, 1 when it found a problem, or 4 when it was asked wrongly."""
+    """Run one command; return its exit code.
+
+    0: done; 1: a problem was found, or what was found cannot be written; 2: asked wrongly;
+    130: Ctrl-C; 141: who reads the output left.
+    """
+    try:
+        return _answer(arguments)
+    except BrokenPipeError:
+        _drop_output()
+        return _NOBODY_READS
+    except OSError as error:
+        _drop_output()
+        _complain(f"gameday: {error.filename or 'output'}: {error.strerror or error}")
+        return _PROBLEM
+    except KeyboardInterrupt:
+        _drop_output()
+        return _INTERRUPTED
+
+
+def _answer(arguments: Sequence[str] | None) -> int:
+    if sys.stdout is None:
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF), "standard output")
+    try:
+        chosen = _parser().parse_args(arguments)
+        code = int(chosen.act(chosen))
+    except GamedayError as error:
+        _complain(str(error))
+        code = _USAGE
+    except SystemExit:
+        sys.stdout.flush()
+        raise
+    # Here what cannot be written is still told in one line; the interpreter would shout.
+    sys.stdout.flush()
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="gameday", description="Chaos scenarios for pytest.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     listing = commands.add_parser("list", help="the scenarios that can be run from here")
@@ -44,72 +88,126 @@ def main(arguments: Sequence[str] | None = None) -> int:
     stop = commands.add_parser("stop", help="stop every run of this host: heal, remove, report")
     stop.add_argument("--run", type=_run_id, help="only this run")
     stop.set_defaults(act=_stop)
-    chosen = parser.parse_args(arguments)
-    try:
-        return int(chosen.act(chosen))
-    except GamedayError as error:
-        sys.stderr.write(f"{error}\n")
-        return _USAGE
+    return parser
 
 
 def _say(text: str) -> None:
     sys.stdout.write(f"{text}\n")
 
 
+def _complain(text: str) -> None:
+    if sys.stderr is not None:
+        with suppress(OSError):
+            sys.stderr.write(f"{text}\n")
+
+
+def _drop_output() -> None:
+    """Let nothing of what is still to be written be missed when the interpreter ends."""
+    if sys.stdout is not None:
+        with suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+class _Settings:
+    """A plugin that takes the folders of the user's own scenarios from pytest's settings."""
+
+    folders: tuple[Path, ...] | None = None
+
+    def pytest_cmdline_main(self, config: "pytest.Config") -> int:
+        from gameday.items import _folders as folders_of
+
+        self.folders = folders_of(config)
+        return _OK
+
+
 def _folders() -> tuple[Path, ...]:
-    here = Path("scenarios")
-    return (here,) if here.is_dir() else ()
+    """Return where pytest, called here, would look for scenarios; nothing else of it is run."""
+    import pytest
+
+    settings = _Settings()
+    with redirect_stdout(sys.stderr):
+        pytest.main(["--noconftest", "-o", "addopts=", "-p", "gameday"], plugins=[settings])
+    if settings.folders is None:
+        raise ScenarioError("pytest cannot read its settings here")
+    return settings.folders
 
 
-def _options() -> Options:
-    return Options(runtime="process", seed=0, settings={}, folders=_folders())
+def _options(folders: tuple[Path, ...]) -> "Options":
+    from gameday.planning import Options
+
+    return Options(runtime="process", seed=0, settings={}, folders=folders)
 
 
 def _list(_: argparse.Namespace) -> int:
-    for path in find("*", _folders()):
-        scenario = load(path, _options()).scenario
+    from gameday.planning import find, load
+
+    folders = _folders()
+    code = _OK
+    for path in find("*", folders):
+        try:
+            scenario = load(path, _options(folders)).scenario
+        except GamedayError as error:
+            _complain(str(error))
+            code = _PROBLEM
+            continue
         tags = f"  [{', '.join(sorted(scenario.tags))}]" if scenario.tags else ""
         _say(f"{scenario.name:24} {scenario.title}{tags}")
-    return _OK
+    return code
 
 
 def _validate(chosen: argparse.Namespace) -> int:
-    paths = {path for selector in chosen.scenario for path in find(selector, _folders())}
+    from gameday.planning import find, load, make_plan
+
+    folders = _folders()
+    options = _options(folders)
+    paths = {path for selector in chosen.scenario for path in find(selector, folders)}
     problems = 0
     for path in sorted(paths):
         try:
-            make_plan(load(path, _options()), _options())
+            make_plan(load(path, options), options)
         except GamedayError as error:
             problems += 1
-            sys.stderr.write(f"{error}\n")
+            _complain(str(error))
         else:
             _say(f"{path}: right")
     return _PROBLEM if problems else _OK
 
 
 def _schema(_: argparse.Namespace) -> int:
+    from gameday.planning import scenario_schema
+
     _say(json.dumps(scenario_schema(), indent=2, sort_keys=True))
     return _OK
 
 
 def _doctor(chosen: argparse.Namespace) -> int:
-    from gameday.doctor import examine  # starts servers, so only for this command
+    from gameday import doctor  # starts servers, so only for this command
 
-    found = []
-    for capability in examine():
-        found.append(capability)
-        if not chosen.json:
-            works = "works" if capability.works else "no"
-            cure = f"; {capability.cure}" if capability.cure else ""
-            _say(f"{capability.name:40} {works:6} {capability.seen}{cure}")
-    able = {capability.name: capability.works for capability in found}
-    runtime = "docker" if able["docker engine"] else "process"
+    watched = sys.stderr is not None and sys.stderr.isatty()
+
+    def progress(name: str) -> None:
+        if watched:
+            sys.stderr.write(f"\r\x1b[Ktrying {name}")
+            sys.stderr.flush()
+
+    try:
+        found = list(doctor.examine(progress))
+        used = [use for name in doctor.RUNTIMES for use in doctor.uses(name)]
+    finally:
+        if watched:
+            sys.stderr.write("\r\x1b[K")
+    runtime = doctor.usual_runtime()
     if chosen.json:
-        _say(json.dumps({"runtime": runtime, "capabilities": [asdict(c) for c in found]}, indent=2))
+        told = {
+            "runtime": runtime,
+            "capabilities": [asdict(capability) for capability in found],
+            "uses": [asdict(use) for use in used],
+        }
+        _say(json.dumps(told, indent=2))
     else:
-        _say(f"scenarios run in {runtime} unless --gameday-runtime says otherwise")
-    needed = ("docker engine",) if runtime == "docker" else ("redis server", "gameday's own proxy")
-    return _OK if all(able[name] for name in (*needed, "janitor")) else _PROBLEM
+        width = min(_MOST_WIDTH, shutil.get_terminal_size((100, 24)).columns)
+        _say(doctor.report(found, used, runtime, width))
+    return _OK if doctor.can_run(runtime) else _PROBLEM
 
 
 def _reap(chosen: argparse.Namespace) -> int:
@@ -157,6 +255,8 @@ def _stop(chosen: argparse.Namespace) -> int:
 
 def _engine() -> tuple[bool, list[str]]:
     """Return whether an engine answers, and a problem if there is one that does not."""
+    from gameday.environment.engine import engine_problem, has_engine  # half a second of imports
+
     problem = engine_problem(limit_s=_ENGINE_LIMIT_S)
     if problem is None or not has_engine():
         return problem is None, []
@@ -200,7 +300,7 @@ def _remove(run: str, in_docker: bool) -> list[str]:
 
 def _told(problems: Sequence[str]) -> int:
     for problem in problems:
-        sys.stderr.write(f"{problem}\n")
+        _complain(problem)
     return _PROBLEM if problems else _OK
 
 

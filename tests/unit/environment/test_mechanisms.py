@@ -36,6 +36,7 @@ def test_what_works_says_what_was_seen_and_needs_no_cure() -> None:
     ("error", "seen"),
     [
         (EnvironmentRefused("one\ntwo"), "one"),
+        (EnvironmentRefused("it ended:\nstarting\nno room\n"), "it ended: no room"),
         (OSError("no such thing"), "no such thing"),
         (PermissionError(13, "Permission denied", "/a/place"), "/a/place: Permission denied"),
         (

@@ -113,5 +113,7 @@ def _told(error: Exception) -> str:
         if isinstance(cause, OSError) and cause.strerror:
             # Who refuses has named the place already.
             text = text.replace(str(cause), cause.strerror)
-        return text.splitlines()[0]
+        lines = text.splitlines()
+        # What announces a log is followed by it; its last line is the one that matters.
+        return f"{lines[0]} {lines[-1].strip()}" if lines[0].endswith(":") else lines[0]
     return f"does not work: {error!r}"

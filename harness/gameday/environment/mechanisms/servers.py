@@ -1,0 +1,107 @@
+"""The servers of this host, each tried by starting one and asking it what a run would ask."""
+
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from secrets import token_hex
+
+from gameday.environment.marks import make_folder, marked, marks_of
+from gameday.environment.mechanisms import Lacking, Mechanism
+from gameday.environment.process_service import ProcessService
+from gameday.environment.reaping import leftovers_of, reap
+from gameday.environment.services import KINDS
+from gameday.environment.services.protocol import Following
+from gameday.environment.waiting import READY_LIMIT_NS, free_ports
+from gameday.model.scenario import ServiceSpec
+from gameday.model.units import format_duration
+from gameday.resources import bundled
+
+__all__ = ["SERVERS", "scratch"]
+
+_END_LIMIT_S = 5
+_PROGRAM = "apps.listener"
+"""The app that is tried: it needs a Redis alone."""
+
+
+@contextmanager
+def scratch() -> Iterator[tuple[str, Path]]:
+    """Yield a run's id and folder, and leave nothing of either."""
+    run = f"trial{token_hex(3)}"
+    folder = make_folder(run)
+    # A server that refuses to be root's reaches its own folder through this one.
+    folder.chmod(0o711)
+    try:
+        yield run, folder
+    finally:
+        reap(run, in_docker=False)
+        shutil.rmtree(folder, ignore_errors=True)
+        left = leftovers_of(run, in_docker=False)
+        if left:
+            raise OSError(f"left behind: {', '.join(left)}")
+
+
+def _check(kind: str) -> str:
+    """Start a server of that kind, after the one that it needs, and wait until both are ready."""
+    specs = _specs(kind)
+    for spec in specs:
+        lack = KINDS[spec.kind].missing(spec)
+        if lack is not None:
+            seen, _, cure = lack.partition("; ")
+            raise Lacking(seen.removeprefix(f"{spec.name}: "), cure)
+    began: list[ProcessService] = []
+    ports = dict(zip((spec.name for spec in specs), free_ports(len(specs)), strict=True))
+    with scratch() as (run, folder), marked(run):
+        try:
+            for spec in specs:
+                service = _service(spec, ports, run, folder)
+                began_ns = time.monotonic_ns()
+                began.append(service)
+                service.start()
+                evidence = service.wait_until_ready(READY_LIMIT_NS, lambda: None)
+                took = format_duration(time.monotonic_ns() - began_ns)
+        finally:
+            for service in reversed(began):
+                service.ask_to_end()
+                service.make_end(_END_LIMIT_S)
+    return f"ready in {took}: {evidence}"
+
+
+def _specs(kind: str) -> tuple[ServiceSpec, ...]:
+    """Return a service of that kind, behind the one that it needs."""
+    made = KINDS[kind]
+    if isinstance(made, Following):
+        need = ServiceSpec(name="primary", kind=made.primary)
+        return (need, ServiceSpec(name=kind, kind=kind, needs=(need.name,)))
+    if kind == "app":
+        need = ServiceSpec(name="redis", kind="redis")
+        return (need, ServiceSpec(name=kind, kind=kind, program=_PROGRAM, needs=(need.name,)))
+    return (ServiceSpec(name=kind, kind=kind),)
+
+
+def _service(spec: ServiceSpec, ports: Mapping[str, int], run: str, folder: Path) -> ProcessService:
+    env = {**marks_of(run), "PYTHONPATH": str(bundled("targets"))}
+    for need in spec.needs:
+        env |= {f"{need.upper()}_HOST": "127.0.0.1", f"{need.upper()}_PORT": str(ports[need])}
+    return ProcessService(
+        spec,
+        KINDS[spec.kind],
+        port=ports[spec.name],
+        home=folder / spec.name,
+        log=folder / f"{spec.name}.log",
+        env=env,
+    )
+
+
+SERVERS: Mapping[str, Mechanism] = {
+    kind: Mechanism(
+        name=f"{kind} in process",
+        used_for=f"services of kind {kind}",
+        cure="look into what it said, or start a Docker engine",
+        check=partial(_check, kind),
+    )
+    for kind in KINDS
+}
+"""What a service of each kind needs of this host, by the kind."""
