@@ -4,12 +4,12 @@ import functools
 import operator
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import cast
 
 from gameday.analysis import FINDINGS
-from gameday.environment.mechanisms import trial
+from gameday.environment.mechanisms import Mechanism, trial
 from gameday.environment.protocol import Environment, Provision, Surroundings
 from gameday.environment.services import KINDS
 from gameday.environment.services.app import App, is_program
@@ -30,6 +30,7 @@ from gameday.loading import (
 )
 from gameday.model.plan import Plan, PlannedFault
 from gameday.model.scenario import (
+    Expectation,
     FaultSpec,
     FaultStep,
     Sabotage,
@@ -194,10 +195,10 @@ def make_plan(experiment: Experiment, options: Options) -> Plan:
         edges=tuple(str(edge) for edge in target.edges),
         streams=streams,
         faults=tuple(
-            _planned(number, step, met_by(step.fault, streams, scenario, target))
+            _planned(number, step, met_by(step.fault, streams, scenario, target), runtime)
             for number, step in enumerate(scenario.faults)
         ),
-        expectations=tuple(f"{e.name}: {e.finding} {e.limit.text}" for e in scenario.expect),
+        expectations=tuple(map(_expected, scenario.expect)),
         baseline_ns=scenario.timeline.baseline_ns,
         steady_ns=scenario.steady.for_ns,
         recovery_limit_ns=scenario.timeline.recovery_ns,
@@ -293,6 +294,11 @@ def _dud(step: FaultStep) -> FaultStep:
     return replace(step, fault=Dud(fault=cast(Fault, step.fault)))
 
 
+def _needed(mechanism: Mechanism) -> str:
+    instead = f" (or else {mechanism.instead})" if mechanism.instead else ""
+    return f"{mechanism.name}{instead}"
+
+
 def _stop_text(scenario: Scenario) -> str:
     stop = scenario.safety.stop
     if stop is None:
@@ -300,7 +306,13 @@ def _stop_text(scenario: Scenario) -> str:
     return f"success {stop.success.text} for {format_duration(stop.for_ns)}"
 
 
-def _planned(number: int, step: FaultStep, met_by: tuple[str, ...]) -> PlannedFault:
+def _expected(expectation: Expectation) -> str:
+    wanted = f"{expectation.finding} {expectation.limit.text}"
+    own_name = expectation.name != expectation.finding
+    return f"{expectation.name}: {wanted}" if own_name else wanted
+
+
+def _planned(number: int, step: FaultStep, met_by: tuple[str, ...], runtime: str) -> PlannedFault:
     fault = _real(step)
     settings = {key: value for key, value in asdict(fault).items() if key != "target"}  # type: ignore[call-overload]
     return PlannedFault(
@@ -312,4 +324,10 @@ def _planned(number: int, step: FaultStep, met_by: tuple[str, ...]) -> PlannedFa
         settings=settings,
         exposure=step.exposure,
         met_by=met_by,
+        usual=tuple(
+            field.name
+            for field in fields(fault)  # type: ignore[arg-type]
+            if field.name in settings and getattr(fault, field.name) == field.default
+        ),
+        needs=tuple(_needed(mechanism) for mechanism in _demands(step, runtime).mechanisms),
     )

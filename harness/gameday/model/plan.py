@@ -24,6 +24,10 @@ class PlannedFault:
     """How many operations have to come due while it is in."""
     met_by: tuple[str, ...] = ()
     """The streams of operations that it is in the way of."""
+    usual: tuple[str, ...] = ()
+    """The settings that have the value which goes without saying."""
+    needs: tuple[str, ...] = ()
+    """The mechanisms of the host that it takes, as `gameday doctor` calls them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,8 +4,9 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict
 
-from gameday.model.plan import Plan
+from gameday.model.plan import Plan, PlannedFault
 from gameday.model.units import format_duration
+from gameday.report.wording import details
 
 __all__ = ["plan_text", "plan_to_json"]
 
@@ -38,10 +39,8 @@ def _lines(plan: Plan) -> Iterator[str]:
     )
     moments = []
     for fault in plan.faults:
-        given = {key: value for key, value in fault.settings.items() if value not in ("", None)}
-        settings = ", ".join(f"{key} {value}" for key, value in given.items())
-        what = f"{fault.fault} {fault.target}{f' ({settings})' if settings else ''}"
-        moments.append((fault.at_ns, what))
+        what = f"{fault.fault} {fault.target}"
+        moments.append((fault.at_ns, f"{what}{_how(fault)}"))
         moments.append((fault.until_ns, f"undo: {what}"))
     for at_ns, what in sorted(moments):
         yield _step(plan.baseline_ns + at_ns, what)
@@ -59,6 +58,15 @@ def _lines(plan: Plan) -> Iterator[str]:
         f"  takes     {format_duration(plan.scripted_ns)} if the system recovers at once, "
         f"at most {format_duration(plan.longest_ns)}"
     )
+
+
+def _how(fault: PlannedFault) -> str:
+    """Return what is not as usual about it, what it needs and who will meet it."""
+    said = {name: value for name, value in fault.settings.items() if name not in fault.usual}
+    parts = [details(said)] if said else []
+    parts += [f"needs {' and '.join(fault.needs)}"] if fault.needs else []
+    parts += [f"met by {', '.join(fault.met_by)}"] if fault.met_by else []
+    return f" ({'; '.join(parts)})" if parts else ""
 
 
 def _step(at_ns: int, what: str) -> str:

@@ -56,6 +56,6 @@ def _of(resource: Resource, used_for: str, instead: str = "") -> Mechanism:
     )
 
 
-CPU = _of("cpu", "cpu-limit", f"{DUTY_CYCLE}: the service is stopped for the rest of every 100 ms")
+CPU = _of("cpu", "cpu-limit", f"{DUTY_CYCLE} of 100 ms")
 MEMORY = _of("memory", "memory-limit, memory-burn until oom")
 PIDS = _of("pids", "pids-limit")

@@ -100,7 +100,7 @@ def _seen_of(engine: "docker.DockerClient", image: str) -> str:
     container = engine.containers.create(
         image,
         network_mode="none",
-        labels={RUN_LABEL: f"trial{token_hex(3)}", OWNER_LABEL: this_owner()},
+        labels={RUN_LABEL: token_hex(4), OWNER_LABEL: this_owner()},
     )
     try:
         container.start()

@@ -29,7 +29,7 @@ _PROGRAM = "apps.listener"
 @contextmanager
 def scratch() -> Iterator[tuple[str, Path]]:
     """Yield a run's id and folder, and leave nothing of either."""
-    run = f"trial{token_hex(3)}"
+    run = token_hex(4)
     folder = make_folder(run)
     # A server that refuses to be root's reaches its own folder through this one.
     folder.chmod(0o711)
