@@ -114,7 +114,7 @@ class _Settings:
     folders: tuple[Path, ...] | None = None
 
     def pytest_cmdline_main(self, config: "pytest.Config") -> int:
-        from gameday.items import folders_of
+        from gameday.options import folders_of
 
         self.folders = folders_of(config)
         return _OK
