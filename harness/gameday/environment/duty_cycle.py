@@ -23,7 +23,10 @@ Processes = Callable[[], list[psutil.Process]]
 
 
 class DutyCycle:
-    """A thread that lets processes run for a share of every 100 ms, for ten minutes at most."""
+    """A thread that lets processes run for a share of every 100 ms, for ten minutes at most.
+
+    What they run too long, because nobody wakes up to the microsecond, they run less afterwards.
+    """
 
     def __init__(self, processes: Processes, share: float) -> None:
         self._processes = processes
@@ -49,21 +52,36 @@ class DutyCycle:
 
     def _turn(self) -> None:
         began_ns = time.monotonic_ns()
+        over_ns = 0
+        """How much longer than its share it has run so far; it runs for less, or not at all."""
         try:
             while time.monotonic_ns() - began_ns < _LONGEST_NS:
                 period_ns = time.monotonic_ns()
-                found = self._processes()
-                process_tree.send(found, signal.SIGCONT)
-                if self._over.wait(self._share * _PERIOD_NS / SECOND):
-                    return
-                with suppress(psutil.Error):
-                    process_tree.send(found, signal.SIGSTOP)
-                    self.stops += bool(found)
+                due_ns = round(self._share * _PERIOD_NS) - over_ns
+                over_ns = -due_ns
+                if due_ns > 0:
+                    over_ns += self._let_run(due_ns)
+                else:
+                    self._stop(self._processes())  # who was forked meanwhile, too
                 rest_ns = period_ns + _PERIOD_NS - time.monotonic_ns()
                 if self._over.wait(max(0, rest_ns) / SECOND):
                     return
         finally:
             process_tree.send(self._processes(), signal.SIGCONT)
+
+    def _let_run(self, due_ns: int) -> int:
+        """Let all run about so long, and return for how long it was."""
+        found = self._processes()
+        began_ns = time.monotonic_ns()
+        process_tree.send(found, signal.SIGCONT)
+        if not self._over.wait(due_ns / SECOND):
+            self._stop(found)
+            self.stops += bool(found)
+        return time.monotonic_ns() - began_ns
+
+    def _stop(self, found: list[psutil.Process]) -> None:
+        with suppress(psutil.Error):
+            process_tree.send(found, signal.SIGSTOP)
 
 
 class DutyBounds:

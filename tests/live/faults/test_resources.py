@@ -39,6 +39,7 @@ FAULTS: list[Fault] = [
     CpuLimit(target="relay", cores=0.25),
     CpuBurn(target="redis"),
     CpuBurn(target="redis", workers=2, load=0.3),
+    CpuBurn(target="redis", load=0.05),
     MemoryLimit(target="redis", limit_bytes=64 * MIB),
     MemoryBurn(target="redis", size_bytes=100 * MIB),
     OOM,
@@ -80,7 +81,7 @@ def test_a_resource_fault_bites_as_asked_and_is_undone(
     assert pids_inside(environment) <= before + 1, "who was ended is collected, too"
 
 
-@pytest.mark.parametrize("fault", [FAULTS[0], FAULTS[2], *FAULTS[4:9], FAULTS[10]], ids=name)
+@pytest.mark.parametrize("fault", [FAULTS[0], FAULTS[2], *FAULTS[4:10], FAULTS[11]], ids=name)
 def test_what_takes_nothing_from_a_service_is_not_proven(unproven: Unproven, fault: Fault) -> None:
     unproven(fault)
 
@@ -95,7 +96,7 @@ def test_a_small_burn_is_proven_and_one_that_holds_nothing_is_not(
     unproven(burn)
 
 
-@pytest.mark.parametrize("fault", [FAULTS[0], FAULTS[4], *FAULTS[7:9], FAULTS[10]], ids=name)
+@pytest.mark.parametrize("fault", [FAULTS[0], FAULTS[5], *FAULTS[8:10], FAULTS[11]], ids=name)
 def test_a_limit_that_is_still_in_is_not_undone(environment: Environment, fault: Fault) -> None:
     injection = fault.on(environment)
     injection.inject()

@@ -125,6 +125,14 @@ def test_a_service_that_gets_another_share_than_asked_is_not_limited(
     assert not proof_of(environment, LIMITS[0])[1].proven
 
 
+@pytest.mark.parametrize(("rate", "proven"), [(0.007, False), (0.01, True), (0.013, False)])
+def test_a_narrow_limit_is_as_exact_as_a_wide_one(
+    environment: MemoryEnvironment, db: BoundedService, rate: float, proven: bool
+) -> None:
+    db.bounds("cpu").rate = rate
+    assert proof_of(environment, CpuLimit(target="db", cores=0.01))[1].proven is proven
+
+
 @pytest.mark.parametrize("fault", LIMITS, ids=verb)
 @pytest.mark.parametrize("defect", ["gives_back", "refuses_release"])
 def test_a_limit_that_stays_is_not_undone(

@@ -44,7 +44,7 @@ class CpuLimit:
     Mechanism: in docker the engine's quota, in process a control group of the run's own; where
     none may be made, its processes are stopped for the rest of every 100 ms (duty cycle). Proof:
     while guests beside the service use all they can get, all together get the limit within 15 %
-    or 0.02 cores over 2 s, and the kernel counts that they were throttled. In a duty cycle they
+    or 0.002 cores over 2 s, and the kernel counts that they were throttled. In a duty cycle they
     get no more than that, and with what they wait for while they may run no less. Undo: the old
     quota is written back and read from the kernel, and a write is answered.
     """
@@ -87,7 +87,7 @@ class CpuLimit:
                 waited = (sum(probe.waited_ns() for probe in probes) - waited_ns) / window_ns
                 throttled = bounds.denials() - before
             now = bounds.limit()
-            within = max(0.15 * self.cores, 0.02)
+            within = max(0.15 * self.cores, 0.002)
             # Who only gets a share of the time has to share that with everybody else.
             missed = waited if bounds.mechanism == DUTY_CYCLE else 0.0
             near = got <= self.cores + within and got + missed >= self.cores - within
