@@ -262,6 +262,34 @@ def test_a_slot_that_is_given_back_is_taken(
     assert [session.application for session in db.sessions] == ["billing"]
 
 
+@pytest.mark.parametrize(
+    ("name", "proven"), [("app-2", True), (connection_cap._HOLDER, False)], ids=["others", "ours"]
+)
+def test_as_many_are_admitted_as_asked_for_unless_others_took_the_slots(
+    environment: MemoryEnvironment, db: MemoryPostgres, name: str, proven: bool
+) -> None:
+    made = ConnectionCap(target="db", free=3).on(environment)
+    made.inject()
+    late = [db.open(name), db.open(name)]
+    effect = made.prove(no_checkpoint)
+    assert effect.measured["admitted"] == 1
+    assert effect.proven is proven, effect.measured
+    for session in late:
+        session.close()
+    assert healed(made).proven
+
+
+def test_a_server_that_is_nearly_full_leaves_as_many_slots_as_it_has(
+    environment: MemoryEnvironment, db: MemoryPostgres
+) -> None:
+    for _ in range(db.slots - len(db.sessions) - 2):
+        db.open("app-2")
+    made, effect = put(ConnectionCap(target="db", free=3), environment)
+    assert effect.proven, effect.measured
+    assert (effect.measured["admitted"], effect.measured["taken_by_others"]) == (1, 2)
+    assert healed(made).proven
+
+
 def test_a_setting_from_before_is_put_back(
     environment: MemoryEnvironment, db: MemoryPostgres
 ) -> None:
