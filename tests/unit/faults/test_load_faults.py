@@ -7,6 +7,7 @@ import pytest
 from gameday.errors import EnvironmentRefused, InternalError
 from gameday.faults.ending import until
 from gameday.faults.load import MalformedPayload, PoisonMessage, Surge, malformed, surge
+from gameday.faults.load.surge import surges
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.scenario import ServiceSpec, Target
 from gameday.testing.clocks import ManualClock
@@ -47,6 +48,27 @@ def test_a_rate_stays_what_it_is() -> None:
 def test_what_makes_no_sense_is_refused(kind: type, wrong: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=r"."):
         kind(target="x", **wrong)
+
+
+@pytest.mark.parametrize(
+    ("sent", "answered", "saturated", "surges_"),
+    [
+        (100, 90, False, True),
+        (89, 89, False, False),
+        (111, 90, False, True),
+        (112, 90, False, False),
+        (100, 0, False, False),
+        (10, 5, True, True),
+        (9, 5, True, False),
+        (300, 5, True, False),
+        (0, 0, False, False),
+    ],
+)
+def test_a_surge_is_about_what_was_asked_for_or_all_that_a_saturated_service_takes(
+    sent: float, answered: float, saturated: bool, surges_: bool
+) -> None:
+    seen = surges(100, sent_per_s=sent, answered_per_s=answered, saturated=saturated)
+    assert seen is surges_
 
 
 def test_an_environment_that_can_be_given_no_load_refuses_a_surge() -> None:

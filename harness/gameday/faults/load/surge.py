@@ -25,7 +25,7 @@ from gameday.workload.load import LoadDriver, StreamPlan
 from gameday.workload.publish import Publish, surge_of
 from gameday.workload.reader import LiveView
 
-__all__ = ["Surge"]
+__all__ = ["Surge", "surges"]
 
 _STREAM = "surge"
 _LONGEST_NS = 10 * MINUTE
@@ -35,6 +35,8 @@ _BEGINS_IN_NS = 20 * MILLISECOND
 _LOOK_NS = SECOND
 _LOOK_LIMIT_NS = 3 * SECOND
 _OFFERED_SHARE = 0.9
+_MOST_SHARE = 1.1
+_SATURATED_SHARE = 0.1
 _CALM_S = 0.2
 _POOL = 64
 """How many connections the clients of the load open at most: with all busy, nothing is sent."""
@@ -46,8 +48,9 @@ class Surge:
 
     Mechanism, both environments: a second load driver, a process of its own with an open loop,
     sends through the front of `client -> service`. Its signals are told by their checksum and are
-    no part of what is measured or accounted for. Proof: in a second, at least 90 % of the extra
-    rate is sent, or all 64 connections wait for an answer (`saturated`), and some was answered.
+    no part of what is measured or accounted for. Proof: in a second, the extra rate is sent within
+    10 % and one operation; or all 64 connections wait for an answer (`saturated`), with a tenth of
+    the extra rate sent at least. Some was answered.
     Undo: the driver has ended, nothing more is sent, and the service answers. A surge ends by
     itself after 10 min.
     """
@@ -108,6 +111,16 @@ class Surge:
         return _Surging(environment.service(self.target), driver, folder, self.rate_per_s)
 
 
+def surges(rate_per_s: float, *, sent_per_s: float, answered_per_s: float, saturated: bool) -> bool:
+    """Tell whether a second is one of a surge of that rate.
+
+    With every connection waiting the service gets what it takes, and not what was asked for.
+    """
+    least = _SATURATED_SHARE if saturated else _OFFERED_SHARE
+    most = _MOST_SHARE * rate_per_s + 1
+    return answered_per_s > 0 and least * rate_per_s <= sent_per_s <= most
+
+
 class _Surging:
     """One surge: what its own history says was sent and answered."""
 
@@ -141,13 +154,16 @@ class _Surging:
         """Look at the first second of it that sends as much as was asked for."""
         seen: dict[str, Scalar] = {"sent_per_s": 0.0, "answered_per_s": 0.0, "saturated": False}
 
-        def surges() -> bool:
+        def seen_to_surge() -> bool:
             seen.update(self._last_second())
-            enough = float(str(seen["sent_per_s"])) >= _OFFERED_SHARE * self._rate_per_s
-            some = float(str(seen["answered_per_s"])) > 0
-            return some and (enough or seen["saturated"] is True)
+            return surges(
+                self._rate_per_s,
+                sent_per_s=float(str(seen["sent_per_s"])),
+                answered_per_s=float(str(seen["answered_per_s"])),
+                saturated=seen["saturated"] is True,
+            )
 
-        proven = until(surges, _LOOK_LIMIT_NS, checkpoint)
+        proven = until(seen_to_surge, _LOOK_LIMIT_NS, checkpoint)
         return Proof(proven=proven, measured=seen)
 
     def still_in(self) -> Proof:
