@@ -129,6 +129,8 @@ class MemoryDisk:
     gives_back: bool = True
     pace: float = 1.0
     """How much of the allowed rate is moved."""
+    own_rate: float = 1e9
+    """How much is moved where no rate is set."""
     now: Rates = (None, None)
     mechanism: str = "memory"
     device: str = "1:0"
@@ -138,7 +140,7 @@ class MemoryDisk:
         return self.now
 
     def moved(self) -> tuple[int, int]:
-        read, write = (self.pace * (rate or 1e9) for rate in self.now)
+        read, write = (self.pace * (rate or self.own_rate) for rate in self.now)
         ns = self.clock.now_ns()
         return round(read * ns / SECOND), round(write * ns / SECOND)
 

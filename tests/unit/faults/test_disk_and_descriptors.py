@@ -106,6 +106,16 @@ def test_another_rate_than_asked_is_not_proven(
     assert not proof_of(environment, THROTTLE)[1].proven
 
 
+@pytest.mark.parametrize(("own_rate", "proven"), [(1_400_000, False), (1_600_000, True)])
+def test_a_disk_that_is_hardly_faster_by_itself_is_not_slowed_down(
+    environment: MemoryEnvironment, db: FilingService, own_rate: float, proven: bool
+) -> None:
+    db.drive.own_rate = own_rate
+    proof = proof_of(environment, THROTTLE)[1]
+    assert proof.proven is proven
+    assert proof.measured["write_before_bytes_per_s"] == pytest.approx(own_rate, rel=0.01)
+
+
 def test_a_service_that_answers_beyond_its_files_is_not_short_of_them(
     environment: MemoryEnvironment, db: FilingService
 ) -> None:

@@ -30,6 +30,8 @@ _ATTEMPTS = 3
 _SETTLE_NS = SECOND // 2
 _START_LIMIT_NS = 10 * SECOND
 _WINDOW_NS = 3 * SECOND
+_REFERENCE_NS = SECOND
+_FASTER_BEFORE = 1.5
 _PROBE_LIMIT_NS = 30 * SECOND
 
 
@@ -41,8 +43,9 @@ class IoThrottle:
     group, in process in one of the run's own; both take root. With version 1 of control groups
     that slows down what goes straight to the device and what is synced, and not a write that the
     kernel keeps in memory and writes itself later. Proof: what a guest beside the service reads
-    or writes past the page cache is the rate within 20 % over 3 s, counted by the kernel. Undo:
-    the old rates are written back and read again, and a write is answered.
+    or writes past the page cache is the rate within 20 % over 3 s, counted by the kernel; in the
+    second before the throttle came in, it was 1.5 times that at least. Undo: the old rates are
+    written back and read again, and a write is answered.
     """
 
     verb: ClassVar[str] = "io-throttle"
@@ -86,6 +89,8 @@ class _Throttling:
         self._disk = disk
         self._wanted = (fault.read_bytes_per_s or None, fault.write_bytes_per_s or None)
         self._trouble: EnvironmentRefused | None = None
+        self._before: dict[int, float] = {}
+        """How fast it was without the throttle, reading (0) and writing (1)."""
 
     @property
     def undo_text(self) -> str:
@@ -97,6 +102,10 @@ class _Throttling:
         return {"read_bytes_per_s": read, "write_bytes_per_s": write, "device": self._disk.device}
 
     def inject(self) -> Window:
+        for number, rate in enumerate(self._wanted):
+            if rate is not None:
+                # A disk that is that slow anyway would pass for one that is slowed down.
+                self._before[number] = self._rate(number, rate, _REFERENCE_NS, lambda: None)
         called_ns = time.monotonic_ns()
         self._disk.hold(self._wanted)
         return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
@@ -111,11 +120,13 @@ class _Throttling:
             attempt, near = 0, False
             while not near and attempt < _ATTEMPTS:
                 attempt += 1
-                seen = self._rate(number, rate, checkpoint)
+                seen = self._rate(number, rate, _WINDOW_NS, checkpoint)
                 near = abs(seen - rate) <= 0.2 * rate
             measured[f"{name}_bytes_per_s"] = round(seen)
             measured[f"{name}_attempts"] = attempt
-            proven = proven and near
+            before = self._before.get(number, 0.0)
+            measured[f"{name}_before_bytes_per_s"] = round(before)
+            proven = proven and near and before >= _FASTER_BEFORE * rate
         return Proof(proven=proven, measured=measured)
 
     def still_in(self) -> Proof:
@@ -156,7 +167,7 @@ class _Throttling:
             },
         )
 
-    def _rate(self, number: int, rate: int, checkpoint: Checkpoint) -> float:
+    def _rate(self, number: int, rate: int, window_ns: int, checkpoint: Checkpoint) -> float:
         """Return how fast the service and a guest that wants more read or write together."""
         script = _reading if number == 0 else _writing
         idle = self._disk.moved()[number]
@@ -165,7 +176,7 @@ class _Throttling:
             until(lambda: self._disk.moved()[number] > idle, _START_LIMIT_NS, checkpoint)
             rest(_SETTLE_NS, checkpoint)
             began_ns, before = time.monotonic_ns(), self._disk.moved()[number]
-            rest(_WINDOW_NS, checkpoint)
+            rest(window_ns, checkpoint)
             after, ended_ns = self._disk.moved()[number], time.monotonic_ns()
         return (after - before) * SECOND / (ended_ns - began_ns)
 
