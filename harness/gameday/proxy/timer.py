@@ -16,6 +16,8 @@ __all__ = ["DeadlineTimer", "Entry", "Timer"]
 
 _SECOND_NS = 1_000_000_000
 _SWEEP_AT = 512
+_TURN_NS = 2_000_000
+"""How long call-backs may keep the loop from its sockets, which are served between two turns."""
 
 
 class Entry:
@@ -51,6 +53,7 @@ class DeadlineTimer:
         self._order = 0
         self._cancelled = 0
         self._armed_ns = 0
+        self._running = False
         self._fallback: asyncio.TimerHandle | None = None
         self._alarm = _open_alarm()
         if self._alarm is not None:
@@ -65,7 +68,7 @@ class DeadlineTimer:
         self._order += 1
         entry = Entry(deadline_ns, self._order, callback)
         heappush(self._heap, entry)
-        if self._heap[0] is entry:
+        if self._heap[0] is entry and not self._running:
             self._arm()
         return entry
 
@@ -100,15 +103,22 @@ class DeadlineTimer:
 
     def _run_due(self) -> None:
         self._armed_ns = 0
+        now_ns = time.monotonic_ns()
+        give_up_ns = now_ns + _TURN_NS
+        # What is set meanwhile is armed once, at the end.
+        self._running = True
         try:
-            while self._heap and self._heap[0].deadline_ns <= time.monotonic_ns():
+            # What is due after that has its turn when the sockets have had theirs.
+            while self._heap and self._heap[0].deadline_ns <= now_ns < give_up_ns:
                 entry = heappop(self._heap)
                 callback, entry.callback = entry.callback, None
                 if callback is None:
                     self._cancelled -= 1
                 else:
                     callback()
+                now_ns = time.monotonic_ns()
         finally:
+            self._running = False
             # A call-back that raises must not take the others with it.
             if self._heap:
                 self._arm()

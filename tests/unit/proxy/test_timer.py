@@ -83,3 +83,19 @@ def test_a_call_back_may_ask_for_the_next_one() -> None:
         await done.wait()
 
     with_timer(use)
+
+
+def test_call_backs_without_end_leave_the_loop_to_others() -> None:
+    async def use(timer: DeadlineTimer) -> None:
+        over = False
+
+        def again() -> None:
+            if not over:
+                timer.at(0, again)
+
+        timer.at(0, again)
+        for _ in range(5):
+            await asyncio.sleep(0)
+        over = True
+
+    with_timer(use)

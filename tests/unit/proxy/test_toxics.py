@@ -46,6 +46,7 @@ class ManualTimer:
             if entry.callback is not None and entry.deadline_ns <= until_ns
         ):
             entry = due[0]
+            self._entries.remove(entry)
             self.time_ns = max(self.time_ns, entry.deadline_ns)
             callback, entry.callback = entry.callback, None
             assert callback is not None
@@ -301,6 +302,18 @@ def test_slices_stay_within_their_bounds_and_join_to_the_whole(
     assert [at for at, _ in line.out] == pytest.approx([0.01 * n for n in range(len(pieces))])
 
 
+def test_a_slicer_cuts_a_piece_when_it_leaves_and_none_before() -> None:
+    line = Line("slicer", average_size=1, delay=1000)
+    line.stage.data(b"abcdef")
+    line.stage.end(End.EOF)
+    line.timer.pass_ms(2)
+    assert line.out == [(0, b"a"), (1, b"b"), (2, b"c")]
+    assert line.stage.held_bytes == 3
+    line.stage.release()
+    assert line.out[3:] == [(2, b"def"), (2, End.EOF)]
+    assert (line.stage.held_bytes, line.stage.tally.bytes_delayed) == (0, 5)
+
+
 def test_limit_data_passes_its_bytes_and_closes_once() -> None:
     line = Line("limit_data", bytes=5)
     for chunk in (b"abc", b"def", b"ghi"):
@@ -339,6 +352,7 @@ def test_a_toxic_counts_the_bytes_that_it_delays_and_drops(
 ) -> None:
     line = Line(kind, **attributes)
     line.stage.data(b"abc" * 100)
+    line.timer.pass_ms(1_000)
     tally = line.stage.tally
     assert (tally.bytes_delayed, tally.bytes_dropped) == (delayed, dropped)
 

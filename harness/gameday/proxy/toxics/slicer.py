@@ -1,9 +1,11 @@
 """Slicer: data arrives in small pieces."""
 
+from collections import deque
 from dataclasses import dataclass
 from random import Random
 
-from gameday.proxy.toxics.delay_line import DelayLine, Held, pass_on, size_of
+from gameday.proxy.timer import Entry
+from gameday.proxy.toxics.delay_line import pass_on
 from gameday.proxy.toxics.toxic import End, Outlet, Place, Stage, Toxic
 
 __all__ = ["Slicer"]
@@ -36,50 +38,80 @@ class Slicer(Toxic):
     def stage(self, place: Place, outlet: Outlet, random: Random) -> Stage:
         return _SlicerStage(self, place, outlet, random)
 
-    def slices(self, chunk: bytes, random: Random) -> list[bytes]:
-        """Cut `chunk`; the pieces joined are the chunk."""
-        pieces: list[bytes] = []
-        start = 0
-        while start < len(chunk):
-            size = self.average_size
-            if self.size_variation:
-                size += random.randint(-self.size_variation, self.size_variation)
-            pieces.append(chunk[start : start + size])
-            start += size
-        return pieces
+    def size(self, random: Random) -> int:
+        """Draw the size of the next piece."""
+        if not self.size_variation:
+            return self.average_size
+        return self.average_size + random.randint(-self.size_variation, self.size_variation)
 
 
 class _SlicerStage(Stage):
+    """Cuts a piece when it leaves: cutting all at once would keep the loop from its sockets."""
+
     def __init__(self, toxic: Slicer, place: Place, outlet: Outlet, random: Random) -> None:
         super().__init__(place, outlet)
         self._toxic = toxic
         self._random = random
-        self._line = DelayLine(place.timer, self._leave)
+        # Each with the instant at which it came.
+        self._queue: deque[tuple[int, bytes | End]] = deque()
+        # How much of the head of the queue has left.
+        self._cut = 0
+        # Before this instant no further piece leaves.
         self._next_ns = 0
+        self._entry: Entry | None = None
 
     def data(self, chunk: bytes) -> None:
         self.held_bytes += len(chunk)
-        for piece in self._toxic.slices(chunk, self._random):
-            self._put(piece)
+        self._put(chunk)
 
     def end(self, how: End) -> None:
         self._put(how)
 
     def release(self) -> None:
-        self._line.flush()
+        self.place.timer.cancel(self._entry)
+        self._entry = None
+        if self._toxic.delay:
+            self.tally.bytes_delayed += self.held_bytes
+        self.held_bytes = 0
+        cut, self._cut = self._cut, 0
+        while self._queue:
+            _came_ns, item = self._queue.popleft()
+            pass_on(item[cut:] if isinstance(item, bytes) else item, self.outlet)
+            cut = 0
 
     def drop(self) -> None:
-        self._line.clear()
+        self.place.timer.cancel(self._entry)
+        self._entry = None
+        self._queue.clear()
 
     def _put(self, item: bytes | End) -> None:
-        now_ns = self.place.timer.now_ns()
-        due_ns = max(now_ns, self._next_ns)
-        if due_ns > now_ns:
-            self.tally.bytes_delayed += size_of(item)
-        self._next_ns = due_ns + self._toxic.delay * _MICROSECOND_NS
-        self._line.put(Held(item, came_ns=now_ns, due_ns=due_ns))
+        self._queue.append((self.place.timer.now_ns(), item))
+        if self._entry is None:
+            self._wait()
 
-    def _leave(self, item: bytes | End) -> None:
-        self.held_bytes -= size_of(item)
-        pass_on(item, self.outlet)
+    def _wait(self) -> None:
+        """Set the timer to when the next piece leaves."""
+        due_ns = max(self._queue[0][0], self._next_ns)
+        self._entry = self.place.timer.at(due_ns, self._leave)
+
+    def _leave(self) -> None:
+        self._entry = None
+        came_ns, item = self._queue[0]
+        due_ns = max(came_ns, self._next_ns)
+        self._next_ns = due_ns + self._toxic.delay * _MICROSECOND_NS
+        if isinstance(item, bytes):
+            piece = item[self._cut : self._cut + self._toxic.size(self._random)]
+            self._cut += len(piece)
+            if self._cut == len(item):
+                self._queue.popleft()
+                self._cut = 0
+            self.held_bytes -= len(piece)
+            if due_ns > came_ns:
+                self.tally.bytes_delayed += len(piece)
+            self.outlet.data(piece)
+        else:
+            self._queue.popleft()
+            self.outlet.end(item)
+        if self._queue and self._entry is None:
+            self._wait()
         self.place.balance()
