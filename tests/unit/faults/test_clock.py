@@ -6,8 +6,11 @@ import pytest
 
 from gameday.environment.abilities.clocks import Reading
 from gameday.environment.protocol import NotReadyError
+from gameday.environment.services import KINDS as SERVICE_KINDS
+from gameday.environment.services.protocol import Telling
 from gameday.errors import EnvironmentRefused
 from gameday.faults.clock import ClockDrift, ClockOffset, setting
+from gameday.faults.clock.setting import KINDS
 from gameday.faults.protocol import Fault, Injection
 from gameday.model.clock import MILLISECOND, MINUTE, SECOND
 from gameday.model.result import Window
@@ -198,3 +201,8 @@ def test_a_clock_that_somebody_else_sets_is_not_in_any_more(
     assert still_in(injection), "what is dead has its clock"
     wrist.set_clock(0, 1)
     assert not still_in(injection)
+
+
+def test_every_kind_that_tells_its_time_can_be_hit() -> None:
+    telling = {name for name, kind in SERVICE_KINDS.items() if isinstance(kind, Telling)}
+    assert telling == KINDS

@@ -6,6 +6,7 @@ import signal
 from collections.abc import Mapping
 from pathlib import Path
 
+from gameday.environment.abilities.clocks import Reading
 from gameday.environment.protocol import Endpoint, NotReadyError
 from gameday.environment.services.conversation import PostgresTalk
 from gameday.environment.services.postgres import (
@@ -117,6 +118,9 @@ class PostgresReplica:
 
     def talk_as(self, spec: ServiceSpec) -> PostgresTalk:
         return self._server.talk_as(spec)
+
+    def tell(self, spec: ServiceSpec, endpoint: Endpoint) -> Reading:
+        return self._server.tell(spec, endpoint)
 
     def check(self, endpoint: Endpoint) -> str:
         return self.check_as(ServiceSpec(name=self.name, kind=self.name), endpoint)

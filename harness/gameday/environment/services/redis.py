@@ -75,6 +75,16 @@ class _RedisServer:
     ) -> Mapping[str, str]:
         return {}
 
+    def tell(self, spec: ServiceSpec, endpoint: Endpoint) -> Reading:
+        with _asking(endpoint) as client:
+
+            def ask() -> int:
+                seconds, microseconds = client.time()
+                return (seconds * 1_000_000 + microseconds) * 1000
+
+            client.ping()  # so that no connect is in what is measured
+            return read_between(ask)
+
     def download(self, size: int) -> bytes:
         """INFO answers with half a kilobyte, QUIT with an end."""
         return b"INFO server\r\n" * (size // _INFO_BYTES + 1) + b"QUIT\r\n"
@@ -96,16 +106,6 @@ class Redis(_RedisServer):
             client.ping()
             client.set("gameday:ready", "1")
         return "PING and SET answered"
-
-    def tell(self, spec: ServiceSpec, endpoint: Endpoint) -> Reading:
-        with _asking(endpoint) as client:
-
-            def ask() -> int:
-                seconds, microseconds = client.time()
-                return (seconds * 1_000_000 + microseconds) * 1000
-
-            client.ping()  # so that no connect is in what is measured
-            return read_between(ask)
 
     def plant(self, endpoint: Endpoint, marker: str) -> None:
         with _asking(endpoint) as client:
