@@ -210,6 +210,20 @@ def _doctor(chosen: argparse.Namespace) -> int:
     return _OK if doctor.can_run(runtime) else _PROBLEM
 
 
+def engine_problem(limit_s: int) -> str | None:
+    """Return why no Docker engine can be used, or None when one answers within the limit."""
+    from gameday.environment import engine  # half a second of imports
+
+    return engine.engine_problem(limit_s)
+
+
+def has_engine() -> bool:
+    """Tell whether there is a Docker engine for this user to ask, whether or not it answers."""
+    from gameday.environment import engine
+
+    return engine.has_engine()
+
+
 def _reap(chosen: argparse.Namespace) -> int:
     in_docker, problems = _engine()
     found = {} if chosen.run else _owners(in_docker, problems)
@@ -255,8 +269,6 @@ def _stop(chosen: argparse.Namespace) -> int:
 
 def _engine() -> tuple[bool, list[str]]:
     """Return whether an engine answers, and a problem if there is one that does not."""
-    from gameday.environment.engine import engine_problem, has_engine  # half a second of imports
-
     problem = engine_problem(limit_s=_ENGINE_LIMIT_S)
     if problem is None or not has_engine():
         return problem is None, []

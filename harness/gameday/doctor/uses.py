@@ -114,7 +114,8 @@ def _variants(fault: type[Fault]) -> Iterator[tuple[Mapping[str, object], Fault]
         elif field.default is not MISSING:
             usual.setdefault(field.name, field.default)
         else:
-            usual.setdefault(field.name, _GREATEST.get(field.name))
+            # The least there is: what is impossible for some values is for the plan to say.
+            usual.setdefault(field.name, _GREATEST.get(field.name, "" if hint is str else 0))
     for values in itertools.product(*choices.values()):
         settings = dict(zip(choices, values, strict=True))
         # Not by its constructor, which refuses what nobody would put in; demands do not mind.
