@@ -8,9 +8,11 @@ from pathlib import Path
 from gameday.environment.abilities.bounds import Resource
 from gameday.errors import EnvironmentRefused
 
-__all__ = ["Cell", "cell_of", "cells_named"]
+__all__ = ["PERIOD_US", "Cell", "cell_of", "cells_named", "fine_period_us"]
 
-_PERIOD_US = 100_000
+PERIOD_US = 100_000
+_LEAST_US = 1000
+"""The kernel takes neither a period nor a quota that is shorter."""
 _UNLIMITED = 2**62
 """What version 1 calls no limit of memory is the greatest number of whole pages."""
 
@@ -31,9 +33,9 @@ class Cell:
         """Return the limit; None where there is none, as in the root of all groups."""
         return _LIMITS[self.version, self.resource](self.path)
 
-    def set_limit(self, limit: int | None) -> None:
-        """Write the limit, or that there is none. Raises OSError."""
-        for name, value in _writes(self, limit):
+    def set_limit(self, limit: int | None, period_us: int = PERIOD_US) -> None:
+        """Write the limit, of cpu over such a period, or that there is none. Raises OSError."""
+        for name, value in _writes(self, limit, period_us):
             (self.path / name).write_text(value)
 
     def usage(self) -> int:
@@ -70,6 +72,11 @@ class Cell:
         """Move a process, with all its threads, into the group; one that has ended is left out."""
         with suppress(ProcessLookupError):
             (self.path / "cgroup.procs").write_text(str(pid))
+
+
+def fine_period_us(limit: int) -> int:
+    """Return the shortest period over which a limit of cpu can be counted."""
+    return max(_LEAST_US, -(-_LEAST_US * 1000 // limit))
 
 
 def cell_of(pid: int, resource: Resource) -> Cell:
@@ -199,16 +206,16 @@ _LIMITS: Mapping[tuple[int, Resource], Callable[[Path], int | None]] = {
 }
 
 
-def _writes(cell: Cell, limit: int | None) -> list[tuple[str, str]]:
+def _writes(cell: Cell, limit: int | None, period_us: int) -> list[tuple[str, str]]:
     """Return the files to write, in the order that the kernel takes them in."""
     none = "-1" if cell.version == 1 else "max"
     match cell.resource, cell.version:
         case "cpu", 1:
-            quota = none if limit is None else str(limit * _PERIOD_US // 1000)
-            return [("cpu.cfs_period_us", str(_PERIOD_US)), ("cpu.cfs_quota_us", quota)]
+            quota = none if limit is None else str(limit * period_us // 1000)
+            return [("cpu.cfs_period_us", str(period_us)), ("cpu.cfs_quota_us", quota)]
         case "cpu", _:
-            quota = none if limit is None else str(limit * _PERIOD_US // 1000)
-            return [("cpu.max", f"{quota} {_PERIOD_US}")]
+            quota = none if limit is None else str(limit * period_us // 1000)
+            return [("cpu.max", f"{quota} {period_us}")]
         case "memory", 1:
             value = none if limit is None else str(limit)
             both = [("memory.limit_in_bytes", value)]

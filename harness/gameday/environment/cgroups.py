@@ -2,14 +2,15 @@
 
 import os
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Lock
 
 import psutil
 
 from gameday.environment.abilities.bounds import Resource
-from gameday.environment.cells import Cell, cell_of
+from gameday.environment.cells import PERIOD_US, Cell, cell_of, fine_period_us
 from gameday.environment.marks import cell_name
 from gameday.environment.using import cpu_ns_of, memory_of
 from gameday.errors import EnvironmentRefused
@@ -47,6 +48,9 @@ class CgroupBounds:
         self._resource = resource
         self._made: Cell | None = None
         self._charged_elsewhere = 0
+        self._held: int | None = None
+        self._setting = Lock()
+        """A release may come from another thread while the limit is counted finely."""
 
     @property
     def mechanism(self) -> str:
@@ -87,11 +91,22 @@ class CgroupBounds:
         try:
             cell.path.mkdir(exist_ok=True)
             cell.set_limit(own)
+            self._held = own
             move_all(self._tree, cell)
         except OSError as error:
             raise EnvironmentRefused(f"{cell.path}: {error}") from error
 
+    @contextmanager
+    def finely(self) -> Iterator[None]:
+        self._count_over(None)
+        try:
+            yield
+        finally:
+            self._count_over(PERIOD_US)
+
     def release(self) -> None:
+        with self._setting:
+            self._held = None
         cell = self._made
         if cell is None or not cell.path.is_dir():
             return
@@ -107,6 +122,16 @@ class CgroupBounds:
             return ""
         limit = cell.limit()
         return "" if limit is None else f"{cell.path} has the limit {limit}"
+
+    def _count_over(self, period_us: int | None) -> None:
+        """Write what is held anew, over the finest period if none is given."""
+        with self._setting:
+            if self._held is None or self._made is None:
+                return
+            try:
+                self._made.set_limit(self._held, period_us or fine_period_us(self._held))
+            except OSError as error:
+                raise EnvironmentRefused(f"{self._made.path}: {error}") from error
 
     def _now(self) -> Cell:
         """Return the group where the service's main process is."""

@@ -1,9 +1,10 @@
 """What a service in a container is bounded with: set by the engine, read from the kernel."""
 
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Lock
 
 import docker
 import psutil
@@ -11,7 +12,7 @@ from docker.models.containers import Container
 
 from gameday.environment.abilities.bounds import Bounds, Guest, Resource
 from gameday.environment.abilities.throttling import DiskBounds
-from gameday.environment.cells import Cell, cell_of
+from gameday.environment.cells import PERIOD_US, Cell, cell_of, fine_period_us
 from gameday.environment.disk_cells import CellDisk, device_of
 from gameday.environment.duty_cycle import DutyCycle
 from gameday.environment.engine import refusing
@@ -22,7 +23,6 @@ from gameday.errors import EnvironmentRefused
 
 __all__ = ["ContainerBounds"]
 
-_PERIOD_US = 100_000
 _ENGINE_LIMIT_S = 20
 _START_LIMIT_S = 5.0
 _PAUSE_S = 0.01
@@ -135,6 +135,9 @@ class _EngineBounds:
         self._resource = resource
         self._old: Mapping[str, int] | None = None
         self._old_limit: int | None = None
+        self._held: int | None = None
+        self._setting = Lock()
+        """A release may come from another thread while the limit is counted finely."""
         self._seen_in: Cell | None = None
         self._seen = 0
         self._said_before = True
@@ -172,15 +175,34 @@ class _EngineBounds:
             self._old_limit = self._cell().limit()
             self._old = _as_engine(self._resource, self._old_limit)
         self._said_before = bool(container.attrs["State"]["OOMKilled"])
+        self._held = limit
         self._update(container, _as_engine(self._resource, limit))
+
+    @contextmanager
+    def finely(self) -> Iterator[None]:
+        self._count_over(None)
+        try:
+            yield
+        finally:
+            self._count_over(PERIOD_US)
+
+    def _count_over(self, period_us: int | None) -> None:
+        """Set what is held anew, over the finest period if none is given."""
+        with self._setting:
+            if self._held is not None:
+                period_us = period_us or fine_period_us(self._held)
+                told = _as_engine(self._resource, self._held, period_us)
+                self._update(self._container(), told)
 
     def release(self) -> None:
         """Give the old limit to whatever container the service has now.
 
         A successor is made with the settings of the one before, the limit among them.
         """
-        if self._old is not None:
-            self._update(self._container(), self._old)
+        with self._setting:
+            self._held = None
+            if self._old is not None:
+                self._update(self._container(), self._old)
 
     def left(self) -> str:
         if self._old is None:
@@ -273,12 +295,12 @@ def _inner_pid(pid: int) -> int:
     return 0
 
 
-def _as_engine(resource: Resource, limit: int | None) -> dict[str, int]:
+def _as_engine(resource: Resource, limit: int | None, period_us: int = PERIOD_US) -> dict[str, int]:
     """Return a limit as the engine is told; it leaves alone what is 0, and refuses much of -1."""
     match resource:
         case "cpu":
-            quota = -1 if limit is None else limit * _PERIOD_US // 1000
-            return {"CpuPeriod": _PERIOD_US, "CpuQuota": quota}
+            quota = -1 if limit is None else limit * period_us // 1000
+            return {"CpuPeriod": period_us, "CpuQuota": quota}
         case "memory":
             value = _MOST_MEMORY if limit is None else limit
             return {"Memory": value, "MemorySwap": value}

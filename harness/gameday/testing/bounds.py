@@ -1,6 +1,8 @@
 """A service in memory that can be bounded and has guests; each of its defects is a field."""
 
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from gameday.environment.abilities.bounds import Resource
@@ -56,6 +58,9 @@ class MemoryBounds:
     bites: bool = True
     rate: float = 0.0
     """How many cores are used, of cpu."""
+    reached: bool = True
+    """Whether anybody comes so far as to feel the limit when it is not counted finely."""
+    fine: bool = False
     failures: int = 0
     mechanism: str = "memory"
 
@@ -71,7 +76,8 @@ class MemoryBounds:
         return self.used + held
 
     def denials(self) -> int:
-        self.failures += self.bites and self.now is not None and self.house.probing
+        felt = self.bites and (self.reached or self.fine)
+        self.failures += felt and self.now is not None and self.house.probing
         return self.failures
 
     def hold(self, limit: int) -> None:
@@ -80,6 +86,12 @@ class MemoryBounds:
             if self.resource == "memory" and self.house.dies_of_want:
                 self.house.kill(signal.SIGKILL)
                 self.failures += self.bites
+
+    @contextmanager
+    def finely(self) -> Iterator[None]:
+        self.fine = True
+        yield
+        self.fine = False
 
     def release(self) -> None:
         if self.refuses_release:

@@ -1,6 +1,9 @@
 """Resource faults on a real service: each bites as much as asked, and gives everything back."""
 
-from collections.abc import Callable
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -105,6 +108,28 @@ def test_a_limit_that_is_still_in_is_not_undone(environment: Environment, fault:
     finally:
         injection.undo()
     assert injection.prove_undone(lambda: None).proven
+
+
+@pytest.fixture
+def busy() -> Iterator[None]:
+    """As many others as there are cores use all that they can get."""
+    loop = ["timeout", "60", "sh", "-c", "while :; do :; done"]
+    others = [subprocess.Popen(loop, start_new_session=True) for _ in range(os.cpu_count() or 1)]
+    yield
+    for other in others:
+        os.killpg(other.pid, signal.SIGKILL)
+        other.wait()
+
+
+@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="one core of one limits nothing")
+@pytest.mark.usefixtures("busy")
+def test_a_limit_of_a_whole_core_is_felt_on_a_busy_host(
+    environment: Environment, through: Through, unproven: Unproven
+) -> None:
+    limit = CpuLimit(target="redis", cores=1.0)
+    through(limit)
+    assert bounds_of(environment, "cpu").limit() is None
+    unproven(limit)
 
 
 def test_two_limits_of_one_service_are_given_back_in_any_order(environment: Environment) -> None:

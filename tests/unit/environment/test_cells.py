@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from gameday.environment.abilities.bounds import Resource
-from gameday.environment.cells import Cell
+from gameday.environment.cells import Cell, fine_period_us
 from gameday.environment.disk_cells import _moved, _rates, _set
 
 MIB = 1024 * 1024
@@ -61,6 +61,19 @@ def test_a_limit_is_written_and_read_in_the_words_of_its_version(
     cell.set_limit(None)
     if (version, resource) != (1, "memory"):  # there the kernel makes its greatest number of it
         assert cell.limit() is None
+
+
+@pytest.mark.parametrize(
+    ("limit", "quota", "period"), [(10, 1000, 100_000), (300, 1000, 3334), (1500, 1500, 1000)]
+)
+def test_a_limit_counted_finely_is_the_same_limit(
+    tmp_path: Path, limit: int, quota: int, period: int
+) -> None:
+    (tmp_path / "cpu.max").write_text("max 100000\n")
+    cell = Cell(path=tmp_path, version=2, resource="cpu")
+    cell.set_limit(limit, fine_period_us(limit))
+    assert (tmp_path / "cpu.max").read_text() == f"{quota} {period}"
+    assert cell.limit() == limit
 
 
 @pytest.mark.parametrize(

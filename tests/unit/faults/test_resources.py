@@ -16,6 +16,7 @@ from gameday.faults.resources import (
     MemoryBurn,
     MemoryLimit,
     PidsLimit,
+    cpu,
     injection,
     memory,
     pids,
@@ -47,6 +48,7 @@ def _at_once(monkeypatch: pytest.MonkeyPatch, environment: MemoryEnvironment) ->
         monotonic_ns=clock.now_ns, sleep=lambda s: clock.sleep_ns(round(s * SECOND))
     )
     monkeypatch.setattr(injection, "time", passing)
+    monkeypatch.setattr(cpu, "idle_ns", clock.now_ns)  # one core is idle all the time
     for module, name in (
         (memory, "_PROBE_LIMIT_NS"),
         (memory, "_FILL_LIMIT_NS"),
@@ -123,6 +125,33 @@ def test_a_service_that_gets_another_share_than_asked_is_not_limited(
 ) -> None:
     db.bounds("cpu").rate = rate
     assert not proof_of(environment, LIMITS[0])[1].proven
+
+
+@pytest.mark.parametrize(
+    ("idle", "reached", "bites", "proven"),
+    [
+        (0, True, True, True),
+        (0, False, True, True),
+        (0, False, False, False),
+        (1, True, True, False),
+        (1, False, True, False),
+    ],
+)
+def test_a_limit_that_others_leave_no_room_for_is_felt_at_moments(
+    environment: MemoryEnvironment,
+    db: BoundedService,
+    monkeypatch: pytest.MonkeyPatch,
+    idle: int,
+    reached: bool,
+    bites: bool,
+    proven: bool,
+) -> None:
+    monkeypatch.setattr(cpu, "idle_ns", lambda: idle * environment.clock.now_ns())
+    bounds = db.bounds("cpu")
+    bounds.rate, bounds.reached, bounds.bites = 0.5, reached, bites
+    proof = proof_of(environment, CpuLimit(target="db", cores=1))[1]
+    assert proof.proven is proven, proof.measured
+    assert not bounds.fine
 
 
 @pytest.mark.parametrize(("rate", "proven"), [(0.007, False), (0.01, True), (0.013, False)])

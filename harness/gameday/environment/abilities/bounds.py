@@ -1,5 +1,6 @@
 """What faults may ask of a service whose share of the host can be bounded."""
 
+from contextlib import AbstractContextManager
 from typing import Literal, Protocol, runtime_checkable
 
 __all__ = ["DUTY_CYCLE", "Boundable", "Bounds", "Guest", "Resource"]
@@ -61,6 +62,13 @@ class Bounds(Protocol):
 
     def hold(self, limit: int) -> None:
         """Let the service use no more than that; EnvironmentRefused if it cannot be had."""
+        ...
+
+    def finely(self) -> AbstractContextManager[None]:
+        """Count the same limit of cpu over a thousandth of a second or some, not over a tenth.
+
+        On a busy host nobody gets much for a tenth of a second, and everybody for a moment.
+        """
         ...
 
     def release(self) -> None:

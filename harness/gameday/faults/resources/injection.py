@@ -1,5 +1,6 @@
 """One resource fault on one service, from before it is in until it is proven gone."""
 
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,7 +15,16 @@ from gameday.model.clock import SECOND
 from gameday.model.event import Scalar
 from gameday.model.result import Window
 
-__all__ = ["BURN", "LONGEST_NS", "BoundInjection", "Scene", "available_bytes", "hold", "scene_of"]
+__all__ = [
+    "BURN",
+    "LONGEST_NS",
+    "BoundInjection",
+    "Scene",
+    "available_bytes",
+    "hold",
+    "idle_ns",
+    "scene_of",
+]
 
 BURN = "while :; do :; done"
 LONGEST_NS = 600 * SECOND
@@ -93,6 +103,12 @@ def cores_used(
     rest(window_ns, checkpoint)
     after_ns, ended_ns = used_ns(), time.monotonic_ns()
     return (after_ns - before_ns) / (ended_ns - began_ns), ended_ns - began_ns
+
+
+def idle_ns() -> int:
+    """Return how long the cores of this host have had nothing to do, added up."""
+    words = Path("/proc/stat").read_text(encoding="ascii").split("\n", 1)[0].split()
+    return (int(words[4]) + int(words[5])) * SECOND // os.sysconf("SC_CLK_TCK")
 
 
 def available_bytes() -> int:
