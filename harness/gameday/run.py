@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import cast
 
 import httpx
-import numpy as np
 
 from gameday.analysis import Analysis, analyse, failed_guards
 from gameday.bypass import BypassDetector
@@ -33,6 +32,7 @@ from gameday.model.plan import Plan, PlannedFault
 from gameday.model.result import Marks, Result, Window
 from gameday.planning import Experiment
 from gameday.reach import Reach
+from gameday.streams import exposed
 from gameday.watching import StopConditionMet, Watch
 from gameday.workload.hiccup import HiccupMeter
 from gameday.workload.ledger import Ledger, save_record
@@ -86,8 +86,9 @@ class Conductor:
             self._janitor,
         )
         self._driver: LoadDriver | None = None
-        hit = frozenset(step.fault.target for step in self._scenario.faults)
-        self._detector = BypassDetector(environment, experiment.target, hit)
+        self._detector = BypassDetector(
+            environment, self._scenario, experiment.target, seed=plan.seed, clock=self._clock
+        )
         self._hiccups = HiccupMeter(folder, folder / "logs" / "hiccups.log")
         self._ledger: Ledger | None = None
         self._watch: Watch | None = None
@@ -168,6 +169,7 @@ class Conductor:
         assert self._driver is not None
         assert self._watch is not None
         self._chronicle.enter(Phase.BASELINE)
+        self._detector.begin()
         start_ns = self._clock.now_ns() + _FIRST_OPERATION_IN_NS
         self._load = Window(start_ns=start_ns, end_ns=start_ns)
         self._driver.begin(start_ns)
@@ -180,8 +182,10 @@ class Conductor:
                 break
             self._chronicle.note(f"not steady yet: {self._unsteady}")
             end_ns += SECOND
-        self._detector.look_at_connections()
-        return self._unsteady is None
+        if self._unsteady is not None:
+            return False
+        self._detector.end_baseline()
+        return True
 
     def _break(self) -> bool:
         """Step 5: every fault at its time; False as soon as one is not proven, or not gone."""
@@ -194,6 +198,7 @@ class Conductor:
             self._stopped = str(met)
             self._chronicle.note(f"stopped: {met}; every fault is undone")
         finally:
+            self._detector.stop()
             self._watch.mind_the_stop_condition(None)
         # How the system comes back is measured all the same.
         self._injector.heal(at_once=True)
@@ -335,6 +340,8 @@ class Conductor:
             if self._watch is not None:
                 self._watch.close()
         with self._going_on():
+            self._detector.stop()
+        with self._going_on():
             self._environment.stop()
         self._clean = ("what is left could not be read",)
         with self._going_on():
@@ -376,18 +383,12 @@ class Conductor:
 
     def _exposed(self, fault: PlannedFault, window: Window) -> int | None:
         """Return how many operations came due in `window` that meet the fault; None: unknown."""
-        if self._history is None:
-            return None
-        met = 0
-        for name in fault.met_by:
-            due_ns = self._history.of(name)["due_ns"]
-            met += int(np.count_nonzero((due_ns >= window.start_ns) & (due_ns < window.end_ns)))
-        return met
+        return None if self._history is None else exposed(self._history, fault, window)
 
     def _bypass(self) -> tuple[str, ...]:
         if self._history is None:  # nothing was measured, and perhaps nothing is there to ask
             return ()
-        load = {stream.edge: self._reach.stream(stream) for stream in self._plan.streams}
+        load = [(stream.edge, self._reach.stream(stream)) for stream in self._plan.streams]
         return self._detector.sentences(self._history, load, self._run)
 
     def _service_up(self, name: str, took_ns: int, evidence: str) -> None:

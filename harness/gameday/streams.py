@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import cast
 
+import numpy as np
+
 from gameday.environment.services.app import App
 from gameday.environment.services.postgres import Postgres
 from gameday.environment.services.postgres_replica import PostgresReplica
@@ -10,11 +12,13 @@ from gameday.environment.services.rabbitmq import RabbitMQ
 from gameday.environment.services.redis import Redis, RedisReplica
 from gameday.model.aim import Way, services_of
 from gameday.model.clock import SECOND
-from gameday.model.plan import PlannedStream
+from gameday.model.history import History
+from gameday.model.plan import PlannedFault, PlannedStream
+from gameday.model.result import Window
 from gameday.model.scenario import CLIENT, Edge, FaultSpec, Scenario, Target
 from gameday.workload.publish import Publish
 
-__all__ = ["met_by", "plan_streams", "way_of"]
+__all__ = ["exposed", "met_by", "plan_streams", "way_of_load"]
 
 PROBE_RATE_PER_S = 50.0
 """How often each probe asks, beside the workload."""
@@ -51,10 +55,24 @@ def met_by(
     fault: FaultSpec, streams: Sequence[PlannedStream], scenario: Scenario, target: Target
 ) -> tuple[str, ...]:
     """Return the names of the streams whose operations come by what a fault hits."""
-    return tuple(s.name for s in streams if way_of(s, scenario, target).meets(fault))
+    return tuple(s.name for s in streams if _way_of(s, scenario, target).meets(fault))
 
 
-def way_of(stream: PlannedStream, scenario: Scenario, target: Target) -> Way:
+def way_of_load(scenario: Scenario, target: Target) -> Way:
+    """Return what the operations of the workload come through."""
+    return _way_of(_load(scenario), scenario, target)
+
+
+def exposed(history: History, fault: PlannedFault, window: Window) -> int:
+    """Return how many operations that come by a fault came due in `window`."""
+    due = 0
+    for name in fault.met_by:
+        due_ns = history.of(name)["due_ns"]
+        due += int(np.count_nonzero((due_ns >= window.start_ns) & (due_ns < window.end_ns)))
+    return due
+
+
+def _way_of(stream: PlannedStream, scenario: Scenario, target: Target) -> Way:
     """Return what the operations of a stream come through."""
     client, arrow, service = stream.edge.rpartition(" -> ")
     ledger = cast(Publish, scenario.workload[0]).ledger

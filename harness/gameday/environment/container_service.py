@@ -32,7 +32,7 @@ from gameday.environment.protocol import (
 )
 from gameday.environment.services import ServiceKind
 from gameday.environment.services.protocol import Markable, Private, told_by
-from gameday.environment.sockets import Peer, accepted_in_network_of, peers_in_network_of
+from gameday.environment.sockets import accepted_in_network_of
 from gameday.environment.waiting import READY_LIMIT_NS, until_ready
 from gameday.errors import EnvironmentRefused
 from gameday.model.clock import SECOND
@@ -230,14 +230,6 @@ class ContainerService:
         process_tree.send(found, number)
         return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
 
-    def peers(self) -> list[Peer] | None:
-        """Return the far end of each open connection in its network; None: it is not on this host.
-
-        Those of its companion are among them.
-        """
-        pid = self.vitals().pid
-        return peers_in_network_of(pid) if self._is_ours(pid) else None
-
     def visitors(self) -> int:
         pid = self.vitals().pid
         if not self._is_ours(pid):
@@ -382,10 +374,7 @@ class ContainerService:
 
     def _is_ours(self, pid: int, container: str = "") -> bool:
         """Whether `pid` of this host's /proc is a process of this very container."""
-        try:
-            return (container or str(self.container.id)) in Path(f"/proc/{pid}/cgroup").read_text()
-        except OSError:
-            return False
+        return process_tree.is_of_container(pid, container or str(self.container.id))
 
     def _refuse_if_ended(self) -> None:
         vitals = self.vitals()

@@ -30,11 +30,12 @@ from gameday.environment.container_disk import disk_of
 from gameday.environment.container_network import ContainerNetwork, chain_of, send_datagrams
 from gameday.environment.container_service import ContainerService
 from gameday.environment.edge_proxy import ControlledEdge, reaches
-from gameday.environment.edges import proxy_name
+from gameday.environment.edges import proxy_name, traffic_of, traffic_so_far
 from gameday.environment.engine import engine_problem, refusing
 from gameday.environment.images import bring
 from gameday.environment.marks import OWNER_LABEL, RUN_LABEL, make_folder
 from gameday.environment.owner import this_owner
+from gameday.environment.process_tree import is_of_container
 from gameday.environment.protocol import (
     Checkpoint,
     Emit,
@@ -46,7 +47,7 @@ from gameday.environment.proxy_image import proxy_image
 from gameday.environment.reaping import leftovers_of, reap
 from gameday.environment.services import KINDS
 from gameday.environment.services.protocol import talk_of
-from gameday.environment.sockets import Peer
+from gameday.environment.sockets import Peer, connections_in_network_of
 from gameday.environment.waiting import READY_LIMIT_NS, busy_ports, free_ports
 from gameday.errors import NotHealed
 from gameday.model.clock import SECOND
@@ -72,6 +73,16 @@ class _Companion:
     direct: Endpoint
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Outlook:
+    """Where the connections of an edge's client are seen, and what they look like there."""
+
+    pid: int
+    """A process of the client's network."""
+    front: Peer
+    direct: Peer
+
+
 class ContainerEnvironment:
     """Containers of one run on a network of their own, all labelled with the run's id."""
 
@@ -85,6 +96,7 @@ class ContainerEnvironment:
         self._companions: dict[str, _Companion] = {}
         self._services: dict[str, ContainerService] = {}
         self._clocks: dict[str, ContainerClock] = {}
+        self._outlooks: dict[Edge, _Outlook | None] = {}
         self.proxy = surroundings.proxy
         # The containers are labelled before they start and removed by label; testcontainers'
         # reaper would only add an image to pull.
@@ -190,27 +202,48 @@ class ContainerEnvironment:
     def scratch(self) -> Path:
         return make_folder(self._given.run)
 
+    def traffic_so_far(self) -> Mapping[Edge, Traffic] | None:
+        return traffic_so_far(self.edges, (one.control for one in self._companions.values()))
+
     def traffic(self) -> Mapping[Edge, Traffic]:
         by_name: dict[str, tuple[int, int]] = {}
         for companion in self._companions.values():
             by_name |= companion.control.traffic()
-        return {
-            edge: Traffic(upstream_bytes=up, downstream_bytes=down)
-            for edge in self._given.target.edges
-            for up, down in [by_name.get(proxy_name(edge), (0, 0))]
-        }
+        return traffic_of(self.edges, by_name)
 
     def paths(self, edge: Edge) -> Paths | None:
-        service = self._services[edge.service]
-        inside = self._inside(self._companions[edge.service].container)
-        peers = self._services[edge.client].peers()
-        if inside is None or peers is None:
+        """Look into the network of the client's companion, which the client shares.
+
+        The kernel remembers there for a minute what the client has closed.
+        """
+        if edge not in self._outlooks:
+            self._outlooks[edge] = self._outlook(edge)
+        outlook = self._outlooks[edge]
+        if outlook is None:
             return None
-        kind = KINDS[service.spec.kind]
+        seen = connections_in_network_of(outlook.pid)
+        direct = [one for one in seen if one.peer == outlook.direct]
         return Paths(
-            through=peers.count(Peer(inside, self._inner_front(edge))),
-            around=peers.count(Peer(inside, kind.port)),
+            through=frozenset(one.port for one in seen if one.peer == outlook.front),
+            around=frozenset(one.port for one in direct if not one.over),
+            around_closed=frozenset(one.port for one in direct if one.over),
         )
+
+    def arrivals(self, service: str) -> frozenset[int] | None:
+        return None
+
+    def _outlook(self, edge: Edge) -> _Outlook | None:
+        """Return where the client's connections are seen; no companion moves while it runs."""
+        inside = self._inside(self._companions[edge.service].container)
+        client = self._companions[edge.client].container
+        with refusing(f"looking at the network of {edge.client}"):
+            client.reload()
+        pid = int(client.attrs["State"]["Pid"])
+        if inside is None or not is_of_container(pid, str(client.id)):
+            return None
+        kind = KINDS[self._services[edge.service].spec.kind]
+        front = Peer(inside, self._inner_front(edge))
+        return _Outlook(pid=pid, front=front, direct=Peer(inside, kind.port))
 
     def stop(self) -> None:
         problems: list[str] = []

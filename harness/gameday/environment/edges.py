@@ -1,10 +1,13 @@
 """The stable front: one proxy an edge, at an address that no restart changes."""
 
+from collections.abc import Iterable, Mapping
+
+from gameday.environment.abilities.traffic import Traffic
 from gameday.environment.protocol import Endpoint
-from gameday.environment.proxies import ProxyControl
+from gameday.environment.proxies import Counters, ProxyControl
 from gameday.model.scenario import Edge
 
-__all__ = ["Edges", "proxy_name"]
+__all__ = ["Edges", "proxy_name", "traffic_of", "traffic_so_far"]
 
 
 def proxy_name(edge: Edge) -> str:
@@ -27,3 +30,34 @@ class Edges:
 
     def front(self, edge: Edge) -> Endpoint:
         return self._fronts[edge]
+
+
+def traffic_of(
+    edges: Iterable[Edge], read: Mapping[str, tuple[int, int]]
+) -> Mapping[Edge, Traffic]:
+    """Return by edge what its proxy has read, upstream and downstream; `read` has it by name."""
+    found = {edge: read.get(proxy_name(edge), (0, 0)) for edge in edges}
+    return {
+        edge: Traffic(upstream_bytes=up, downstream_bytes=down)
+        for edge, (up, down) in found.items()
+    }
+
+
+def traffic_so_far(
+    edges: Iterable[Edge], controls: Iterable[ProxyControl]
+) -> Mapping[Edge, Traffic] | None:
+    """Return by edge what its proxy counts live; None where a server has no such counters."""
+    found: dict[str, Counters] = {}
+    for control in controls:
+        counted = control.counters()
+        if counted is None:
+            return None
+        found |= counted
+    return {
+        edge: Traffic(
+            upstream_bytes=counters.bytes_upstream,
+            downstream_bytes=counters.bytes_downstream,
+            connections=counters.connections_total,
+        )
+        for edge, counters in ((edge, found[proxy_name(edge)]) for edge in edges)
+    }

@@ -31,7 +31,7 @@ from gameday.environment.services.protocol import (
     told_by,
 )
 from gameday.environment.shared_memory import remove_segments
-from gameday.environment.sockets import Peer, accepted_in_network_of, peers_of
+from gameday.environment.sockets import Connection, accepted_in_network_of, connections_of
 from gameday.environment.waiting import until_ready
 from gameday.errors import EnvironmentRefused, NotHealed
 from gameday.model.clock import SECOND
@@ -69,6 +69,8 @@ class ProcessService:
         self._started = ""
         self._wiped: int | None = None
         self._to_end: list[psutil.Process] = []
+        self._pids: list[int] = []
+        self._looked_ns = -SECOND
         self.direct = Endpoint(host=_LOOPBACK, port=port)
         self._bounds = ProcessBounds(spec.name, self._tree, folder=home, env={**os.environ, **env})
 
@@ -340,9 +342,16 @@ class ProcessService:
             pids = ", ".join(str(process.pid) for process in alive)
             raise NotHealed(f"{self.spec.name}: processes {pids} do not end by SIGKILL")
 
-    def peers(self) -> list[Peer]:
-        """Return the far end of each connection that a process of the service has open."""
-        return peers_of(self._tree())
+    def connections(self) -> list[Connection]:
+        """Return each connection that a process of the service holds.
+
+        Which processes there are is looked up once a second, for that takes the longest.
+        """
+        now_ns = time.monotonic_ns()
+        if now_ns >= self._looked_ns + SECOND:
+            self._pids = [process.pid for process in self._tree()]
+            self._looked_ns = now_ns
+        return connections_of(self._pids)
 
     def visitors(self) -> int:
         return accepted_in_network_of(os.getpid(), self.direct.port)

@@ -10,7 +10,15 @@ import psutil
 
 from gameday.environment.protocol import Inmate, Motion
 
-__all__ = ["inmates_of", "motion_of", "of_container", "of_main", "send", "stop_all"]
+__all__ = [
+    "inmates_of",
+    "is_of_container",
+    "motion_of",
+    "of_container",
+    "of_main",
+    "send",
+    "stop_all",
+]
 
 _ROUNDS = 5
 """How often it is looked for processes that were forked while the others were stopped."""
@@ -42,6 +50,14 @@ def of_container(container: str) -> list[psutil.Process]:
             if container in Path(f"/proc/{pid}/cgroup").read_text():
                 found.append(psutil.Process(pid))
     return [process for process in found if _lives(process)]
+
+
+def is_of_container(pid: int, container: str) -> bool:
+    """Tell whether a process of this host is one of a container with that id."""
+    try:
+        return container in Path(f"/proc/{pid}/cgroup").read_text()
+    except OSError:
+        return False
 
 
 def motion_of(processes: Iterable[psutil.Process]) -> Motion:

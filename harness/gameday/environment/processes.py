@@ -11,7 +11,7 @@ import psutil
 from gameday.environment.abilities.traffic import Paths, Traffic
 from gameday.environment.clocks import Clock
 from gameday.environment.edge_proxy import ControlledEdge
-from gameday.environment.edges import Edges, proxy_name
+from gameday.environment.edges import Edges, proxy_name, traffic_of, traffic_so_far
 from gameday.environment.marks import make_folder, marked, marks_of
 from gameday.environment.mechanisms import trial
 from gameday.environment.mechanisms.storage import BOUNDED_DISK
@@ -31,6 +31,7 @@ from gameday.environment.proxies import (
 from gameday.environment.reaping import leftovers_of, reap
 from gameday.environment.services import KINDS
 from gameday.environment.services.protocol import talk_of
+from gameday.environment.sockets import Peer, visitors_of
 from gameday.environment.waiting import READY_LIMIT_NS, busy_ports, free_ports
 from gameday.errors import NotHealed
 from gameday.model.scenario import Edge, ServiceSpec
@@ -129,21 +130,28 @@ class ProcessEnvironment:
     def scratch(self) -> Path:
         return make_folder(self._given.run)
 
+    def traffic_so_far(self) -> Mapping[Edge, Traffic] | None:
+        assert self._proxy is not None, "start() comes first"
+        return traffic_so_far(self.edges, [self._proxy.control])
+
     def traffic(self) -> Mapping[Edge, Traffic]:
         assert self._proxy is not None, "start() comes first"
-        counted = self._proxy.control.traffic()
-        return {
-            edge: Traffic(upstream_bytes=up, downstream_bytes=down)
-            for edge in self._given.target.edges
-            for up, down in [counted.get(proxy_name(edge), (0, 0))]
-        }
+        return traffic_of(self.edges, self._proxy.control.traffic())
 
     def paths(self, edge: Edge) -> Paths | None:
-        peers = [peer.port for peer in self._services[edge.client].peers()]
-        return Paths(
-            through=peers.count(self.front(edge).port),
-            around=peers.count(self._services[edge.service].direct.port),
-        )
+        front, direct = self.front(edge), self._services[edge.service].direct
+        by_peer: dict[Peer, set[int]] = {
+            Peer(front.host, front.port): set(),
+            Peer(direct.host, direct.port): set(),
+        }
+        for connection in self._services[edge.client].connections():
+            by_peer.get(connection.peer, set()).add(connection.port)
+        through, around = (frozenset(ports) for ports in by_peer.values())
+        return Paths(through=through, around=around)
+
+    def arrivals(self, service: str) -> frozenset[int] | None:
+        direct = self._services[service].direct
+        return visitors_of(Peer(direct.host, direct.port))
 
     def stop(self) -> None:
         problems: list[Exception] = []
