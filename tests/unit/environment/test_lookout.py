@@ -93,6 +93,7 @@ def test_what_ends_the_looking_is_told() -> None:
     one.start()
     for _ in range(2):
         assert traced.looked.acquire(timeout=LIMIT_S)
+    traced.looks = [Paths()]
     with pytest.raises(ValueError, match="no port"):
         one.stop()
 
