@@ -32,7 +32,7 @@ _MEANING = {
         "the environment refused or the harness failed; the system under test was not judged"
     ),
 }
-_NOT_UP = "the environment did not come up; nothing was broken, and nothing was judged"
+_NOT_UP = "the environment refused to come up; nothing was broken, and nothing was judged"
 
 
 def failure_text(result: Result) -> str:

@@ -105,7 +105,7 @@ def test_a_run_that_ended_early_is_still_explained(result: Result) -> None:
     )
     text = failure_text(early)
     assert text.startswith(
-        "ERROR  redis did not come up\n  that is: the environment did not come up"
+        "ERROR  redis did not come up\n  that is: the environment refused to come up"
     )
     assert "Why" not in text
     assert "Faults" not in text
