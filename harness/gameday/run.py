@@ -1,7 +1,5 @@
 """The conductor: the only module that knows every part of a run."""
 
-import os
-import platform
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -25,7 +23,7 @@ from gameday.injecting import Injector
 from gameday.interrupts import Interrupts
 from gameday.judge import judge
 from gameday.model.clock import MILLISECOND, SECOND, Clock, MonotonicClock
-from gameday.model.event import Phase, Progress, Scalar, ServiceUp
+from gameday.model.event import Phase, Progress, ServiceUp
 from gameday.model.history import Connections, Deliveries, History, HostNoise, Observation
 from gameday.model.listener import Listener
 from gameday.model.plan import Plan, PlannedFault
@@ -34,7 +32,7 @@ from gameday.planning import Experiment
 from gameday.reach import Reach
 from gameday.streams import exposed
 from gameday.watching import StopConditionMet, Watch
-from gameday.workload.hiccup import HiccupMeter
+from gameday.workload.hiccup import HiccupMeter, host_facts
 from gameday.workload.ledger import Ledger, save_record
 from gameday.workload.load import LoadDriver
 from gameday.workload.publish import Publish
@@ -295,7 +293,7 @@ class Conductor:
             seed=plan.seed,
             parameters=plan.parameters,
             started_at=started_at,
-            host=self._host(),
+            host=host_facts(self._noise, self._environment.proxy),
             faults=faults,
             findings=findings,
             expectations=judged.judgements,
@@ -393,23 +391,3 @@ class Conductor:
 
     def _service_up(self, name: str, took_ns: int, evidence: str) -> None:
         self._chronicle.tell(ServiceUp, service=name, took_ns=took_ns, evidence=evidence)
-
-    def _host(self) -> dict[str, Scalar]:
-        noise = self._noise
-        shares = (
-            {}
-            if noise is None
-            else {
-                "busy": noise.busy,
-                "steal": noise.steal,
-                "cpu_pressure": noise.cpu_pressure,
-                "io_pressure": noise.io_pressure,
-            }
-        )
-        return {
-            "system": f"{platform.system()} {platform.release()}",
-            "python": platform.python_version(),
-            "processors": os.cpu_count(),
-            "proxy": self._environment.proxy,
-            **{name: None if seen is None else round(seen, 4) for name, seen in shares.items()},
-        }

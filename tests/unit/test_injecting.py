@@ -11,7 +11,7 @@ from typing import ClassVar
 
 import pytest
 
-from gameday import injecting
+from gameday import injecting, ongoing
 from gameday.chronicle import Chronicle
 from gameday.environment.protocol import Checkpoint, Environment, Killable
 from gameday.errors import InternalError, NotHealed
@@ -434,7 +434,7 @@ def test_a_fault_that_is_not_shown_to_be_in_still_is_not_proven_and_undone_all_t
 def test_a_fault_whose_state_is_not_told_in_time_is_undone_without_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(injecting, "_LOOK_LIMIT_S", 0.05)
+    monkeypatch.setattr(ongoing, "_LOOK_LIMIT_S", 0.05)
     for_ever = threading.Event()
 
     def hanging() -> Proof:
@@ -489,7 +489,7 @@ def test_a_run_that_is_cut_short_heals_without_a_look(
 def test_a_heal_at_once_does_not_wait_for_a_look_that_is_under_way(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(injecting, "_LOOK_LIMIT_S", 10)
+    monkeypatch.setattr(ongoing, "_LOOK_LIMIT_S", 10)
     looking, for_ever = threading.Event(), threading.Event()
 
     def hanging() -> Proof:
@@ -602,7 +602,7 @@ def test_all_are_undone_before_the_first_is_read_again(stage: Stage) -> None:
 def test_an_undoing_that_hangs_keeps_no_other_from_being_undone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(injecting, "_UNDO_LIMIT_S", 0.05)
+    monkeypatch.setattr(ongoing, "_UNDO_LIMIT_S", 0.05)
     over = threading.Event()
 
     def hang(injection: Injection) -> None:

@@ -1,6 +1,7 @@
 """How still the host is while it measures: late wake-ups, slow syncs, and who used its time."""
 
 import os
+import platform
 import re
 import tempfile
 import time
@@ -13,10 +14,11 @@ from numpy.typing import NDArray
 from gameday.child import Child
 from gameday.errors import InternalError
 from gameday.model.clock import MICROSECOND, SECOND
+from gameday.model.event import Scalar
 from gameday.model.history import HostNoise
 from gameday.workload.sleeper import PAIR
 
-__all__ = ["HiccupMeter", "HostTimes", "read_host_times", "read_pairs", "share"]
+__all__ = ["HiccupMeter", "HostTimes", "host_facts", "read_host_times", "read_pairs", "share"]
 
 _READY_LIMIT_NS = 15 * SECOND
 _EXIT_LIMIT_NS = 20 * SECOND
@@ -143,3 +145,24 @@ def share(before: int | None, after: int | None, of: int) -> float | None:
     if before is None or after is None or of <= 0:
         return None
     return min(1.0, max(0.0, (after - before) / of))
+
+
+def host_facts(noise: HostNoise | None, proxy: str) -> dict[str, Scalar]:
+    """Return what is worth knowing of the host that a run was made on."""
+    shares = (
+        {}
+        if noise is None
+        else {
+            "busy": noise.busy,
+            "steal": noise.steal,
+            "cpu_pressure": noise.cpu_pressure,
+            "io_pressure": noise.io_pressure,
+        }
+    )
+    return {
+        "system": f"{platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+        "processors": os.cpu_count(),
+        "proxy": proxy,
+        **{name: None if seen is None else round(seen, 4) for name, seen in shares.items()},
+    }
