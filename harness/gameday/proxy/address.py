@@ -30,7 +30,7 @@ def parse_address(text: str) -> Address:
         host = host[1:-1]
     elif ":" in host:
         raise BadAddress(f"address {text}: too many colons in address")
-    if not (port.isascii() and port.isdigit() and int(port) <= 65535):
+    if not (port.isascii() and port.isdigit() and len(port) <= 5 and int(port) <= 65535):
         raise BadAddress(f"address {text}: invalid port {port!r}; wanted 0 to 65535")
     return Address(host=host, port=int(port))
 
@@ -41,11 +41,21 @@ def format_address(address: Address) -> str:
     return f"{host}:{address.port}"
 
 
+def _any_host() -> str:
+    """Give the address of every interface: that Python knows IPv6 does not say the kernel does."""
+    try:
+        socket.socket(socket.AF_INET6, socket.SOCK_STREAM).close()
+    except OSError:
+        return "0.0.0.0"  # noqa: S104
+    return "::"
+
+
 async def resolve_listen(text: str) -> Address:
     """Give the numeric address to bind for `text`; "" and ":0" mean any interface, any port."""
-    address = parse_address(text) if text else Address(host="", port=0)
+    # No port is any port, as to Go.
+    address = parse_address(f"{text}0" if text.endswith(":") else text or ":0")
     if not address.host:
-        return Address(host="::" if socket.has_ipv6 else "0.0.0.0", port=address.port)  # noqa: S104
+        return Address(host=_any_host(), port=address.port)
     for family in (socket.AF_INET, socket.AF_INET6):
         try:
             socket.inet_pton(family, address.host)

@@ -30,6 +30,8 @@ VERSION = "2.12.0+gameday"
 
 _log = logging.getLogger(__name__)
 _CALL_LIMIT_S = 4.0
+_ANY = ""
+"""Instead of a method: whichever it is."""
 _Call = Callable[[Request, str, str], Awaitable[Response]]
 
 
@@ -64,7 +66,7 @@ class Api:
                 "PATCH": self._update_toxic,
                 "DELETE": self._remove_toxic,
             },
-            ("metrics",): {"GET": self._metrics},
+            ("metrics",): {_ANY: self._metrics},
             ("gameday", "counters"): {"GET": self._counters},
             ("gameday", "http", "*", "rules"): dict.fromkeys(
                 ("GET", "POST", "DELETE"), self._rules
@@ -81,7 +83,7 @@ class Api:
         calls = self._routes.get(pattern)
         if calls is None:
             return Response.text("404 page not found", 404)
-        call = calls.get(request.method)
+        call = calls.get(request.method) or calls.get(_ANY)
         if call is None:
             return Response(status=HTTPStatus.METHOD_NOT_ALLOWED)
         proxy_name, toxic_name = (*names, "", "")[:2]
@@ -135,7 +137,10 @@ class Api:
         if known is not None:
             same = known.listen == format_address(address) and known.upstream == upstream
             if same and change.protocol in (None, known.speaks):
+                _refuse_toxics(change, known)
                 return known
+        _refuse_toxics(change, None)
+        if known is not None:
             known.delete()
         return self._added(change, address)
 
@@ -148,6 +153,7 @@ class Api:
         for name, given in (("name", change.name), ("upstream", change.upstream)):
             if not given:
                 raise Refusal(f"missing required field: {name}", 400)
+        _refuse_toxics(change, None)
         name = change.name or ""
         if name in self._proxies:
             raise Refusal("proxy already exists", 409)
@@ -179,8 +185,14 @@ class Api:
         change = read_proxy(request.body)
         if change.name is not None and change.name != proxy_name:
             raise Refusal(f"bad request body: name is {proxy_name!r} and cannot change", 400)
+        for name, given in (("listen", change.listen), ("upstream", change.upstream)):
+            if given == "":
+                raise Refusal(f"bad request body: {name} is empty", 400)
         # Only what the call names is compared: an address that was never bound stays as written.
         address = await _resolved(change.listen) if change.listen else None
+        # Somebody else may have deleted it while the address was looked up.
+        if self._proxies.get(proxy_name) is not proxy:
+            raise Refusal("proxy not found", 404)
         enabled = proxy.enabled if change.enabled is None else change.enabled
         if address is not None and change.listen and format_address(address) != proxy.listen:
             proxy.move(change.listen, address)
@@ -251,6 +263,15 @@ def _refused(message: str, status: int) -> Response:
     """Say what was wrong in Toxiproxy's shape."""
     shape = Response.json({"error": message, "status": status}).body.decode()
     return Response.text(shape, status)
+
+
+def _refuse_toxics(change: ProxyChange, known: Proxy | None) -> None:
+    """Refuse toxics that the call names and that are not there: it would not put them in."""
+    there = [] if known is None else [toxic_shape(toxic) for toxic in known.toxics.listed()]
+    if change.toxics and list(change.toxics) != there:
+        raise Refusal(
+            "bad request body: toxics are not added here; add each by a POST to the toxics", 400
+        )
 
 
 def _shapes(proxies: Iterable[Proxy]) -> list[dict[str, object]]:

@@ -12,6 +12,7 @@ __all__ = ["HttpSession", "Request", "Response"]
 _HEAD_LIMIT = 16 * 1024
 _BODY_LIMIT = 1024 * 1024
 _IDLE_LIMIT_S = 60.0
+_DIGITS = 19
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,11 +108,13 @@ class HttpSession(asyncio.Protocol):
         # says that they are, comes after it.
         await asyncio.sleep(0)
         self._answering = None
-        self._write(response, last=request.headers.get("connection", "").lower() == "close")
+        words = request.headers.get("connection", "").lower().split(",")
+        last = "close" in (word.strip() for word in words)
+        self._write(response, last=last, has_body=request.method != "HEAD")
         self._wait()
         self._next()
 
-    def _write(self, response: Response, *, last: bool) -> None:
+    def _write(self, response: Response, *, last: bool, has_body: bool = True) -> None:
         if self._transport is None:
             return
         headers = dict(response.headers)
@@ -121,7 +124,8 @@ class HttpSession(asyncio.Protocol):
             headers["Connection"] = "close"
         lines = [f"HTTP/1.1 {response.status} {HTTPStatus(response.status).phrase}"]
         lines += [f"{name}: {value}" for name, value in headers.items()]
-        self._transport.write("\r\n".join([*lines, "", ""]).encode("latin-1") + response.body)
+        head = "\r\n".join([*lines, "", ""]).encode("latin-1")
+        self._transport.write(head + response.body if has_body else head)
         if last:
             self._transport.close()
 
@@ -141,7 +145,11 @@ class HttpSession(asyncio.Protocol):
             name, colon, value = line.partition(":")
             if not colon:
                 raise _Malformed(400)
-            headers[name.strip().lower()] = value.strip()
+            name, value = name.strip().lower(), value.strip()
+            # Whoever believes the other one would take a part of the body for a request.
+            if name == "content-length" and headers.get(name, value) != value:
+                raise _Malformed(400)
+            headers[name] = value
         taken = self._body(headers, end + 4)
         if taken is None:
             self._continue(headers)
@@ -152,6 +160,8 @@ class HttpSession(asyncio.Protocol):
         if words[2] == "HTTP/1.0":
             headers.setdefault("connection", "close")
         path = words[1].partition("?")[0]
+        if path.startswith("http://"):
+            path = "/" + path.removeprefix("http://").partition("/")[2]
         return Request(method=words[0], path=path, headers=headers, body=body)
 
     def _continue(self, headers: dict[str, str]) -> None:
@@ -165,7 +175,7 @@ class HttpSession(asyncio.Protocol):
         if headers.get("transfer-encoding", "").lower() == "chunked":
             return self._chunked_body(start)
         text = headers.get("content-length", "0")
-        if not (text.isascii() and text.isdigit()):
+        if not (text.isascii() and text.isdigit() and len(text) < _DIGITS):
             raise _Malformed(400)
         stop = start + int(text)
         if int(text) > _BODY_LIMIT:
@@ -185,10 +195,20 @@ class HttpSession(asyncio.Protocol):
             if size < 0 or len(body) + size > _BODY_LIMIT:
                 raise _Malformed(413)
             start = line_end + 2
+            if not size:
+                return self._trailers_end(body, start)
             if len(self._buffer) < start + size + 2:
                 return None
-            if not size:
-                # Trailers are not understood; none of the clients sends any.
-                return bytes(body), start + 2
             body += self._buffer[start : start + size]
             start += size + 2
+
+    def _trailers_end(self, body: bytearray, start: int) -> tuple[bytes, int] | None:
+        """Pass over the trailers, which say nothing that a call needs, to the empty line."""
+        if self._buffer.startswith(b"\r\n", start):
+            return bytes(body), start + 2
+        end = self._buffer.find(b"\r\n\r\n", start)
+        if end < 0:
+            if len(self._buffer) - start > _HEAD_LIMIT:
+                raise _Malformed(431)
+            return None
+        return bytes(body), end + 4

@@ -18,7 +18,8 @@ def parse_json(body: bytes) -> object:
     if not body.strip():
         raise Refusal("bad request body: EOF", 400)
     try:
-        value: object = json.loads(body)
+        # Given bytes, it would also take UTF-16 and a byte order mark.
+        value: object = json.loads(body.decode())
     except (ValueError, RecursionError) as error:
         raise Refusal(f"bad request body: {error}", 400) from error
     return value
@@ -48,6 +49,11 @@ def read_text(given: Mapping[str, object], name: str) -> str | None:
     value = given.get(name)
     if value is not None and not isinstance(value, str):
         raise Refusal(f"bad request body: {name} is a string, got {kind_of(value)}", 400)
+    try:
+        (value or "").encode()
+    except UnicodeEncodeError:
+        message = f"bad request body: {name} is {value!r}, which is no Unicode text"
+        raise Refusal(message, 400) from None
     return value
 
 

@@ -38,6 +38,7 @@ class ProxyChange:
     upstream: str | None = None
     enabled: bool | None = None
     protocol: Speaks | None = None
+    toxics: tuple[object, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,7 +147,11 @@ def _proxy_change(given: Mapping[str, object]) -> ProxyChange:
     if protocol not in (None, *Speaks):
         wanted = ", ".join(Speaks)
         raise Refusal(f"bad request body: protocol is {protocol!r}; known: {wanted}", 400)
+    toxics = given.get("toxics", [])
+    if not isinstance(toxics, list):
+        raise Refusal(f"bad request body: toxics is an array, got {kind_of(toxics)}", 400)
     return ProxyChange(
+        toxics=tuple(toxics),
         name=read_text(given, "name"),
         listen=read_text(given, "listen"),
         upstream=upstream,

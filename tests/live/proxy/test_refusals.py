@@ -2,14 +2,37 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
-    from tests.live.proxy.conftest import Server
+    from tests.live.proxy.conftest import Connect, ReadToEnd, Server
 
 pytestmark = pytest.mark.live
+
+POST = b"POST /proxies HTTP/1.1\r\nHost: x\r\n"
+VERSION = b"GET /version HTTP/1.1\r\nHost: x\r\nConnection: close, TE\r\n\r\n"
+
+# What is sent before a call that is to be understood, and the statuses of both answers.
+ON_THE_WIRE: dict[str, tuple[bytes, list[int]]] = {
+    "HEAD": (b"HEAD /nope HTTP/1.1\r\nHost: x\r\n\r\n", [404, 200]),
+    "a whole URL": (b"GET http://x/version HTTP/1.1\r\nHost: x\r\n\r\n", [200, 200]),
+    "trailers": (
+        POST + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\nX-T: 1\r\n\r\n",
+        [400, 200],
+    ),
+    "a mark before the JSON": (
+        POST + b"Content-Length: 5\r\n\r\n\xef\xbb\xbf{}", [400, 200],
+    ),
+    "two lengths": (
+        POST + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}", [400],
+    ),
+    "a length of 5 000 digits": (
+        POST + b"Content-Length: " + b"9" * 5000 + b"\r\n\r\n", [400],
+    ),
+}  # fmt: skip
 
 PROXY: dict[str, object] = {"name": "p", "listen": "127.0.0.1:0", "upstream": "127.0.0.1:9"}
 TOXIC: dict[str, object] = {"type": "latency", "attributes": {"latency": 50}}
@@ -51,6 +74,21 @@ def test_a_refusal_has_the_status_and_the_shape_of_toxiproxy(server: Server, cas
     assert set(answer) == {"error", "status"}
     assert answer["status"] == status
     assert message in answer["error"]
+
+
+@pytest.mark.parametrize("case", ON_THE_WIRE)
+def test_a_connection_stays_in_step_or_is_closed(
+    server: Server, client: Connect, read_to_end: ReadToEnd, case: str
+) -> None:
+    sent, statuses = ON_THE_WIRE[case]
+    with client((server.host, server.port)) as ours:
+        ours.sendall(sent + VERSION)
+        answers = read_to_end(ours)
+    starts = re.findall(rb"HTTP/1.1 (\d+) ", answers)
+    assert [int(status) for status in starts] == statuses
+    # A body between the two would be what the client took for the second one's head.
+    if case == "HEAD":
+        assert b"\r\n\r\nHTTP/1.1 200 " in answers
 
 
 def test_unknown_paths_and_methods_are_told_apart(server: Server) -> None:

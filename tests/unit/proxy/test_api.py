@@ -116,3 +116,77 @@ def test_populate_replaces_a_proxy_that_speaks_something_else() -> None:
     shapes = [json.loads(got[index].body)["proxies"][0] for index in (0, 2, 3, 4)]
     assert [shape.get("protocol") for shape in shapes] == [None, None, "http", "http"]
     assert [len(shape["toxics"]) for shape in shapes] == [0, 1, 0, 0]
+
+
+def test_metrics_are_given_whatever_the_method() -> None:
+    assert [answer.status for answer in answers(("PUT", "/metrics", None))] == [200]
+
+
+@pytest.mark.parametrize("given", [{"upstream": ""}, {"listen": ""}])
+def test_a_change_to_an_empty_address_is_refused(given: dict[str, str]) -> None:
+    create = ("POST", "/proxies", {"name": "p", "listen": "127.0.0.1:0", "upstream": "a:1"})
+    _, changed = answers(create, ("PATCH", "/proxies/p", given))
+    assert changed.status == 400
+    assert "is empty" in json.loads(changed.body)["error"]
+
+
+def test_toxics_that_would_not_be_put_in_are_refused_and_those_that_are_there_are_not() -> None:
+    given = {"name": "p", "listen": "127.0.0.1:0", "upstream": "127.0.0.1:9", "enabled": False}
+    toxic: dict[str, object] = {
+        "name": "t", "type": "latency", "stream": "upstream", "toxicity": 1,
+        "attributes": {"latency": 5, "jitter": 0},
+    }  # fmt: skip
+    got = answers(
+        ("POST", "/proxies", {**given, "toxics": [toxic]}),
+        ("POST", "/populate", [{**given, "toxics": [toxic]}]),
+        ("POST", "/proxies", {**given, "toxics": []}),
+        ("POST", "/proxies/p/toxics", toxic),
+        ("POST", "/populate", [{**given, "toxics": [toxic]}]),
+        ("POST", "/populate", [{**given, "toxics": [{**toxic, "name": "u"}]}]),
+        ("GET", "/proxies/p/toxics", None),
+        ("POST", "/proxies", {**given, "toxics": "t"}),
+    )
+    assert [answer.status for answer in got] == [400, 400, 201, 200, 201, 400, 200, 400]
+    assert json.loads(got[6].body) == [toxic]
+
+
+def test_a_proxy_that_is_deleted_while_a_change_waits_stays_deleted() -> None:
+    async def run() -> tuple[int, int, bytes]:
+        timer = DeadlineTimer(asyncio.get_running_loop())
+        api = Api(Surroundings(timer=timer))
+
+        async def call(method: str, path: str, body: object = None) -> Response:
+            raw = json.dumps(body).encode()
+            return await api.handle(Request(method=method, path=path, headers={}, body=raw))
+
+        waits, go_on = asyncio.Event(), asyncio.Event()
+
+        async def slowly(text: str) -> Address:
+            waits.set()
+            await go_on.wait()
+            return Address(host="127.0.0.1", port=0)
+
+        await call("POST", "/proxies", {"name": "p", "listen": "127.0.0.1:0", "upstream": "a:1"})
+        patch = resolving(slowly)
+        try:
+            change = asyncio.create_task(call("PATCH", "/proxies/p", {"listen": "somewhere:0"}))
+            await waits.wait()
+            deleted = await call("DELETE", "/proxies/p")
+            go_on.set()
+            changed = await change
+        finally:
+            patch.undo()
+        listed = await call("GET", "/proxies")
+        api.close()
+        timer.close()
+        return deleted.status, changed.status, listed.body
+
+    assert asyncio.run(run()) == (204, 404, b"{}")
+
+
+def test_a_name_that_is_no_unicode_text_is_refused() -> None:
+    given = {"listen": "127.0.0.1:0", "upstream": "127.0.0.1:9"}
+    refused, metrics = answers(
+        ("POST", "/proxies", {**given, "name": "\ud800"}), ("GET", "/metrics", None)
+    )
+    assert (refused.status, metrics.status) == (400, 200)

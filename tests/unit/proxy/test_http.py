@@ -76,7 +76,14 @@ def test_requests_that_come_together_are_answered_in_their_order() -> None:
     assert wire.written.index(b'"/1"') < wire.written.index(b'"/2"')
 
 
-@pytest.mark.parametrize("head", [b"GET / HTTP/1.1\r\nConnection: close", b"GET / HTTP/1.0"])
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET / HTTP/1.1\r\nConnection: close",
+        b"GET / HTTP/1.1\r\nConnection: TE, Close",
+        b"GET / HTTP/1.0",
+    ],
+)
 def test_a_client_that_wants_one_answer_gets_one(head: bytes) -> None:
     wire, _ = converse(head + b"\r\n\r\n")
     assert b"Connection: close" in wire.written
@@ -97,6 +104,8 @@ def test_a_client_that_asks_before_it_sends_is_told_to_go_on() -> None:
         (b"GET / HTTP/1.1\r\nno colon\r\n\r\n", 400),
         (b"GET / HTTP/1.1\r\nContent-Length: -1\r\n\r\n", 400),
         (b"GET / HTTP/1.1\r\nContent-Length: 99999999\r\n\r\n", 413),
+        (b"GET / HTTP/1.1\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nabc", 400),
         (b"GET / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n", 400),
         (b"GET / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nfffffff\r\n", 413),
         (b"G" * 20_000, 431),
@@ -107,3 +116,22 @@ def test_a_malformed_request_is_refused_and_the_connection_closed(raw: bytes, st
     assert wire.written.startswith(f"HTTP/1.1 {status} ".encode())
     assert wire.closed
     assert seen == []
+
+
+def test_what_follows_the_trailers_of_a_chunked_body_is_the_next_request() -> None:
+    head = b"POST /1 HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+    raw = head + b"2\r\nab\r\n0\r\nX-Sum: 1\r\nX-T: 2\r\n\r\n" + b"GET /2 HTTP/1.1\r\n\r\n"
+    for pieces in ([raw], one_byte_at_a_time(raw)):
+        _, seen = converse(*pieces, b"")
+        assert [(request.path, request.body) for request in seen] == [("/1", b"ab"), ("/2", b"")]
+
+
+def test_an_answer_to_head_has_no_body() -> None:
+    wire, _ = converse(b"HEAD / HTTP/1.1\r\n\r\n")
+    assert b"Content-Length: 12\r\n" in wire.written
+    assert wire.written.endswith(b"\r\n\r\n")
+
+
+def test_a_target_may_be_a_whole_url() -> None:
+    _, (request,) = converse(b"GET http://host:1/version?x HTTP/1.1\r\n\r\n")
+    assert request.path == "/version"

@@ -134,3 +134,9 @@ def test_a_name_in_a_path_is_unquoted_and_a_slash_in_it_splits_nothing() -> None
     )
     assert route_words("/version") == (("version",), [])
     assert route_words("/proxies/") == (("proxies", ""), [])
+
+
+@pytest.mark.parametrize("raw", [b"\xef\xbb\xbf{}", "{}".encode("utf-16"), b'{"name":"\xff"}'])
+def test_what_is_no_utf_8_or_begins_with_a_mark_is_refused(raw: bytes) -> None:
+    with pytest.raises(Refusal, match="bad request body"):
+        read_proxy(raw)
