@@ -5,20 +5,20 @@ import contextlib
 import socket
 import struct
 from collections.abc import Callable
-from random import Random
 from typing import TYPE_CHECKING, Protocol, cast
 
 from gameday.proxy.link import Link, Meter
 from gameday.proxy.timer import Timer
-from gameday.proxy.toxic_chain import NamedToxic, Stream, ToxicChain
+from gameday.proxy.toxic_chain import Draws, NamedToxic, Stream, ToxicChain
 from gameday.proxy.toxics import End
 
 if TYPE_CHECKING:
     from gameday.proxy.conversation.stages import Conversation
 
-__all__ = ["Connection", "reset_socket"]
+__all__ = ["Connection", "keep_alive", "reset_socket"]
 
 _NO_LINGER = struct.pack("ii", 1, 0)
+_KEEP_ALIVE_S = 15
 
 
 class _Socket(Protocol):
@@ -28,6 +28,15 @@ class _Socket(Protocol):
 def reset_socket(sock: _Socket) -> None:
     """Let the close of `sock` be a RST: what is unsent is lost, and the peer sees an error."""
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+
+
+def keep_alive(sock: socket.socket) -> None:
+    """Let the system notice a peer that is gone without a word, as soon as Go would."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name in ("TCP_KEEPIDLE", "TCP_KEEPINTVL"):
+        option: int | None = getattr(socket, name, None)
+        if option is not None:
+            sock.setsockopt(socket.IPPROTO_TCP, option, _KEEP_ALIVE_S)
 
 
 class Side(asyncio.Protocol):
@@ -102,7 +111,7 @@ class Connection:
         toxics: ToxicChain,
         timer: Timer,
         meters: dict[Stream, Meter],
-        draws: Callable[[NamedToxic], Random],
+        draws: Callable[[NamedToxic], Draws],
         over: Callable[["Connection"], None],
         conversation: "Conversation | None" = None,
     ) -> None:

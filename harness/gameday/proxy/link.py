@@ -2,11 +2,10 @@
 
 import asyncio
 from collections.abc import Callable, Iterable
-from random import Random
 from typing import Protocol
 
 from gameday.proxy.timer import Timer
-from gameday.proxy.toxic_chain import NamedToxic
+from gameday.proxy.toxic_chain import Draws, NamedToxic
 from gameday.proxy.toxics import End, Outlet, Place, Stage
 
 __all__ = ["Ends", "Link", "Meter"]
@@ -45,7 +44,7 @@ class Link:
         sink: asyncio.Transport,
         ends: Ends,
         timer: Timer,
-        draws: Callable[[NamedToxic], Random],
+        draws: Callable[[NamedToxic], Draws],
         meter: Meter,
     ) -> None:
         self.ended = False
@@ -53,7 +52,7 @@ class Link:
         self._ends = ends
         self._timer = timer
         self._new_draws = draws
-        self._draws: dict[NamedToxic, Random] = {}
+        self._draws: dict[NamedToxic, Draws] = {}
         self._met: set[NamedToxic] = set()
         self._stages: dict[NamedToxic, Stage] = {}
         self._drain = _Drain(sink, ends, meter)
@@ -90,13 +89,16 @@ class Link:
         """Pause the source while the sink or a stage holds too much, and resume it after that."""
         held = any(stage.held_bytes > stage.HOLD_BYTES for stage in self._all_stages())
         pause = self._sink_is_full or held
-        if pause == self._paused or self.ended:
+        if pause == self._paused:
             return
         self._paused = pause
-        if pause:
-            self._source.pause_reading()
-        else:
-            self._source.resume_reading()
+        if not self.ended:
+            if pause:
+                self._source.pause_reading()
+            else:
+                self._source.resume_reading()
+        if self._lead is not None:
+            self._lead.crowded(pause)
 
     def reset(self) -> None:
         self._ends.reset()
@@ -114,12 +116,12 @@ class Link:
         """Draw whether `toxic` meets this link, and if so put it in."""
         if self._dropped:
             return
-        random = self._draws.get(toxic)
-        if random is None:
-            random = self._draws[toxic] = self._new_draws(toxic)
-        if not toxic.meets(random):
+        draws = self._draws.get(toxic)
+        if draws is None:
+            draws = self._draws[toxic] = self._new_draws(toxic)
+        if not toxic.meets(draws.meets):
             return
-        stage = toxic.attributes.stage(self, self._drain, random)
+        stage = toxic.attributes.stage(self, self._drain, draws.within)
         stage.tally = toxic.tally
         if toxic not in self._met:
             self._met.add(toxic)
@@ -133,7 +135,7 @@ class Link:
         stage = self._stages.get(toxic)
         if stage is None:
             self.add(toxic, chain)
-        elif toxic.meets(self._draws[toxic]):
+        elif toxic.meets(self._draws[toxic].meets):
             stage.changed()
             self.balance()
         else:

@@ -11,12 +11,12 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from gameday.proxy.address import Address, format_address, parse_address
-from gameday.proxy.connection import Connection, reset_socket
+from gameday.proxy.connection import Connection, keep_alive, reset_socket
 from gameday.proxy.conversation.rules import Rule, RuleBook
 from gameday.proxy.link import Meter
 from gameday.proxy.listener import Listener
 from gameday.proxy.timer import Timer
-from gameday.proxy.toxic_chain import NamedToxic, Stream, ToxicChain
+from gameday.proxy.toxic_chain import Draws, NamedToxic, Stream, ToxicChain
 
 if TYPE_CHECKING:
     from gameday.proxy.conversation.stages import Conversation
@@ -172,9 +172,11 @@ class Proxy:
             # Without a limit of its own the dial would follow the system's back-off, and a client
             # would wait up to many seconds for an upstream that has long been back.
             async with asyncio.timeout(self._around.dial_timeout_s):
-                await loop.create_connection(
+                transport, _ = await loop.create_connection(
                     lambda: connection.upstream, address.host, address.port
                 )
+            keep_alive(client)
+            keep_alive(transport.get_extra_info("socket"))
         except (OSError, ValueError) as error:
             self.refused_upstream += 1
             _log.info("%s: %s refused: %r", self.name, self.upstream, error)
@@ -197,11 +199,12 @@ class Proxy:
         if connection.client.transport is None:
             client.close()
 
-    def _draws(self, number: int) -> Callable[[NamedToxic], Random]:
+    def _draws(self, number: int) -> Callable[[NamedToxic], Draws]:
         """Give each toxic its own draws in connection `number`: the seed replays them."""
 
-        def draws(toxic: NamedToxic) -> Random:
-            return Random(f"{self._around.seed}/{self.name}/{number}/{toxic.stream}/{toxic.name}")
+        def draws(toxic: NamedToxic) -> Draws:
+            seed = f"{self._around.seed}/{self.name}/{number}/{toxic.stream}/{toxic.name}"
+            return Draws(Random(f"{seed}/meets"), Random(f"{seed}/within"))
 
         return draws
 

@@ -1,6 +1,7 @@
 """The toxics of one proxy, in the order in which data passes them."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from enum import Enum
 from random import Random
 from typing import Protocol
@@ -8,7 +9,7 @@ from typing import Protocol
 from gameday.proxy.refusal import Refusal
 from gameday.proxy.toxics import Tally, Toxic
 
-__all__ = ["NamedToxic", "Stream", "ToxicChain"]
+__all__ = ["Draws", "NamedToxic", "Stream", "ToxicChain"]
 
 _TALLIES_KEPT = 1000
 
@@ -18,6 +19,18 @@ class Stream(Enum):
 
     UPSTREAM = "upstream"
     DOWNSTREAM = "downstream"
+
+
+@dataclass(frozen=True, slots=True)
+class Draws:
+    """The draws of one toxic in one connection.
+
+    They are of two streams: whether the connection meets the toxic after a change must not depend
+    on how many chunks came before it, which no seed replays.
+    """
+
+    meets: Random
+    within: Random
 
 
 class NamedToxic:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import http.client
+import socket
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
+import psutil
 import pytest
 
 if TYPE_CHECKING:
@@ -235,3 +237,29 @@ def test_a_change_of_the_protocol_closes_the_connections_that_were_taken_for_the
     assert own.call("PATCH", "/proxies/p", {"protocol": "tcp"})[0] == 200
     with pytest.raises((http.client.RemoteDisconnected, ConnectionError)):
         get(through, "/c")
+
+
+def test_answers_of_rules_do_not_pile_up_before_a_client_that_does_not_read(
+    own: Server, web: Upstream
+) -> None:
+    upstream = f"127.0.0.1:{web.server_address[1]}"
+    given = {"name": "p", "listen": "127.0.0.1:0", "upstream": upstream, "protocol": "http"}
+    status, shape = own.call("POST", "/proxies", given)
+    assert status == 201
+    assert isinstance(shape, dict)
+    rule(own, action="status", status=200, body="x" * 100_000)
+    host, _, port = shape["listen"].rpartition(":")
+    process = psutil.Process(own.process.pid)
+    before = process.memory_info().rss
+    with socket.create_connection((host, int(port)), timeout=LIMIT_S) as ours:
+        ours.sendall(b"GET / HTTP/1.1\r\n\r\n" * 4000)
+        until = time.monotonic() + 0.5
+        while time.monotonic() < until:
+            assert own.call("GET", "/version")[0] == 200
+        assert process.memory_info().rss - before < 30e6
+        got = 0
+        while got < 4000 * 100_000:
+            chunk = ours.recv(1 << 20)
+            assert chunk, f"the answers end after {got} bytes"
+            got += len(chunk)
+    assert met(own, "status") == 4000

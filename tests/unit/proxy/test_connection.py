@@ -6,7 +6,7 @@ from random import Random
 from gameday.proxy.connection import Connection
 from gameday.proxy.link import Meter
 from gameday.proxy.timer import DeadlineTimer
-from gameday.proxy.toxic_chain import Stream, ToxicChain
+from gameday.proxy.toxic_chain import Draws, Stream, ToxicChain
 
 
 class Wire(asyncio.Transport):
@@ -45,7 +45,7 @@ def test_bytes_and_an_end_that_came_early_arrive_in_order() -> None:
             toxics=ToxicChain(),
             timer=DeadlineTimer(asyncio.get_running_loop()),
             meters={stream: Meter() for stream in Stream},
-            draws=lambda _: Random(0),
+            draws=lambda _: Draws(Random(0), Random(0)),
             over=lambda _: None,
         )
         client, upstream = Wire(), Wire()

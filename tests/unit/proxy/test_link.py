@@ -6,7 +6,7 @@ import pytest
 
 from gameday.proxy.link import Link, Meter
 from gameday.proxy.timer import Entry
-from gameday.proxy.toxic_chain import NamedToxic, Stream, ToxicChain
+from gameday.proxy.toxic_chain import Draws, NamedToxic, Stream, ToxicChain
 from gameday.proxy.toxics import TOXICS, Outlet, Place, Stage
 
 
@@ -49,9 +49,13 @@ class Ends:
 
 
 class Lead(Stage):
-    """Notes that it was dropped."""
+    """Notes that it was dropped, and that what it passes on piles up."""
 
     dropped = False
+    is_crowded = False
+
+    def crowded(self, is_crowded: bool) -> None:
+        self.is_crowded = is_crowded
 
     def drop(self) -> None:
         self.dropped = True
@@ -65,9 +69,9 @@ class Bench:
         self.draws = 0
         self.link = Link(self.source, self.sink, Ends(), NoTimer(), self.draw, self.meter)
 
-    def draw(self, toxic: NamedToxic) -> Random:
+    def draw(self, toxic: NamedToxic) -> Draws:
         self.draws += 1
-        return Random(1)
+        return Draws(Random(1), Random(1))
 
     def lead(self) -> Lead:
         made: list[Lead] = []
@@ -144,3 +148,31 @@ def test_the_source_waits_while_the_leading_stage_holds_too_much() -> None:
     lead.held_bytes = 0
     bench.link.balance()
     assert bench.source.reads
+
+
+@pytest.mark.parametrize("ended", [False, True])
+def test_the_leading_stage_is_told_when_the_sink_is_full_also_after_the_end(ended: bool) -> None:
+    bench = Bench()
+    lead = bench.lead()
+    bench.link.ended = ended
+    for full in (True, False):
+        bench.link.sink_full(full)
+        assert lead.is_crowded is full
+
+
+def test_whom_a_changed_toxic_meets_does_not_depend_on_how_much_came_before() -> None:
+    def met(chunks: int) -> list[bool]:
+        bench, chain, toxic = Bench(), ToxicChain(), latency(0.5)
+        toxic.attributes = TOXICS["latency"].made({"latency": 5, "jitter": 5})
+        chain.add(toxic)
+        chain.join(bench.link, Stream.UPSTREAM)
+        got: list[bool] = []
+        for _ in range(20):
+            for _ in range(chunks):
+                bench.link.feed(b"x")
+            chain.changed(toxic)
+            got.append(toxic in bench.link._stages)
+        return got
+
+    assert met(0) == met(3)
+    assert 3 <= sum(met(0)) <= 17

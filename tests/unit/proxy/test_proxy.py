@@ -90,3 +90,21 @@ def test_the_seed_replays_which_connections_a_toxic_meets() -> None:
     assert first == drawn(seed=1)
     assert first != drawn(seed=2)
     assert 3 <= sum(first) <= 17
+
+
+def test_a_peer_that_is_gone_without_a_word_is_noticed_on_both_sides() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as upstream:
+
+        async def use(proxy: Proxy, listen: Address) -> None:
+            with socket.create_connection((listen.host, listen.port)):
+                while not proxy.connections_open:
+                    await asyncio.sleep(0)
+                (connection,) = proxy._connections
+                while connection.upstream.reads is None:
+                    await asyncio.sleep(0)
+                for side in (connection.client, connection.upstream):
+                    assert side.transport is not None
+                    sock = side.transport.get_extra_info("socket")
+                    assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+
+        with_proxy(upstream, use)

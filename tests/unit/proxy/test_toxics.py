@@ -242,6 +242,17 @@ def test_bandwidth_zero_holds_everything_until_it_changes() -> None:
     assert line.bytes_out == b"x" * 1000
 
 
+def test_changes_that_come_quicker_than_a_piece_do_not_hold_it_up() -> None:
+    line = Line("bandwidth", rate=10)
+    line.stage.data(bytes(1000))
+    for _ in range(19):
+        line.timer.pass_ms(5)
+        line.change(rate=10)
+    line.timer.pass_ms(5)
+    assert line.bytes_out == bytes(1000)
+    assert line.out[-1][0] == pytest.approx(100)
+
+
 def test_slow_close_delays_only_the_end() -> None:
     line = Line("slow_close", delay=30)
     line.stage.data(b"a")
@@ -304,13 +315,14 @@ def test_slices_stay_within_their_bounds_and_join_to_the_whole(
 
 def test_a_slicer_cuts_a_piece_when_it_leaves_and_none_before() -> None:
     line = Line("slicer", average_size=1, delay=1000)
-    line.stage.data(b"abcdef")
+    for chunk in (b"ab", b"cdef"):
+        line.stage.data(chunk)
     line.stage.end(End.EOF)
-    line.timer.pass_ms(2)
-    assert line.out == [(0, b"a"), (1, b"b"), (2, b"c")]
-    assert line.stage.held_bytes == 3
+    line.timer.pass_ms(3)
+    assert line.out == [(0, b"a"), (1, b"b"), (2, b"c"), (3, b"d")]
+    assert line.stage.held_bytes == 2
     line.stage.release()
-    assert line.out[3:] == [(2, b"def"), (2, End.EOF)]
+    assert line.out[4:] == [(3, b"ef"), (3, End.EOF)]
     assert (line.stage.held_bytes, line.stage.tally.bytes_delayed) == (0, 5)
 
 

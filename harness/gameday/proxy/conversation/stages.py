@@ -10,6 +10,7 @@ from enum import Enum
 from http import HTTPStatus
 from random import Random
 
+from gameday.proxy.conversation.answers import BODILESS, rule_answer, with_body
 from gameday.proxy.conversation.messages import (
     REQUEST,
     RESPONSE,
@@ -27,7 +28,8 @@ from gameday.proxy.toxics import End, Outlet, Place, Stage
 __all__ = ["Conversation"]
 
 _MILLISECOND_NS = 1_000_000
-_BODILESS = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
+_AHEAD = 1000
+"""So many requests may wait for their answers before a rule is to answer one more."""
 
 
 @dataclass(slots=True)
@@ -50,6 +52,7 @@ class _Hold(Enum):
 
     DELAY = "a rule delays one"
     SWITCH = "the upstream decides whether HTTP goes on"
+    ANSWERS = "the client has to read answers of rules first"
 
 
 class Conversation:
@@ -90,6 +93,17 @@ class Conversation:
         """Answer what rules answer, up to the first request that somebody else still has to."""
         if self.responses is not None:
             self.responses.answer_ours()
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether answers of rules would pile up if more requests were read."""
+        crowded = self.responses is not None and self.responses.is_crowded
+        return crowded or len(self.pending) > _AHEAD
+
+    def answered(self) -> None:
+        """Read on if it was answers that the requests waited for."""
+        if self.requests is not None and not self.is_behind:
+            self.requests.answers_left()
 
     def switched(self, *, to_bytes: bool) -> None:
         """Take the upstream's word on what follows the request that asked to leave HTTP."""
@@ -149,6 +163,11 @@ class _Requests(Stage):
         if self._hold is _Hold.SWITCH:
             self._go_on()
 
+    def answers_left(self) -> None:
+        """Read on: the client has read the answers of rules."""
+        if self._hold is _Hold.ANSWERS:
+            self._go_on()
+
     def _go_on(self) -> None:
         self._entry = None
         self._held_by = None
@@ -185,6 +204,8 @@ class _Requests(Stage):
             self._swallowed.complete = True
             self._swallowed = None
             self._conversation.answer_ours()
+            if self._conversation.is_behind:
+                self._hold = _Hold.ANSWERS
         elif self._switching:
             self._switching = False
             self._hold = _Hold.SWITCH
@@ -239,10 +260,33 @@ class _Responses(Stage):
         self._interim = False
         self._replacing = False
         self._over = False
+        self._ended = False
+        self.is_crowded = False
+        """Whether what the client is sent piles up because it does not read."""
 
     def data(self, chunk: bytes) -> None:
         self._messages.feed(chunk)
-        while not self._raw:
+        self._pump()
+
+    def crowded(self, is_crowded: bool) -> None:
+        self.is_crowded = is_crowded
+        if is_crowded:
+            return
+        self.answer_ours()
+        self._pump()
+        if self._ended and not self._waits:
+            self._ended = False
+            self.end(End.EOF)
+        self._conversation.answered()
+
+    @property
+    def _waits(self) -> bool:
+        """Whether the next answer is one of ours, and the client has to read others first."""
+        pending = self._conversation.pending
+        return self.is_crowded and bool(pending) and pending[0].is_ours and pending[0].complete
+
+    def _pump(self) -> None:
+        while not self._raw and not self._waits:
             if self._conversation.raw and not self._conversation.pending:
                 self._raw = True
                 break
@@ -260,6 +304,9 @@ class _Responses(Stage):
         self.held_bytes = self._messages.waiting_bytes
 
     def end(self, how: End) -> None:
+        if how is End.EOF and self._waits:
+            self._ended = True
+            return
         if not self._replacing:
             self._out += self._messages.rest()
         self._flush()
@@ -271,6 +318,8 @@ class _Responses(Stage):
     def answer_ours(self) -> None:
         pending = self._conversation.pending
         while not self._over and pending and pending[0].is_ours and pending[0].complete:
+            if self.is_crowded:
+                return
             exchange = pending.popleft()
             rule = exchange.rule
             assert rule is not None
@@ -278,7 +327,7 @@ class _Responses(Stage):
             if rule.action is Action.ABORT:
                 self.place.reset()
                 return
-            self.outlet.data(_answer(rule, exchange))
+            self.outlet.data(rule_answer(rule, exchange.method, last=exchange.last))
             self.place.balance()
             if exchange.last:
                 self._over = True
@@ -297,6 +346,7 @@ class _Responses(Stage):
             if self._conversation.pending:
                 self._conversation.pending.popleft()
             self.answer_ours()
+            self._conversation.answered()
 
     def _begin(self, head: Head) -> None:
         pending = self._conversation.pending
@@ -311,13 +361,13 @@ class _Responses(Stage):
             self._leave_http()
             return
         self._interim = 100 <= status < 200
-        bodiless = self._interim or status in _BODILESS or method == "HEAD"
+        bodiless = self._interim or status in BODILESS or method == "HEAD"
         size: BodySize = 0 if bodiless else head.body_size(Unsized.TO_END)
         self._messages.body_is(size)
         rule = None if exchange is None else exchange.rule
         if rule is not None and rule.action is Action.BODY and not bodiless:
             self._replacing = True
-            self._out += _with_body(head, rule)
+            self._out += with_body(head, rule)
         else:
             self._out += head.raw
         if not self._interim:
@@ -333,29 +383,3 @@ class _Responses(Stage):
             out = bytes(self._out)
             self._out.clear()
             self.outlet.data(out)
-
-
-def _answer(rule: Rule, exchange: _Exchange) -> bytes:
-    """Write the response of a rule that answers by itself."""
-    body = rule.body.encode()
-    try:
-        phrase = HTTPStatus(rule.status).phrase
-    except ValueError:
-        phrase = "Injected"
-    lines = [f"HTTP/1.1 {rule.status} {phrase}"]
-    if rule.status not in _BODILESS:
-        lines += [f"Content-Type: {rule.content_type}", f"Content-Length: {len(body)}"]
-    if exchange.last:
-        lines.append("Connection: close")
-    head = "\r\n".join([*lines, "", ""]).encode("latin-1")
-    return head if exchange.method == "HEAD" or rule.status in _BODILESS else head + body
-
-
-def _with_body(head: Head, rule: Rule) -> bytes:
-    """Write `head` for the body of `rule`, and that body behind it."""
-    body = rule.body.encode()
-    gone = ("content-length:", "transfer-encoding:", "content-encoding:", "trailer:")
-    start, *lines = head.raw.decode("latin-1").strip("\r\n").splitlines()
-    kept = [line for line in lines if not line.lower().replace(" ", "").startswith(gone)]
-    length = f"Content-Length: {len(body)}"
-    return "\r\n".join([start, *kept, length, "", ""]).encode("latin-1") + body

@@ -35,6 +35,8 @@ class _BandwidthStage(Stage):
         self._entry: Entry | None = None
         # When the line has carried all that it was given so far.
         self._free_ns = 0
+        # The piece that is in the line: since when, how long it is and at which rate.
+        self._start_ns = self._size = self._rate = 0
 
     def data(self, chunk: bytes) -> None:
         self.held_bytes += len(chunk)
@@ -45,9 +47,16 @@ class _BandwidthStage(Stage):
         self._put(how)
 
     def changed(self) -> None:
+        """Go on at the new rate; what the old one has carried of the running piece is through."""
         self.place.timer.cancel(self._entry)
-        self._entry = None
+        was_running, self._entry = self._entry is not None, None
         self._free_ns = 0
+        if was_running:
+            took_ns = self.place.timer.now_ns() - self._start_ns
+            carried = min(self._size, max(0, took_ns) * self._rate // MILLISECOND_NS)
+            if carried:
+                self._through(carried)
+                return
         self._next()
 
     def release(self) -> None:
@@ -79,8 +88,9 @@ class _BandwidthStage(Stage):
             if not rate:
                 return
             piece = item[: max(1, rate * _PIECE_MS)]
-            start_ns = max(self._free_ns, self.place.timer.now_ns())
-            self._free_ns = start_ns + len(piece) * MILLISECOND_NS // rate
+            self._start_ns = max(self._free_ns, self.place.timer.now_ns())
+            self._size, self._rate = len(piece), rate
+            self._free_ns = self._start_ns + len(piece) * MILLISECOND_NS // rate
             self._entry = self.place.timer.at(self._free_ns, partial(self._through, len(piece)))
             return
 

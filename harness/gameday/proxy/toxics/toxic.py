@@ -84,6 +84,9 @@ class Stage:
     def changed(self) -> None:
         """Called after the toxic's attributes were changed."""
 
+    def crowded(self, is_crowded: bool) -> None:
+        """Called on the leading stage when what it passes on starts or ceases to pile up."""
+
     def release(self) -> None:
         """Pass on at once all that is held: the toxic is being removed."""
 

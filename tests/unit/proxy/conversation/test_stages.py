@@ -317,3 +317,47 @@ def test_a_request_that_is_still_coming_is_not_answered_before_it_is_there() -> 
     assert exchange.back.out == OK
     exchange.ask(POST[-2:])
     assert exchange.back.out == OK + UNAVAILABLE
+
+
+def test_no_more_is_answered_to_a_client_that_does_not_read_until_it_does() -> None:
+    exchange = Exchange(unavailable())
+    exchange.ask(POST)
+    exchange.responses.crowded(True)
+    exchange.ask(POST * 1000 + GET, POST)
+    assert exchange.back.out == UNAVAILABLE
+    assert exchange.there.out == b""
+    assert exchange.requests.held_bytes > 998 * len(POST)
+    exchange.responses.crowded(False)
+    assert exchange.back.out == UNAVAILABLE * 1001
+    exchange.answer(OK)
+    assert exchange.back.out == UNAVAILABLE * 1001 + OK + UNAVAILABLE
+    assert exchange.there.out == GET
+    assert exchange.requests.held_bytes == 0
+
+
+def test_what_the_upstream_said_waits_behind_an_answer_that_a_client_has_to_make_room_for() -> None:
+    exchange = Exchange(unavailable())
+    exchange.ask(GET, POST, GET)
+    exchange.responses.crowded(True)
+    exchange.answer(OK + CHUNKED_OK)
+    exchange.responses.end(End.EOF)
+    assert (exchange.back.out, exchange.back.ends) == (OK, [])
+    exchange.responses.crowded(False)
+    assert exchange.back.out == OK + UNAVAILABLE + CHUNKED_OK
+    assert exchange.back.ends == [End.EOF]
+
+
+def test_an_upstream_that_does_not_answer_holds_up_requests_that_come_in_thousands() -> None:
+    exchange = Exchange(unavailable())
+    exchange.ask(GET, POST * 5000)
+    assert exchange.requests.held_bytes > 3500 * len(POST)
+    exchange.answer(OK)
+    assert exchange.back.out == OK + UNAVAILABLE * 5000
+    assert exchange.requests.held_bytes == 0
+
+
+def test_a_client_that_does_not_read_does_not_hold_up_what_the_upstream_is_asked() -> None:
+    exchange = Exchange(unavailable())
+    exchange.responses.crowded(True)
+    exchange.ask(GET * 1000)
+    assert exchange.there.out == GET * 1000
