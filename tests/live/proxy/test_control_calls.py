@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 import time
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
@@ -109,6 +110,23 @@ def test_a_control_client_that_stops_in_the_middle_holds_up_nobody(
     with client((own.host, own.port)) as silent:
         silent.sendall(b"POST /proxies HTTP/1.1\r\nContent-Length: 100\r\n\r\n{")
         assert took_s(lambda: own.call("GET", "/proxies")) < AT_ONCE_S
+
+
+def test_a_slicer_of_single_bytes_holds_up_no_call(
+    own: Server, upstream: Upstream, client: Connect, took_s: Took
+) -> None:
+    address = own.create(upstream.address)
+    own.toxic("slicer", "upstream", average_size=1)
+    with client(address) as ours:
+        theirs = upstream.accept()
+        sender = threading.Thread(target=ours.sendall, args=(bytes(500_000),))
+        sender.start()
+        slowest = max(took_s(lambda: own.call("GET", "/version")) for _ in range(20))
+        got = 0
+        while got < 500_000:
+            got += len(theirs.recv(1 << 20))
+        sender.join(LIMIT_S)
+    assert slowest < AT_ONCE_S
 
 
 def test_the_process_ends_while_dials_hang_and_clients_do_not_read(
