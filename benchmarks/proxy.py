@@ -1,15 +1,20 @@
 """gameday's own proxy beside the real Toxiproxy, in one interleaved run on loopback.
 
-    python benchmarks/proxy.py [--rounds N] [--blackhole SECONDS]
+    python -m benchmarks.proxy [--rounds N] [--blackhole SECONDS]
 
 Each round measures every contender in turn, so that a change of the host's load meets them all.
-A figure is the best of its rounds: other work on the host only ever makes one worse. `direct` is
-the same client without a proxy.
+A figure is the median of its rounds. `direct` is the same client without a proxy. What a delay is
+over by is counted from its length and the undelayed round trip of the same proxy in the same round,
+and its quantiles are those of all rounds together.
 
-The last row is how long a new connection takes to be answered once the upstream is back from a
-blackhole, during which a client opened one every 0.5 s. For that the benchmark starts itself again
-in a network namespace of its own, where iptables drops every packet to the upstream. The namespace
-is gone with its processes; nothing outside of it is touched.
+Below are the goals, each with a value, the quartiles of its noise and what follows: met, missed, or
+that this run cannot tell, because the quartiles lie on both sides of the goal or, for a latency,
+because the path without a proxy is itself too unsteady.
+
+The last row of figures is how long a new connection takes to be answered once the upstream is back
+from a blackhole, during which a client opened one every 0.5 s. For that the benchmark starts itself
+again in a network namespace of its own, where iptables drops every packet to the upstream. The
+namespace is gone with its processes; nothing outside of it is touched.
 """
 
 import argparse
@@ -25,8 +30,18 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from statistics import median
 
 import psutil
+from benchmarks.proxy_goals import (
+    Figures,
+    Round,
+    Rounds,
+    quantile,
+    recovery_verdict,
+    summed_up,
+    verdicts,
+)
 
 from gameday.environment.proxies import (
     ProxyProcess,
@@ -39,14 +54,14 @@ BULK_BYTES = 256 * 1024 * 1024
 REQUEST_S = 0.4
 PACED_RATE = 500
 PACED_S = 1.0
-TOXIC_MS = 50
-TOXIC_SAMPLES = 20
+DELAYS_MS = (5, 20, 50)
+DELAY_SAMPLES = 200
+UNDELAYED_SAMPLES = 15
 MESSAGE = b"x" * 32
 NEW_CONNECTION_S = 0.5
 RECOVERY_LIMIT_S = 25.0
 
 Address = tuple[str, int]
-Figures = dict[str, float]
 
 
 class Echo(asyncio.Protocol):
@@ -163,10 +178,6 @@ def round_trips_us(address: Address, count: int, period_s: float) -> list[float]
     return trips
 
 
-def quantile(values: list[float], share: float) -> float:
-    return sorted(values)[min(len(values) - 1, int(len(values) * share))]
-
-
 def measure(address: Address, pid: int | None = None) -> Figures:
     """Measure the path to `address`; `pid` is the proxy on it, whose CPU time is charged."""
     paced = round_trips_us(address, int(PACED_RATE * PACED_S), 1 / PACED_RATE)
@@ -194,17 +205,17 @@ def cpu_s(pid: int | None) -> float:
     return times.user + times.system
 
 
-def measure_toxic(process: ProxyProcess, address: Address) -> Figures:
-    toxic = process.control.add_latency("bench", "downstream", TOXIC_MS, 0)
+def measure_delay(process: ProxyProcess, address: Address, ms: int, count: int) -> list[float]:
+    """Give by how much each round trip was later than the delay makes it."""
+    # At the same pace: a processor that had time to sleep takes longer to answer.
+    period_s = ms * 1.2 / 1000 + 0.002
+    plain_us = median(round_trips_us(address, UNDELAYED_SAMPLES, period_s))
+    toxic = process.control.add_latency("bench", "downstream", ms, 0)
     try:
-        trips = round_trips_us(address, TOXIC_SAMPLES, TOXIC_MS * 1.2 / 1000)
+        trips = round_trips_us(address, count, period_s)
     finally:
         process.control.remove_toxic("bench", toxic)
-    over = [trip - TOXIC_MS * 1000 for trip in trips]
-    return {
-        f"{TOXIC_MS} ms toxic, over by p50, us": quantile(over, 0.5),
-        f"{TOXIC_MS} ms toxic, over by p99, us": quantile(over, 0.99),
-    }
+    return [trip - ms * 1000 - plain_us for trip in trips]
 
 
 Contenders = dict[str, tuple[ProxyProcess, Address]]
@@ -232,35 +243,37 @@ def contest() -> Iterator[tuple[Address, Contenders]]:
         yield direct, contenders
 
 
-def run(rounds: int) -> dict[str, Figures]:
-    """Return the best of every figure by contender."""
-    seen: dict[str, list[Figures]] = {}
+def run(rounds: int) -> Rounds:
+    """Return all rounds by contender."""
+    seen: Rounds = {}
+    samples = -(-DELAY_SAMPLES // rounds)
     with contest() as (direct, contenders):
         for number in range(rounds):
-            seen.setdefault("direct", []).append(measure(direct))
+            seen.setdefault("direct", []).append(Round(measure(direct)))
             # The order alternates: who is measured first after `direct` has no advantage.
             for name in list(contenders)[:: 1 if number % 2 else -1]:
                 process, address = contenders[name]
-                figures = {**measure(address, process.pid), **measure_toxic(process, address)}
-                seen.setdefault(name, []).append(figures)
-    return {name: best(all_figures) for name, all_figures in seen.items()}
-
-
-def best(all_figures: list[Figures]) -> Figures:
-    return {
-        name: (max if name.endswith("/s") else min)(figures[name] for figures in all_figures)
-        for name in all_figures[0]
-    }
+                one = Round(measure(address, process.pid))
+                for ms in DELAYS_MS:
+                    one.over_us[ms] = measure_delay(process, address, ms, samples)
+                seen.setdefault(name, []).append(one)
+    for name, all_rounds in seen.items():
+        for one, plain in zip(all_rounds, seen["direct"], strict=True):
+            for share in ("p50", "p99") if name != "direct" else ():
+                trip = f"round trip {share}, us"
+                one.figures[f"added latency {share}, us"] = one.figures[trip] - plain.figures[trip]
+    return seen
 
 
 def blackhole(seconds: float) -> dict[str, float]:
     """Return by contender how long it takes to recover from `seconds` without an upstream."""
     # Here is the same program in a network of its own; another user is root in one of his own.
     rights = [] if os.geteuid() == 0 else ["--map-root-user"]
-    inside = [sys.executable, str(Path(__file__).resolve()), "--inside", f"{seconds:g}"]
+    inside = [sys.executable, "-m", "benchmarks.proxy", "--inside", f"{seconds:g}"]
     try:
         done = subprocess.run(
             ["unshare", "--net", *rights, "--", *inside],
+            cwd=Path(__file__).resolve().parent.parent,
             capture_output=True,
             text=True,
             timeout=seconds + RECOVERY_LIMIT_S + 20,
@@ -321,16 +334,6 @@ async def _recoveries(
     return {name: answered.get(name, RECOVERY_LIMIT_S) for name in paths}
 
 
-def add_differences(results: dict[str, Figures]) -> None:
-    """Add what each proxy costs over the direct path, in the place of the plain round trips."""
-    direct = results["direct"]
-    for name, figures in results.items():
-        for share in ("p50", "p99"):
-            plain = f"round trip {share}, us"
-            if name != "direct":
-                figures[f"added latency {share}, us"] = figures[plain] - direct[plain]
-
-
 def table(results: dict[str, Figures]) -> str:
     names = [name for name in ("direct", "gameday", "toxiproxy") if name in results]
     both = "toxiproxy" in results
@@ -351,7 +354,7 @@ def table(results: dict[str, Figures]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=3, choices=range(1, 21), metavar="1..20")
+    parser.add_argument("--rounds", type=int, default=5, choices=range(1, 21), metavar="1..20")
     parser.add_argument(
         "--blackhole", type=float, default=20, metavar="SECONDS", help="0 leaves it out"
     )
@@ -360,14 +363,20 @@ def main() -> None:
     if options.inside is not None:
         print(json.dumps(blackhole_inside(options.inside)))
         return
-    results = run(options.rounds)
-    add_differences(results)
+    seen = run(options.rounds)
+    recovery = f"recovery after a {options.blackhole:g} s blackhole, s"
+    results = {name: summed_up(rounds) for name, rounds in seen.items()}
     if options.blackhole:
         for name, recovery_s in blackhole(options.blackhole).items():
-            results[name][f"recovery after a {options.blackhole:g} s blackhole, s"] = recovery_s
+            results[name][recovery] = recovery_s
     print(table(results))
     if "toxiproxy" not in results:
         print("toxiproxy-server is not on PATH: nothing to compare with")
+        return
+    print("goals, with the quartiles of their noise:")
+    print("\n".join(verdicts(seen)))
+    if recovery in results["gameday"]:
+        print(recovery_verdict(results["gameday"][recovery], results["direct"][recovery]))
 
 
 if __name__ == "__main__":
