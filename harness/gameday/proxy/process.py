@@ -28,7 +28,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
     _raise_descriptor_limit()
-    _keep_freed_memory()
     # Ctrl-C reaches the whole foreground group; the parent decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     loop = asyncio.new_event_loop()
@@ -115,13 +114,3 @@ def _raise_descriptor_limit() -> None:
     _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-def _keep_freed_memory() -> None:
-    """Let each read reuse the memory of the one before.
-
-    Asyncio makes a block of 256 KiB for every read and cuts it to size. The C library of most
-    Linuxes maps such a block from the system and gives it back each time, which costs more than the
-    read itself, until it has seen a larger block being freed.
-    """
-    bytes(8 * 1024 * 1024)
