@@ -97,7 +97,8 @@ class ProcessEnvironment:
             checkpoint()
             for spec in wave:
                 self._services[spec.name] = self._make(spec, ports[spec.name])
-            self._start_wave(wave, emit, checkpoint)
+            with marked(self._given.run):  # what prepares a service is part of the run, too
+                self._start_wave(wave, emit, checkpoint)
 
     def service(self, name: str) -> ProcessService:
         return self._services[name]
