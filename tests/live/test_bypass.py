@@ -186,7 +186,7 @@ def test_a_fault_on_requests_that_nobody_makes_was_met_by_none(
 ) -> None:
     result = around("http-status: client -> relay, status: 503, method: GET, path: /none*", runtime)
     assert result["verdict"] == "INVALID", result["output"]
-    assert "operations_exposed 0" in result["reason"]
+    assert "; and 0 operations of the load met it, where 1 are wanted" in result["reason"]
 
 
 def forward(listener: socket.socket, port: int) -> None:
