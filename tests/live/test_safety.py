@@ -67,6 +67,18 @@ def run(launch: Launch, folder: Path, runtime: str, scenario: str) -> tuple[str,
     return output, found
 
 
+def run_two(launch: Launch, folder: Path) -> tuple[int, str]:
+    """Run two scenarios in one session; return its exit code and what it printed."""
+    (folder / "scenarios").mkdir()
+    scenario = _SCENARIO.replace("for: 20s", "for: 500ms").replace("    EXTRA\n", "")
+    for name in ("careful", "later"):
+        text = scenario.replace("scenario: careful", f"scenario: {name}")
+        (folder / "scenarios" / f"{name}.yaml").write_text(text)
+    process = launch(folder, ["--scenario=careful,later", "--gameday-runtime=process"])
+    output, _ = process.communicate(timeout=_RUN_LIMIT_S)
+    return process.returncode, output
+
+
 def test_a_stop_condition_heals_at_once_and_what_follows_is_measured(
     launch: Launch, tmp_path: Path, runtime: str
 ) -> None:
@@ -118,13 +130,7 @@ def test_a_fault_that_somebody_else_ended_proves_nothing(
 
 def test_beside_the_remains_of_a_run_nothing_is_started(launch: Launch, tmp_path: Path) -> None:
     (tmp_path / "conftest.py").write_text(_NO_FOLDER_GOES)
-    (tmp_path / "scenarios").mkdir()
-    scenario = _SCENARIO.replace("for: 20s", "for: 500ms").replace("    EXTRA\n", "")
-    for name in ("careful", "later"):
-        text = scenario.replace("scenario: careful", f"scenario: {name}")
-        (tmp_path / "scenarios" / f"{name}.yaml").write_text(text)
-    process = launch(tmp_path, ["--scenario=careful,later", "--gameday-runtime=process"])
-    output, _ = process.communicate(timeout=_RUN_LIMIT_S)
+    _, output = run_two(launch, tmp_path)
     (result,) = tmp_path.glob("reports/*/result.json")
     found = json.loads(result.read_text())
     for left in found["clean"]:
@@ -241,14 +247,8 @@ def test_a_fault_whose_janitor_is_gone_is_healed_at_once(launch: Launch, tmp_pat
 
 def test_a_signal_during_the_analysis_ends_the_session(launch: Launch, tmp_path: Path) -> None:
     (tmp_path / "conftest.py").write_text(_INTERRUPTED)
-    (tmp_path / "scenarios").mkdir()
-    scenario = _SCENARIO.replace("for: 20s", "for: 500ms").replace("    EXTRA\n", "")
-    for name in ("careful", "later"):
-        text = scenario.replace("scenario: careful", f"scenario: {name}")
-        (tmp_path / "scenarios" / f"{name}.yaml").write_text(text)
-    process = launch(tmp_path, ["--scenario=careful,later", "--gameday-runtime=process"])
-    output, _ = process.communicate(timeout=_RUN_LIMIT_S)
-    assert process.returncode == pytest.ExitCode.INTERRUPTED, output
+    code, output = run_two(launch, tmp_path)
+    assert code == pytest.ExitCode.INTERRUPTED, output
     (report,) = tmp_path.glob("reports/*")
     assert (report / "result.json").exists(), "what was measured by then is judged"
 

@@ -74,11 +74,9 @@ class CpuLimit:
 
     def on(self, environment: Environment) -> Injection:
         scene = scene_of(environment, self.target, self.verb)
-        cores = os.cpu_count() or 1
-        if self.cores >= cores:
-            raise EnvironmentRefused(
-                f"{self.verb} of {self.target}: {self.cores} cores of {cores} limit nothing"
-            )
+        impossible = self.demands(environment.runtime).impossible
+        if impossible:
+            raise EnvironmentRefused(f"{self.verb} of {self.target}: {impossible}")
         bounds = scene.house.bounds("cpu")
         limit = round(self.cores * _MILLICORES)
 
