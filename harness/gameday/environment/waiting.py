@@ -3,8 +3,10 @@
 import random
 import socket
 import time
+from collections import deque
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import suppress
+from itertools import chain, repeat
 from pathlib import Path
 
 from gameday.environment.protocol import Checkpoint, NotReadyError
@@ -21,6 +23,10 @@ _PAUSE_S = 0.01
 _LENT_PORTS = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _LEAST_PORT = 20_000
 _TRIES = 1000
+_RESERVED = 256
+"""How many of the ports given last are kept from others: several runs' worth."""
+
+_reservations: deque[socket.socket] = deque()
 
 
 def until_ready(
@@ -62,18 +68,35 @@ def free_ports(number: int) -> list[int]:
     """Return that many different ports of 127.0.0.1 on which nothing listens now.
 
     They are none of those that the kernel gives to outgoing connections, if it leaves enough:
-    such a one may be taken before the server that it is for has started.
+    such a one may be taken before the server that it is for has started. Nobody else who asks
+    here, in this process or another, is given one of them until the servers have had their time.
     """
-    with ExitStack() as open_sockets:
-        ports: list[int] = []
-        for port in (*_settled_ports(), *[0] * number):
-            if len(ports) == number:
-                break
-            held = open_sockets.enter_context(socket.socket())
-            with suppress(OSError):
-                held.bind(("127.0.0.1", port))
-                ports.append(int(held.getsockname()[1]))
-        return ports
+    ports: list[int] = []
+    for port in chain(_settled_ports(), repeat(0, _TRIES)):
+        if len(ports) == number:
+            break
+        with socket.socket() as held, suppress(OSError):
+            held.bind(("127.0.0.1", port))
+            free = int(held.getsockname()[1])
+            _reserve(free)
+            ports.append(free)
+    return ports
+
+
+def _reserve(port: int) -> None:
+    """Take a port out of what others choose from; raises OSError if another has it.
+
+    An abstract name is told apart where ports are, by the network's namespace, and ends with us.
+    """
+    reservation = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    try:
+        reservation.bind(f"\0gameday-port-{port}")
+    except OSError:
+        reservation.close()
+        raise
+    while len(_reservations) >= _RESERVED:
+        _reservations.popleft().close()
+    _reservations.append(reservation)
 
 
 def _settled_ports() -> list[int]:

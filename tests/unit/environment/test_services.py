@@ -1,10 +1,12 @@
 """How each kind is started, and what is said when it cannot be."""
 
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from gameday.environment import waiting
 from gameday.environment.edge_protocol import Copious, Introduced
 from gameday.environment.protocol import Endpoint, NotReadyError
 from gameday.environment.services import KINDS, redis
@@ -16,6 +18,14 @@ from gameday.model.clock import MILLISECOND
 from gameday.model.scenario import ServiceSpec
 
 REDIS = ServiceSpec(name="db", kind="redis", options={"appendonly": "yes"})
+
+_CHOOSE = """
+import sys
+from gameday.environment import waiting
+
+waiting._settled_ports = lambda: [int(sys.argv[1])]
+print(*waiting.free_ports(1))
+"""
 
 
 def test_a_server_on_path_is_preferred(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,6 +140,27 @@ def test_free_ports_are_different_and_not_busy() -> None:
     ports = free_ports(20)
     assert len(set(ports)) == 20
     assert busy_ports(ports[0], 1) is None
+
+
+def test_a_free_port_is_given_to_nobody_else_before_a_server_listens_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (mine,) = free_ports(1)
+    monkeypatch.setattr(waiting, "_settled_ports", lambda: [mine])
+    assert free_ports(1) != [mine]
+    assert int(_run_python(_CHOOSE, mine)) != mine
+
+
+def test_a_port_that_was_given_long_ago_can_be_given_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting, "_RESERVED", 2)
+    (first,) = free_ports(1)
+    free_ports(2)
+    assert int(_run_python(_CHOOSE, first)) == first
+
+
+def _run_python(program: str, *arguments: object) -> str:
+    command = [sys.executable, "-c", program, *map(str, arguments)]
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
 
 
 @pytest.mark.parametrize("name", ["apps.relay", "json.tool", "json", "unittest"])
