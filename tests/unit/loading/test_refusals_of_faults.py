@@ -44,6 +44,13 @@ REFUSED = {
         "  - script-busy: redis\n    at_most: 1s\n",
         "9:14: faults[0].at_most: '1s' is given; wanted more than the fault's `for`, 10 s",
     ),
+    "a file that is not there": (
+        "  - persistence-off: redis\n",
+        (
+            "8:22: faults[0].persistence-off: 'redis' is given; wanted a Redis with the option "
+            'appendonly: "yes"; redis has none'
+        ),
+    ),
     "an answer that costs an order": (
         "  - http-body: client -> relay\n    body: x\n    path: /signals\n    method: POST\n",
         (

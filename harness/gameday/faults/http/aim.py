@@ -1,7 +1,9 @@
 """Which requests on an edge a fault hits, and the harmless ones by which that is seen."""
 
+import functools
 import math
 import re
+import string
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
@@ -17,6 +19,9 @@ Method = Literal["any", "GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH"]
 
 _SAFE = ("GET", "HEAD", "OPTIONS")
 _PATH = re.compile(r"[/*][!-~]{0,199}")
+_WILD = re.compile(r"\[!?\]?[^\]]*\]|[*?]")
+"""What stands for other letters in a shell's pattern."""
+_IN_PATHS = string.digits + string.ascii_letters + "-._~!$&'()*+,;=:@/"
 _LEAST_SHARE, _MOST_SHARE = 0.1, 0.9
 _DEVIATIONS = 3.5
 _WHOLE_SAMPLES = 9
@@ -41,11 +46,14 @@ class Aim:
     share: float
 
     def __post_init__(self) -> None:
-        pattern = "a pattern that begins with / or *, without spaces, of at most 200 characters"
+        pattern = (
+            "a pattern that begins with / or *, without spaces, of at most 200 characters, "
+            "and that some path fits"
+        )
         share = "10% to 90%, or 100%: others cannot be told from none or all by a short proof"
         told = self.share == 1 or _LEAST_SHARE <= self.share <= _MOST_SHARE
         require(
-            ("path", _PATH.fullmatch(self.path) is not None, pattern),
+            ("path", bool(_PATH.fullmatch(self.path)) and any(self._paths_that_fit()), pattern),
             ("share", told, share),
         )
 
@@ -93,13 +101,11 @@ class Aim:
         """Tell whether a request is one of those, as the proxy decides it."""
         return self.method in ("any", method) and fnmatchcase(path, self.path)
 
-    def probe(self, known: str) -> HttpProbe | None:
+    def probe(self, known: str) -> HttpProbe:
         """Return a harmless request that fits; `known` is a path of which GET is answered."""
         method = "GET" if self.method == "any" else self.method
-        for path in self._paths(known):
-            if self.fits(method, path):
-                return HttpProbe(method=method, path=path, finished=method in _SAFE)
-        return None
+        path = known if fnmatchcase(known, self.path) else next(self._paths_that_fit())
+        return HttpProbe(method=method, path=path, finished=method in _SAFE)
 
     def strangers(self, probe: HttpProbe, known: str) -> tuple[HttpProbe, ...]:
         """Return harmless requests that fit but for the method, and but for the path."""
@@ -113,10 +119,17 @@ class Aim:
                 return (*found, replace(probe, path=path))
         return tuple(found)
 
-    def _paths(self, known: str) -> Iterator[str]:
-        yield known
-        # A path that the service does not have is the most harmless one.
+    def _paths_that_fit(self) -> Iterator[str]:
+        """Yield some that the service hardly has: those are the most harmless."""
         for some in ("gameday", ""):
-            path = self.path.replace("*", some).replace("?", "x")
-            if path.startswith("/"):
-                yield path
+            path = _WILD.sub(functools.partial(_instead, some), self.path)
+            for full in (path, f"/{path}"):
+                if full.startswith("/") and fnmatchcase(full, self.path):
+                    yield full
+
+
+def _instead(some: str, wild: re.Match[str]) -> str:
+    """Return letters that fit a piece of a pattern; `some` are those for an asterisk."""
+    if wild[0] == "*":
+        return some
+    return next((one for one in _IN_PATHS if fnmatchcase(one, wild[0])), "")

@@ -85,11 +85,6 @@ def prepared(
     edge.rules()
     known = scene.talk.greeting.split()[1].decode()
     probe = aim.probe(known)
-    if probe is None:
-        raise EnvironmentRefused(
-            f"{verb} on {target}: no request is known that fits {aim.method} {aim.path} "
-            "and harms nothing, so that nothing could be proven"
-        )
     if action == "body" and edge.request(Route.DIRECT, probe, _ANSWER_LIMIT_NS).status == _MORE:
         raise EnvironmentRefused(
             f"{verb} on {target}: the service reads all of a {probe.method} to {aim.path} before "

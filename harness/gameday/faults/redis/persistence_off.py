@@ -15,7 +15,8 @@ from gameday.faults.redis.server import READY_KEY, Server, bracketed
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.event import Scalar
 from gameday.model.result import Window
-from gameday.model.scenario import Hits
+from gameday.model.scenario import Hits, Target
+from gameday.model.unfit import require
 
 __all__ = ["PersistenceOff"]
 
@@ -42,6 +43,12 @@ class PersistenceOff:
     kinds: ClassVar[frozenset[str]] = frozenset({"redis"})
     target: str
     """The Redis server, which has an append-only file."""
+
+    def situated(self, target: Target, for_ns: int) -> None:
+        """Refuse a server that has nothing to turn off."""
+        (spec,) = (spec for spec in target.services if spec.name == self.target)
+        wanted = f'a Redis with the option appendonly: "yes"; {self.target} has none'
+        require((self.verb, spec.options.get("appendonly") == "yes", wanted))
 
     def on(self, environment: Environment) -> Injection:
         service = environment.service(self.target)
