@@ -9,6 +9,21 @@ DIRECT_P99_LIMIT_US = 250.0
 OVERSHOOT_LIMIT_US = 500.0
 JUDGED_DELAYS_MS = (5, 20)
 RECOVERY_GOAL_S = 1.0
+GOALS = {
+    "toxiproxy": (
+        ("bulk MB/s", 2.0, True),
+        ("1 connection, requests/s", 1.4, True),
+        ("16 connections, requests/s", 1.1, True),
+        ("added latency p50, us", 0.4, False),
+    ),
+    "haproxy": (
+        ("bulk MB/s", 1.2, True),
+        ("1 connection, requests/s", 1.0, True),
+        ("16 connections, requests/s", 1.0, True),
+        ("added latency p50, us", 0.8, False),
+    ),
+}
+"""By peer: the figure, the ratio to the peer's, and whether that is the least or the most."""
 
 Figures = dict[str, float]
 
@@ -58,25 +73,24 @@ def verdict(
 
 
 def verdicts(seen: Rounds) -> Iterator[str]:
-    """Hold the rounds against the goals."""
-    own, other = seen["gameday"], seen["toxiproxy"]
+    """Hold the rounds against the goals, as far as the peers of these were there."""
+    own = seen["gameday"]
     direct_us = median(one.figures["round trip p99, us"] for one in seen["direct"])
     unsteady = ""
     if direct_us > DIRECT_P99_LIMIT_US:
         unsteady = f"p99 without a proxy is {direct_us:.0f} us, above {DIRECT_P99_LIMIT_US:.0f}"
-    for name, bound, least in (
-        ("bulk MB/s", 2.0, True),
-        ("1 connection, requests/s", 1.4, True),
-        ("16 connections, requests/s", 1.1, True),
-        ("added latency p50, us", 0.4, False),
-    ):
-        pairs = zip(own, other, strict=True)
-        ratios = [one.figures[name] / max(1.0, two.figures[name]) for one, two in pairs]
-        why = "" if least else unsteady
-        what = f"{name}, of toxiproxy's"
-        yield verdict(what, median(ratios), ratios, bound, least=least, unsteady=why)
-    for ms in JUDGED_DELAYS_MS:
-        yield from _overshoot_verdicts(own, other, ms, unsteady)
+    for peer, goals in GOALS.items():
+        if peer not in seen:
+            yield f"  no {peer} on PATH: nothing to compare with"
+            continue
+        for name, bound, least in goals:
+            pairs = zip(own, seen[peer], strict=True)
+            ratios = [one.figures[name] / max(1.0, two.figures[name]) for one, two in pairs]
+            why = "" if least else unsteady
+            what = f"{name}, of {peer}'s"
+            yield verdict(what, median(ratios), ratios, bound, least=least, unsteady=why)
+    for ms in JUDGED_DELAYS_MS if "toxiproxy" in seen else ():
+        yield from _overshoot_verdicts(own, seen["toxiproxy"], ms, unsteady)
 
 
 def _overshoot_verdicts(

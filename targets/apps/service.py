@@ -51,6 +51,8 @@ def run(name: str, build: Callable[[Settings], tuple[Client, Sequence[Route]]]) 
         app,
         host=settings.host,
         port=settings.port,
+        # The same in every environment, whatever else is installed there.
+        loop="asyncio",
         access_log=False,
         log_config=None,
         timeout_graceful_shutdown=1,

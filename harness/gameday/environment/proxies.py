@@ -86,11 +86,11 @@ class ToxiproxyServer(OwnProxy):
     """The real Toxiproxy, under a shell that ends it when this process dies."""
 
 
-def start_own_proxy(log: Path, seed: int) -> OwnProxy:
+def start_own_proxy(log: Path, seed: int, *options: str) -> OwnProxy:
     """Start gameday's own proxy and return once it listens; EnvironmentRefused if it does not."""
     # -P keeps the working folder, which may hold a file of any name, off the import path.
     command = [sys.executable, "-P", "-m", "gameday.proxy", "--host", _LOOPBACK, "--port", "0"]
-    process = _start([*command, "--seed", str(seed)], log)
+    process = _start([*command, "--seed", str(seed), *options], log)
     assert process.stdout is not None
     line = _first_line(process.stdout)
     if not line.endswith(b"\n"):

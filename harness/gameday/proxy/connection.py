@@ -42,7 +42,7 @@ def keep_alive(sock: socket.socket) -> None:
 class Side(asyncio.Protocol):
     """One socket: what it reads goes into its link, and the other link writes to it."""
 
-    def __init__(self, connection: "Connection", meter: Meter) -> None:
+    def __init__(self, connection: "Connection", meter: Meter, heard: Callable[[], None]) -> None:
         self.transport: asyncio.Transport | None = None
         self.lost = False
         self.reads: Link | None = None
@@ -51,6 +51,7 @@ class Side(asyncio.Protocol):
         self.written_by: Link | None = None
         self._connection = connection
         self._meter = meter
+        self._heard = heard
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
@@ -61,6 +62,7 @@ class Side(asyncio.Protocol):
         self._meter.received += len(data)
         if self.reads is not None:
             self.reads.feed(data)
+            self._heard()
             return
         # Older asyncio (Python 3.11.2) starts to read although it was paused at once: what came
         # is kept, and a pause that undoes itself first is one that it heeds.
@@ -102,7 +104,8 @@ class Side(asyncio.Protocol):
 class Connection:
     """Bytes, half-closes and resets of one side arrive at the other, through the toxics.
 
-    It is over when both sockets are closed; then `over` is called, once.
+    It is over when both sockets are closed; then `over` is called, once. `heard` is called after
+    everything that came from either side.
     """
 
     def __init__(
@@ -113,10 +116,11 @@ class Connection:
         meters: dict[Stream, Meter],
         draws: Callable[[NamedToxic], Draws],
         over: Callable[["Connection"], None],
+        heard: Callable[[], None],
         conversation: "Conversation | None" = None,
     ) -> None:
-        self.client = Side(self, meters[Stream.UPSTREAM])
-        self.upstream = Side(self, meters[Stream.DOWNSTREAM])
+        self.client = Side(self, meters[Stream.UPSTREAM], heard)
+        self.upstream = Side(self, meters[Stream.DOWNSTREAM], heard)
         self._toxics = toxics
         self._meters = meters
         self._conversation = conversation

@@ -10,8 +10,10 @@ import resource
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 
 from gameday.proxy.api import Api
+from gameday.proxy.awake import Awake
 from gameday.proxy.http import HttpSession
 from gameday.proxy.proxy import Surroundings
 from gameday.proxy.timer import DeadlineTimer
@@ -30,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _raise_descriptor_limit()
     # Ctrl-C reaches the whole foreground group; the parent decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    loop = asyncio.new_event_loop()
+    loop = _LOOPS[options.loop]()
     serve = _serve(options.host, options.port, options.seed, options.dial_timeout)
     code = loop.run_until_complete(serve)
     # The loop is not closed and the threads are not joined: a resolver that hangs in one must not
@@ -38,11 +40,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os._exit(code)
 
 
+def _libuv() -> asyncio.AbstractEventLoop:
+    import uvloop
+
+    return uvloop.new_event_loop()
+
+
+_LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
+    "asyncio": asyncio.new_event_loop,
+    "uvloop": _libuv,
+}
+
+
 class _Options(argparse.Namespace):
     host: str
     port: int
     seed: int
     dial_timeout: float
+    loop: str
 
 
 def _options(arguments: Sequence[str] | None) -> _Options:
@@ -61,6 +76,13 @@ def _options(arguments: Sequence[str] | None) -> _Options:
         metavar="SECONDS",
         help="how long an upstream may take to accept (%(default)s)",
     )
+    # libuv's loop costs a request fewer microseconds; nothing else depends on which it is.
+    parser.add_argument(
+        "--loop",
+        choices=sorted(_LOOPS),
+        default="uvloop" if find_spec("uvloop") else "asyncio",
+        help="the event loop (%(default)s)",
+    )
     return parser.parse_args(arguments, namespace=_Options())
 
 
@@ -69,7 +91,10 @@ async def _serve(host: str, port: int, seed: int, dial_timeout_s: float) -> int:
     stop = asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     timer = DeadlineTimer(loop)
-    api = Api(Surroundings(timer=timer, seed=seed, dial_timeout_s=dial_timeout_s))
+    around = Surroundings(
+        timer=timer, heard=Awake(loop).heard, seed=seed, dial_timeout_s=dial_timeout_s
+    )
+    api = Api(around)
     try:
         server = await loop.create_server(lambda: HttpSession(api.handle), host, port)
     except OSError as error:

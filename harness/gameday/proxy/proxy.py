@@ -31,6 +31,8 @@ class Surroundings:
     """What all proxies of a process share."""
 
     timer: Timer
+    heard: Callable[[], None] = lambda: None
+    """Called when something passed: what answers it is soon there."""
     seed: int = 0
     dial_timeout_s: float = 1.0
 
@@ -154,6 +156,7 @@ class Proxy:
             draws=self._draws(number),
             conversation=self._conversation(number),
             over=self._connections.discard,
+            heard=self._around.heard,
         )
         self._connections.add(connection)
         task = asyncio.get_running_loop().create_task(self._serve(connection, client))

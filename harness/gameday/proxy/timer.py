@@ -1,7 +1,9 @@
 """Call-backs at absolute instants, kept by one timerfd.
 
 An event loop's own timers go through epoll's timeout, which is rounded up to a millisecond. A
-timerfd wakes the loop within tens of microseconds of its instant.
+timerfd wakes the loop within tens of microseconds of its instant, unless the processor was deep
+asleep: then it takes some hundred. So it is set ahead of the instant, and the loop goes round, with
+its sockets served, until that has come.
 """
 
 import asyncio
@@ -18,6 +20,9 @@ _SECOND_NS = 1_000_000_000
 _SWEEP_AT = 512
 _TURN_NS = 2_000_000
 """How long call-backs may keep the loop from its sockets, which are served between two turns."""
+_MOST_AHEAD_NS = 250_000
+_WAIT_TO_AHEAD = 5
+"""What is waited for may be awaited awake for a fifth of the time: of a processor, no more."""
 
 
 class Entry:
@@ -53,6 +58,7 @@ class DeadlineTimer:
         self._order = 0
         self._cancelled = 0
         self._armed_ns = 0
+        self._round: asyncio.Handle | None = None
         self._running = False
         self._fallback: asyncio.TimerHandle | None = None
         self._alarm = _open_alarm()
@@ -99,7 +105,18 @@ class DeadlineTimer:
                 os.read(self._alarm.fd, 8)
             except BlockingIOError:
                 return
-        self._run_due()
+        self._go_round()
+
+    def _go_round(self) -> None:
+        """Run what is due; while that is only about to be, let the sockets have their turns."""
+        if self._round is not None:
+            self._round.cancel()
+            self._round = None
+        left_ns = self._heap[0].deadline_ns - time.monotonic_ns() if self._heap else 0
+        if 0 < left_ns <= _MOST_AHEAD_NS:
+            self._round = self._loop.call_soon(self._go_round)
+        else:
+            self._run_due()
 
     def _run_due(self) -> None:
         self._armed_ns = 0
@@ -128,13 +145,13 @@ class DeadlineTimer:
         if deadline_ns == self._armed_ns:
             return
         self._armed_ns = deadline_ns
+        wait_ns = max(0, deadline_ns - time.monotonic_ns())
         if self._alarm is not None:
-            self._alarm.set(deadline_ns)
+            self._alarm.set(deadline_ns - min(_MOST_AHEAD_NS, wait_ns // _WAIT_TO_AHEAD))
             return
         if self._fallback is not None:
             self._fallback.cancel()
-        wait_s = max(0, deadline_ns - time.monotonic_ns()) / _SECOND_NS
-        self._fallback = self._loop.call_later(wait_s, self._run_due)
+        self._fallback = self._loop.call_later(wait_ns / _SECOND_NS, self._run_due)
 
 
 class _Alarm:

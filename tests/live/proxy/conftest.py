@@ -81,14 +81,16 @@ class Upstream:
             each.close()
 
 
-@pytest.fixture(scope="session", params=["own", "toxiproxy"])
+@pytest.fixture(scope="session", params=["own", "own-on-asyncio", "toxiproxy"])
 def process(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ProxyProcess]:
     log = tmp_path_factory.mktemp("proxy") / "proxy.log"
     started: ProxyProcess
     if request.param == "own":
-        started = start_own_proxy(log, seed=1)
+        started = start_own_proxy(log, 1, "--loop=uvloop")
+    elif request.param == "own-on-asyncio":
+        started = start_own_proxy(log, 1, "--loop=asyncio")
     else:
         path = find_toxiproxy_server()
         if path is None:
@@ -108,9 +110,12 @@ def server(process: ProxyProcess) -> Iterator[Server]:
         process.control.delete(name)
 
 
-@pytest.fixture(scope="session")
-def own_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProxyProcess]:
-    started = start_own_proxy(tmp_path_factory.mktemp("proxy") / "proxy.log", seed=1)
+@pytest.fixture(scope="session", params=["uvloop", "asyncio"])
+def own_process(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ProxyProcess]:
+    log = tmp_path_factory.mktemp("proxy") / "proxy.log"
+    started = start_own_proxy(log, 1, f"--loop={request.param}")
     yield started
     started.stop(LIMIT_S)
 

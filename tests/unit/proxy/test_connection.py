@@ -47,6 +47,7 @@ def test_bytes_and_an_end_that_came_early_arrive_in_order() -> None:
             meters={stream: Meter() for stream in Stream},
             draws=lambda _: Draws(Random(0), Random(0)),
             over=lambda _: None,
+            heard=lambda: None,
         )
         client, upstream = Wire(), Wire()
         connection.client.connection_made(client)
