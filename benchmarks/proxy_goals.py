@@ -1,13 +1,15 @@
 """The goals of the proxy beside Toxiproxy, and whether the rounds of a benchmark can tell them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from random import Random
-from statistics import median, quantiles
+from statistics import median
 
 DIRECT_P99_LIMIT_US = 250.0
 OVERSHOOT_LIMIT_US = 500.0
 JUDGED_DELAYS_MS = (5, 20)
+DRAWS = 1000
 RECOVERY_GOAL_S = 1.0
 GOALS = {
     "toxiproxy": (
@@ -57,11 +59,23 @@ def summed_up(rounds: Sequence[Round]) -> Figures:
     return figures
 
 
+Measure = Callable[[Sequence[int]], float]
+"""Gives a value from the rounds of these numbers."""
+
+
 def verdict(
-    what: str, value: float, noise: Sequence[float], bound: float, *, least: bool, unsteady: str
+    what: str, measure: Measure, rounds: int, bound: float, *, least: bool, unsteady: str
 ) -> str:
-    """Say whether `value` is at least, or at most, `bound`, unless its noise forbids to."""
-    low, _, high = quantiles(noise, n=4) if len(noise) > 1 else (-float("inf"), 0, float("inf"))
+    """Say whether a value is at least, or at most, `bound`, unless its noise forbids to.
+
+    The noise is that of the same value of rounds that are drawn from these (bootstrap).
+    """
+    value = measure(range(rounds))
+    random = Random(1)
+    drawn = [measure(random.choices(range(rounds), k=rounds)) for _ in range(DRAWS)]
+    low, high = (quantile(drawn, share) for share in (0.05, 0.95))
+    if rounds == 1:
+        low, high = -float("inf"), float("inf")
     if unsteady:
         word = f"cannot tell: {unsteady}"
     elif low <= bound <= high:
@@ -84,32 +98,45 @@ def verdicts(seen: Rounds) -> Iterator[str]:
             yield f"  no {peer} on PATH: nothing to compare with"
             continue
         for name, bound, least in goals:
-            pairs = zip(own, seen[peer], strict=True)
-            ratios = [one.figures[name] / max(1.0, two.figures[name]) for one, two in pairs]
-            why = "" if least else unsteady
-            what = f"{name}, of {peer}'s"
-            yield verdict(what, median(ratios), ratios, bound, least=least, unsteady=why)
-    for ms in JUDGED_DELAYS_MS if "toxiproxy" in seen else ():
-        yield from _overshoot_verdicts(own, seen["toxiproxy"], ms, unsteady)
-
-
-def _overshoot_verdicts(
-    own: Sequence[Round], other: Sequence[Round], ms: int, unsteady: str
-) -> Iterator[str]:
-    def both(which: Sequence[int]) -> tuple[float, float]:
-        ours, theirs = (
-            over_us([rounds[index] for index in which], ms, 0.99) for rounds in (own, other)
+            yield verdict(
+                f"{name}, of {peer}'s",
+                partial(_median_ratio, own, seen[peer], name),
+                len(own),
+                bound,
+                least=least,
+                unsteady="" if least else unsteady,
+            )
+    for ms in JUDGED_DELAYS_MS:
+        what = f"{ms} ms delay, over by p99"
+        measure = partial(_over_p99_us, own, ms)
+        yield verdict(
+            f"{what}, us", measure, len(own), OVERSHOOT_LIMIT_US, least=False, unsteady=unsteady
         )
-        return ours, ours / max(1.0, theirs)
+        if "toxiproxy" in seen:
+            yield verdict(
+                f"{what}, of toxiproxy's",
+                partial(_over_p99_ratio, own, seen["toxiproxy"], ms),
+                len(own),
+                0.5,
+                least=False,
+                unsteady=unsteady,
+            )
 
-    # The noise of a quantile is that of the same over rounds that are drawn from these.
-    random = Random(1)
-    drawn = [both(random.choices(range(len(own)), k=len(own))) for _ in range(200)]
-    seen = both(range(len(own)))
-    what = f"{ms} ms delay, over by p99"
-    for index, (unit, bound) in enumerate((("us", OVERSHOOT_LIMIT_US), ("of toxiproxy's", 0.5))):
-        noise = [each[index] for each in drawn]
-        yield verdict(f"{what}, {unit}", seen[index], noise, bound, least=False, unsteady=unsteady)
+
+def _median_ratio(
+    own: Sequence[Round], peer: Sequence[Round], name: str, at: Sequence[int]
+) -> float:
+    return median(own[i].figures[name] / max(1.0, peer[i].figures[name]) for i in at)
+
+
+def _over_p99_us(rounds: Sequence[Round], ms: int, at: Sequence[int]) -> float:
+    return over_us([rounds[i] for i in at], ms, 0.99)
+
+
+def _over_p99_ratio(
+    own: Sequence[Round], peer: Sequence[Round], ms: int, at: Sequence[int]
+) -> float:
+    return _over_p99_us(own, ms, at) / max(1.0, _over_p99_us(peer, ms, at))
 
 
 def recovery_verdict(recovery_s: float, direct_s: float) -> str:
