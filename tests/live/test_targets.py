@@ -344,10 +344,10 @@ def test_a_command_that_got_no_reply_is_504_and_one_that_was_not_sent_is_503(bui
     system.redis.signal(signal.SIGSTOP)
     status, took_s = system.post()
     assert status == 504
-    assert 0.4 < took_s < 0.9
+    assert 0.4 < took_s < 1.5
     status, took_s = system.post()
     assert status == 503
-    assert took_s < 0.2
+    assert took_s < 0.4
     system.redis.signal(signal.SIGCONT)
     system.relay.wait_ready()
     assert system.post()[0] == 200

@@ -50,14 +50,14 @@ def test_latency_delays_its_direction_only(
 ) -> None:
     with client(server.create(upstream.address)) as ours:
         theirs = upstream.accept()
-        server.toxic("latency", stream, latency=300)
+        server.toxic("latency", stream, latency=1000)
         slow, fast = ((ours, theirs), (theirs, ours))[:: 1 if stream == "upstream" else -1]
-        for (sender, receiver), at_least, below in ((slow, 0.3, 1.0), (fast, 0.0, 0.25)):
+        for (sender, receiver), at_least, below in ((slow, 1.0, 3.0), (fast, 0.0, 0.8)):
             sender.sendall(b"x")
             assert at_least <= took_s(lambda r=receiver: r.recv(1)) < below  # type: ignore[misc]
         server.call("DELETE", f"/proxies/p/toxics/latency_{stream}")
         slow[0].sendall(b"y")
-        assert took_s(lambda: slow[1].recv(1)) < 0.25
+        assert took_s(lambda: slow[1].recv(1)) < 0.8
 
 
 def test_bandwidth_holds_its_rate(
@@ -68,7 +68,7 @@ def test_bandwidth_holds_its_rate(
         server.toxic("bandwidth", rate=100)
         theirs.sendall(b"x" * 40_000)
         theirs.shutdown(socket.SHUT_WR)
-        assert 0.3 < took_s(lambda: read_to_end(ours)) < 0.7
+        assert 0.3 < took_s(lambda: read_to_end(ours)) < 1.2
 
 
 def test_bandwidth_zero_stalls_and_its_removal_delivers(
@@ -91,11 +91,11 @@ def test_slow_close_delays_the_end_and_nothing_else(
 ) -> None:
     with client(server.create(upstream.address)) as ours:
         theirs = upstream.accept()
-        server.toxic("slow_close", delay=200)
+        server.toxic("slow_close", delay=1000)
         theirs.sendall(b"x")
         theirs.close()
-        assert took_s(lambda: ours.recv(1)) < 0.1
-        assert 0.15 < took_s(lambda: ours.recv(1)) < 0.5
+        assert took_s(lambda: ours.recv(1)) < 0.5
+        assert 0.5 < took_s(lambda: ours.recv(1)) < 2
 
 
 def test_timeout_swallows_data_and_closes_in_time(
@@ -105,7 +105,7 @@ def test_timeout_swallows_data_and_closes_in_time(
         theirs = upstream.accept()
         server.toxic("timeout", timeout=200)
         theirs.sendall(b"x")
-        assert 0.15 < took_s(lambda: read_to_end(ours)) < 0.6
+        assert 0.15 < took_s(lambda: read_to_end(ours)) < 1
 
 
 def test_removing_a_timeout_closes_the_connection_that_lost_bytes(
@@ -168,11 +168,11 @@ def test_toxicity_zero_meets_no_connection(
     server: Server, upstream: Upstream, client: Connect, took_s: Took
 ) -> None:
     address = server.create(upstream.address)
-    given = {"type": "latency", "toxicity": 0, "attributes": {"latency": 1000}}
+    given = {"type": "latency", "toxicity": 0, "attributes": {"latency": 2000}}
     assert server.call("POST", "/proxies/p/toxics", given)[0] == 200
     with client(address) as ours:
         upstream.accept().sendall(b"x")
-        assert took_s(lambda: ours.recv(1)) < 0.5
+        assert took_s(lambda: ours.recv(1)) < 1
 
 
 def test_reset_peer_resets_an_open_idle_connection_on_both_sides(
