@@ -15,6 +15,7 @@ from gameday.environment.disk_cells import CellDisk, device_of
 from gameday.environment.duty_cycle import DutyBounds
 from gameday.environment.guests import HostGuest, start_guest
 from gameday.environment.marks import RUN_MARK, cell_name
+from gameday.environment.memory_watch import WatchedMemory
 from gameday.errors import EnvironmentRefused
 
 __all__ = ["ProcessBounds"]
@@ -23,7 +24,7 @@ _CHOSEN = 1000
 
 
 class ProcessBounds:
-    """The bounds of one service: groups of the run's own, or for processor time a duty cycle."""
+    """The bounds of one service: groups of the run's own, or what stands in for two of these."""
 
     def __init__(
         self,
@@ -47,6 +48,8 @@ class ProcessBounds:
             return CgroupBounds(self._everybody, run=run, service=self._service, resource=resource)
         if resource == "cpu":
             return DutyBounds(self._everybody)
+        if resource == "memory":
+            return WatchedMemory(self._everybody)
         raise EnvironmentRefused(
             f"{self._service}: no control group for {resource} may be made on this host"
         )

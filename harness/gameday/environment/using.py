@@ -10,7 +10,7 @@ import psutil
 
 from gameday.model.clock import SECOND
 
-__all__ = ["cpu_ns_of", "end_family", "living_with", "memory_of", "waited_ns_of"]
+__all__ = ["cpu_ns_of", "end_family", "lives", "living_with", "memory_of", "waited_ns_of"]
 
 _END_LIMIT_S = 3.0
 _COLLECT_LIMIT_S = 0.5
@@ -26,7 +26,7 @@ def living_with(main: psutil.Process) -> list[psutil.Process]:
         with suppress(OSError, psutil.NoSuchProcess):
             if pid not in found and os.getsid(pid) == main.pid:
                 found[pid] = psutil.Process(pid)
-    return [process for process in found.values() if _lives(process)]
+    return [process for process in found.values() if lives(process)]
 
 
 def end_family(main: psutil.Process) -> None:
@@ -86,7 +86,8 @@ def memory_of(processes: Sequence[psutil.Process]) -> int:
     return held
 
 
-def _lives(process: psutil.Process) -> bool:
+def lives(process: psutil.Process) -> bool:
+    """Tell whether a process is there and has not ended."""
     with suppress(psutil.NoSuchProcess):
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     return False

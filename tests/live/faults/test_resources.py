@@ -156,8 +156,32 @@ def test_where_no_group_may_be_made_a_service_is_stopped_most_of_the_time(
     effect, undone = through(CpuLimit(target="redis", cores=0.3))
     assert effect.measured["mechanism"] == "duty cycle"
     assert undone.measured["left"] == "nothing"
-    with pytest.raises(EnvironmentRefused, match="no control group for memory"):
-        MemoryLimit(target="redis", limit_bytes=64 * MIB).on(environment)
+    with pytest.raises(EnvironmentRefused, match="no control group for pids"):
+        PidsLimit(target="redis", free=20).on(environment)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        MemoryLimit(target="redis", limit_bytes=96 * MIB),
+        MemoryBurn(target="redis", size_bytes=64 * MIB, until="oom"),
+    ],
+    ids=["limit", "until oom"],
+)
+def test_where_no_group_may_be_made_whoever_holds_too_much_is_killed(
+    environment: Environment,
+    through: Through,
+    unproven: Unproven,
+    fault: Fault,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if environment.runtime != "process":
+        pytest.skip("the engine always can")
+    monkeypatch.setattr(process_bounds, "may_have_cells", lambda _: False)
+    effect, undone = through(fault)
+    assert effect.measured["mechanism"] == "memory watch"
+    assert undone.measured["left"] == "nothing"
+    unproven(fault)
 
 
 def test_a_limit_that_a_successor_was_made_with_is_seen_and_given_back(

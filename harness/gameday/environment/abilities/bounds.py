@@ -3,7 +3,7 @@
 from contextlib import AbstractContextManager
 from typing import Literal, Protocol, runtime_checkable
 
-__all__ = ["DUTY_CYCLE", "Boundable", "Bounds", "Guest", "Resource"]
+__all__ = ["DUTY_CYCLE", "MEMORY_WATCH", "Boundable", "Bounds", "Guest", "Resource"]
 
 Resource = Literal["cpu", "memory", "pids", "io"]
 """cpu is counted in thousandths of a core, memory in bytes, pids in processes and threads.
@@ -14,6 +14,9 @@ io has more than one number: see `abilities.throttling`.
 
 DUTY_CYCLE = "duty cycle"
 """The mechanism that bounds processor time where the kernel is not allowed to."""
+
+MEMORY_WATCH = "memory watch"
+"""The mechanism that bounds memory where the kernel is not allowed to."""
 
 
 class Guest(Protocol):

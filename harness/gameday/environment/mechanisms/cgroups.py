@@ -8,7 +8,7 @@ from secrets import token_hex
 
 import psutil
 
-from gameday.environment.abilities.bounds import DUTY_CYCLE, Resource
+from gameday.environment.abilities.bounds import DUTY_CYCLE, MEMORY_WATCH, Resource
 from gameday.environment.cgroups import CgroupBounds
 from gameday.environment.mechanisms import Mechanism
 
@@ -57,5 +57,7 @@ def _of(resource: Resource, used_for: str, instead: str = "") -> Mechanism:
 
 
 CPU = _of("cpu", "cpu-limit", f"{DUTY_CYCLE} of 100 ms")
-MEMORY = _of("memory", "memory-limit, memory-burn until oom")
+MEMORY = _of(
+    "memory", "memory-limit, memory-burn until oom", f"{MEMORY_WATCH} that kills who is over"
+)
 PIDS = _of("pids", "pids-limit")

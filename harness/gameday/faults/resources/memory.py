@@ -66,10 +66,12 @@ def allocating(size: int, piece: int, *, victim: bool) -> str:
 class MemoryLimit:
     """A service may hold so many bytes, and no swap beside them.
 
-    Mechanism: in docker the engine's limit, in process a control group of the run's own. A limit
-    below what is in use now is refused. Proof: the kernel says that limit, and a guest beside the
-    service that asks for 32 MiB more than is free is killed for want of memory, by the kernel's
-    count, before the service is. Undo: the old limit is written back and read from the kernel.
+    Mechanism: in docker the engine's limit, in process a control group of the run's own; where
+    none may be made, who is over the limit is killed by the harness, which looks twenty times a
+    second (memory watch). A limit below what is in use now is refused. Proof: the kernel says that
+    limit, and a guest beside the service that asks for 32 MiB more than is free is killed for want
+    of memory, by the kernel's count, before the service is; with a memory watch both are its own
+    word. Undo: the old limit is written back and read from the kernel.
     """
 
     verb: ClassVar[str] = "memory-limit"
