@@ -60,6 +60,27 @@ def test_the_worst_is_killed_and_no_more_than_needed(
     assert (watch.denials(), watch.usage()) == (1, 60)
 
 
+def test_nobody_else_pays_while_the_memory_of_the_dead_comes_back(
+    family: list[psutil.Process], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended: dict[psutil.Process, float] = {}
+
+    def lives_on(process: psutil.Process) -> bool:
+        if lives(process):
+            return True
+        return time.monotonic() - ended.setdefault(process, time.monotonic()) < 0.2
+
+    monkeypatch.setattr(memory_watch, "lives", lives_on)
+    monkeypatch.setattr(memory_watch, "_resident", lambda process: 30 if lives_on(process) else 0)
+    monkeypatch.setattr(memory_watch, "memory_of", lambda _: 30 * sum(map(lives_on, family)))
+    watch = WatchedMemory(lambda: family)
+    watch.hold(75)
+    assert comes_true(lambda: watch.denials() == 1)
+    time.sleep(_SOME_LOOKS_S)
+    watch.release()
+    assert watch.denials() == 1
+
+
 def test_what_is_shared_does_not_count_twice(
     family: list[psutil.Process], watch: WatchedMemory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
