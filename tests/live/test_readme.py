@@ -20,6 +20,7 @@ _CHECKOUT = "/checkout-of-gameday"
 _BLOCK = re.compile(r"^```sh\n(.+)\n```$", re.MULTILINE)
 _ABSENT = ("redis-server", "toxiproxy-server", "docker")
 _VERDICT_LINES = 40
+_TRIES = 3
 _RUN_LIMIT_S = 15 * 60
 _TESTS_LIMIT_S = 45 * 60
 
@@ -56,7 +57,11 @@ def pristine(
 
 
 def test_the_first_command_ends_with_a_verdict(pristine: Shell) -> None:
-    status, output = pristine(_command(1), _RUN_LIMIT_S)
+    for _ in range(_TRIES):
+        status, output = pristine(_command(1), _RUN_LIMIT_S)
+        # A host that stalled meanwhile cannot tell, and says so.
+        if status == 0 or not re.search(r"^INCONCLUSIVE .* host", output, re.MULTILINE):
+            break
     assert status == 0, output
     assert re.search(r"\bPASS\b", "\n".join(output.splitlines()[-_VERDICT_LINES:])), output
 

@@ -48,8 +48,8 @@ def test_a_fault_without_its_mechanism_is_refused_and_says_why() -> None:
 
 def test_settings_that_demand_something_else_are_told_apart() -> None:
     found = told("process", broken=["memory control group in process"])
-    assert found["memory-burn", "until undone"].refused == ""
-    assert found["memory-burn", "until oom"].refused != ""
+    assert found["memory-burn", "until undone"].by == ()
+    assert found["memory-burn", "until oom"].by == ("memory watch that kills who is over",)
 
 
 def test_a_fault_that_only_gamedays_proxy_can_do_says_so_in_docker() -> None:
