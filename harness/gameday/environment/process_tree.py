@@ -9,6 +9,7 @@ from pathlib import Path
 import psutil
 
 from gameday.environment.protocol import Inmate, Motion
+from gameday.environment.using import lives
 
 __all__ = [
     "inmates_of",
@@ -39,7 +40,7 @@ def of_main(main: psutil.Process) -> list[psutil.Process]:
         with suppress(OSError, psutil.NoSuchProcess):
             if other not in found and os.getsid(other) == main.pid:
                 found[other] = psutil.Process(other)
-    return [process for process in found.values() if _lives(process)]
+    return [process for process in found.values() if lives(process)]
 
 
 def of_container(container: str) -> list[psutil.Process]:
@@ -49,7 +50,7 @@ def of_container(container: str) -> list[psutil.Process]:
         with suppress(OSError, psutil.NoSuchProcess):
             if container in Path(f"/proc/{pid}/cgroup").read_text():
                 found.append(psutil.Process(pid))
-    return [process for process in found if _lives(process)]
+    return [process for process in found if lives(process)]
 
 
 def is_of_container(pid: int, container: str) -> bool:
@@ -62,7 +63,7 @@ def is_of_container(pid: int, container: str) -> bool:
 
 def motion_of(processes: Iterable[psutil.Process]) -> Motion:
     """Return whether all, some or none of the processes are stopped by a signal."""
-    stopped = {p.status() == psutil.STATUS_STOPPED for p in processes if _lives(p)}
+    stopped = {p.status() == psutil.STATUS_STOPPED for p in processes if lives(p)}
     if stopped == {True}:
         return "frozen"
     return "partly frozen" if True in stopped else "running"
@@ -99,10 +100,3 @@ def inmates_of(processes: Iterable[psutil.Process], *, main: int) -> tuple[Inmat
                 started = process.create_time()
                 inmates.append(Inmate(pid=process.pid, started=started, command=command))
     return tuple(inmates)
-
-
-def _lives(process: psutil.Process) -> bool:
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
