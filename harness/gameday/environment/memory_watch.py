@@ -81,10 +81,11 @@ class WatchedMemory:
         """Kill it, and let nobody else pay before its memory is back."""
         with suppress(psutil.NoSuchProcess):
             chosen.kill()
-            self._kills += 1
         give_up = time.monotonic() + _DEATH_LIMIT_S
         while lives(chosen) and time.monotonic() < give_up:
             time.sleep(_PAUSE_S)
+        # Only what has died of it was denied anything.
+        self._kills += not lives(chosen)
 
 
 def _resident(process: psutil.Process) -> int:

@@ -122,8 +122,10 @@ class MemoryLimit:
                 _PROBE_LIMIT_NS,
                 checkpoint,
             )
+            # Counted while the probe is there: it is ended afterwards, and dies of that.
+            until(lambda: bounds.denials() > before, _WORD_LIMIT_NS, checkpoint)
             held = probe.memory_bytes()
-        denied = bounds.denials() - before
+            denied = bounds.denials() - before
         lives = not isinstance(scene.service, Killable) or scene.service.vitals().alive
         exact = now is not None and 0 <= self.limit_bytes - now < _MIB
         return Proof(
