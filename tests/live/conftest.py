@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _HERE = Path(__file__).parent
 _MISSING = "missing: "
+_MOST_SECOND_TRIES = 3
+_LAST_LINES = 20
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -47,6 +49,33 @@ def pytest_runtest_makereport(
             report.outcome = "failed"
             report.longrepr = f"{item.nodeid}: in CI nothing may be missing; {reason}"
     return report
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail when more tests than a shared host explains passed on their second try only."""
+    if session.exitstatus == 0 and len(_second_tries(session.config)) > _MOST_SECOND_TRIES:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Print what each first try said: a second one hides nothing."""
+    tries = _second_tries(config)
+    if not tries:
+        return
+    terminalreporter.section(f"tried twice: {len(tries)}, at most {_MOST_SECOND_TRIES} may be")
+    for report in tries:
+        terminalreporter.write_line(report.nodeid)
+        for line in report.longreprtext.splitlines()[-_LAST_LINES:]:
+            terminalreporter.write_line(f"    {line}")
+
+
+def _second_tries(config: pytest.Config) -> Sequence[pytest.TestReport]:
+    """Return the reports of first tries that pytest-rerunfailures let go; see --reruns."""
+    terminal = config.pluginmanager.get_plugin("terminalreporter")
+    return () if terminal is None else terminal.stats.get("rerun", ())
 
 
 @pytest.fixture(scope="session")
