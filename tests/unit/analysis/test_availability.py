@@ -57,7 +57,7 @@ stream = StreamInfo(index=0, name="x", rate_per_s=100, deadline_ns=20)
 outcomes = st.sampled_from([Outcome.OK, Outcome.FAILED, Outcome.UNKNOWN])
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(rows=st.lists(st.tuples(outcomes, st.integers(1, 30)), min_size=1, max_size=60))
 def test_availability_and_percentiles_agree_with_counting_one_by_one(
     rows: list[tuple[Outcome, int]],

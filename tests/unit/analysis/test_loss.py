@@ -154,7 +154,7 @@ def test_without_a_final_read_everything_from_end_to_end_is_unmeasured() -> None
 ids = st.integers(0, 12)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(
     outcomes=st.lists(st.sampled_from(list(Outcome)), max_size=10),
     sends=st.lists(st.integers(1, 40), min_size=10, max_size=10),

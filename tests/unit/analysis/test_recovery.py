@@ -59,7 +59,7 @@ outages_ns = st.integers(150 * MILLISECOND, 2 * SECOND)
     late_ns=0,
     kind="timeouts",
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     service=services,
     outage_ns=outages_ns,
@@ -261,7 +261,7 @@ def brute_t6(
     return math.inf
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     states=st.lists(
         st.tuples(st.sampled_from("ggggGbs"), st.integers(1, 30)), min_size=3, max_size=14

@@ -20,7 +20,8 @@ class Load(Protocol):
 
 LINE = re.compile(r"[^\n]*good\.yaml:\d+:\d+: \S[^\n]*")
 FUZZ = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=60,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
 WORDS = """
