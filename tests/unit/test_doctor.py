@@ -46,6 +46,15 @@ def test_a_fault_without_its_mechanism_is_refused_and_says_why() -> None:
     assert use.refused == "pids control group in process: it is broken"
 
 
+def test_a_mechanism_that_stands_in_is_tried_too() -> None:
+    groups = "disk throttle in process"
+    use = told("process", broken=[groups])["io-throttle", ""]
+    assert (use.by, use.refused) == (("io watch",), "")
+    use = told("process", broken=[groups, "io watch"])["io-throttle", ""]
+    assert use.by == ()
+    assert use.refused == f"{groups}: it is broken, and io watch: it is broken"
+
+
 def test_settings_that_demand_something_else_are_told_apart() -> None:
     found = told("process", broken=["memory control group in process"])
     assert found["memory-burn", "until undone"].by == ()
@@ -54,8 +63,10 @@ def test_settings_that_demand_something_else_are_told_apart() -> None:
 
 def test_a_fault_that_only_gamedays_proxy_can_do_says_so_in_docker() -> None:
     found = told("docker")
-    assert found["latency", "distribution uniform"].by == ()
-    assert found["latency", "distribution normal, pareto"].by == ("gameday's own proxy",)
+    assert found["latency", "distribution uniform; stream both"].by == ()
+    assert found["latency", "otherwise"].by == ("gameday's own proxy",)
+    assert found["blackhole", "stream both"].by == ()
+    assert found["blackhole", "stream upstream, downstream"].by == ("gameday's own proxy",)
     assert found["http-delay", ""].by == ("gameday's own proxy",)
 
 

@@ -6,7 +6,7 @@ from dataclasses import MISSING, dataclass, fields
 from typing import Literal, get_args, get_origin, get_type_hints
 
 from gameday.doctor.capabilities import PROXY
-from gameday.environment.mechanisms import Mechanism, Trial, trial
+from gameday.environment.mechanisms import Mechanism, Trial, standing_in, trial
 from gameday.environment.mechanisms.containers import ENGINE
 from gameday.environment.mechanisms.servers import SERVERS
 from gameday.environment.mechanisms.storage import BOUNDED_DISK
@@ -33,7 +33,7 @@ class Use:
     what: str
     """The fault's verb, or "redis service"."""
     when: str = ""
-    """The settings that this is about, such as "distribution normal, pareto"; empty: all."""
+    """The settings that this is about, such as "until oom"; empty: all."""
     by: tuple[str, ...] = ()
     """The mechanisms; empty: the services and the proxies before their edges are enough."""
     refused: str = ""
@@ -77,10 +77,10 @@ def _given(runtime: str, demands: Demands, tried: Try) -> tuple[tuple[str, ...],
         return (), demands.impossible
     by: list[str] = []
     for mechanism in _mechanisms(runtime, demands):
-        seen = tried(mechanism)
-        if not seen.works and not mechanism.instead:
-            return (), f"{mechanism.name}: {seen.seen}"
-        by.append(mechanism.name if seen.works else mechanism.instead)
+        means = mechanism.name if tried(mechanism).works else standing_in(mechanism, tried)
+        if not means:
+            return (), ", and ".join(f"{one.name}: {tried(one).seen}" for one in mechanism.chain)
+        by.append(means)
     return tuple(by), ""
 
 
@@ -132,4 +132,4 @@ def _apart(some: list[Mapping[str, object]], every: list[Mapping[str, object]]) 
         values = [str(value) for value in dict.fromkeys(settings[name] for settings in some)]
         if set(values) != {str(settings[name]) for settings in every}:
             said.append(f"{name} {', '.join(values)}")
-    return "; ".join(said)
+    return "; ".join(said) or ("otherwise" if len(some) < len(every) else "")

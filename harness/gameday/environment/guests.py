@@ -66,6 +66,11 @@ class HostGuest:
         if self._cycle is not None:
             self._cycle.start()
 
+    @property
+    def main(self) -> psutil.Process | None:
+        """Its first process; None if that had ended before it was seen."""
+        return self._main
+
     def family(self) -> list[psutil.Process]:
         """Return its living processes; they are a session of their own."""
         self._process.poll()

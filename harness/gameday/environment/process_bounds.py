@@ -14,6 +14,7 @@ from gameday.environment.cgroups import RESOURCES, CgroupBounds, may_have_cells
 from gameday.environment.disk_cells import CellDisk, device_of
 from gameday.environment.duty_cycle import DutyBounds
 from gameday.environment.guests import HostGuest, start_guest
+from gameday.environment.io_watch import WatchedDisk
 from gameday.environment.marks import RUN_MARK, cell_name
 from gameday.environment.memory_watch import WatchedMemory
 from gameday.errors import EnvironmentRefused
@@ -55,12 +56,17 @@ class ProcessBounds:
         )
 
     def disk(self) -> DiskBounds:
+        device, folder = device_of(self._folder, self._service), str(self._folder)
+        if not may_have_cells("io"):
+            return WatchedDisk(
+                self._everybody, self._visitors, device=device, folder=folder, what=self._service
+            )
         return CellDisk(
             lambda: self._cell("io"),
             self._everybody,
             name=cell_name(self._env.get(RUN_MARK, "none"), self._service),
-            device=device_of(self._folder, self._service),
-            folder=str(self._folder),
+            device=device,
+            folder=folder,
         )
 
     def guest(self, script: str, limit_ns: int, share: float) -> Guest:
@@ -103,6 +109,10 @@ class ProcessBounds:
     def _everybody(self) -> list[psutil.Process]:
         """Return the service's processes and the guests', which share its bounds."""
         return [*self._tree(), *(p for guest in self._guests for p in guest.family())]
+
+    def _visitors(self) -> list[psutil.Process]:
+        """Return the first process of every guest, which takes no time to find."""
+        return [guest.main for guest in self._guests if guest.main is not None]
 
 
 def _scores_of(processes: Iterable[psutil.Process]) -> dict[psutil.Process, int]:

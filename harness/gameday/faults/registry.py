@@ -10,7 +10,11 @@ from gameday.environment.mechanisms.descriptors import open_files
 from gameday.environment.mechanisms.packets import PACKET_FILTER
 from gameday.environment.mechanisms.process_limits import DESCRIPTORS
 from gameday.environment.mechanisms.storage import BOUNDED_DISK, IMMUTABLE_ATTRIBUTE
-from gameday.environment.mechanisms.throttling import THROTTLE_IN_DOCKER, THROTTLE_IN_PROCESS
+from gameday.environment.mechanisms.throttling import (
+    DISK_WATCH,
+    THROTTLE_IN_DOCKER,
+    THROTTLE_IN_PROCESS,
+)
 from gameday.faults.clock import ClockDrift, ClockOffset
 from gameday.faults.crash_loop import CrashLoop
 from gameday.faults.http import HttpAbort, HttpBody, HttpDelay, HttpStatus
@@ -141,6 +145,7 @@ MECHANISMS: tuple[Mechanism, ...] = (
     open_files(MOST_CONNECTIONS),
     DESCRIPTORS,
     THROTTLE_IN_PROCESS,
+    DISK_WATCH,
     THROTTLE_IN_DOCKER,
 )
 """What faults need of a host beyond its services, for `gameday doctor`."""

@@ -186,6 +186,22 @@ def test_where_no_group_may_be_made_whoever_holds_too_much_is_killed(
     unproven(fault)
 
 
+def test_where_no_group_may_be_made_whoever_moves_too_much_stands_still(
+    environment: Environment,
+    through: Through,
+    unproven: Unproven,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if environment.runtime != "process":
+        pytest.skip("the engine always can")
+    monkeypatch.setattr(process_bounds, "may_have_cells", lambda _: False)
+    for fault in FAULTS[-2:]:
+        effect, undone = through(fault)
+        assert effect.measured["mechanism"] == "io watch"
+        assert undone.measured["left"] == "nothing"
+    unproven(FAULTS[-2])
+
+
 def test_a_limit_that_a_successor_was_made_with_is_seen_and_given_back(
     environment: Environment,
 ) -> None:

@@ -2,7 +2,10 @@
 
 from typing import Protocol, runtime_checkable
 
-__all__ = ["DiskBounds", "Rates", "Throttleable"]
+__all__ = ["IO_WATCH", "DiskBounds", "Rates", "Throttleable"]
+
+IO_WATCH = "io watch"
+"""The mechanism that slows down traffic with disks where the kernel is not allowed to."""
 
 Rates = tuple[int | None, int | None]
 """Bytes a second for reading and for writing; None: no limit."""
@@ -13,7 +16,7 @@ class DiskBounds(Protocol):
 
     @property
     def mechanism(self) -> str:
-        """What holds it, such as "cgroup v1"."""
+        """What holds it, such as "cgroup v1" or "io watch"."""
         ...
 
     @property

@@ -1,24 +1,27 @@
-"""The kernel's throttle of block devices, tried by slowing down a write of this host."""
+"""What slows down traffic with disks, tried by slowing down a write of this host."""
 
 import os
 import subprocess
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from secrets import token_hex
 
 import psutil
 
+from gameday.environment.abilities.throttling import IO_WATCH, DiskBounds
 from gameday.environment.cells import cell_of
 from gameday.environment.disk_cells import CellDisk, device_of
-from gameday.environment.guests import start_guest
+from gameday.environment.guests import HostGuest, start_guest
+from gameday.environment.io_watch import WatchedDisk
 from gameday.environment.marks import cell_name
 from gameday.environment.mechanisms import Mechanism, need
 from gameday.errors import EnvironmentRefused
 from gameday.model.clock import SECOND
 
-__all__ = ["THROTTLE_IN_DOCKER", "THROTTLE_IN_PROCESS"]
+__all__ = ["DISK_WATCH", "THROTTLE_IN_DOCKER", "THROTTLE_IN_PROCESS"]
 
 _CONTAINERS = ("/var/lib/docker", "/")
 _RATE = 1_000_000
@@ -26,42 +29,73 @@ _SIZE = 16 * 65536
 _LIMIT_S = 10
 
 
-def _check(*places: str) -> str:
+@contextmanager
+def _sleeping() -> Iterator[psutil.Process]:
+    sleeper = subprocess.Popen(["sleep", str(_LIMIT_S)], start_new_session=True)
+    try:
+        yield psutil.Process(sleeper.pid)
+    finally:
+        sleeper.kill()
+        sleeper.wait()
+
+
+def _in_a_group(*places: str) -> str:
     """Write a MiB at a MB/s past the page cache, from a group that is gone afterwards."""
     need("sh", "timeout", "dd")
     place, device = _place(places)
-    sleeper = subprocess.Popen(["sleep", str(_LIMIT_S)], start_new_session=True)
-    try:
-        tree = [psutil.Process(sleeper.pid)]
+    with _sleeping() as sleeper:
         disk = CellDisk(
             lambda: cell_of(sleeper.pid, "io"),
-            lambda: tree,
+            lambda: [sleeper],
             name=cell_name(f"trial{token_hex(3)}", "trial"),
             device=device,
             folder=str(place),
         )
-        try:
-            disk.hold((None, _RATE))
-            with tempfile.NamedTemporaryFile(dir=place) as file:
-                began_ns = time.monotonic_ns()
-                guest = start_guest(
-                    f"dd if=/dev/zero of='{file.name}' bs=64k count={_SIZE // 65536} "
-                    "oflag=direct conv=notrunc",
-                    _LIMIT_S * SECOND,
-                    1.0,
-                    cells=[cell_of(sleeper.pid, "io").path],
-                    env=os.environ,
-                    folder=place,
-                )
-                while guest.alive():
+        return _slowed(disk, lambda: [cell_of(sleeper.pid, "io").path], [])
+
+
+def _watched(*places: str) -> str:
+    """Write as much at the same rate, beside a process that is stopped with who writes."""
+    need("sh", "timeout", "dd")
+    place, device = _place(places)
+    guests: list[HostGuest] = []
+    with _sleeping() as sleeper:
+        disk = WatchedDisk(
+            lambda: [sleeper, *(process for guest in guests for process in guest.family())],
+            lambda: [guest.main for guest in guests if guest.main],
+            device=device,
+            folder=str(place),
+            what="a trial",
+        )
+        return _slowed(disk, list, guests)
+
+
+def _slowed(disk: DiskBounds, cells: Callable[[], list[Path]], guests: list[HostGuest]) -> str:
+    """Have a guest write, which is added to the guests, and say how long that took."""
+    try:
+        disk.hold((None, _RATE))
+        before = disk.moved()[1]
+        with tempfile.NamedTemporaryFile(dir=disk.folder) as file:
+            began_ns = time.monotonic_ns()
+            guest = start_guest(
+                f"dd if=/dev/zero of='{file.name}' bs=64k count={_SIZE // 65536} "
+                f"oflag=direct conv=notrunc; sleep {_LIMIT_S}",
+                _LIMIT_S * SECOND,
+                1.0,
+                cells=cells(),
+                env=os.environ,
+                folder=Path(disk.folder),
+            )
+            guests.append(guest)
+            try:
+                while guest.alive() and disk.moved()[1] - before < _SIZE:
                     time.sleep(0.01)
-                took_ns = time.monotonic_ns() - began_ns
-            moved, mechanism = disk.moved()[1], disk.mechanism
-        finally:
-            disk.release()
+            finally:
+                guest.end()
+            took_ns = time.monotonic_ns() - began_ns
+        moved, mechanism = disk.moved()[1] - before, disk.mechanism
     finally:
-        sleeper.kill()
-        sleeper.wait()
+        disk.release()
     if moved < _SIZE or took_ns < SECOND * _SIZE // _RATE // 2:
         raise OSError(f"{moved} bytes at {_RATE} bytes/s took {took_ns / SECOND:.2f} s")
     return f"{mechanism}: {moved} bytes at {_RATE} bytes/s took {took_ns / SECOND:.2f} s"
@@ -76,15 +110,22 @@ def _place(places: Sequence[str]) -> tuple[Path, str]:
     raise OSError(f"{' and '.join(places)}: on no block device, but in memory or layered")
 
 
+DISK_WATCH = Mechanism(
+    name=IO_WATCH,
+    used_for="io-throttle where no group may be made",
+    cure="run on Linux, with TMPDIR on a disk",
+    check=lambda: _watched(tempfile.gettempdir()),
+)
 THROTTLE_IN_PROCESS = Mechanism(
     name="disk throttle in process",
     used_for="io-throttle",
     cure="run as root on Linux, with TMPDIR on a disk",
-    check=lambda: _check(tempfile.gettempdir()),
+    check=lambda: _in_a_group(tempfile.gettempdir()),
+    instead=DISK_WATCH,
 )
 THROTTLE_IN_DOCKER = Mechanism(
     name="disk throttle in docker",
     used_for="io-throttle",
     cure="run as root on Linux, on the host of the engine, with its containers on a disk",
-    check=lambda: _check(*_CONTAINERS),
+    check=lambda: _in_a_group(*_CONTAINERS),
 )

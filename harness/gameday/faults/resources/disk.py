@@ -42,10 +42,13 @@ class IoThrottle:
     Mechanism: the kernel's throttle of block devices, in docker in the container's own control
     group, in process in one of the run's own; both take root. With version 1 of control groups
     that slows down what goes straight to the device and what is synced, and not a write that the
-    kernel keeps in memory and writes itself later. Proof: what a guest beside the service reads
-    or writes past the page cache is the rate within 20 % over 3 s, counted by the kernel; in the
-    second before the throttle came in, it was 1.5 times that at least. Undo: the old rates are
-    written back and read again, and a write is answered.
+    kernel keeps in memory and writes itself later. Where no group may be made, the harness reads
+    what the service's processes have moved, by the kernel's count, and stops all of them until
+    that is paid for (io watch); kept in memory or not. Proof: what a guest beside the service
+    reads or writes past the page cache is the rate within 20 % over 3 s, and until something
+    moves again, counted by the kernel; in the second before the throttle came in, it was 1.5
+    times that at least. Undo: the old rates are written back and read again, and a write is
+    answered.
     """
 
     verb: ClassVar[str] = "io-throttle"
@@ -175,10 +178,20 @@ class _Throttling:
             # What is to be read is written first, and that may be throttled, too.
             until(lambda: self._disk.moved()[number] > idle, _START_LIMIT_NS, checkpoint)
             rest(_SETTLE_NS, checkpoint)
-            began_ns, before = time.monotonic_ns(), self._disk.moved()[number]
+            began_ns, before = self._next_move(number, checkpoint)
             rest(window_ns, checkpoint)
-            after, ended_ns = self._disk.moved()[number], time.monotonic_ns()
+            ended_ns, after = self._next_move(number, checkpoint)
         return (after - before) * SECOND / (ended_ns - began_ns)
+
+    def _next_move(self, number: int, checkpoint: Checkpoint) -> tuple[int, int]:
+        """Return when something moved next, and what had moved before.
+
+        Who can move too much at once stands still for it afterwards. From one move to another
+        every burst counts together with its price.
+        """
+        before = self._disk.moved()[number]
+        until(lambda: self._disk.moved()[number] > before, _START_LIMIT_NS, checkpoint)
+        return time.monotonic_ns(), before
 
 
 def _blocks(rate: int) -> tuple[int, int]:
