@@ -4,7 +4,8 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from gameday.chronicle import Chronicle
-from gameday.environment.protocol import Checkpoint, Environment
+from gameday.environment.protocol import Checkpoint, Environment, NotReadyError
+from gameday.errors import EnvironmentRefused
 from gameday.faults.protocol import Counted, Fault, Proof
 from gameday.faults.undo import UndoRecord
 from gameday.model.clock import SECOND
@@ -160,7 +161,11 @@ class Injector:
         self._lease.fault_until(planned.step, now_ns + lasts_ns + _TIME_TO_HEAL_NS)
         self._chronicle.tell(UndoRecorded, **active.facts, undo=undo)
         self._active.append(active)
-        active.injected = active.injection.inject()
+        try:
+            active.injected = active.injection.inject()
+        except NotReadyError as error:
+            name = f"{planned.fault} of {planned.target}"
+            raise EnvironmentRefused(f"{name} could not be injected: {error}") from error
         bracket = self._chronicle.since_start(active.injected)
         self._chronicle.tell(
             FaultInjected,

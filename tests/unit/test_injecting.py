@@ -1,6 +1,7 @@
 """Step 5: what is begun is recorded before, proven, and healed whatever happens."""
 
 import json
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,8 +14,8 @@ import pytest
 
 from gameday import injecting, ongoing
 from gameday.chronicle import Chronicle
-from gameday.environment.protocol import Checkpoint, Environment, Killable
-from gameday.errors import InternalError, NotHealed
+from gameday.environment.protocol import Checkpoint, Environment, Killable, NotReadyError
+from gameday.errors import EnvironmentRefused, InternalError, NotHealed
 from gameday.faults import ending, kill
 from gameday.faults.kill import Kill
 from gameday.faults.protocol import Fault, Injection, Proof
@@ -33,7 +34,7 @@ from gameday.model.plan import PlannedFault
 from gameday.model.result import Result, Window
 from gameday.model.scenario import Hits, ServiceSpec, Target
 from gameday.testing.clocks import ManualClock
-from gameday.testing.environments import MemoryEnvironment
+from gameday.testing.environments import MemoryEnvironment, MemoryService
 
 
 class Listening:
@@ -172,6 +173,26 @@ def test_an_interrupted_play_is_healed(stage: Stage) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         stage.injector.play(lambda _: stop(), 0, lambda: None)
+    stage.injector.heal()
+    assert stage.environment.service("a").vitals().alive
+
+
+def test_a_service_that_does_not_answer_is_told_with_the_fault_that_wanted_it(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind = type(stage.environment.service("b"))
+    usual = kind.kill
+
+    def refuse(service: MemoryService, number: signal.Signals) -> Window:
+        if service.spec.name == "b":
+            raise NotReadyError("Redis at b: connection refused")
+        return usual(service, number)
+
+    monkeypatch.setattr(kind, "kill", refuse)
+    with pytest.raises(
+        EnvironmentRefused, match="kill of b could not be injected: Redis at b: conn"
+    ):
+        stage.play()
     stage.injector.heal()
     assert stage.environment.service("a").vitals().alive
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
+from gameday.errors import GamedayError
 from gameday.model.event import Scalar
 from gameday.model.result import Window
 from gameday.model.scenario import Edge, ServiceSpec, Target
@@ -44,7 +45,7 @@ Emit = Callable[[str, int, str], None]
 """Told of every service that is up: its name, how long that took in ns, and the evidence."""
 
 
-class NotReadyError(Exception):
+class NotReadyError(GamedayError):
     """A service does not answer by its own protocol, yet; the text says what was seen."""
 
 

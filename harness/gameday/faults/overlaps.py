@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from gameday.model.aim import breaks, services_of
-from gameday.model.scenario import Edge, FaultSpec
+from gameday.model.scenario import Edge, FaultSpec, FaultStep
 
 __all__ = ["at_odds"]
 
@@ -39,26 +39,30 @@ _OUTLIVES = frozenset(
         "read-only-data",
         "clock-offset",
         "clock-drift",
-        "surge",
         "malformed-payload",
         "poison-message",
     }
 )
-"""Faults that outlive the process of their service, or are there to be met by its death."""
+"""Faults that outlive the process of their service, but are put in and taken out while it lives."""
+_ASIDE = frozenset({"surge"})
+"""Faults that want nothing of the service that they hit."""
 _HELD = frozenset({"connection-flood", "slow-consumer"})
 """Faults that are connections, which end with the service that they lead to."""
 
 
-def at_odds(one: FaultSpec, other: FaultSpec) -> str | None:
-    """Return why two faults cannot be in at the same time; None: they can.
+def at_odds(one: FaultStep, other: FaultStep) -> str | None:
+    """Return why two faults that are in at the same time cannot be; None: they can.
 
     Two that set the same thing take each other's setting for what was there before, and put it
-    back. One that ends or freezes a process takes away what another has set in it.
+    back. One that ends or freezes a process takes away what another has set in it, and whom the
+    other needs to be set and undone.
     """
-    if "edge" in (one.hits, other.hits) or one.hits == other.hits == "services":
-        why = _on_connections(one, other)
+    if "edge" in (one.fault.hits, other.fault.hits) or (
+        one.fault.hits == other.fault.hits == "services"
+    ):
+        why = _on_connections(one.fault, other.fault)
     else:
-        why = _on_services(one, other)
+        why = _on_services(one.fault, other.fault)
     return why or _ended(one, other) or _ended(other, one)
 
 
@@ -85,11 +89,16 @@ def _on_services(one: FaultSpec, other: FaultSpec) -> str | None:
     return f"both act on {thing}" if thing and thing == _SETS.get(other.verb) else None
 
 
-def _ended(one: FaultSpec, other: FaultSpec) -> str | None:
-    """Tell whether the first would take away what the second has set, or leave it frozen."""
-    if _SETS.get(one.verb) != "its processes" and getattr(one, "until", "") != "oom":
+def _ended(one: FaultStep, other: FaultStep) -> str | None:
+    """Tell whether the first would take away, or freeze, what the second has set or needs."""
+    ends, hit = one.fault, other.fault
+    if _SETS.get(ends.verb) != "its processes" and getattr(ends, "until", "") != "oom":
         return None
-    within = other.hits == "service" and other.verb not in _OUTLIVES
-    if (within or other.verb in _HELD) and one.target == services_of(other.target)[-1]:
-        return f"{one.verb} takes away what {other.verb} acts on"
-    return None
+    within = hit.hits == "service" and hit.verb not in _ASIDE
+    if not (within or hit.verb in _HELD) or ends.target != services_of(hit.target)[-1]:
+        return None
+    if hit.verb not in _OUTLIVES:
+        return f"{ends.verb} takes away what {hit.verb} acts on"
+    if other.at_ns < one.at_ns and one.at_ns + one.for_ns < other.at_ns + other.for_ns:
+        return None
+    return f"{hit.verb} has to begin before {ends.verb} and to end after it"

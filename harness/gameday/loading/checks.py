@@ -331,7 +331,7 @@ class Checks:
             for i, other in enumerate(steps[:j]):
                 if step is None or other is None or not _overlap(step, other):
                     continue
-                why = self._vocabulary.at_odds(other.fault, step.fault)
+                why = self._vocabulary.at_odds(other, step)
                 if why is not None:
                     text = (
                         f"is in at the same time as {other.fault.verb} of {other.fault.target}, "

@@ -77,8 +77,8 @@ class Vocabulary:
     """The kinds of service that a fault can hit, where it cannot hit all."""
     findings: Mapping[str, str]
     """The unit (`Unit`) of each finding that an expectation or an SLA may name."""
-    at_odds: Callable[[FaultSpec, FaultSpec], str | None] = lambda *_: None
-    """Why two faults cannot be in at the same time; None: they can."""
+    at_odds: Callable[["FaultStep", "FaultStep"], str | None] = lambda *_: None
+    """Why two faults that are in at the same time cannot be; None: they can."""
     situate: Callable[["FaultStep", "Target", Sequence[WorkloadSpec]], None] = lambda *_: None
     """Raises Unfit for parameters of a step that cannot be on that target, beside that load."""
     is_program: Callable[[str], bool] = lambda _: True

@@ -8,7 +8,8 @@ import pytest
 from gameday.faults import overlaps
 from gameday.faults.overlaps import at_odds
 from gameday.faults.registry import FAULTS
-from gameday.model.scenario import FaultSpec, Hits
+from gameday.model.clock import SECOND
+from gameday.model.scenario import FaultSpec, FaultStep, Hits
 
 
 def fault(text: str) -> FaultSpec:
@@ -24,6 +25,10 @@ def fault(text: str) -> FaultSpec:
         until: str
 
     return Written(hit, until)
+
+
+def step(text: str, at_s: int = 0, for_s: int = 1) -> FaultStep:
+    return FaultStep(fault=fault(text), at_ns=at_s * SECOND, for_ns=for_s * SECOND)
 
 
 @pytest.mark.parametrize(
@@ -61,8 +66,8 @@ def fault(text: str) -> FaultSpec:
 def test_faults_that_set_the_same_or_end_each_other_are_at_odds(
     one: str, other: str, why: str
 ) -> None:
-    assert at_odds(fault(one), fault(other)) == why
-    assert at_odds(fault(other), fault(one)) == why
+    assert at_odds(step(one), step(other)) == why
+    assert at_odds(step(other), step(one)) == why
 
 
 @pytest.mark.parametrize(
@@ -72,9 +77,6 @@ def test_faults_that_set_the_same_or_end_each_other_are_at_odds(
         ("cpu-limit: redis", "memory-limit: redis"),
         ("kill: redis", "kill: relay"),
         ("kill: redis", "cpu-limit: relay"),
-        ("kill: redis", "async-commit: redis"),
-        ("kill: redis", "persistence-off: redis"),
-        ("kill: redis", "disk-fill: redis"),
         ("kill: redis", "surge: redis"),
         ("kill: redis", "latency: relay -> redis"),
         ("kill: redis", "partition: redis | relay"),
@@ -90,10 +92,30 @@ def test_faults_that_set_the_same_or_end_each_other_are_at_odds(
     ],
 )
 def test_faults_that_leave_each_other_alone_may_be_in_together(one: str, other: str) -> None:
-    assert at_odds(fault(one), fault(other)) is None
-    assert at_odds(fault(other), fault(one)) is None
+    assert at_odds(step(one), step(other)) is None
+    assert at_odds(step(other), step(one)) is None
+
+
+@pytest.mark.parametrize("verb", ["persistence-off", "disk-fill", "clock-offset", "poison-message"])
+@pytest.mark.parametrize(
+    ("at_s", "for_s", "may"),
+    [(1, 8, True), (2, 7, False), (3, 7, False), (3, 1, False), (1, 3, False), (1, 7, False)],
+    ids=["around it", "with it", "from within", "within", "into it", "until its end"],
+)
+def test_what_outlives_a_process_is_set_and_undone_while_that_lives(
+    verb: str, at_s: int, for_s: int, may: bool
+) -> None:
+    dead, other = step("kill: redis", 2, 6), step(f"{verb}: redis", at_s, for_s)
+    why = None if may else f"{verb} has to begin before kill and to end after it"
+    assert at_odds(dead, other) == at_odds(other, dead) == why
 
 
 def test_every_verb_that_is_named_exists() -> None:
-    named = {*overlaps._SETS, *overlaps._SEVERAL, *overlaps._OUTLIVES, *overlaps._HELD}
+    named = {
+        *overlaps._SETS,
+        *overlaps._SEVERAL,
+        *overlaps._OUTLIVES,
+        *overlaps._ASIDE,
+        *overlaps._HELD,
+    }
     assert named <= set(FAULTS)

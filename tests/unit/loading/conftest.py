@@ -133,7 +133,7 @@ def vocabulary() -> Vocabulary:
         findings={"availability": "ratio", "lost": "count", "outage": "ns", "recovery": "ns"},
         situate=_situate,
         is_program=lambda name: name != "apps.rely; rm",
-        at_odds=lambda one, other: "both kill it" if one == other else None,
+        at_odds=lambda one, other: "both kill it" if one.fault == other.fault else None,
     )
 
 
