@@ -23,6 +23,7 @@ from toxiproxy.exceptions import (  # type: ignore[import-untyped]
 )
 
 from gameday.environment.abilities.http_rules import HttpRule, RuleCounts
+from gameday.environment.abilities.listing import ListedConnection
 from gameday.errors import EnvironmentRefused
 
 __all__ = ["Counters", "ProxyControl", "ProxyState", "Stream", "ToxicState"]
@@ -105,6 +106,7 @@ _PROXY = TypeAdapter(ProxyState)
 _PROXIES = TypeAdapter(dict[str, ProxyState])
 _RULES = TypeAdapter(tuple[_RuleState, ...])
 _COUNTERS = TypeAdapter(dict[str, Counters])
+_CONNECTIONS = TypeAdapter(dict[str, tuple[ListedConnection, ...]])
 
 
 class ProxyControl:
@@ -158,6 +160,16 @@ class ProxyControl:
             return None
         content = response.content
         return self._read("counters", lambda: _COUNTERS.validate_json(content))
+
+    def connections(self, name: str) -> tuple[ListedConnection, ...] | None:
+        """Return the connections of a proxy, open and lately over; None: the server lists none."""
+        path = f"/gameday/connections/{quote(name, safe='')}"
+        response = self._call_or_absent(f"connections of {name}", lambda: self._get(path))
+        if response is None:
+            return None
+        content = response.content
+        read = self._read(f"connections of {name}", lambda: _CONNECTIONS.validate_json(content))
+        return (*read.get("open", ()), *read.get("over", ()))
 
     def traffic(self) -> Mapping[str, tuple[int, int]]:
         """Return the bytes that each proxy has read, upstream and downstream.

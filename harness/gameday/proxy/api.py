@@ -9,7 +9,7 @@ from http import HTTPStatus
 
 from gameday.proxy.address import Address, BadAddress, format_address, resolve_listen
 from gameday.proxy.http import Request, Response
-from gameday.proxy.metrics import PROMETHEUS_TYPE, counters, prometheus_text
+from gameday.proxy.metrics import PROMETHEUS_TYPE, connections, counters, prometheus_text
 from gameday.proxy.proxy import Proxy, Speaks, Surroundings
 from gameday.proxy.refusal import Refusal
 from gameday.proxy.shapes import (
@@ -68,6 +68,7 @@ class Api:
             },
             ("metrics",): {_ANY: self._metrics},
             ("gameday", "counters"): {"GET": self._counters},
+            ("gameday", "connections", "*"): {"GET": self._connections},
             ("gameday", "http", "*", "rules"): dict.fromkeys(
                 ("GET", "POST", "DELETE"), self._rules
             ),
@@ -240,6 +241,9 @@ class Api:
 
     async def _counters(self, request: Request, proxy_name: str, toxic_name: str) -> Response:
         return Response.json(counters(self._proxies))
+
+    async def _connections(self, request: Request, proxy_name: str, toxic_name: str) -> Response:
+        return Response.json(connections(self._proxy(proxy_name)))
 
     async def _metrics(self, request: Request, proxy_name: str, toxic_name: str) -> Response:
         text = prometheus_text(self._proxies[name] for name in sorted(self._proxies))

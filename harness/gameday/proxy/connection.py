@@ -4,9 +4,12 @@ import asyncio
 import contextlib
 import socket
 import struct
+import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, cast
 
+from gameday.proxy.address import Address, format_address
 from gameday.proxy.link import Link, Meter
 from gameday.proxy.timer import Timer
 from gameday.proxy.toxic_chain import Draws, NamedToxic, Stream, ToxicChain
@@ -15,10 +18,11 @@ from gameday.proxy.toxics import End
 if TYPE_CHECKING:
     from gameday.proxy.conversation.stages import Conversation
 
-__all__ = ["Connection", "keep_alive", "reset_socket"]
+__all__ = ["Connection", "Facts", "keep_alive", "reset_socket"]
 
 _NO_LINGER = struct.pack("ii", 1, 0)
 _KEEP_ALIVE_S = 15
+_now_ns = time.monotonic_ns
 
 
 class _Socket(Protocol):
@@ -39,12 +43,36 @@ def keep_alive(sock: socket.socket) -> None:
             sock.setsockopt(socket.IPPROTO_TCP, option, _KEEP_ALIVE_S)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Came:
+    """What has come from one side, whatever toxics did with it since; CLOCK_MONOTONIC."""
+
+    bytes: int
+    last_ns: int | None
+    """When the last of them came."""
+    ended_ns: int | None
+    """When that side ended what it sends, in order or not."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What there is to tell of one connection."""
+
+    number: int
+    """Which one of its proxy's it is, from 1."""
+    client: str
+    upstream: Came
+    downstream: Came
+
+
 class Side(asyncio.Protocol):
     """One socket: what it reads goes into its link, and the other link writes to it."""
 
     def __init__(self, connection: "Connection", meter: Meter, heard: Callable[[], None]) -> None:
         self.transport: asyncio.Transport | None = None
         self.lost = False
+        self._last_ns: int | None = None
+        self._ended_ns: int | None = None
         self.reads: Link | None = None
         self._early: list[bytes] = []
         self._ended_early = False
@@ -60,6 +88,8 @@ class Side(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._meter.received += len(data)
+        # A look at the clock, some 60 ns: all that a connection's facts cost a chunk.
+        self._last_ns = _now_ns()
         if self.reads is not None:
             self.reads.feed(data)
             self._heard()
@@ -72,6 +102,7 @@ class Side(asyncio.Protocol):
         self.transport.pause_reading()
 
     def eof_received(self) -> bool:
+        self._ended_ns = _now_ns()
         if self.reads is None:
             self._ended_early = True
         else:
@@ -88,6 +119,9 @@ class Side(asyncio.Protocol):
         if self._ended_early:
             link.end(End.EOF)
 
+    def came(self) -> Came:
+        return Came(bytes=self._meter.received, last_ns=self._last_ns, ended_ns=self._ended_ns)
+
     def pause_writing(self) -> None:
         if self.written_by is not None:
             self.written_by.sink_full(True)
@@ -98,6 +132,8 @@ class Side(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.lost = True
+        if exc is not None and self._ended_ns is None:
+            self._ended_ns = _now_ns()
         self._connection.side_lost(self, exc)
 
 
@@ -113,16 +149,19 @@ class Connection:
         *,
         toxics: ToxicChain,
         timer: Timer,
-        meters: dict[Stream, Meter],
+        number: int,
+        client: Address,
         draws: Callable[[NamedToxic], Draws],
         over: Callable[["Connection"], None],
         heard: Callable[[], None],
         conversation: "Conversation | None" = None,
     ) -> None:
-        self.client = Side(self, meters[Stream.UPSTREAM], heard)
-        self.upstream = Side(self, meters[Stream.DOWNSTREAM], heard)
+        self._number = number
+        self._client = client
+        self.meters = {stream: Meter() for stream in Stream}
+        self.client = Side(self, self.meters[Stream.UPSTREAM], heard)
+        self.upstream = Side(self, self.meters[Stream.DOWNSTREAM], heard)
         self._toxics = toxics
-        self._meters = meters
         self._conversation = conversation
         self._timer = timer
         self._draws = draws
@@ -131,6 +170,16 @@ class Connection:
         self._links_ended = 0
         self._ending = False
 
+    @property
+    def facts(self) -> Facts:
+        """What has come from either side by now."""
+        return Facts(
+            number=self._number,
+            client=format_address(self._client),
+            upstream=self.client.came(),
+            downstream=self.upstream.came(),
+        )
+
     def join(self) -> None:
         """Let data pass; both sockets are there."""
         client, upstream = self.client.transport, self.upstream.transport
@@ -138,7 +187,7 @@ class Connection:
             self.reset()
             return
         there, back = (
-            Link(source, sink, self, self._timer, self._draws, self._meters[stream])
+            Link(source, sink, self, self._timer, self._draws, self.meters[stream])
             for source, sink, stream in (
                 (client, upstream, Stream.UPSTREAM),
                 (upstream, client, Stream.DOWNSTREAM),

@@ -12,13 +12,18 @@ __all__ = ["Ends", "Link", "Meter"]
 
 
 class Meter:
-    """Counts the bytes of one direction, over all connections of a proxy, as they pass."""
+    """Counts the bytes of one direction of a connection, or the sum of several, as they pass."""
 
     __slots__ = ("received", "sent")
 
     def __init__(self) -> None:
         self.received = 0
         self.sent = 0
+
+    def add(self, other: "Meter") -> None:
+        """Count what `other` has counted, too."""
+        self.received += other.received
+        self.sent += other.sent
 
 
 class Ends(Protocol):

@@ -25,7 +25,9 @@ class Listener:
     connecting to such a port is refused.
     """
 
-    def __init__(self, address: Address, accepted: Callable[[socket.socket], None]) -> None:
+    def __init__(
+        self, address: Address, accepted: Callable[[socket.socket, Address], None]
+    ) -> None:
         self.address = address
         self._accepted = accepted
         self._hold: socket.socket | None = None
@@ -89,7 +91,7 @@ class Listener:
             if self._listening is None:
                 return
             try:
-                sock, _peer = self._listening.accept()
+                sock, (host, port, *_) = self._listening.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return
             except OSError as error:
@@ -99,7 +101,7 @@ class Listener:
                 self._pause()
                 return
             sock.setblocking(False)
-            self._accepted(sock)
+            self._accepted(sock, Address(host=host, port=port))
 
     def _pause(self) -> None:
         """Let the loop breathe: with no descriptor left, the socket would stay readable."""

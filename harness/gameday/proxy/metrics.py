@@ -7,7 +7,7 @@ from gameday.proxy.link import Meter
 from gameday.proxy.proxy import Proxy, Speaks
 from gameday.proxy.toxic_chain import Stream
 
-__all__ = ["PROMETHEUS_TYPE", "counters", "prometheus_text"]
+__all__ = ["PROMETHEUS_TYPE", "connections", "counters", "prometheus_text"]
 
 PROMETHEUS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -18,6 +18,14 @@ _ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 def counters(proxies: Mapping[str, Proxy]) -> dict[str, object]:
     """Give by proxy what went through it, and what its toxics and rules did."""
     return {name: _counted(proxy) for name, proxy in proxies.items()}
+
+
+def connections(proxy: Proxy) -> dict[str, object]:
+    """Give whose each connection is, and what came from either side of it, and when."""
+    return {
+        "open": [asdict(facts) for facts in proxy.connections],
+        "over": [asdict(facts) for facts in proxy.lately_over],
+    }
 
 
 def prometheus_text(proxies: Iterable[Proxy]) -> str:
@@ -58,7 +66,7 @@ def _counted(proxy: Proxy) -> dict[str, object]:
 
 def _series(proxies: Iterable[Proxy]) -> Iterator[tuple[str, Meter]]:
     for proxy in proxies:
-        for route, meters in proxy.meters.items():
+        for route, meters in proxy.meters().items():
             for stream in (Stream.DOWNSTREAM, Stream.UPSTREAM):
                 labels = {
                     "direction": stream.value,

@@ -4,14 +4,15 @@ import asyncio
 import contextlib
 import logging
 import socket
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from random import Random
 from typing import TYPE_CHECKING
 
 from gameday.proxy.address import Address, format_address, parse_address
-from gameday.proxy.connection import Connection, keep_alive, reset_socket
+from gameday.proxy.connection import Connection, Facts, keep_alive, reset_socket
 from gameday.proxy.conversation.rules import Rule, RuleBook
 from gameday.proxy.link import Meter
 from gameday.proxy.listener import Listener
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Proxy", "Route", "Speaks", "Surroundings"]
 
 _log = logging.getLogger(__name__)
+_MOST_OVER = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,13 +78,16 @@ class Proxy:
         self.toxics = ToxicChain()
         self.rules = RuleBook()
         self.speaks = speaks
-        self.meters: dict[Route, dict[Stream, Meter]] = {}
         self.connections_total = 0
         self.refused_upstream = 0
         self._around = around
         self._listener = Listener(address, self._accepted)
         self._dialling: dict[asyncio.Task[None], socket.socket] = {}
-        self._connections: set[Connection] = set()
+        self._connections: dict[Connection, Route] = {}
+        # Each connection counts for itself, which costs a chunk nothing, and is added when over.
+        self._over: dict[Route, dict[Stream, Meter]] = {}
+        self.lately_over: deque[Facts] = deque(maxlen=_MOST_OVER)
+        """The last connections that are over, the latest last."""
 
     @property
     def connections_open(self) -> int:
@@ -90,13 +95,25 @@ class Proxy:
         return len(self._connections)
 
     @property
+    def connections(self) -> list[Facts]:
+        """Those that are open, in the order in which they came."""
+        return [connection.facts for connection in self._connections]
+
+    @property
     def route(self) -> Route:
         """The route of a connection that is accepted now."""
         return Route(listen=self.listen, upstream=self.upstream)
 
+    def meters(self) -> dict[Route, dict[Stream, Meter]]:
+        """Sum up what passed on each route, also through connections that are still open."""
+        sums = {route: _sum_of([meters]) for route, meters in self._over.items()}
+        for connection, route in self._connections.items():
+            sums[route] = _sum_of([sums[route], connection.meters])
+        return sums
+
     def received_bytes(self, stream: Stream) -> int:
         """Count what came of one direction, over all routes."""
-        return sum(meters[stream].received for meters in self.meters.values())
+        return sum(meters[stream].received for meters in self.meters().values())
 
     def enable(self) -> None:
         """Listen. Raises OSError, and stays disabled, if the port cannot be had."""
@@ -143,25 +160,31 @@ class Proxy:
         for connection in list(self._connections):
             connection.cut()
 
-    def _accepted(self, client: socket.socket) -> None:
+    def _accepted(self, client: socket.socket, address: Address) -> None:
         self.connections_total += 1
         number = self.connections_total
-        meters = self.meters.get(self.route)
-        if meters is None:
-            meters = self.meters[self.route] = {stream: Meter() for stream in Stream}
+        route = self.route
+        self._over.setdefault(route, _sum_of([]))
         connection = Connection(
             toxics=self.toxics,
             timer=self._around.timer,
-            meters=meters,
+            number=number,
+            client=address,
             draws=self._draws(number),
             conversation=self._conversation(number),
-            over=self._connections.discard,
+            over=self._forget,
             heard=self._around.heard,
         )
-        self._connections.add(connection)
+        self._connections[connection] = route
         task = asyncio.get_running_loop().create_task(self._serve(connection, client))
         self._dialling[task] = client
         task.add_done_callback(self._served)
+
+    def _forget(self, connection: Connection) -> None:
+        route = self._connections.pop(connection, None)
+        if route is not None:
+            self._over[route] = _sum_of([self._over[route], connection.meters])
+            self.lately_over.append(connection.facts)
 
     def _served(self, task: asyncio.Task[None]) -> None:
         self._dialling.pop(task, None)
@@ -198,7 +221,7 @@ class Proxy:
 
     def _give_up(self, connection: Connection, client: socket.socket) -> None:
         connection.cut()
-        self._connections.discard(connection)
+        self._forget(connection)
         if connection.client.transport is None:
             client.close()
 
@@ -222,3 +245,12 @@ class Proxy:
             return Random(f"{self._around.seed}/{self.name}/{number}/http/{rule.name}")
 
         return Conversation(self.rules, draws)
+
+
+def _sum_of(counted: Iterable[Mapping[Stream, Meter]]) -> dict[Stream, Meter]:
+    """Add up the meters of each direction, in new ones."""
+    sums = {stream: Meter() for stream in Stream}
+    for meters in counted:
+        for stream, meter in meters.items():
+            sums[stream].add(meter)
+    return sums

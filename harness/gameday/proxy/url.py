@@ -5,7 +5,7 @@ from urllib.parse import unquote
 __all__ = ["route_words"]
 
 # Below these words, every second one is the name of something.
-_NAMING = (("proxies",), ("gameday", "http"))
+_NAMING = (("proxies",), ("gameday", "http"), ("gameday", "connections"))
 
 
 def route_words(path: str) -> tuple[tuple[str, ...], list[str]]:

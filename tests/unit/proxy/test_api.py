@@ -190,3 +190,17 @@ def test_a_name_that_is_no_unicode_text_is_refused() -> None:
         ("POST", "/proxies", {**given, "name": "\ud800"}), ("GET", "/metrics", None)
     )
     assert (refused.status, metrics.status) == (400, 200)
+
+
+def test_the_connections_of_a_proxy_are_listed_and_those_of_none_are_not_found() -> None:
+    given = {"name": "a/b", "listen": "127.0.0.1:0", "upstream": "127.0.0.1:9"}
+    _, listed, unknown, put = answers(
+        ("POST", "/proxies", given),
+        ("GET", "/gameday/connections/a%2Fb", None),
+        ("GET", "/gameday/connections/p", None),
+        ("PUT", "/gameday/connections/a%2Fb", None),
+    )
+    assert (listed.status, json.loads(listed.body)) == (200, {"open": [], "over": []})
+    assert unknown.status == 404
+    assert json.loads(unknown.body) == {"error": "proxy not found", "status": 404}
+    assert put.status == 405

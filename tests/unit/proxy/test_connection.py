@@ -3,10 +3,10 @@
 import asyncio
 from random import Random
 
+from gameday.proxy.address import Address
 from gameday.proxy.connection import Connection
-from gameday.proxy.link import Meter
 from gameday.proxy.timer import DeadlineTimer
-from gameday.proxy.toxic_chain import Draws, Stream, ToxicChain
+from gameday.proxy.toxic_chain import Draws, ToxicChain
 
 
 class Wire(asyncio.Transport):
@@ -44,7 +44,8 @@ def test_bytes_and_an_end_that_came_early_arrive_in_order() -> None:
         connection = Connection(
             toxics=ToxicChain(),
             timer=DeadlineTimer(asyncio.get_running_loop()),
-            meters={stream: Meter() for stream in Stream},
+            number=1,
+            client=Address(host="127.0.0.1", port=40_000),
             draws=lambda _: Draws(Random(0), Random(0)),
             over=lambda _: None,
             heard=lambda: None,

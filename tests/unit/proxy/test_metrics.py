@@ -28,7 +28,7 @@ def proxy(name: str) -> Proxy:
 def metered(proxy: Proxy, received: int, sent: int) -> None:
     meter = Meter()
     meter.received, meter.sent = received, sent
-    proxy.meters[proxy.route] = {Stream.UPSTREAM: meter, Stream.DOWNSTREAM: Meter()}
+    proxy._over[proxy.route] = {Stream.UPSTREAM: meter, Stream.DOWNSTREAM: Meter()}
 
 
 def test_labels_are_quoted_as_prometheus_reads_them() -> None:
@@ -45,7 +45,7 @@ def test_a_proxy_that_moves_begins_a_new_series_and_keeps_its_sum() -> None:
     metered(moved, 5, 4)
     moved.upstream = "u:3"
     metered(moved, 7, 6)
-    assert Route(listen="l:1", upstream="u:2") in moved.meters
+    assert Route(listen="l:1", upstream="u:2") in moved.meters()
     assert prometheus_text([moved]).count('direction="upstream"') == 4
     counted = counters({"p": moved})["p"]
     assert isinstance(counted, dict)

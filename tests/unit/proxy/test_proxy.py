@@ -2,10 +2,13 @@ import asyncio
 import socket
 from collections.abc import Awaitable, Callable
 
+import pytest
+
+from gameday.proxy import proxy as proxy_module
 from gameday.proxy.address import Address, parse_address
 from gameday.proxy.proxy import Proxy, Surroundings
 from gameday.proxy.timer import DeadlineTimer
-from gameday.proxy.toxic_chain import NamedToxic
+from gameday.proxy.toxic_chain import NamedToxic, Stream
 from gameday.proxy.toxics import TOXICS
 
 
@@ -106,5 +109,49 @@ def test_a_peer_that_is_gone_without_a_word_is_noticed_on_both_sides() -> None:
                     assert side.transport is not None
                     sock = side.transport.get_extra_info("socket")
                     assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+
+        with_proxy(upstream, use)
+
+
+def test_what_passed_is_summed_up_once_whether_a_connection_is_open_or_over() -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as upstream:
+
+        async def use(proxy: Proxy, listen: Address) -> None:
+            for number in range(1, 4):
+                _, writer = await asyncio.open_connection(listen.host, listen.port)
+                writer.write(b"abc")
+                while proxy.received_bytes(Stream.UPSTREAM) < 3 * number:
+                    await asyncio.sleep(0)
+                if number == 2:
+                    proxy._cut()
+                    while proxy.connections_open:
+                        await asyncio.sleep(0)
+                assert proxy.received_bytes(Stream.UPSTREAM) == 3 * number
+                (meters,) = proxy.meters().values()
+                assert meters[Stream.UPSTREAM].sent == 3 * number
+            assert [facts.number for facts in proxy.connections] == [3]
+            assert [facts.number for facts in proxy.lately_over] == [1, 2]
+            writer.close()
+
+        with_proxy(upstream, use)
+
+
+def test_of_the_connections_that_are_over_the_last_ones_are_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(proxy_module, "_MOST_OVER", 2)
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as upstream:
+
+        async def use(proxy: Proxy, listen: Address) -> None:
+            for number in range(1, 5):
+                _, writer = await asyncio.open_connection(listen.host, listen.port)
+                while not proxy.connections_open:
+                    await asyncio.sleep(0)
+                proxy._cut()
+                while proxy.connections_open:
+                    await asyncio.sleep(0)
+                assert proxy.lately_over[-1].number == number
+                writer.close()
+            assert [facts.number for facts in proxy.lately_over] == [3, 4]
 
         with_proxy(upstream, use)

@@ -1,0 +1,39 @@
+"""What may be asked of the proxy of an edge that tells of each of its connections."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+__all__ = ["Came", "ListedConnection", "Listing"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Came:
+    """What has come to the proxy from one side, passed on or not; times of its own clock."""
+
+    bytes: int
+    last_ns: int | None
+    """When the last of them came; None: nothing did."""
+    ended_ns: int | None
+    """When that side ended what it sends; None: it may send more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedConnection:
+    """A connection as its proxy sees it."""
+
+    number: int
+    """Which one of the proxy's it is, from 1; none has the number of another."""
+    client: str
+    """The address of the client, or of what forwards for it: "127.0.0.1:40000"."""
+    upstream: Came
+    downstream: Came
+
+
+@runtime_checkable
+class Listing(Protocol):
+    """A proxy that lists its connections."""
+
+    def connections(self) -> Sequence[ListedConnection] | None:
+        """Return the open ones and the latest that are over; None: this server lists none."""
+        ...
