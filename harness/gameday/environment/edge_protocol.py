@@ -70,6 +70,11 @@ class Line(Protocol):
     """One connection of the harness's own to a service, directly or through an edge's front."""
 
     @property
+    def origin(self) -> Endpoint | None:
+        """The address that it has on this side; None: it was never connected."""
+        ...
+
+    @property
     def opened(self) -> Seen:
         """ANSWERED once it is connected, and logged in where the service wants that."""
         ...

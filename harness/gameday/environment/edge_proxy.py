@@ -2,7 +2,7 @@
 
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from gameday.environment.abilities.http_rules import (
@@ -11,6 +11,7 @@ from gameday.environment.abilities.http_rules import (
     HttpRule,
     RuleCounts,
 )
+from gameday.environment.abilities.listing import ListedConnection
 from gameday.environment.edge_protocol import (
     Conversing,
     EdgeState,
@@ -44,6 +45,7 @@ class SocketLine:
         answer_limit_ns: int = 0,
     ) -> None:
         self._socket: socket.socket | None = None
+        self.origin: Endpoint | None = None
         self._was_reset = False
         introduced = talk if isinstance(talk, Introduced) else None
         self._farewell = b"" if introduced is None else introduced.farewell
@@ -53,6 +55,8 @@ class SocketLine:
             address = (endpoint.host, endpoint.port)
             self._socket = socket.create_connection(address, timeout=limit_ns / SECOND)
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            host, port, *_ = self._socket.getsockname()
+            self.origin = Endpoint(host=host, port=port)
             self.opened = Seen.ANSWERED
         except OSError as error:
             self.opened = _seen(error)
@@ -220,12 +224,8 @@ class ControlledEdge:
         toxic = counters[self._name].toxics.get(name)
         return 0 if toxic is None else toxic.bytes_dropped
 
-    def received_bytes(self, stream: Stream) -> int | None:
-        counters = self._control.counters()
-        if counters is None:
-            return None
-        counted = counters[self._name]
-        return counted.bytes_upstream if stream == "upstream" else counted.bytes_downstream
+    def connections(self) -> Sequence[ListedConnection] | None:
+        return self._control.connections(self._name)
 
     def add_rule(self, rule: HttpRule) -> None:
         self._control.add_rule(self._name, rule)

@@ -1,10 +1,9 @@
 """The proxies of edges in memory, to test network faults without a socket."""
 
-import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from statistics import NormalDist
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
+from gameday.environment.abilities.listing import Came, ListedConnection
 from gameday.environment.edge_protocol import (
     Conversing,
     EdgeState,
@@ -18,13 +17,12 @@ from gameday.errors import EnvironmentRefused
 from gameday.model.clock import MICROSECOND, MILLISECOND, SECOND
 from gameday.model.scenario import Edge
 from gameday.testing.environments import MemoryEnvironment
+from gameday.testing.toxics import MemoryToxic
 
 __all__ = ["EdgedEnvironment", "MemoryEdge", "MemoryLine", "MemoryTalk", "TerseTalk"]
 
 _DIRECT_NS = 200 * MICROSECOND
 _FRONT_NS = 500 * MICROSECOND
-_ANSWER_BYTES = 10
-_FRACTIONS = (0.7548776662466927, 0.5698402909980532)
 
 
 class TerseTalk:
@@ -41,15 +39,6 @@ class MemoryTalk(TerseTalk):
 
     def upload(self, size: int) -> bytes:
         return b"U" * size
-
-
-@dataclass(slots=True, kw_only=True)
-class _Toxic:
-    kind: str
-    stream: Stream
-    attributes: Mapping[str, int]
-    distribution: str = "uniform"
-    swallowed: int = 0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -87,10 +76,22 @@ class MemoryEdge:
     jitters: bool = True
     counts: bool = True
     """Whether it tells what its toxics swallow."""
+    lists: bool = True
+    """Whether it tells of its connections."""
+    crosses: bool = False
+    """Whether toxics act on the other stream than the one that was asked for."""
+    strangers: int = 0
+    """How many others do at the same time what each line of ours does."""
+    strangers_say: int = 0
+    """How many bytes more they send."""
+    deaf: bool = False
+    """Whether what lines send after a login never comes to it."""
     drawn: str | None = None
     """The distribution that it draws from, whatever it was asked for."""
     coalesces: bool = False
     """Whether pieces arrive together."""
+    answer_bytes: int = 10
+    """How long the answer to a greeting is, or to several at once."""
     login_bytes: int = 0
     """What a login sends, and receives, before a line is opened."""
     capacity: int = 0
@@ -107,10 +108,9 @@ class MemoryEdge:
     """Whether a half-open edge passes the end of a connection on."""
     adds: int = 0
     asked: int = 0
-    received: dict[Stream, int] = field(default_factory=lambda: {"upstream": 0, "downstream": 0})
     _enabled: bool = True
-    _toxics: dict[str, _Toxic] = field(default_factory=dict)
-    _ghosts: list[_Toxic] = field(default_factory=list)
+    _toxics: dict[str, MemoryToxic] = field(default_factory=dict)
+    _ghosts: list[MemoryToxic] = field(default_factory=list)
     _lines: "list[MemoryLine]" = field(default_factory=list)
 
     def state(self) -> EdgeState:
@@ -134,9 +134,10 @@ class MemoryEdge:
         self.adds += 1
         if self.adds == self.fails_to_add:
             raise EnvironmentRefused("the proxy server has no such toxic")
-        self._toxics[name] = _Toxic(
+        other: Stream = "downstream" if stream == "upstream" else "upstream"
+        self._toxics[name] = MemoryToxic(
             kind=kind,
-            stream=stream,
+            stream=other if self.crosses else stream,
             attributes={k: v for k, v in attributes.items() if isinstance(v, int)},
             distribution=str(attributes.get("distribution", "uniform")),
         )
@@ -148,8 +149,21 @@ class MemoryEdge:
         if self.lingers and removed is not None:
             self._ghosts.append(removed)
 
-    def received_bytes(self, stream: Stream) -> int | None:
-        return self.received[stream]
+    def connections(self) -> Sequence[ListedConnection] | None:
+        if not self.lists:
+            return None
+        seen = [one for number, line in enumerate(self._lines) for one in line.listed(number)]
+        others = [
+            replace(
+                one,
+                number=one.number + 1_000 * turn,
+                client=f"198.51.100.{turn}:1",
+                upstream=replace(one.upstream, bytes=one.upstream.bytes + self.strangers_say),
+            )
+            for turn in range(1, self.strangers + 1)
+            for one in seen
+        ]
+        return seen + others
 
     def dropped_bytes(self, name: str) -> int | None:
         if name not in self._toxics:
@@ -165,7 +179,7 @@ class MemoryEdge:
             ways["downstream"].swallowed += answer
 
     def open(self, route: Route, limit_ns: int, answer_limit_ns: int = 0) -> "MemoryLine":
-        line = MemoryLine(self, route)
+        line = MemoryLine(self, route, len(self._lines))
         self._lines.append(line)
         return line
 
@@ -178,7 +192,7 @@ class MemoryEdge:
     def refuses(self) -> bool:
         return self.works and not self._enabled
 
-    def doing(self, kind: str) -> list[_Toxic]:
+    def doing(self, kind: str) -> list[MemoryToxic]:
         """Return the toxics of a kind that have an effect."""
         every = (*self._toxics.values(), *self._ghosts)
         return [toxic for toxic in every if self.works and toxic.kind == kind]
@@ -192,37 +206,32 @@ class MemoryEdge:
         """Whether nothing is set on it."""
         return self._enabled and not self._toxics
 
-    def wavers_ns(self) -> int:
-        """Return the jitter of one answer, by turns all over what may be drawn."""
-        if not self.jitters:
-            return 0
+    def late_ns(self, stream: Stream) -> int:
+        """Return how late data of a direction is, with a jitter by turns all over its range."""
+        share = self.does if self.jitters else 0
         return sum(
-            round(self.does * toxic.attributes["jitter"] * MILLISECOND * self._turn(number, toxic))
+            round(self.does * toxic.attributes["latency"] * MILLISECOND)
+            + round(share * toxic.jitter_ns(number, self.asked, self.drawn))
             for number, toxic in enumerate(self.doing("latency"))
+            if toxic.stream == stream
         )
 
-    def _turn(self, number: int, toxic: _Toxic) -> float:
-        """Return one of the jitters, as a multiple of what was asked for."""
-        # Multiples of two unrelated fractions cover the unit square evenly.
-        part = (self.asked * (_FRACTIONS[number % 2])) % 1 or 0.5
-        match self.drawn or toxic.distribution:
-            case "normal":
-                return NormalDist().inv_cdf(part)
-            case "pareto":
-                return 2 * (math.pow(1 - part, -1 / 3) - 1)
-            case _:
-                return 2 * part - 1
-
-    def sum_of(self, kind: str, attribute: str) -> int:
-        return round(self.does * sum(toxic.attributes[attribute] for toxic in self.doing(kind)))
+    def late_end_ns(self, stream: Stream) -> int:
+        """Return how late the end of a direction is."""
+        toxics = [one for one in self.doing("slow_close") if one.stream == stream]
+        return round(self.does * MILLISECOND * sum(one.attributes["delay"] for one in toxics))
 
 
 class MemoryLine:
     """One connection: what it hears is computed from the toxics, and takes no time."""
 
-    def __init__(self, edge: MemoryEdge, route: Route) -> None:
+    def __init__(self, edge: MemoryEdge, route: Route, number: int) -> None:
         self._edge = edge
         self._through = route is Route.FRONT
+        self.origin: Endpoint | None = Endpoint(host="127.0.0.1", port=40_000 + number)
+        self._served_ns: int | None = None
+        self._ended_ns: int | None = None
+        self._came = edge.login_bytes
         self._sent = self.opening_sent = edge.login_bytes
         self._received = edge.login_bytes
         self._unanswered = False
@@ -246,7 +255,7 @@ class MemoryLine:
         fate = self._fate()
         if fate is not None:
             return Heard(seen=fate, ended_ns=_FRONT_NS)
-        size = int(question.split()[1]) if question.startswith(b"GET") else _ANSWER_BYTES
+        size = int(question.split()[1]) if question.startswith(b"GET") else self._edge.answer_bytes
         edge = self._edge
         edge.asked += self._through
         if not edge.serves or (
@@ -256,20 +265,25 @@ class MemoryLine:
         if self._loses():
             self._holed = True
             if edge.hears and not edge.loses("upstream"):
-                edge.received["downstream"] += size
+                self._serve(size, _DIRECT_NS)
             return Heard(seen=Seen.SILENT)
         served_ns = 0
         if edge.service_bytes_per_s:
             served_ns = max(size, len(question)) * SECOND // edge.service_bytes_per_s
         if not self._through or (self._from_before and edge.keeps_open):
             return _heard(_DIRECT_NS + served_ns, (size,), to_the_end)
-        if edge.doing("timeout") or any(t.attributes["rate"] == 0 for t in edge.doing("bandwidth")):
-            self._unanswered = bool(edge.doing("bandwidth"))
+        stalls = [one for one in edge.doing("bandwidth") if one.attributes["rate"] == 0]
+        cut = edge.doing("timeout") + stalls
+        if cut:
+            self._unanswered = bool(stalls)
             edge.swallow(question=len(question), answer=size)
+            if all(one.stream == "downstream" for one in cut):
+                self._serve(size, _DIRECT_NS)
             return Heard(seen=Seen.SILENT)
         reads: tuple[int, ...] = (size,)
-        took_ns = _FRONT_NS + served_ns + edge.sum_of("latency", "latency") * MILLISECOND
-        took_ns += edge.wavers_ns()
+        there_ns = edge.late_ns("upstream")
+        took_ns = _FRONT_NS + served_ns + there_ns + edge.late_ns("downstream")
+        self._serve(size, _DIRECT_NS + served_ns + there_ns)
         for toxic in edge.doing("bandwidth"):
             carried = len(question) if toxic.stream == "upstream" else size
             took_ns += round(carried * MILLISECOND / (toxic.attributes["rate"] * edge.does))
@@ -278,13 +292,14 @@ class MemoryLine:
             pieces = carried // toxic.attributes["average_size"]
             took_ns += round(pieces * toxic.attributes["delay"] * MICROSECOND * edge.does)
             if toxic.stream == "downstream" and not edge.coalesces:
-                reads = (toxic.attributes["average_size"],) * pieces
+                reads = (toxic.attributes["average_size"],) * pieces or reads
         for toxic in edge.doing("limit_data"):
             limit = round(toxic.attributes["bytes"] * edge.does)
             if toxic.stream == "upstream" and self._sent > limit:
                 return Heard(seen=Seen.CLOSED, ended_ns=took_ns)
             if toxic.stream == "downstream" and self._received + sum(reads) > limit:
                 reads, to_the_end = (limit - self._received,), True
+        self._received += sum(reads)
         return _heard(took_ns, reads, to_the_end)
 
     def listen(self, limit_ns: int, *, to_the_end: bool = False) -> Heard:
@@ -293,21 +308,40 @@ class MemoryLine:
             return Heard(seen=fate, ended_ns=_FRONT_NS)
         if self._unanswered and not self._edge.doing("bandwidth"):
             self._unanswered = False
-            return _heard(_FRONT_NS, (_ANSWER_BYTES,), to_the_end)
+            return _heard(_FRONT_NS, (self._edge.answer_bytes,), to_the_end)
         return Heard(seen=Seen.SILENT)
 
     def hang_up(self, limit_ns: int) -> Heard:
         if self._loses() and not self._edge.tells_ends:
             self._holed = True
             return Heard(seen=Seen.SILENT)
-        delay_ns = self._edge.sum_of("slow_close", "delay") * MILLISECOND if self._through else 0
-        return Heard(seen=Seen.CLOSED, ended_ns=_DIRECT_NS + delay_ns)
+        if not self._through:
+            return Heard(seen=Seen.CLOSED, ended_ns=_DIRECT_NS)
+        self._ended_ns = _DIRECT_NS + self._edge.late_end_ns("upstream")
+        back_ns = self._edge.late_end_ns("downstream")
+        return Heard(seen=Seen.CLOSED, ended_ns=self._ended_ns + back_ns)
+
+    def listed(self, number: int) -> Sequence[ListedConnection]:
+        """Return what the proxy has of it; its clock stands at zero when something is said."""
+        if not self._through:
+            return ()
+        ended = self._ended_ns is not None
+        client = "192.0.2.1:1" if self._edge.forwarded else str(self.origin)
+        sent = self._edge.login_bytes if self._edge.deaf else self._sent
+        there = Came(bytes=sent, last_ns=0, ended_ns=0 if ended else None)
+        back = Came(bytes=self._came, last_ns=self._served_ns, ended_ns=self._ended_ns)
+        return (ListedConnection(number=number, client=client, upstream=there, downstream=back),)
 
     def ended(self) -> bool:
         return self._fate() is not None
 
     def close(self) -> None:
         self.closed = True
+
+    def _serve(self, size: int, at_ns: int) -> None:
+        """Let an answer come to the proxy."""
+        self._came += size
+        self._served_ns = at_ns
 
     def _fate(self) -> Seen | None:
         """Return how the connection has ended, if it has."""

@@ -132,6 +132,7 @@ class _MemoryLine:
         self._client = environment.network(client)
         self._to = to
         self.opened = self._exchange()[0]
+        self.origin: Endpoint | None = None
         self.opening = Heard(seen=self.opened)
         self.opening_sent = 0
 

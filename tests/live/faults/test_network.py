@@ -32,32 +32,31 @@ REDIS = "relay -> redis"
 RELAY = "client -> relay"
 FAULTS: list[Fault] = [
     Latency(target=REDIS, delay_ns=50 * MILLISECOND, jitter_ns=5 * MILLISECOND),
-    Latency(target=REDIS, delay_ns=300 * MILLISECOND, stream="downstream"),
-    Latency(target=RELAY, delay_ns=40 * MILLISECOND, stream="upstream"),
-    Latency(target=RELAY, delay_ns=40 * MILLISECOND, jitter_ns=40 * MILLISECOND, stream="upstream"),
+    Latency(target=REDIS, delay_ns=300 * MILLISECOND),
+    Latency(target=RELAY, delay_ns=40 * MILLISECOND),
+    Latency(target=RELAY, delay_ns=40 * MILLISECOND, jitter_ns=40 * MILLISECOND),
     Bandwidth(target=REDIS, rate_bytes_per_s=64_000),
     Bandwidth(target=RELAY, rate_bytes_per_s=50_000, stream="downstream"),
-    Bandwidth(target=REDIS, rate_bytes_per_s=0, stream="downstream"),
+    Bandwidth(target=REDIS, rate_bytes_per_s=0),
     Bandwidth(target=RELAY, rate_bytes_per_s=50_000, stream="upstream"),
     Blackhole(target=REDIS),
-    Blackhole(target=RELAY, stream="downstream"),
-    Blackhole(target=REDIS, stream="upstream"),
+    Blackhole(target=RELAY),
     Refuse(target=REDIS),
     Refuse(target=RELAY),
     Slice(target=REDIS, size_bytes=50),
     Slice(target=REDIS, size_bytes=64, variation_bytes=16, stream="upstream"),
     ByteLimit(target=REDIS, after_bytes=4_000),
     ByteLimit(target=RELAY, after_bytes=4_000, stream="upstream"),
-    SlowClose(target=REDIS, delay_ns=100 * MILLISECOND),
+    SlowClose(target=REDIS, delay_ns=100 * MILLISECOND, stream="both"),
     SlowClose(target=RELAY, delay_ns=100 * MILLISECOND, stream="both"),
-    SlowClose(target=REDIS, delay_ns=100 * MILLISECOND, stream="upstream"),
     Flap(target=REDIS, down_ns=300 * MILLISECOND, up_ns=500 * MILLISECOND),
 ]
 
 
 def name(fault: Fault) -> str:
-    size = getattr(fault, "jitter_ns", 0) // MILLISECOND or ""
-    return f"{fault.verb} {getattr(fault, 'stream', '')} {fault.target} {size}".replace(" ", "")
+    numbers = ("jitter_ns", "delay_ns", "rate_bytes_per_s")
+    facts = (getattr(fault, "stream", ""), fault.target, *(getattr(fault, n, "") for n in numbers))
+    return " ".join(str(fact) for fact in (fault.verb, *facts)).replace(" ", "")
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=name)

@@ -42,7 +42,7 @@ def faults(store: str) -> list[Fault]:
         Slice(target=edge, size_bytes=50),
         ByteLimit(target=edge, after_bytes=4_000),
         ByteLimit(target=edge, after_bytes=4_000, stream="upstream"),
-        SlowClose(target=edge, delay_ns=60 * MILLISECOND),
+        SlowClose(target=edge, delay_ns=60 * MILLISECOND, stream="both"),
         Flap(target=edge, down_ns=300 * MILLISECOND, up_ns=500 * MILLISECOND),
     ]
 

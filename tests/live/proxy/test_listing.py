@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from gameday.environment.abilities.listing import ListedConnection
+from gameday.environment.edge_proxy import SocketLine
+from gameday.environment.protocol import Endpoint
 from gameday.model.clock import MILLISECOND, SECOND
 
 if TYPE_CHECKING:
@@ -66,6 +68,34 @@ def test_a_connection_is_listed_by_its_client_with_what_came_from_either_side(
         assert (one.upstream.ended_ns, one.downstream.ended_ns) == (None, None)
 
 
+def test_the_last_bytes_are_those_that_are_timed(
+    own: Server, upstream: Upstream, client: Connect
+) -> None:
+    with client(own.create(upstream.address)) as ours:
+        theirs = upstream.accept()
+        ours.sendall(b"abc")
+        theirs.recv(3)
+        between_ns = time.monotonic_ns()
+        ours.sendall(b"de")
+        theirs.recv(2)
+        one = only(own)
+        assert one.upstream.bytes == 5
+        assert one.upstream.last_ns is not None
+        assert one.upstream.last_ns > between_ns
+
+
+def test_a_line_of_the_harness_finds_itself_by_where_it_comes_from(
+    own: Server, upstream: Upstream
+) -> None:
+    host, port = own.create(upstream.address)
+    line = SocketLine(Endpoint(host=host, port=port), SECOND)
+    try:
+        upstream.accept()
+        assert only(own).client == str(line.origin)
+    finally:
+        line.close()
+
+
 def test_nothing_came_of_a_connection_on_which_nothing_was_said(
     own: Server, upstream: Upstream, client: Connect
 ) -> None:
@@ -120,6 +150,20 @@ def test_a_reset_is_an_end_too(own: Server, upstream: Upstream, client: Connect)
         one = once(own, lambda one: one.downstream.ended_ns is not None)
         assert one.upstream.ended_ns is None
         ours.close()
+
+
+def test_what_the_proxy_itself_closes_has_been_ended_by_neither_side(
+    own: Server, upstream: Upstream, client: Connect
+) -> None:
+    with client(own.create(upstream.address)) as ours:
+        upstream.accept()
+        own.call("POST", "/proxies/p", {"enabled": False})
+        assert ours.recv(1) == b""
+        give_up = time.monotonic() + LIMIT_S
+        while not listed(own)["over"]:
+            assert time.monotonic() < give_up
+        over = only(own)
+        assert (over.upstream.ended_ns, over.downstream.ended_ns) == (None, None)
 
 
 def test_a_connection_leaves_the_open_ones_when_it_is_over_and_is_kept_as_it_was(

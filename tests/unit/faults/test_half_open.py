@@ -113,7 +113,7 @@ def test_a_forwarder_may_make_an_end_of_the_reset(
     assert made.prove_undone(lambda: None).proven
 
 
-def test_it_needs_gamedays_own_proxy_and_a_blackhole_does_not() -> None:
+def test_it_needs_gamedays_own_proxy_and_a_blackhole_of_both_directions_does_not() -> None:
     wanted = Provision(own_proxy=True)
     assert HalfOpen(target=EDGE).demands("docker").provision == wanted
-    assert not hasattr(Blackhole(target=EDGE), "demands")
+    assert Blackhole(target=EDGE).demands("docker").provision == Provision()

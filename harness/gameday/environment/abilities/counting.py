@@ -2,8 +2,6 @@
 
 from typing import Protocol, runtime_checkable
 
-from gameday.environment.edge_protocol import Stream
-
 __all__ = ["Counting"]
 
 
@@ -13,8 +11,4 @@ class Counting(Protocol):
 
     def dropped_bytes(self, name: str) -> int | None:
         """Return what the toxic of that name has swallowed; None: this server does not count."""
-        ...
-
-    def received_bytes(self, stream: Stream) -> int | None:
-        """Return how many bytes of a direction have come to the proxy, passed on or not."""
         ...

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar, Literal
 
 from gameday.environment.edge_protocol import Heard, Route, Seen, Stream
@@ -10,7 +11,8 @@ from gameday.faults.network.blackhole import silence
 from gameday.faults.network.injection import EdgeInjection, Scene, scene_of
 from gameday.faults.network.measuring import answered_again, say
 from gameday.faults.network.settings import Toxics, streams_of
-from gameday.faults.protocol import Injection, Proof
+from gameday.faults.network.sight import demands_of
+from gameday.faults.protocol import Demands, Injection, Proof
 from gameday.model.clock import SECOND
 from gameday.model.event import Scalar
 from gameday.model.scenario import Hits
@@ -35,7 +37,8 @@ class Bandwidth:
     Mechanism, both environments: a `bandwidth` toxic in each direction asked for.
     Proof: half a second's worth of bytes, but at least 2 kB, through the front in each of these
     directions runs at that rate within 25 %, and on the direct way at least half as fast again.
-    At 0: as for a blackhole, three connections are accepted and get no answer within 300 ms.
+    At 0: as for a blackhole, three connections are accepted and get no answer within 300 ms, and
+    of one direction gameday's own proxy has their answers (downstream), or has not (upstream).
     Undo: the toxics are removed, and the same bytes pass half as fast again as was asked for;
     after a stall an open connection gets the answer that waited (`open_connection_after`).
     """
@@ -55,6 +58,10 @@ class Bandwidth:
             ("rate", self.rate_bytes_per_s <= _MOST_PER_S, short),
         )
 
+    def demands(self, runtime: str) -> Demands:
+        # A rate is measured in its direction; a stall has none.
+        return Demands() if self.rate_bytes_per_s else demands_of(self.stream)
+
     def on(self, environment: Environment) -> Injection:
         stalls = self.rate_bytes_per_s == 0
         scene = scene_of(environment, self.target, self.verb, copious=not stalls)
@@ -63,7 +70,7 @@ class Bandwidth:
             scene,
             Toxics(scene.edge, "bandwidth", streams_of(self.stream), rate),
             asked={"rate_bytes_per_s": self.rate_bytes_per_s, "stream": self.stream},
-            effect=silence if stalls else self._effect,
+            effect=partial(silence, stream=self.stream) if stalls else self._effect,
             normal=_flows_again if stalls else self._normal,
         )
 

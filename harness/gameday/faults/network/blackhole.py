@@ -1,14 +1,16 @@
 """Blackhole: an edge that accepts and never answers."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar, Literal
 
-from gameday.environment.edge_protocol import Seen
+from gameday.environment.edge_protocol import Line, Route, Seen
 from gameday.environment.protocol import Checkpoint, Environment
 from gameday.faults.network.injection import NO_WITNESS, EdgeInjection, Scene, scene_of
-from gameday.faults.network.measuring import answered_again, greet, greet_directly
+from gameday.faults.network.measuring import CONNECT_LIMIT_NS, answered_again, ask, greet_directly
 from gameday.faults.network.settings import Toxics, streams_of
-from gameday.faults.protocol import Injection, Proof
+from gameday.faults.network.sight import Passed, Sight, demands_of
+from gameday.faults.protocol import Demands, Injection, Proof
 from gameday.model.clock import MILLISECOND
 from gameday.model.scenario import Hits
 
@@ -25,8 +27,9 @@ class Blackhole:
     With `stream: downstream` the service gets every request and does its work, and only its
     answers are lost. Mechanism, both environments: a `timeout` toxic that never ends, in each
     direction asked for. Proof: three new connections, and one from before, are accepted and get
-    no answer within 300 ms while the service answers directly. Undo: the toxics are removed,
-    and three greetings are answered; connections that lost bytes are closed, never resumed.
+    no answer within 300 ms while the service answers directly; of one direction also that the
+    answers have come to gameday's own proxy (downstream), or have not (upstream). Undo: the toxics
+    are removed, and three greetings are answered; connections that lost bytes are closed.
     """
 
     verb: ClassVar[str] = "blackhole"
@@ -35,30 +38,50 @@ class Blackhole:
     """The edge, such as "relay -> redis"."""
     stream: Literal["both", "upstream", "downstream"] = "both"
 
+    def demands(self, runtime: str) -> Demands:
+        return demands_of(self.stream)
+
     def on(self, environment: Environment) -> Injection:
         scene = scene_of(environment, self.target, self.verb)
         return EdgeInjection(
             scene,
             Toxics(scene.edge, "timeout", streams_of(self.stream), {"timeout": 0}),
             asked={"stream": self.stream},
-            effect=silence,
+            effect=partial(silence, stream=self.stream),
             normal=answered_again,
         )
 
 
-def silence(scene: Scene, checkpoint: Checkpoint) -> Proof:
-    """Connections are accepted and hear nothing, while the service answers directly."""
-    seen = [greet(scene, _SILENCE_NS).seen for _ in range(_TRIES)]
-    directly = greet_directly(scene).seen
+def silence(scene: Scene, checkpoint: Checkpoint, *, stream: str) -> Proof:
+    """Connections are accepted and hear nothing, while the service answers directly.
+
+    Where one direction was asked for, the proxy has their answers, or has not.
+    """
+    sight = None if stream == "both" else Sight(scene.edge)
+    lines: list[Line] = []
+    seen: list[Seen] = []
+    try:
+        for _ in range(_TRIES):
+            lines.append(scene.edge.open(Route.FRONT, CONNECT_LIMIT_NS, _SILENCE_NS))
+            seen.append(ask(lines[-1], scene.talk.greeting, _SILENCE_NS).seen)
+        directly = greet_directly(scene).seen
+        # They are open still: by now the service had time to answer them, too.
+        passed = [Passed.unheard(line, scene.talk.greeting) for line in lines]
+        answered = None if sight is None else sight.answered(passed)
+    finally:
+        for line in lines:
+            line.close()
     witness = scene.witness_asked(_SILENCE_NS)
     silent = seen.count(Seen.SILENT)
+    there = sight is None or answered is (stream == "downstream")
     return Proof(
-        proven=silent == _TRIES and directly is Seen.ANSWERED and witness is Seen.SILENT,
+        proven=silent == _TRIES and directly is Seen.ANSWERED and witness is Seen.SILENT and there,
         measured={
             "connections": _TRIES,
             "silent": silent,
             "silence_ns": _SILENCE_NS,
             "open_connection": witness or NO_WITNESS,
             "direct": directly.value,
+            **({} if sight is None else {"answers_reached_proxy": answered}),
         },
     )

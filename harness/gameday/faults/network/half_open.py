@@ -3,13 +3,12 @@
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
-from gameday.environment.abilities.counting import Counting
-from gameday.environment.edge_protocol import Copious, Line, Route, Seen
+from gameday.environment.edge_protocol import Line, Route, Seen, Stream
 from gameday.environment.protocol import Checkpoint, Environment, Provision
-from gameday.errors import EnvironmentRefused
 from gameday.faults.network.injection import NO_WITNESS, EdgeInjection, Scene, scene_of
-from gameday.faults.network.measuring import ANSWER_LIMIT_NS, answered_again
+from gameday.faults.network.measuring import ANSWER_LIMIT_NS, answered_again, ask
 from gameday.faults.network.settings import Toxics, streams_of
+from gameday.faults.network.sight import Passed, Sight
 from gameday.faults.protocol import Demands, Injection, Proof
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.scenario import Hits
@@ -18,7 +17,6 @@ __all__ = ["HalfOpen"]
 
 _TRIES = 3
 _SILENCE_NS = 300 * MILLISECOND
-_LOST_BYTES = 64_000
 _END_LOST_NS = 300 * MILLISECOND
 _RESET_LIMIT_NS = SECOND
 
@@ -32,9 +30,9 @@ class HalfOpen:
     the other way round. Mechanism, both environments: a `half_open` toxic of gameday's own proxy
     in each direction asked for. Proof: three new connections, and one from before, get no answer
     within 300 ms and are not closed; a hang-up of the new ones is not answered within 300 ms
-    either, while on the direct way both are; with `stream: downstream` all bytes of the answers,
-    64 kB each if the service can be made to say that much, came as far as the proxy. Undo: the
-    toxics are removed; connections that met them are reset, and three greetings are answered.
+    either, while on the direct way both are; of one direction also that the answers have come as
+    far as the proxy (downstream), or have not (upstream). Undo: the toxics are removed;
+    connections that met them are reset, and three greetings are answered.
     """
 
     verb: ClassVar[str] = "half-open"
@@ -48,9 +46,7 @@ class HalfOpen:
 
     def on(self, environment: Environment) -> Injection:
         scene = scene_of(environment, self.target, self.verb)
-        if not isinstance(scene.edge, Counting):
-            raise EnvironmentRefused(f"{self.verb} on {self.target}: its proxy does not count")
-        seen = _Waiting(scene.edge, answers_come=self.stream == "downstream")
+        seen = _Waiting(None if self.stream == "both" else self.stream)
         return EdgeInjection(
             scene,
             Toxics(scene.edge, "half_open", streams_of(self.stream), {}),
@@ -64,44 +60,39 @@ class HalfOpen:
 class _Waiting:
     """The connections that wait for what will not come, until they are reset."""
 
-    counting: Counting
-    answers_come: bool
-    """Whether the service is to have been asked."""
+    one_way: Stream | None
+    """The direction that was asked for, if it was one."""
     lines: list[Line] = field(default_factory=list)
     witness_waits: bool = False
 
     def effect(self, scene: Scene, checkpoint: Checkpoint) -> Proof:
         self._forget()
-        direct = scene.edge.open(Route.DIRECT, ANSWER_LIMIT_NS)
-        question, least = scene.talk.greeting, 0
-        # Of a login nothing but the first answer is on its way to somebody who hears none.
-        login = sum(direct.opening.reads[:1])
-        if self.answers_come and not login and isinstance(scene.talk, Copious):
-            # More than anybody else's answers on this edge would add up to meanwhile.
-            question, least = scene.talk.download(_LOST_BYTES), _LOST_BYTES
-        answer = direct.ask(question, ANSWER_LIMIT_NS)
-        end = direct.hang_up(ANSWER_LIMIT_NS).seen
-        direct.close()
-        before = self.counting.received_bytes("downstream") or 0
-        heard, ends = [], []
+        sight = None if self.one_way is None else Sight(scene.edge)
+        greeting = scene.talk.greeting
+        passed, heard, ends = [], [], []
         for _ in range(_TRIES):
             checkpoint()
             line = scene.edge.open(Route.FRONT, ANSWER_LIMIT_NS, _SILENCE_NS)
-            heard.append(line.ask(question, _SILENCE_NS).seen)
+            heard.append(ask(line, greeting, _SILENCE_NS).seen)
+            passed.append(Passed.unheard(line, greeting))
             ends.append(line.hang_up(_END_LOST_NS).seen)
             self._keep(line, heard[-1])
-        came = (self.counting.received_bytes("downstream") or 0) - before
+        direct = scene.edge.open(Route.DIRECT, ANSWER_LIMIT_NS)
+        answer = direct.ask(greeting, ANSWER_LIMIT_NS).seen
+        end = direct.hang_up(ANSWER_LIMIT_NS).seen
+        direct.close()
+        # They are open still: by now the service had time to answer them, too.
+        answered = None if sight is None else sight.answered(passed)
         witness = scene.witness_asked(_SILENCE_NS)
         self.witness_waits = witness is Seen.SILENT
-        wanted = _TRIES * (login or max(least, answer.received))
         silent, lost = heard.count(Seen.SILENT), ends.count(Seen.SILENT)
         return Proof(
             proven=silent == lost == _TRIES
-            and answer.seen is Seen.ANSWERED
+            and answer is Seen.ANSWERED
             # RabbitMQ resets who hangs up on it; either way it has heard of the end.
             and end in (Seen.CLOSED, Seen.RESET)
             and witness is Seen.SILENT
-            and (not self.answers_come or came >= wanted),
+            and (self.one_way is None or answered is (self.one_way == "downstream")),
             measured={
                 "connections": _TRIES,
                 "silent": silent,
@@ -109,10 +100,9 @@ class _Waiting:
                 "ends_lost": lost,
                 "end_waited_ns": _END_LOST_NS,
                 "open_connection": witness or NO_WITNESS,
-                "from_service_bytes": came,
-                "wanted_bytes": wanted if self.answers_come else None,
-                "direct": answer.seen.value,
+                "direct": answer.value,
                 "direct_end": end.value,
+                **({} if sight is None else {"answers_reached_proxy": answered}),
             },
         )
 

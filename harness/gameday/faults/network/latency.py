@@ -9,12 +9,15 @@ from gameday.faults.network.distribution import Distribution, Drawn
 from gameday.faults.network.injection import EdgeInjection, Scene, scene_of
 from gameday.faults.network.measuring import (
     ANSWER_LIMIT_NS,
+    Added,
     added,
     close_enough,
+    in_direction,
     times_added,
     tolerance_ns,
 )
 from gameday.faults.network.settings import Toxics, streams_of
+from gameday.faults.network.sight import demands_of
 from gameday.faults.protocol import Demands, Injection, Proof
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.event import Scalar
@@ -40,8 +43,10 @@ class Latency:
     Proof: the median of nine greetings through the front, less that of nine on the direct way,
     is the sum over the directions within 10 % or 5 ms. With a jitter, 100 greetings (40 above
     1 s, 400 for a distribution that Toxiproxy has not) are compared with the quantiles of what
-    is drawn instead, and the earliest has to be earlier than the delay, except for pareto. Undo:
-    the toxics are removed, and the median of nine is below half of what was asked for.
+    is drawn instead, and the earliest has to be earlier than the delay, except for pareto. With
+    one direction asked for, gameday's own proxy times the service for each of nine greetings: by
+    that all but 10 % or 5 ms is added before the service answers (upstream), or after (downstream).
+    Undo: the toxics are removed, and the median of nine is below half of what was asked for.
     """
 
     verb: ClassVar[str] = "latency"
@@ -85,7 +90,8 @@ class Latency:
         return self.delay_ns * len(streams_of(self.stream))
 
     def demands(self, runtime: str) -> Demands:
-        return Demands(provision=Provision(own_proxy=self.distribution != "uniform"))
+        shaped = Provision(own_proxy=self.distribution != "uniform")
+        return Demands(provision=shaped | demands_of(self.stream).provision)
 
     def on(self, environment: Environment) -> Injection:
         scene = scene_of(environment, self.target, self.verb)
@@ -114,11 +120,12 @@ class Latency:
         }
 
     def _effect(self, scene: Scene, checkpoint: Checkpoint) -> Proof:
-        seen = added(scene, self.total_ns, checkpoint)
-        return Proof(
+        seen = added(scene, self.total_ns, checkpoint, apart=self.stream != "both")
+        size = Proof(
             proven=close_enough(seen.ns, self.total_ns),
             measured={**seen.as_evidence(), "tolerance_ns": tolerance_ns(self.total_ns)},
         )
+        return self._in_direction(size, seen)
 
     def _drawn_effect(self, scene: Scene, checkpoint: Checkpoint) -> Proof:
         drawn = Drawn(
@@ -135,7 +142,7 @@ class Latency:
             checkpoint=checkpoint,
         )
         fits, measured = drawn.compare(times_ns)
-        return Proof(
+        size = Proof(
             proven=fits,
             measured={
                 **measured,
@@ -144,6 +151,14 @@ class Latency:
                 "later_tolerance_ns": drawn.later_ns,
             },
         )
+        if self.stream == "both" or not fits:
+            return size
+        return self._in_direction(size, added(scene, self.total_ns, checkpoint, apart=True))
+
+    def _in_direction(self, size: Proof, seen: Added) -> Proof:
+        if self.stream == "both":
+            return size
+        return in_direction(size, seen, self.stream, self.delay_ns)
 
     def _normal(self, scene: Scene, checkpoint: Checkpoint) -> Proof:
         seen = added(scene, 0, checkpoint)

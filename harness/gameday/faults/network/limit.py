@@ -30,7 +30,8 @@ class ByteLimit:
     Mechanism, both environments: a `limit_data` toxic; a connection from before counts from
     when the fault came in. Proof: downstream, an answer of twice as many bytes through the
     front breaks off at 90 % to 100 % of the limit, and comes whole on the direct way; upstream,
-    a connection on which small questions follow each other ends at the limit within 25 %.
+    a connection on which small questions follow each other ends at the limit within 25 %, and
+    not when it is their answers that have come to it within 2 %.
     Undo: the toxic is removed, and the same answer or questions pass.
     """
 
@@ -57,11 +58,13 @@ class ByteLimit:
 
     def _effect(self, scene: Scene, checkpoint: Checkpoint) -> Proof:
         if self.stream == "upstream":
-            sent, ended = self._sent(scene)
+            sent, answered, ended = self._sent(scene)
             near = abs(sent - self.after_bytes) <= self.after_bytes // 4
+            # Answers about as long as their questions reach a limit of theirs about as soon.
+            theirs = abs(answered - self.after_bytes) <= self.after_bytes // _STEPS
             return Proof(
-                proven=ended in _ENDS and near,
-                measured={"sent_bytes": sent, "seen": ended.value},
+                proven=ended in _ENDS and near and not theirs,
+                measured={"sent_bytes": sent, "answered_bytes": answered, "seen": ended.value},
             )
         received, ended = self._received(scene, Route.FRONT)
         directly, _ = self._received(scene, Route.DIRECT)
@@ -77,7 +80,7 @@ class ByteLimit:
 
     def _normal(self, scene: Scene, checkpoint: Checkpoint) -> Proof:
         if self.stream == "upstream":
-            sent, ended = self._sent(scene)
+            sent, _, ended = self._sent(scene)
             passed = ended is Seen.ANSWERED and sent > self.after_bytes
             return Proof(proven=passed, measured={"sent_after_bytes": sent})
         answered = answered_again(scene, checkpoint)
@@ -100,16 +103,21 @@ class ByteLimit:
             line.close()
         return received, seen
 
-    def _sent(self, scene: Scene) -> tuple[int, Seen]:
-        """Ask in steps of 2 % of the limit until the line ends, or twice the limit is sent."""
+    def _sent(self, scene: Scene) -> tuple[int, int, Seen]:
+        """Ask in steps of 2 % of the limit until the line ends, or twice the limit is sent.
+
+        Return what was sent and answered, how long the answers were, and how it ended.
+        """
         greeting = scene.talk.greeting
         question = greeting * max(1, self.after_bytes // _STEPS // len(greeting))
         line = scene.edge.open(Route.FRONT, ANSWER_LIMIT_NS)
-        sent, seen = line.opening_sent, line.opened
+        sent, answered, seen = line.opening_sent, line.opening.received, line.opened
         try:
             while seen is Seen.ANSWERED and sent < 2 * self.after_bytes:
-                seen = line.ask(question, ANSWER_LIMIT_NS).seen
+                heard = line.ask(question, ANSWER_LIMIT_NS)
+                seen = heard.seen
+                answered += heard.received
                 sent += len(question) if seen is Seen.ANSWERED else 0
         finally:
             line.close()
-        return sent, seen
+        return sent, answered, seen

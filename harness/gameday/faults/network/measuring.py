@@ -1,26 +1,32 @@
 """What connections of the harness's own tell of an edge; all of it bounded in time."""
 
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from gameday.environment.edge_protocol import Heard, Route, Seen
+from gameday.environment.abilities.listing import ListedConnection
+from gameday.environment.edge_protocol import Heard, Line, Route, Seen, Stream
 from gameday.environment.protocol import Checkpoint
 from gameday.faults.network.injection import Scene
+from gameday.faults.network.settings import streams_of
+from gameday.faults.network.sight import Passed, Sight
 from gameday.faults.protocol import Proof
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.event import Scalar
 
 __all__ = [
     "ANSWER_LIMIT_NS",
+    "CONNECT_LIMIT_NS",
     "SAMPLES",
     "Added",
     "added",
     "answered_again",
+    "ask",
     "close_enough",
     "greet",
     "greet_directly",
+    "in_direction",
     "say",
     "times_added",
     "tolerance_ns",
@@ -28,7 +34,7 @@ __all__ = [
 
 SAMPLES = 9
 ANSWER_LIMIT_NS = 2 * SECOND
-_CONNECT_LIMIT_NS = SECOND
+CONNECT_LIMIT_NS = SECOND
 _GREETINGS_AFTER = 3
 _MOST_AT_ONCE = 20
 _MANY_PER_S = 100
@@ -53,13 +59,18 @@ def say(
 
     Where the service wants a login, each answer of that may take as long as the question's.
     """
-    line = scene.edge.open(route, _CONNECT_LIMIT_NS, limit_ns)
+    line = scene.edge.open(route, CONNECT_LIMIT_NS, limit_ns)
     try:
-        if line.opened is not Seen.ANSWERED:
-            return Heard(seen=line.opened)
-        return line.ask(question, limit_ns, to_the_end=to_the_end)
+        return ask(line, question, limit_ns, to_the_end=to_the_end)
     finally:
         line.close()
+
+
+def ask(line: Line, question: bytes, limit_ns: int, *, to_the_end: bool = False) -> Heard:
+    """Ask over a line; one that could not be opened says how that went, and is asked nothing."""
+    if line.opened is not Seen.ANSWERED:
+        return Heard(seen=line.opened)
+    return line.ask(question, limit_ns, to_the_end=to_the_end)
 
 
 def greet(scene: Scene, limit_ns: int = ANSWER_LIMIT_NS) -> Heard:
@@ -79,12 +90,18 @@ class Added:
     front_ns: int | None
     direct_ns: int | None
     answered: int
+    served_ns: int | None = None
+    """From the question's arrival at the proxy to the answer's; None where it did not tell."""
 
     @property
     def ns(self) -> int | None:
-        if self.front_ns is None or self.direct_ns is None:
-            return None
-        return self.front_ns - self.direct_ns
+        return _less(self.front_ns, self.direct_ns)
+
+    def ns_of(self, stream: Stream) -> int | None:
+        """What one direction adds: before the service has answered, or after that."""
+        if stream == "upstream":
+            return _less(self.served_ns, self.direct_ns)
+        return _less(self.front_ns, self.served_ns)
 
     def as_evidence(self) -> Mapping[str, Scalar]:
         return {
@@ -95,33 +112,47 @@ class Added:
         }
 
 
-def added(scene: Scene, expected_ns: int, checkpoint: Checkpoint, *, by_end: bool = False) -> Added:
+def _less(one_ns: int | None, other_ns: int | None) -> int | None:
+    return None if one_ns is None or other_ns is None else one_ns - other_ns
+
+
+def added(
+    scene: Scene,
+    expected_ns: int,
+    checkpoint: Checkpoint,
+    *,
+    by_end: bool = False,
+    apart: bool = False,
+) -> Added:
     """Compare nine exchanges through the front with nine on the direct way.
 
     An exchange is a greeting and its first answer; `by_end`: from hanging up to the other
-    side's end.
+    side's end; `apart`: the proxy is asked, too, so that the directions can be told apart.
     """
     limit_ns = 2 * expected_ns + ANSWER_LIMIT_NS
+    greeting = scene.talk.greeting
 
-    def once(route: Route) -> int | None:
-        if not by_end:
-            return say(scene, route, scene.talk.greeting, limit_ns).first_ns
-        line = scene.edge.open(route, _CONNECT_LIMIT_NS, limit_ns)
+    def once(route: Route) -> tuple[int | None, Passed]:
+        line = scene.edge.open(route, CONNECT_LIMIT_NS, limit_ns)
         try:
-            if line.ask(scene.talk.greeting, limit_ns).seen is not Seen.ANSWERED:
-                return None
-            return line.hang_up(limit_ns).ended_ns
+            heard = ask(line, greeting, limit_ns)
+            passed = Passed.over(line, sent=len(greeting), heard=heard.received)
+            if by_end and heard.seen is Seen.ANSWERED:
+                return line.hang_up(limit_ns).ended_ns, passed
+            return None if by_end else heard.first_ns, passed
         finally:
             line.close()
 
-    def every(route: Route, at_once: int) -> list[int]:
+    def every(route: Route, at_once: int) -> tuple[list[int], list[Passed]]:
         with ThreadPoolExecutor(at_once) as pool:
-            times = pool.map(once, [route] * SAMPLES)
-            return [time_ns for time_ns in times if time_ns is not None]
+            made = list(pool.map(once, [route] * SAMPLES))
+        return [ns for ns, _ in made if ns is not None], [passed for _, passed in made]
 
-    direct = every(Route.DIRECT, 1)
+    direct, _ = every(Route.DIRECT, 1)
     checkpoint()
-    front = every(Route.FRONT, SAMPLES if expected_ns >= _SIDE_BY_SIDE_FROM_NS else 1)
+    sight = Sight(scene.edge) if apart else None
+    front, lines = every(Route.FRONT, SAMPLES if expected_ns >= _SIDE_BY_SIDE_FROM_NS else 1)
+    seen = (sight.of(lines) if sight else None) or ()
     checkpoint()
     # A sample that did not come back is no sample that was quick: all are wanted.
     whole = len(front) == len(direct) == SAMPLES
@@ -129,6 +160,32 @@ def added(scene: Scene, expected_ns: int, checkpoint: Checkpoint, *, by_end: boo
         front_ns=round(statistics.median(front)) if whole else None,
         direct_ns=round(statistics.median(direct)) if whole else None,
         answered=len(front),
+        served_ns=_median([_served_ns(one, by_end) for one in seen]) if whole else None,
+    )
+
+
+def _served_ns(seen: ListedConnection, by_end: bool) -> int | None:
+    """Return how long the service took by its proxy; None: it has not answered, or not ended."""
+    if by_end:
+        return _less(seen.downstream.ended_ns, seen.upstream.ended_ns)
+    return _less(seen.downstream.last_ns, seen.upstream.last_ns)
+
+
+def _median(times_ns: Sequence[int | None]) -> int | None:
+    """Return the median of all of them; None if one is missing."""
+    whole = [ns for ns in times_ns if ns is not None]
+    return round(statistics.median(whole)) if whole and len(whole) == len(times_ns) else None
+
+
+def in_direction(size: Proof, seen: Added, stream: Stream, delay_ns: int) -> Proof:
+    """Add to the proof of a delay that it is all in one direction, and how much is in each."""
+    adds_ns = {each: seen.ns_of(each) for each in streams_of("both")}
+    late_ns = adds_ns[stream]
+    (other_ns,) = (ns for each, ns in adds_ns.items() if each != stream)
+    there = late_ns is not None and other_ns is not None and late_ns > other_ns
+    return Proof(
+        proven=size.proven and there and abs(other_ns or 0) <= tolerance_ns(delay_ns),
+        measured={**size.measured, **{f"{each}_ns": ns for each, ns in adds_ns.items()}},
     )
 
 

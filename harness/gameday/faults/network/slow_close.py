@@ -5,9 +5,10 @@ from typing import ClassVar, Literal
 
 from gameday.environment.protocol import Checkpoint, Environment
 from gameday.faults.network.injection import EdgeInjection, Scene, scene_of
-from gameday.faults.network.measuring import added, close_enough, tolerance_ns
+from gameday.faults.network.measuring import added, close_enough, in_direction, tolerance_ns
 from gameday.faults.network.settings import Toxics, streams_of
-from gameday.faults.protocol import Injection, Proof
+from gameday.faults.network.sight import demands_of
+from gameday.faults.protocol import Demands, Injection, Proof
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.scenario import Hits
 from gameday.model.unfit import require
@@ -25,7 +26,9 @@ class SlowClose:
 
     Mechanism, both environments: a `slow_close` toxic in each direction asked for.
     Proof: a client that hangs up after an answer sees the other side's end later than on the
-    direct way, by the sum over the directions within 10 % or 5 ms (medians of nine).
+    direct way, by the sum over the directions within 10 % or 5 ms (medians of nine). With one
+    direction asked for, gameday's own proxy times the service from that hang-up to its own end:
+    all but 10 % or 5 ms is added before it ends (upstream), or after (downstream).
     Undo: the toxics are removed, and the same median is below half of what was asked for.
     """
 
@@ -40,6 +43,9 @@ class SlowClose:
     def __post_init__(self) -> None:
         fits = _LEAST_NS <= self.delay_ns <= _MOST_NS and not self.delay_ns % MILLISECOND
         require(("delay", fits, "10ms to 4s in whole milliseconds"))
+
+    def demands(self, runtime: str) -> Demands:
+        return demands_of(self.stream)
 
     def on(self, environment: Environment) -> Injection:
         scene = scene_of(environment, self.target, self.verb)
@@ -61,11 +67,15 @@ class SlowClose:
         return self.delay_ns * len(streams_of(self.stream))
 
     def _effect(self, scene: Scene, checkpoint: Checkpoint) -> Proof:
-        seen = added(scene, self._total_ns, checkpoint, by_end=True)
-        return Proof(
+        apart = self.stream != "both"
+        seen = added(scene, self._total_ns, checkpoint, by_end=True, apart=apart)
+        size = Proof(
             proven=close_enough(seen.ns, self._total_ns),
             measured={**seen.as_evidence(), "tolerance_ns": tolerance_ns(self._total_ns)},
         )
+        if self.stream == "both":
+            return size
+        return in_direction(size, seen, self.stream, self.delay_ns)
 
     def _normal(self, scene: Scene, checkpoint: Checkpoint) -> Proof:
         seen = added(scene, 0, checkpoint, by_end=True)
