@@ -263,8 +263,8 @@ def _missing(experiment: Experiment, plan: Plan) -> Iterator[str]:
             yield f"{who}: its bounded disk is in memory, not the host's; take `disk:` out"
         if demands.provision.own_proxy and plan.proxy != "own":
             yield (
-                f"{who}: {plan.proxy} cannot do that, gameday's own proxy can; "
-                "leave --gameday-proxy out"
+                f"{who}: {plan.proxy} cannot do that, or not so that it could be proven; "
+                "gameday's own proxy can: leave --gameday-proxy out"
             )
         if not plan.faults[number].met_by:
             yield f"{who}: no operation of the load or of the probes comes by it"
