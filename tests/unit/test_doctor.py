@@ -41,18 +41,24 @@ def test_what_stands_in_for_a_mechanism_is_said() -> None:
 
 
 def test_a_fault_without_its_mechanism_is_refused_and_says_why() -> None:
-    use = told("process", broken=["pids control group in process"])["pids-limit", ""]
+    use = told("process", broken=["libfaketime"])["clock-offset", ""]
     assert use.by == ()
-    assert use.refused == "pids control group in process: it is broken"
+    assert use.refused == "libfaketime: it is broken"
 
 
-def test_a_mechanism_that_stands_in_is_tried_too() -> None:
-    groups = "disk throttle in process"
-    use = told("process", broken=[groups])["io-throttle", ""]
-    assert (use.by, use.refused) == (("io watch",), "")
-    use = told("process", broken=[groups, "io watch"])["io-throttle", ""]
+@pytest.mark.parametrize(
+    ("verb", "groups", "other"),
+    [
+        ("io-throttle", "disk throttle in process", "io watch"),
+        ("pids-limit", "pids control group in process", "pids by rlimit"),
+    ],
+)
+def test_a_mechanism_that_stands_in_is_tried_too(verb: str, groups: str, other: str) -> None:
+    use = told("process", broken=[groups])[verb, ""]
+    assert (use.by, use.refused) == ((other,), "")
+    use = told("process", broken=[groups, other])[verb, ""]
     assert use.by == ()
-    assert use.refused == f"{groups}: it is broken, and io watch: it is broken"
+    assert use.refused == f"{groups}: it is broken, and {other}: it is broken"
 
 
 def test_settings_that_demand_something_else_are_told_apart() -> None:

@@ -1,9 +1,12 @@
 """Commands that run beside a service: found again and ended by their processes on this host."""
 
+import os
 import subprocess
+import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import BinaryIO
 
 import psutil
 
@@ -15,6 +18,7 @@ from gameday.model.clock import SECOND
 __all__ = ["HostGuest", "bounded", "start_guest"]
 
 _END_LIMIT_S = 3.0
+_MOST_SAID = 65536
 
 
 def bounded(script: str, limit_ns: int) -> list[str]:
@@ -39,26 +43,31 @@ def start_guest(
     join = f"""script=$1; shift
         for cell in "$@"; do echo $$ > "$cell/cgroup.procs" || exit 1; done
         exec {command}"""
+    said = tempfile.TemporaryFile()  # noqa: SIM115 - the guest's until its end
     try:
         process = subprocess.Popen(
             ["sh", "-c", join, "sh", script, *map(str, cells)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            stderr=said,
             cwd=folder,
-            env=env,
+            env={**env, "LC_ALL": "C"},
             start_new_session=True,
         )
     except OSError as error:
+        said.close()
         raise EnvironmentRefused(f"a guest could not be started: {error}") from error
-    return HostGuest(process, share)
+    return HostGuest(process, share, said)
 
 
 class HostGuest:
     """A guest that is a child of this process."""
 
-    def __init__(self, process: "subprocess.Popen[bytes]", share: float) -> None:
+    def __init__(self, process: "subprocess.Popen[bytes]", share: float, said: BinaryIO) -> None:
+        """`said` is the file that its errors are written to."""
         self._process = process
+        self._said = said
+        self._refused = 0
         self._cycle = None if share == 1 else DutyCycle(self.family, share)
         self._main: psutil.Process | None = None
         with suppress(psutil.NoSuchProcess):
@@ -88,6 +97,16 @@ class HostGuest:
     def memory_bytes(self) -> int:
         return memory_of(self.family())
 
+    def refusals(self) -> int:
+        """Return how often it was refused a process, by the words of its shell, up to its end.
+
+        Every shell, and `timeout`, names the call in a line of its own.
+        """
+        if not self._said.closed:
+            said = os.pread(self._said.fileno(), _MOST_SAID, 0)
+            self._refused = sum(b"fork" in line for line in said.splitlines())
+        return self._refused
+
     def end(self) -> None:
         if self._cycle is not None:
             self._cycle.end()
@@ -95,3 +114,5 @@ class HostGuest:
             end_family(self._main)
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(_END_LIMIT_S)
+        self.refusals()
+        self._said.close()

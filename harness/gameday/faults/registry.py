@@ -8,7 +8,7 @@ from gameday.environment.mechanisms.clocks import LIBFAKETIME
 from gameday.environment.mechanisms.containers import CONTAINERS_HERE
 from gameday.environment.mechanisms.descriptors import open_files
 from gameday.environment.mechanisms.packets import PACKET_FILTER
-from gameday.environment.mechanisms.process_limits import DESCRIPTORS
+from gameday.environment.mechanisms.process_limits import DESCRIPTORS, TASKS
 from gameday.environment.mechanisms.storage import BOUNDED_DISK, IMMUTABLE_ATTRIBUTE
 from gameday.environment.mechanisms.throttling import (
     DISK_WATCH,
@@ -140,6 +140,7 @@ MECHANISMS: tuple[Mechanism, ...] = (
     CPU,
     MEMORY,
     PIDS,
+    TASKS,
     BOUNDED_DISK,
     IMMUTABLE_ATTRIBUTE,
     open_files(MOST_CONNECTIONS),

@@ -1,8 +1,10 @@
 """Resource faults on a real service: each bites as much as asked, and gives everything back."""
 
+import json
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -29,6 +31,7 @@ from gameday.faults.resources import (
     PidsLimit,
 )
 from gameday.model.clock import SECOND
+from gameday.report.wording import details
 
 pytestmark = [pytest.mark.live, pytest.mark.alone]
 
@@ -158,7 +161,16 @@ def test_where_no_group_may_be_made_a_service_is_stopped_most_of_the_time(
     effect, undone = through(CpuLimit(target="redis", cores=0.3))
     assert effect.measured["mechanism"] == "duty cycle"
     assert undone.measured["left"] == "nothing"
-    with pytest.raises(EnvironmentRefused, match="no control group for pids"):
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root is not held to a limit of its tasks")
+def test_where_no_group_may_be_made_root_is_not_limited_in_vain(
+    environment: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if environment.runtime != "process":
+        pytest.skip("the engine always can")
+    monkeypatch.setattr(process_bounds, "may_have_cells", lambda _: False)
+    with pytest.raises(EnvironmentRefused, match=r"no control group for pids .* root is not held"):
         PidsLimit(target="redis", free=20).on(environment)
 
 
@@ -200,6 +212,28 @@ def test_where_no_group_may_be_made_whoever_moves_too_much_stands_still(
         assert effect.measured["mechanism"] == "io watch"
         assert undone.measured["left"] == "nothing"
     unproven(FAULTS[-2])
+
+
+def test_where_no_group_may_be_made_a_user_may_have_so_many_tasks_and_no_more(
+    environment: Environment, table: list[tuple[str, ...]]
+) -> None:
+    if environment.runtime != "process":
+        pytest.skip("the engine always can")
+    # Root would not be held to it, so that another program does it as somebody else.
+    alone = Path(__file__).with_name("as_a_user.py")
+    done = subprocess.run(
+        [sys.executable, alone], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    (effect, still, undone), (dud, dud_undone) = map(json.loads, done.stdout.splitlines())
+    for proven, measured in (effect, still, undone, dud_undone):
+        assert proven, measured
+    assert not dud[0], dud[1]
+    assert effect[1]["mechanism"] == dud[1]["mechanism"] == "pids by rlimit"
+    assert undone[1]["left"] == "nothing"
+    assert undone[1]["limit_after"] == dud[1]["limit_now"], "the limit of before"
+    shown = (details(facts) for facts in ({"free": 20}, effect[1], undone[1]))
+    table.append(("pids-limit", "process", *shown))
 
 
 def test_a_limit_that_a_successor_was_made_with_is_seen_and_given_back(

@@ -3,7 +3,15 @@
 from contextlib import AbstractContextManager
 from typing import Literal, Protocol, runtime_checkable
 
-__all__ = ["DUTY_CYCLE", "MEMORY_WATCH", "Boundable", "Bounds", "Guest", "Resource"]
+__all__ = [
+    "DUTY_CYCLE",
+    "MEMORY_WATCH",
+    "TASK_LIMIT",
+    "Boundable",
+    "Bounds",
+    "Guest",
+    "Resource",
+]
 
 Resource = Literal["cpu", "memory", "pids", "io"]
 """cpu is counted in thousandths of a core, memory in bytes, pids in processes and threads.
@@ -17,6 +25,9 @@ DUTY_CYCLE = "duty cycle"
 
 MEMORY_WATCH = "memory watch"
 """The mechanism that bounds memory where the kernel is not allowed to."""
+
+TASK_LIMIT = "pids by rlimit"
+"""The mechanism that bounds processes and threads where no group may be made: of all of a user."""
 
 
 class Guest(Protocol):

@@ -11,6 +11,7 @@ import psutil
 from gameday.environment.abilities.bounds import DUTY_CYCLE, MEMORY_WATCH, Resource
 from gameday.environment.cgroups import CgroupBounds
 from gameday.environment.mechanisms import Mechanism
+from gameday.environment.mechanisms.process_limits import TASKS
 
 __all__ = ["CPU", "MEMORY", "PIDS"]
 
@@ -46,7 +47,7 @@ def _cure() -> str:
     return f"run {who}with --gameday-runtime=docker"
 
 
-def _of(resource: Resource, used_for: str, instead: str = "") -> Mechanism:
+def _of(resource: Resource, used_for: str, instead: str | Mechanism) -> Mechanism:
     return Mechanism(
         name=f"{resource} control group in process",
         used_for=used_for,
@@ -60,4 +61,4 @@ CPU = _of("cpu", "cpu-limit", f"{DUTY_CYCLE} of 100 ms")
 MEMORY = _of(
     "memory", "memory-limit, memory-burn until oom", f"{MEMORY_WATCH} that kills who is over"
 )
-PIDS = _of("pids", "pids-limit")
+PIDS = _of("pids", "pids-limit", TASKS)
