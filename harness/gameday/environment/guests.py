@@ -3,7 +3,7 @@
 import os
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -37,17 +37,22 @@ def start_guest(
     cells: Sequence[Path],
     env: Mapping[str, str],
     folder: Path,
+    prepare: Callable[[psutil.Process], None] = lambda _: None,
 ) -> "HostGuest":
-    """Start a script as a child of this process that has joined the given groups before it runs."""
+    """Start a script as a child of this process that has joined the given groups before it runs.
+
+    What `prepare` does to its process is done before, too.
+    """
     command = " ".join(bounded('"$script"', limit_ns))
     join = f"""script=$1; shift
         for cell in "$@"; do echo $$ > "$cell/cgroup.procs" || exit 1; done
-        exec {command}"""
+        read go
+        exec {command} < /dev/null"""
     said = tempfile.TemporaryFile()  # noqa: SIM115 - the guest's until its end
     try:
         process = subprocess.Popen(
             ["sh", "-c", join, "sh", script, *map(str, cells)],
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=said,
             cwd=folder,
@@ -57,7 +62,12 @@ def start_guest(
     except OSError as error:
         said.close()
         raise EnvironmentRefused(f"a guest could not be started: {error}") from error
-    return HostGuest(process, share, said)
+    guest = HostGuest(process, share, said)
+    assert process.stdin is not None
+    with process.stdin:  # it waits until that is closed
+        if guest.main is not None:
+            prepare(guest.main)
+    return guest
 
 
 class HostGuest:

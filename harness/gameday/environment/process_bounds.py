@@ -78,7 +78,7 @@ class ProcessBounds:
         )
 
     def guest(self, script: str, limit_ns: int, share: float) -> Guest:
-        """Start a script in those groups of the run's that the service is in."""
+        """Start a script in those groups of the run's that the service is in, or in its limit."""
         tree = self._tree()
         name = cell_name(self._env.get(RUN_MARK, "none"), self._service)
         cells = []
@@ -89,14 +89,24 @@ class ProcessBounds:
                 continue
             if path.name == name and path not in cells:
                 cells.append(path)
-        guest = start_guest(
-            script, limit_ns, share, cells=cells, env=self._env, folder=self._folder
-        )
-        if tree and not may_have_cells("pids"):
-            _limit_as(tree[0], guest)
         ended = [other for other in self._guests if not other.alive()]
         self._refused += sum(other.refusals() for other in ended)
-        self._guests = [*(other for other in self._guests if other not in ended), guest]
+        self._guests = [other for other in self._guests if other not in ended]
+
+        def prepare(guest: psutil.Process) -> None:
+            if tree and not may_have_cells("pids"):
+                _limit_as(tree[0], guest)
+
+        guest = start_guest(
+            script,
+            limit_ns,
+            share,
+            cells=cells,
+            env=self._env,
+            folder=self._folder,
+            prepare=prepare,
+        )
+        self._guests.append(guest)
         return guest
 
     def first_to_die(self, yes: bool) -> None:
@@ -131,11 +141,11 @@ class ProcessBounds:
         return [guest.main for guest in self._guests if guest.main is not None]
 
 
-def _limit_as(main: psutil.Process, guest: HostGuest) -> None:
+def _limit_as(main: psutil.Process, guest: psutil.Process) -> None:
     """Give a guest the limit of tasks that a service has."""
     with suppress(EnvironmentRefused):  # one of another user, which is not bounded in that way
         if (limit := task_limit_of(main)) is not None:
-            limit_tasks(guest.family, limit)
+            limit_tasks(lambda: [guest], limit)
 
 
 def _scores_of(processes: Iterable[psutil.Process]) -> dict[psutil.Process, int]:

@@ -181,10 +181,11 @@ def test_a_service_of_another_user_is_refused(
 
 
 def test_a_guest_tells_how_often_it_was_refused_a_process(tmp_path: Path) -> None:
-    script = "echo 'sh: 0: Cannot fork' >&2; echo no more >&2; sleep 60"
+    script = "echo 'sh: 0: Cannot fork' >&2; echo no more >&2; touch told; read go < on"
+    os.mkfifo(tmp_path / "on")
     guest = start_guest(script, 30 * SECOND, 1.0, cells=(), env=os.environ, folder=tmp_path)
     try:
-        assert comes_true(lambda: guest.refusals() == 1)
+        assert comes_true((tmp_path / "told").exists)
     finally:
         guest.end()
     assert guest.refusals() == 1, "it is known after the end, too"
