@@ -93,7 +93,7 @@ def table() -> Iterator[list[tuple[str, ...]]]:
     yield rows
     file = os.environ.get("GAMEDAY_FAULT_TABLE")
     if file:
-        lines = [" | ".join(("", *row, "")).strip() for row in (*_HEAD, *sorted(rows))]
+        lines = [" | ".join(("", *row, "")).strip() for row in (*_HEAD, *sorted(set(rows)))]
         Path(file).write_text("\n".join([_TITLE, *lines, ""]))
 
 
