@@ -1,5 +1,6 @@
 """The bytes that processes of this host have moved to and from disks, by the kernel's count."""
 
+import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -58,9 +59,15 @@ class IoCounts:
             self._sum = now
             return self._moved
 
-    def known(self) -> list[psutil.Process]:
-        """Return who was there at the last look, parents before their children."""
-        return list(self._known.values())
+    def known(self) -> tuple[list[psutil.Process], list[psutil.Process]]:
+        """Return the service's processes and the guests', each parent before its children."""
+        sessions = {guest.pid for guest in self._guests()}
+        service: list[psutil.Process] = []
+        guests: list[psutil.Process] = []
+        for process in list(self._known.values()):
+            with suppress(ProcessLookupError):
+                (guests if os.getsid(process.pid) in sessions else service).append(process)
+        return service, guests
 
     def guest_came(self) -> bool:
         """Tell, once, whether a guest was seen that had not been there before."""

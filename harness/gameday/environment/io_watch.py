@@ -20,6 +20,8 @@ _SHORTEST_TURN_NS = 20 * MICROSECOND
 _LONGEST_TURN_NS = 4 * MILLISECOND
 _TURNS_WORTH_NS = 50 * MILLISECOND
 """A turn is made so long that what is moved in it takes as long as this to pay for."""
+_LENIENT_NS = 200 * MILLISECOND
+"""How much a service may owe and still go on, while its guests pay."""
 _CREDIT_NS = 100 * MILLISECOND
 """How much of what it might have moved a service may have left for later."""
 
@@ -42,6 +44,7 @@ class WatchedDisk:
         self._rates: Rates = (None, None)
         self._over = threading.Event()
         self._thread: threading.Thread | None = None
+        self._service_stopped = False
 
     def rates(self) -> Rates:
         return self._rates if self._watching else (None, None)
@@ -82,12 +85,12 @@ class WatchedDisk:
                 short = turn_ns < _LONGEST_TURN_NS
                 if short:
                     # Looking takes longer than such a turn.
-                    self._stop()
+                    self._stop(service_too=False)
                 due_ns = account.due_ns()
                 turn_ns = self._next_turn_ns(turn_ns, due_ns)
                 stopped = short or due_ns > 0
                 while due_ns > 0:
-                    self._stop()
+                    self._stop(service_too=due_ns > _LENIENT_NS)
                     if over.wait(min(due_ns, _LONGEST_TURN_NS) / SECOND):
                         return
                     due_ns = account.due_ns()
@@ -104,14 +107,25 @@ class WatchedDisk:
             longer = min(longer, max(turn_ns // 4, turn_ns * _TURNS_WORTH_NS // due_ns))
         return min(_LONGEST_TURN_NS, max(_SHORTEST_TURN_NS, longer))
 
-    def _stop(self) -> None:
-        """Stop those that are known, children first: their parents only wait for them."""
+    def _stop(self, *, service_too: bool) -> None:
+        """Stop the guests, children before their parents, who only wait for them.
+
+        The service stands still with them, or goes on: who only measures it is not to keep it up.
+        """
+        service, guests = self._counts.known()
         with suppress(psutil.Error):
-            process_tree.send(self._counts.known()[::-1], signal.SIGSTOP)
+            process_tree.send(guests[::-1], signal.SIGSTOP)
+            if service_too:
+                process_tree.send(service[::-1], signal.SIGSTOP)
+            elif self._service_stopped:
+                process_tree.send(service, signal.SIGCONT)
+        self._service_stopped = service_too
 
     def _let_go(self) -> None:
         with suppress(psutil.Error):
-            process_tree.send(self._counts.known(), signal.SIGCONT)
+            for processes in self._counts.known():
+                process_tree.send(processes, signal.SIGCONT)
+        self._service_stopped = False
 
 
 class _Account:

@@ -56,6 +56,10 @@ def no_guests() -> list[psutil.Process]:
     return []
 
 
+def everybody(counts: IoCounts) -> list[psutil.Process]:
+    return [process for part in counts.known() for process in part]
+
+
 def comes_true(condition: Callable[[], bool]) -> bool:
     give_up = time.monotonic() + _LIMIT_S
     while not condition() and time.monotonic() < give_up:
@@ -119,7 +123,7 @@ def test_a_guest_is_known_at_once_and_told_once(family: list[psutil.Process], to
     beside.append(family[1])
     told[family[1].pid] = (0, 9)
     assert counts.look() == (0, 9)
-    assert counts.known() == family
+    assert everybody(counts) == family
     assert (counts.guest_came(), counts.guest_came()) == (True, False)
 
 
@@ -138,10 +142,10 @@ def test_children_are_known_without_another_scan(
 
     def all_known() -> bool:
         counts.look()
-        return len(counts.known()) == 3
+        return len(everybody(counts)) == 3
 
     assert comes_true(all_known)
-    assert counts.known()[0] == shell, "parents come before their children"
+    assert everybody(counts)[0] == shell, "parents come before their children"
 
 
 def test_children_of_children_are_known_at_the_first_look(
@@ -149,7 +153,17 @@ def test_children_of_children_are_known_at_the_first_look(
 ) -> None:
     shell = guests("sh -c 'sleep 60 & wait' & wait")
     assert comes_true(lambda: len(shell.children(recursive=True)) == 2)
-    assert len(IoCounts(lambda: [shell], no_guests, "db").known()) == 3
+    assert len(everybody(IoCounts(lambda: [shell], no_guests, "db"))) == 3
+
+
+def test_a_guest_and_its_children_are_told_from_the_service(
+    family: list[psutil.Process], guests: Callable[[str], psutil.Process]
+) -> None:
+    shell = guests("sleep 60 & wait")
+    assert comes_true(lambda: len(shell.children()) == 1)
+    counts = IoCounts(lambda: [*family, *shell.children(), shell], lambda: [shell], "db")
+    service, beside = counts.known()
+    assert (service, set(beside)) == (family, {shell, *shell.children()})
 
 
 @pytest.mark.parametrize("after", ["; sleep 60", "& exec sleep 60"], ids=["collected", "left"])
