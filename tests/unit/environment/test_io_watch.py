@@ -97,24 +97,47 @@ def test_who_moves_less_is_never_stopped(loop: psutil.Process, disk: WatchedDisk
     assert disk.moved()[1] > 0
 
 
-def test_a_service_does_not_stand_still_for_what_a_guest_owes(
-    loop: psutil.Process, disk: WatchedDisk, counts: Counts, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def served(
+    loop: psutil.Process, counts: Counts, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[psutil.Process]:
+    """A service that moves nothing, beside which the loop is a guest."""
     with subprocess.Popen(["sleep", "60"]) as quiet:
-        served = psutil.Process(quiet.pid)
-        monkeypatch.setattr(counts, "known", lambda: ([served], [loop]))
-        disk.hold((None, _RATE))
-        assert comes_true(lambda: stops(loop))
-        seen = []
-        give_up = time.monotonic() + 0.5
-        while time.monotonic() < give_up:
-            seen.append(stops(served))
-        # A guest that was stopped late owes so much that everybody pays.
-        assert sum(seen) < len(seen) / 2
-        disk.hold((None, 1000))
-        assert comes_true(lambda: stops(served)), "nobody moves more than is asked"
-        disk.release()
+        process = psutil.Process(quiet.pid)
+        monkeypatch.setattr(counts, "known", lambda: ([process], [loop]))
+        yield process
         quiet.kill()
+
+
+def test_a_service_does_not_stand_still_for_what_a_guest_owes(
+    loop: psutil.Process,
+    served: psutil.Process,
+    disk: WatchedDisk,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # On a busy host a guest may be stopped so late that it owes more than a fifth of a second.
+    monkeypatch.setattr(io_watch, "_LENIENT_NS", 60 * SECOND)
+    disk.hold((None, _RATE))
+    assert comes_true(lambda: stops(loop))
+    give_up = time.monotonic() + 0.3
+    while time.monotonic() < give_up:
+        assert not stops(served)
+    disk.hold((None, 1000))
+    assert comes_true(lambda: stops(served)), "there is an end to that"
+    disk.release()
+    served.resume()
+
+
+def test_a_service_goes_on_when_only_its_guests_owe_something(
+    loop: psutil.Process, served: psutil.Process, disk: WatchedDisk
+) -> None:
+    disk._stop(service_too=True)
+    assert comes_true(lambda: stops(served) and stops(loop))
+    disk._stop(service_too=False)
+    assert comes_true(lambda: not stops(served))
+    assert stops(loop)
+    disk._let_go()
+    assert comes_true(lambda: not stops(loop))
 
 
 def test_a_direction_without_a_rate_is_free(loop: psutil.Process, disk: WatchedDisk) -> None:

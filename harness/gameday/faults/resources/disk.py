@@ -44,11 +44,11 @@ class IoThrottle:
     that slows down what goes straight to the device and what is synced, and not a write that the
     kernel keeps in memory and writes itself later. Where no group may be made, the harness reads
     what the service's processes and guests have moved, by the kernel's count, and stops them until
-    that is paid for, guests first (io watch); kept in memory or not. Proof: what a guest beside the service
-    reads or writes past the page cache is the rate within 20 % over 3 s, and until something
-    moves again, counted by the kernel; in the second before the throttle came in, it was 1.5
-    times that at least. Undo: the old rates are written back and read again, and a write is
-    answered.
+    that is paid for, guests first (io watch); kept in memory or not. Proof: what a guest beside
+    the service reads or writes past the page cache is the rate within 20 % over 3 s, and until
+    something moves again, counted by the kernel; in the second before the throttle came in, it
+    was 1.5 times that at least. Undo: the old rates are written back and read again, and a write
+    is answered.
     """
 
     verb: ClassVar[str] = "io-throttle"
