@@ -56,7 +56,7 @@ def db(monkeypatch: pytest.MonkeyPatch) -> MemoryRedis:
     for module, limits in (
         (client_kill, ("_END_LIMIT_NS", "_BACK_LIMIT_NS")),
         (failover, ("_MARGIN_NS", "_BACK_LIMIT_NS", "_KNOWN_LIMIT_NS", "_SYNC_LIMIT_NS")),
-        (max_memory, ("_EFFECT_LIMIT_NS",)),
+        (max_memory, ("_EFFECT_LIMIT_NS", "_WRITE_LIMIT_NS")),
         (persistence_off, ("_ARRIVAL_LIMIT_NS", "_REWRITE_LIMIT_NS", "_ABSENCE_NS")),
     ):
         for limit in limits:
@@ -246,6 +246,19 @@ def test_a_limit_from_before_comes_back(environment: MemoryEnvironment, db: Memo
     assert healed(made).proven
     assert db.settings["maxmemory"] == "5000000"
     assert db.settings["maxmemory-policy"] == "allkeys-lru"
+
+
+def test_a_limit_is_undone_once_the_writes_that_another_fault_refuses_are_taken_again(
+    environment: MemoryEnvironment,
+    db: MemoryRedis,
+    copy: MemoryRedis,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made, _ = put(FAULTS[4], environment)
+    db.primary = copy
+    assert not healed(made).proven
+    monkeypatch.setattr(max_memory, "_WRITE_LIMIT_NS", 10 * SECOND)
+    assert made.prove_undone(lambda: setattr(db, "primary", None)).proven
 
 
 @pytest.mark.parametrize("fault", FAULTS[3:], ids=name)
