@@ -1,8 +1,8 @@
 """The pause: frozen, accepting and silent, or not proven; thawed and answering, or not undone."""
 
 import socket
-import time
 from collections.abc import Iterator
+from itertools import count
 
 import pytest
 
@@ -10,7 +10,7 @@ from gameday.environment.protocol import Endpoint, Motion
 from gameday.faults import pause
 from gameday.faults.pause import Pause
 from gameday.faults.protocol import Fault, Injection
-from gameday.model.clock import MILLISECOND
+from gameday.model.clock import MILLISECOND, SECOND
 from gameday.testing.dud import Dud
 from gameday.testing.environments import MemoryEnvironment, MemoryService
 from gameday.testing.lasting import still_in
@@ -121,11 +121,11 @@ def test_who_is_thawed_in_turns_is_not_paused_any_more(
 ) -> None:
     injection = injected(environment)
     assert injection.prove(no_checkpoint).proven
-    turn = time.monotonic()
+    monkeypatch.setattr(pause, "_STANDS_STILL_NS", 60 * SECOND)
+    looks = count(1)
 
     def motion(_: MemoryService) -> Motion:
-        """Frozen for the first 70 of every 100 ms."""
-        return "frozen" if (time.monotonic() - turn) % 0.1 < 0.07 else "running"
+        return "running" if next(looks) == 3 else "frozen"
 
     monkeypatch.setattr(MemoryService, "motion", motion)
     assert not still_in(injection)
