@@ -1,7 +1,6 @@
 """A bound on processor time for hosts without control groups: stopped most of the time."""
 
 import signal
-import threading
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
@@ -11,13 +10,12 @@ import psutil
 from gameday.environment import process_tree
 from gameday.environment.abilities.bounds import DUTY_CYCLE
 from gameday.environment.using import cpu_ns_of
+from gameday.environment.watch import Watch
 from gameday.model.clock import MILLISECOND, SECOND
 
 __all__ = ["DutyBounds", "DutyCycle"]
 
 _PERIOD_NS = 100 * MILLISECOND
-_LONGEST_NS = 600 * SECOND
-_END_LIMIT_S = 2.0
 
 Processes = Callable[[], list[psutil.Process]]
 
@@ -31,50 +29,47 @@ class DutyCycle:
     def __init__(self, processes: Processes, share: float) -> None:
         self._processes = processes
         self._share = share
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._turn, daemon=True)
+        self._watch: Watch | None = None
         self.stops = 0
         """How often something was stopped that was running."""
 
     def start(self) -> None:
-        self._thread.start()
+        self._watch = Watch(self._turn)
 
     def end(self) -> None:
         """Let all go on, and wait until nobody stops them again; twice is harmless."""
-        self._over.set()
-        if self._thread.ident is not None:
-            self._thread.join(_END_LIMIT_S)
+        if self._watch is not None:
+            self._watch.end()
         process_tree.send(self._processes(), signal.SIGCONT)
 
     @property
     def turning(self) -> bool:
-        return self._thread.is_alive()
+        return self._watch is not None and self._watch.goes_on
 
-    def _turn(self) -> None:
-        began_ns = time.monotonic_ns()
+    def _turn(self, watch: Watch) -> None:
         over_ns = 0
         """How much longer than its share it has run so far; it runs for less, or not at all."""
         try:
-            while time.monotonic_ns() - began_ns < _LONGEST_NS:
+            while True:
                 period_ns = time.monotonic_ns()
                 due_ns = round(self._share * _PERIOD_NS) - over_ns
                 over_ns = -due_ns
                 if due_ns > 0:
-                    over_ns += self._let_run(due_ns)
+                    over_ns += self._let_run(watch, due_ns)
                 else:
                     self._stop(self._processes())  # who was forked meanwhile, too
                 rest_ns = period_ns + _PERIOD_NS - time.monotonic_ns()
-                if self._over.wait(max(0, rest_ns) / SECOND):
+                if not watch.rests(max(0, rest_ns) / SECOND):
                     return
         finally:
             process_tree.send(self._processes(), signal.SIGCONT)
 
-    def _let_run(self, due_ns: int) -> int:
+    def _let_run(self, watch: Watch, due_ns: int) -> int:
         """Let all run about so long, and return for how long it was."""
         found = self._processes()
         began_ns = time.monotonic_ns()
         process_tree.send(found, signal.SIGCONT)
-        if not self._over.wait(due_ns / SECOND):
+        if watch.rests(due_ns / SECOND):
             self._stop(found)
             self.stops += bool(found)
         return time.monotonic_ns() - began_ns

@@ -1,7 +1,6 @@
 """A bound on traffic with disks for hosts without control groups: stopped until it is paid for."""
 
 import signal
-import threading
 import time
 from contextlib import suppress
 
@@ -10,12 +9,11 @@ import psutil
 from gameday.environment import process_tree
 from gameday.environment.abilities.throttling import IO_WATCH, Rates
 from gameday.environment.io_counts import IoCounts, Processes
+from gameday.environment.watch import Watch
 from gameday.model.clock import MICROSECOND, MILLISECOND, SECOND
 
 __all__ = ["WatchedDisk"]
 
-_LONGEST_NS = 600 * SECOND
-_END_LIMIT_S = 2.0
 _SHORTEST_TURN_NS = 20 * MICROSECOND
 _LONGEST_TURN_NS = 4 * MILLISECOND
 _TURNS_WORTH_NS = 50 * MILLISECOND
@@ -42,8 +40,7 @@ class WatchedDisk:
         self.device = device
         self.folder = folder
         self._rates: Rates = (None, None)
-        self._over = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._watch: Watch | None = None
         self._service_stopped = False
 
     def rates(self) -> Rates:
@@ -56,15 +53,12 @@ class WatchedDisk:
     def hold(self, rates: Rates) -> None:
         self.release()
         self._rates = rates
-        self._over = threading.Event()
         account = _Account(self._counts, rates)
-        self._thread = threading.Thread(target=self._watch, args=(self._over, account), daemon=True)
-        self._thread.start()
+        self._watch = Watch(lambda watch: self._look_after(watch, account))
 
     def release(self) -> None:
-        self._over.set()
-        if self._thread is not None:
-            self._thread.join(_END_LIMIT_S)
+        if self._watch is not None:
+            self._watch.end()
             process_tree.send(self._processes(), signal.SIGCONT)
 
     def left(self) -> str:
@@ -75,13 +69,12 @@ class WatchedDisk:
 
     @property
     def _watching(self) -> bool:
-        return self._thread is not None and self._thread.is_alive()
+        return self._watch is not None and self._watch.goes_on
 
-    def _watch(self, over: threading.Event, account: "_Account") -> None:
-        give_up_ns = time.monotonic_ns() + _LONGEST_NS
+    def _look_after(self, watch: Watch, account: "_Account") -> None:
         turn_ns = _LONGEST_TURN_NS
         try:
-            while not over.wait(turn_ns / SECOND) and time.monotonic_ns() < give_up_ns:
+            while watch.rests(turn_ns / SECOND):
                 short = turn_ns < _LONGEST_TURN_NS
                 if short:
                     # Looking takes longer than such a turn.
@@ -91,7 +84,7 @@ class WatchedDisk:
                 stopped = short or due_ns > 0
                 while due_ns > 0:
                     self._stop(service_too=due_ns > _LENIENT_NS)
-                    if over.wait(min(due_ns, _LONGEST_TURN_NS) / SECOND):
+                    if not watch.rests(min(due_ns, _LONGEST_TURN_NS) / SECOND):
                         return
                     due_ns = account.due_ns()
                 if stopped:

@@ -1,6 +1,5 @@
 """A bound on memory for hosts without control groups: as by the kernel, who is over is killed."""
 
-import threading
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
@@ -10,13 +9,11 @@ import psutil
 
 from gameday.environment.abilities.bounds import MEMORY_WATCH
 from gameday.environment.using import lives, memory_of
-from gameday.model.clock import SECOND
+from gameday.environment.watch import Watch
 
 __all__ = ["WatchedMemory"]
 
 _LOOK_S = 0.05
-_LONGEST_NS = 600 * SECOND
-_END_LIMIT_S = 2.0
 _DEATH_LIMIT_S = 1.0
 _PAUSE_S = 0.002
 
@@ -35,8 +32,7 @@ class WatchedMemory:
         self._processes = processes
         self._limit = 0
         self._kills = 0
-        self._over = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._watch: Watch | None = None
 
     def limit(self) -> int | None:
         return self._limit if self._watching else None
@@ -50,28 +46,24 @@ class WatchedMemory:
     def hold(self, limit: int) -> None:
         self.release()
         self._limit = limit
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._watch, args=(self._over, limit), daemon=True)
-        self._thread.start()
+        self._watch = Watch(lambda watch: self._look_after(watch, limit))
 
     def finely(self) -> AbstractContextManager[None]:
         return nullcontext()
 
     def release(self) -> None:
-        self._over.set()
-        if self._thread is not None:
-            self._thread.join(_END_LIMIT_S)
+        if self._watch is not None:
+            self._watch.end()
 
     def left(self) -> str:
         return "a thread kills who is over the limit" if self._watching else ""
 
     @property
     def _watching(self) -> bool:
-        return self._thread is not None and self._thread.is_alive()
+        return self._watch is not None and self._watch.goes_on
 
-    def _watch(self, over: threading.Event, limit: int) -> None:
-        give_up_ns = time.monotonic_ns() + _LONGEST_NS
-        while not over.wait(_LOOK_S) and time.monotonic_ns() < give_up_ns:
+    def _look_after(self, watch: Watch, limit: int) -> None:
+        while watch.rests(_LOOK_S):
             found = self._processes()
             # What they share is told apart only if they are over with it: that takes longer.
             if sum(map(_resident, found)) > limit and memory_of(found) > limit:

@@ -9,21 +9,22 @@ import pytest
 
 from gameday.environment import duty_cycle, process_tree
 from gameday.environment.duty_cycle import DutyCycle
+from gameday.environment.watch import Watch
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.testing.clocks import ManualClock
 
 _LATE_S = 0.003
 
 
-class _LateEvent:
-    """Whoever waits for it wakes up late; it is set after four seconds."""
+class _LateWatch(Watch):
+    """Whoever rests wakes up late; it is over after four seconds."""
 
     def __init__(self, clock: ManualClock) -> None:
         self._clock = clock
 
-    def wait(self, wait_s: float) -> bool:
+    def rests(self, wait_s: float) -> bool:
         self._clock.sleep_ns(round((wait_s + _LATE_S) * SECOND))
-        return self._clock.now_ns() >= 4 * SECOND
+        return self._clock.now_ns() < 4 * SECOND
 
 
 @pytest.mark.parametrize("share", [0.01, 0.05, 0.5])
@@ -42,9 +43,7 @@ def test_what_runs_too_long_runs_less_afterwards(
 
     monkeypatch.setattr(duty_cycle, "time", SimpleNamespace(monotonic_ns=clock.now_ns))
     monkeypatch.setattr(process_tree, "send", send)
-    cycle = DutyCycle(list, share)
-    monkeypatch.setattr(cycle, "_over", _LateEvent(clock))
-    cycle._turn()
+    DutyCycle(list, share)._turn(_LateWatch(clock))
     took_ns = clock.now_ns() - began_ns
     # A period is as late as its end, so that there are some fewer of them; one is cut short.
     assert ran_ns <= share * (took_ns + 100 * MILLISECOND) + 3 * MILLISECOND

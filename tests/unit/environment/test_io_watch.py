@@ -171,7 +171,7 @@ def test_who_is_still_stopped_is_left(loop: psutil.Process, disk: WatchedDisk) -
 def test_a_watch_ends_by_itself(
     loop: psutil.Process, disk: WatchedDisk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(io_watch, "_LONGEST_NS", SECOND // 5)
+    monkeypatch.setattr("gameday.environment.watch._LONGEST_NS", SECOND // 5)
     disk.hold((None, 1000 * SECOND))
     assert comes_true(lambda: disk.rates() == (None, None))
     assert comes_true(lambda: not stops(loop))

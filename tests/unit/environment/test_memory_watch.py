@@ -108,7 +108,7 @@ def test_after_the_release_nobody_is_killed(
 def test_a_watch_ends_by_itself(
     family: list[psutil.Process], watch: WatchedMemory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(memory_watch, "_LONGEST_NS", 1)
+    monkeypatch.setattr("gameday.environment.watch._LONGEST_NS", 1)
     watch.hold(100)
     assert comes_true(lambda: watch.limit() is None)
 
