@@ -2,8 +2,10 @@ from pathlib import Path
 
 import pytest
 
-from gameday.model.scenario import ServiceSpec, Target
+from gameday.faults.network import injection
+from gameday.model.scenario import Edge, ServiceSpec, Target
 from gameday.testing.clocks import ManualClock
+from gameday.testing.edges import EdgedEnvironment, MemoryEdge
 from gameday.testing.environments import MemoryEnvironment, MemoryService
 
 
@@ -19,3 +21,20 @@ def environment() -> MemoryEnvironment:
 @pytest.fixture
 def db(environment: MemoryEnvironment) -> MemoryService:
     return environment.service("db")
+
+
+@pytest.fixture
+def edged(monkeypatch: pytest.MonkeyPatch) -> EdgedEnvironment:
+    """An app that uses `db`, with a proxy between them; each proof is tried once."""
+    monkeypatch.setattr(injection, "_NORMAL_LIMIT_NS", 0)  # what is not normal is not waited for
+    monkeypatch.setattr(injection, "_ATTEMPTS", 1)
+    app = ServiceSpec(name="app", kind="app", program="p", needs=("db",))
+    db = ServiceSpec(name="db", kind="redis")
+    target = Target(name="t", title="T", path=Path(), services=(db, app))
+    return EdgedEnvironment(target=target, clock=ManualClock())
+
+
+@pytest.fixture
+def edge(edged: EdgedEnvironment) -> MemoryEdge:
+    """The proxy between them."""
+    return edged.edge(Edge(client="app", service="db"))

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -16,15 +15,12 @@ from gameday.faults.network import (
     Latency,
     Slice,
     SlowClose,
-    injection,
     measuring,
 )
 from gameday.faults.network.measuring import Added, in_direction
 from gameday.faults.network.sight import Passed
 from gameday.faults.protocol import Demanding, Fault, Proof
 from gameday.model.clock import MILLISECOND, SECOND
-from gameday.model.scenario import Edge, ServiceSpec, Target
-from gameday.testing.clocks import ManualClock
 from gameday.testing.dud import Dud
 from gameday.testing.edges import EdgedEnvironment, MemoryEdge
 
@@ -68,18 +64,8 @@ one_way = pytest.mark.parametrize("fault", HELD, ids=name)
 
 
 @pytest.fixture
-def environment(monkeypatch: pytest.MonkeyPatch) -> EdgedEnvironment:
-    monkeypatch.setattr(injection, "_NORMAL_LIMIT_NS", 0)  # what is not normal is not waited for
-    monkeypatch.setattr(injection, "_ATTEMPTS", 1)
-    app = ServiceSpec(name="app", kind="app", program="p", needs=("db",))
-    db = ServiceSpec(name="db", kind="redis")
-    target = Target(name="t", title="T", path=Path(), services=(db, app))
-    return EdgedEnvironment(target=target, clock=ManualClock())
-
-
-@pytest.fixture
-def edge(environment: EdgedEnvironment) -> MemoryEdge:
-    return environment.edge(Edge(client="app", service="db"))
+def environment(edged: EdgedEnvironment) -> EdgedEnvironment:
+    return edged
 
 
 def proof_of(fault: Fault, environment: EdgedEnvironment) -> Proof:

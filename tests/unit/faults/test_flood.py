@@ -1,18 +1,15 @@
 """A flood of connections counts by what the service has accepted, or by whom it turns away."""
 
 import resource
-from pathlib import Path
 
 import pytest
 
 from gameday.environment.edge_protocol import Route
 from gameday.environment.mechanisms import trial
 from gameday.environment.mechanisms.descriptors import open_files
-from gameday.faults.network import ConnectionFlood, flood, injection
+from gameday.faults.network import ConnectionFlood, flood
 from gameday.faults.protocol import Injection, Proof
 from gameday.model.clock import SECOND
-from gameday.model.scenario import Edge, ServiceSpec, Target
-from gameday.testing.clocks import ManualClock
 from gameday.testing.dud import Dud
 from gameday.testing.edges import EdgedEnvironment, MemoryEdge
 from gameday.testing.lasting import still_in
@@ -22,22 +19,12 @@ FLOOD = ConnectionFlood(target=EDGE, count=40, rate_per_s=1000.0)
 
 
 @pytest.fixture
-def environment(monkeypatch: pytest.MonkeyPatch) -> EdgedEnvironment:
-    monkeypatch.setattr(injection, "_NORMAL_LIMIT_NS", 0)
-    monkeypatch.setattr(injection, "_ATTEMPTS", 1)
+def environment(
+    edged: EdgedEnvironment, edge: MemoryEdge, monkeypatch: pytest.MonkeyPatch
+) -> EdgedEnvironment:
     monkeypatch.setattr(flood, "_SETTLE_LIMIT_NS", 0)
-    app = ServiceSpec(name="app", kind="app", program="p", needs=("db",))
-    db = ServiceSpec(name="db", kind="redis")
-    target = Target(name="t", title="T", path=Path(), services=(db, app))
-    made = EdgedEnvironment(target=target, clock=ManualClock())
-    edge = made.edge(Edge(client="app", service="db"))
-    made.services["db"].count_visitors = lambda: edge.visitors
-    return made
-
-
-@pytest.fixture
-def edge(environment: EdgedEnvironment) -> MemoryEdge:
-    return environment.edge(Edge(client="app", service="db"))
+    edged.services["db"].count_visitors = lambda: edge.visitors
+    return edged
 
 
 def put(environment: EdgedEnvironment, fault: ConnectionFlood = FLOOD) -> tuple[Injection, Proof]:

@@ -1,16 +1,13 @@
 """Half-open: neither data nor ends arrive, and what met it is reset when it is over."""
 
-from pathlib import Path
 from typing import Literal
 
 import pytest
 
 from gameday.environment.edge_protocol import Seen
 from gameday.environment.protocol import Provision
-from gameday.faults.network import Blackhole, HalfOpen, injection
+from gameday.faults.network import Blackhole, HalfOpen
 from gameday.faults.protocol import Fault, Injection, Proof
-from gameday.model.scenario import Edge, ServiceSpec, Target
-from gameday.testing.clocks import ManualClock
 from gameday.testing.dud import Dud
 from gameday.testing.edges import EdgedEnvironment, MemoryEdge
 
@@ -22,18 +19,8 @@ Stream = Literal["both", "upstream", "downstream"]
 
 
 @pytest.fixture
-def environment(monkeypatch: pytest.MonkeyPatch) -> EdgedEnvironment:
-    monkeypatch.setattr(injection, "_NORMAL_LIMIT_NS", 0)  # what is not normal is not waited for
-    monkeypatch.setattr(injection, "_ATTEMPTS", 1)
-    app = ServiceSpec(name="app", kind="app", program="p", needs=("db",))
-    db = ServiceSpec(name="db", kind="redis")
-    target = Target(name="t", title="T", path=Path(), services=(db, app))
-    return EdgedEnvironment(target=target, clock=ManualClock())
-
-
-@pytest.fixture
-def edge(environment: EdgedEnvironment) -> MemoryEdge:
-    return environment.edge(Edge(client="app", service="db"))
+def environment(edged: EdgedEnvironment) -> EdgedEnvironment:
+    return edged
 
 
 def put(fault: Fault, environment: EdgedEnvironment) -> tuple[Injection, Proof]:
