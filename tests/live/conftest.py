@@ -22,14 +22,35 @@ _MOST_SECOND_TRIES = 3
 _LAST_LINES = 20
 
 
+@pytest.hookimpl(tryfirst=True)  # before -m selects by these marks
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave live tests out unless `-m` or a path inside this folder asks for them."""
+    """Mark what the gate leaves out; keep live tests out unless `-m` or a path asks for them."""
+    _mark_full(items, whole=not any("::" in arg for arg in config.args))
     if config.option.markexpr or _names_this_folder(config.invocation_params.dir, config.args):
         return
     live = [item for item in items if _HERE in item.path.parents]
     if live:
         config.hook.pytest_deselected(items=live)
         items[:] = [item for item in items if _HERE not in item.path.parents]
+
+
+def _mark_full(items: Sequence[pytest.Item], whole: bool) -> None:
+    """Mark as full the parameters that `sample` of their test does not name."""
+    unnamed: dict[str, str] = {}
+    named: set[str] = set()
+    for item in items:
+        sample = item.get_closest_marker("sample")
+        if sample is None:
+            continue
+        test, _, parameters = item.nodeid.partition("[")
+        if any(text in parameters for text in sample.args):
+            named.add(test)
+        else:
+            item.add_marker("full")
+            unnamed[test] = " ".join(sample.args)
+    lost = [f"{test}: no parameter has {unnamed[test]}" for test in unnamed if test not in named]
+    if whole and lost:
+        raise pytest.UsageError(*lost)
 
 
 def _names_this_folder(start: Path, args: Sequence[str]) -> bool:

@@ -77,6 +77,7 @@ _POINTS = [
 ]
 
 
+@pytest.mark.sample("-lifecycle-")
 @pytest.mark.parametrize(("family", "point"), _POINTS)
 def test_nothing_is_left_of_a_run_whose_harness_was_killed(
     launch: Launch,

@@ -19,12 +19,27 @@ def test_lacks_something_by_mark(): pass
 def test_does_not_apply(): pytest.skip("not on this kernel")
 """
 
+_SAMPLED = """
+import pytest
+
+pytestmark = pytest.mark.live
+
+@pytest.mark.sample("kill-re", "pause")
+@pytest.mark.parametrize("fault", ["kill-redis", "kill-postgres", "pause", "stop"])
+def test_fault(fault): pass
+
+@pytest.mark.full
+def test_rest(): pass
+"""
+
 
 @pytest.fixture
 def suite(pytester: pytest.Pytester, root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A suite with one ordinary test, and the live tests above under the rules of ours."""
     monkeypatch.delenv("CI", raising=False)
-    pytester.makeini("[pytest]\nmarkers = live\naddopts = -ra --import-mode=importlib")
+    pytester.makeini(
+        "[pytest]\nmarkers =\n live\n full\n sample\naddopts = -ra --import-mode=importlib"
+    )
     live = pytester.mkdir("tests") / "live"
     live.mkdir()
     (live / "conftest.py").write_text((root / "tests/live/conftest.py").read_text())
@@ -57,3 +72,30 @@ def test_in_ci_what_is_missing_fails_and_what_does_not_apply_is_skipped(
     result = pytester.runpytest("tests/live")
     result.assert_outcomes(passed=1, skipped=1, failed=1, errors=1)
     result.stdout.fnmatch_lines(["*in CI nothing may be missing; missing: a toaster*"])
+
+
+@pytest.fixture
+def sampled(suite: Path) -> Path:
+    """The file of a live test of which the gate runs two parameters."""
+    file = suite / "test_sampled.py"
+    file.write_text(_SAMPLED)
+    return file
+
+
+@pytest.mark.parametrize(("selection", "number"), [("live and not full", 2), ("live", 5)])
+def test_the_gate_runs_the_sample_and_full_runs_all(
+    pytester: pytest.Pytester, sampled: Path, selection: str, number: int
+) -> None:
+    result = pytester.runpytest("-m", selection, "-v", sampled)
+    result.assert_outcomes(passed=number, deselected=5 - number)
+    result.stdout.fnmatch_lines(["*test_fault?kill-redis? PASSED*", "*test_fault?pause? PASSED*"])
+
+
+def test_a_sample_that_names_no_parameter_is_refused(
+    pytester: pytest.Pytester, sampled: Path
+) -> None:
+    sampled.write_text(_SAMPLED.replace('"kill-re", "pause"', '"reboot"'))
+    result = pytester.runpytest("-m", "live", sampled)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*test_sampled.py::test_fault: no parameter has reboot*"])
+    pytester.runpytest(f"{sampled}::test_fault[stop]").assert_outcomes(passed=1)

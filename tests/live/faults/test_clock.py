@@ -73,6 +73,7 @@ def test_a_clock_that_nobody_touched_is_right(environment: Environment, service:
     assert abs(ahead_ns(environment, service)) < 50 * MILLISECOND
 
 
+@pytest.mark.sample("offset-redis", "drift-postgres")
 @pytest.mark.parametrize("fault", FAULTS, ids=name)
 def test_a_clock_fault_moves_the_clock_as_asked_and_is_undone(
     through: Through, environment: Environment, fault: Fault

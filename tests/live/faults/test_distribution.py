@@ -10,7 +10,7 @@ from gameday.faults.network import Latency
 from gameday.faults.protocol import Fault, Proof
 from gameday.model.clock import MILLISECOND
 
-pytestmark = [pytest.mark.live, pytest.mark.alone]
+pytestmark = [pytest.mark.live, pytest.mark.alone, pytest.mark.full]
 
 Unproven = Callable[[Fault], None]
 

@@ -12,7 +12,7 @@ from gameday.model.scenario import Target
 from gameday.planning import vocabulary
 from gameday.resources import bundled
 
-pytestmark = [pytest.mark.live, pytest.mark.alone]
+pytestmark = [pytest.mark.live, pytest.mark.alone, pytest.mark.full]
 
 Unproven = Callable[[Fault], None]
 

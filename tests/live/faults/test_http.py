@@ -77,6 +77,7 @@ def test_gamedays_own_proxy_resets_open_connections_in_either_place(
     assert effect.measured["open_connection"] == Seen.RESET
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("fault", [*HTTP, *OPEN], ids=name)
 def test_what_does_nothing_to_requests_is_not_proven(unproven: Unproven, fault: Fault) -> None:
     unproven(fault)

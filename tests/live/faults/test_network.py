@@ -59,6 +59,7 @@ def name(fault: Fault) -> str:
     return " ".join(str(fact) for fact in (fault.verb, *facts)).replace(" ", "")
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("fault", FAULTS, ids=name)
 def test_a_network_fault_bites_as_asked_and_is_undone(through: Through, fault: Fault) -> None:
     effect, undone = through(fault)
@@ -68,6 +69,7 @@ def test_a_network_fault_bites_as_asked_and_is_undone(through: Through, fault: F
     assert effect.measured["attempts"] in (1, 2, 3)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("fault", FAULTS, ids=name)
 def test_what_does_nothing_to_an_edge_is_not_proven(unproven: Unproven, fault: Fault) -> None:
     unproven(fault)

@@ -69,6 +69,7 @@ def test_who_reaches_whom_is_as_planned_and_all_reach_all_again(
     assert undone.measured["left"] == undone.measured["out_of_reach"] == "none"
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("fault", PARTITIONS, ids=name)
 def test_what_parts_nobody_is_not_proven(
     environment: Environment, unproven: Unproven, fault: Partition
@@ -103,6 +104,7 @@ def test_what_is_dropped_is_no_rule_of_the_host_and_has_the_name_of_the_run(
     assert injection.prove_undone(lambda: None).proven
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("fault", LOSSES, ids=lambda f: f"{f.target}-{f.share}-{f.stream}")
 def test_the_share_that_was_asked_for_is_lost_and_nothing_afterwards(
     environment: Environment,

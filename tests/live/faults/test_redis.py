@@ -133,6 +133,7 @@ def test_a_redis_fault_bites_as_asked_and_is_undone(through: Through, fault: Fau
     through(fault)
 
 
+@pytest.mark.full
 @pytest.mark.usefixtures("bystanders")
 @pytest.mark.parametrize("fault", FAULTS, ids=name)
 def test_what_does_nothing_to_redis_is_not_proven(unproven: Unproven, fault: Fault) -> None:

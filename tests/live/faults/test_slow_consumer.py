@@ -17,7 +17,7 @@ from gameday.planning import vocabulary
 from gameday.resources import bundled
 from gameday.testing.dud import Dud
 
-pytestmark = [pytest.mark.live, pytest.mark.alone]
+pytestmark = [pytest.mark.live, pytest.mark.alone, pytest.mark.full]
 
 Through = Callable[[Fault], tuple[Proof, Proof]]
 

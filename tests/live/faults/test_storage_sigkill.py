@@ -10,7 +10,7 @@ from typing import NoReturn
 import psutil
 import pytest
 
-pytestmark = [pytest.mark.live, pytest.mark.alone]
+pytestmark = [pytest.mark.live, pytest.mark.alone, pytest.mark.full]
 
 Launch = Callable[[Path, list[str]], "subprocess.Popen[str]"]
 
