@@ -223,7 +223,11 @@ class Conductor:
         # What comes due while the driver hears of its end was not promised to anybody.
         self._load = Window(start_ns=self._load.start_ns, end_ns=self._clock.now_ns())
         report = self._driver.stop(_DRIVER_STOP_LIMIT_NS)
-        self._noise = self._hiccups.stop(driver_cpu=report.cpu_share)
+        self._noise = self._hiccups.stop(
+            driver_cpu=report.cpu_share, lateness_p99_ns=report.lateness_p99_ns
+        )
+        if report.shortage:
+            self._chronicle.note(report.shortage)
         quiet_until_ns = self._clock.now_ns() + self._plan.quiet_ns
         while (left_ns := quiet_until_ns - self._clock.now_ns()) > 0:
             self._interrupts.checkpoint()

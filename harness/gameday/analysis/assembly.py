@@ -42,6 +42,7 @@ FINDINGS: Mapping[str, Unit] = {
     "achieved": Unit.RATIO,
     "hiccup": Unit.NS,
     "disk_stall": Unit.NS,
+    "proxy_stall": Unit.NS,
 }
 """Every finding that `analyse` returns, each in its unit."""
 

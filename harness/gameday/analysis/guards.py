@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from gameday.analysis.latency import percentile
 from gameday.analysis.operations import Int64s
 from gameday.analysis.signals import Published
 from gameday.model.clock import MILLISECOND, SECOND
@@ -38,7 +37,7 @@ class Facts:
     """What the guards look at. None where nobody watched."""
 
     schedule_lag_ns: int | None
-    """The 99th percentile of sent − due."""
+    """The 99th percentile of the time from due until the driver took an operation up."""
     achieved: float | None
     """The share of the offered operations that the driver got round to."""
     offered: int
@@ -54,27 +53,28 @@ class Facts:
     deadline_ns: int
     steady_p99_ns: float
     """The latency that the steady state allows: what delays more moves the end of a recovery."""
+    proxy_stall_ns: int | None = None
+    """The longest that the proxy took to answer its heartbeat under load."""
 
 
 def facts_of(observation: Observation, published: Published) -> Facts:
     """Return the facts of the publisher's stream and of the host, under load."""
     load = observation.load
     inside = slice(*np.searchsorted(published.due_ns, (load.start_ns, load.end_ns)).tolist())
-    due_ns, sent_ns = published.due_ns[inside], published.sent_ns[inside]
-    was_sent = sent_ns > 0
+    was_sent = published.sent_ns[inside] > 0
     # An operation that could not be sent still shows that the driver got round to it.
     reached = int(np.count_nonzero(was_sent | (published.outcome[inside] != Outcome.PENDING)))
     offered = math.floor(published.stream.rate_per_s * (load.end_ns - load.start_ns) / SECOND)
     noise = observation.noise
     brackets = [fault.injected.end_ns - fault.injected.start_ns for fault in observation.faults]
     return Facts(
-        schedule_lag_ns=(
-            percentile(sent_ns[was_sent] - due_ns[was_sent], 0.99) if was_sent.any() else None
-        ),
+        # Not sent − due: an operation also waits for a connection while the system holds them all.
+        schedule_lag_ns=noise.lateness_p99_ns if noise else None,
         achieved=min(1.0, reached / offered) if offered else None,
         offered=offered,
         hiccup_ns=_longest(noise.hiccup_at_ns, noise.hiccup_ns, load) if noise else None,
         disk_stall_ns=_longest(noise.disk_at_ns, noise.disk_ns, load) if noise else None,
+        proxy_stall_ns=_longest(noise.proxy_at_ns, noise.proxy_ns, load) if noise else None,
         driver_cpu=noise.driver_cpu if noise else None,
         busy=noise.busy if noise else None,
         steal=noise.steal if noise else None,
@@ -91,7 +91,7 @@ def _longest(ended_ns: Int64s, took_ns: Int64s, load: Window) -> int:
 
 
 def guard_findings(facts: Facts) -> list[Finding]:
-    """Return schedule_lag, achieved, hiccup and disk_stall, so that they are in every report."""
+    """Return what the guards look at as findings, so that it is in every report."""
     disk_stall = _exact("disk_stall", facts.disk_stall_ns, Unit.NS, 1,
                         "the longest that a small block took to the disk under load; between two "
                         "tries 50 ms more can go unseen", _NO_NOISE)  # fmt: skip
@@ -100,14 +100,16 @@ def guard_findings(facts: Facts) -> list[Finding]:
         disk_stall = replace(disk_stall, high=most_ns, resolution=_BETWEEN_SYNCS_NS)
     return [
         _exact("schedule_lag", facts.schedule_lag_ns, Unit.NS, facts.offered,
-               "99 % of the operations were sent at most this long after they were due",
-               "no operation was sent"),
+               "the load driver took up 99 % of the operations at most this long after they were "
+               "due", _NO_NOISE),
         _exact("achieved", facts.achieved, Unit.RATIO, facts.offered,
                f"the driver got round to this share of {facts.offered} operations",
                "no operation was offered"),
         _exact("hiccup", facts.hiccup_ns, Unit.NS, 1,
                "the longest that a sleeper of 1 ms overslept under load", _NO_NOISE),
         disk_stall,
+        _exact("proxy_stall", facts.proxy_stall_ns, Unit.NS, 1,
+               "the longest that the proxy took to answer its heartbeat under load", _NO_NOISE),
     ]  # fmt: skip
 
 
@@ -159,6 +161,8 @@ def _delays(facts: Facts, scale_ns: float) -> Iterator[Guard]:
          _LAG_SHARE, True),
         ("hiccup", "the host stalled: longest hiccup", facts.hiccup_ns, _STALL_SHARE, True),
         ("disk_stall", "the disk stalled: longest sync", facts.disk_stall_ns, _STALL_SHARE, True),
+        ("proxy_stall", "the proxy stalled: longest answer to its heartbeat",
+         facts.proxy_stall_ns, _STALL_SHARE, True),
         ("fault_call", "the fault's moment is unsure: its call took", facts.bracket_ns,
          _BRACKET_SHARE, False),
     ):  # fmt: skip

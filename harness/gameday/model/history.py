@@ -1,7 +1,7 @@
 """The rows of a run's history and everything else that analysis may look at, as arrays."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,10 @@ __all__ = [
 
 ROW_DTYPE = np.dtype(list(ROW_FIELDS))
 Rows = NDArray[np.void]
+
+
+def _no_spells() -> NDArray[np.int64]:
+    return np.empty(0, np.int64)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +85,10 @@ class Connections:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostNoise:
-    """How still the host was while it measured."""
+    """How still the host and the harness's own processes were while they measured.
+
+    Each kind of stall is two columns: when it ended, absolute, and how long it was.
+    """
 
     hiccup_at_ns: NDArray[np.int64]
     """When a late wake-up ended, absolute."""
@@ -101,6 +108,16 @@ class HostNoise:
     """The share of time in which something waited for a disk. None: it is not counted."""
     driver_cpu: float
     """The share of one core that the load driver used, 0 to 1."""
+    lateness_p99_ns: int = 0
+    """The 99th percentile of how late the driver took an operation up, from when it was due."""
+    late_at_ns: NDArray[np.int64] = field(default_factory=_no_spells)
+    """When the driver took up an operation late, absolute."""
+    late_ns: NDArray[np.int64] = field(default_factory=_no_spells)
+    """How late that was; only operations over 1 ms late. Waiting for the system is not in it."""
+    proxy_at_ns: NDArray[np.int64] = field(default_factory=_no_spells)
+    """When a slow answer of the proxy to its heartbeat came, absolute."""
+    proxy_ns: NDArray[np.int64] = field(default_factory=_no_spells)
+    """How long the proxy took to answer, asked each 20 ms; only answers of over 5 ms."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -96,6 +96,8 @@ class HistoryBuilder:
     _connections: Connections | None = None
     _hiccups: tuple[tuple[int, int], ...] = ()
     _syncs: tuple[tuple[int, int], ...] = ()
+    _late: tuple[tuple[int, int], ...] = ()
+    _proxy_stalls: tuple[tuple[int, int], ...] = ()
     _final_read: bool = True
 
     def fault(self, at: Span, until: Span, *, call: Span = "1ms", proof: Span = "4ms") -> Self:
@@ -171,6 +173,16 @@ class HistoryBuilder:
         """The disk stands still from `at` for so long."""
         return replace(self, _syncs=(*self._syncs, (_START_NS + _ns(at), _ns(lasting))))
 
+    def late(self, at: Span, lasting: Span) -> Self:
+        """The driver takes nothing up from `at` for so long: what comes due then is late."""
+        return replace(self, _late=(*self._late, (_START_NS + _ns(at), _ns(lasting))))
+
+    def proxy_stall(self, at: Span, lasting: Span) -> Self:
+        """The proxy stands still from `at` for so long."""
+        return replace(
+            self, _proxy_stalls=(*self._proxy_stalls, (_START_NS + _ns(at), _ns(lasting)))
+        )
+
     def without_final_read(self) -> Self:
         """The receiver's record cannot be read."""
         return replace(self, _final_read=False)
@@ -187,6 +199,7 @@ class HistoryBuilder:
         rows, deliveries = self._published(random)
         probes = [self._answered(stream, random) for stream in (_FRONT, _DIRECT)]
         every = np.concatenate((rows, *probes))
+        due_ns, late_ns = self._lateness()
         outages = [spell for spell in self._spells if spell.kind == "outage"]
         faults = self._faults or tuple(
             _fault_times(spell.start_ns - _START_NS, spell.end_ns - _START_NS) for spell in outages
@@ -225,8 +238,24 @@ class HistoryBuilder:
                 cpu_pressure=None,
                 io_pressure=None,
                 driver_cpu=0.1,
+                lateness_p99_ns=int(np.sort(late_ns)[late_ns.size * 99 // 100])
+                if late_ns.size
+                else 0,
+                late_at_ns=(due_ns + late_ns)[late_ns > MILLISECOND],
+                late_ns=late_ns[late_ns > MILLISECOND],
+                proxy_at_ns=np.array([sum(spell) for spell in self._proxy_stalls], np.int64),
+                proxy_ns=np.array([lasting for _, lasting in self._proxy_stalls], np.int64),
             ),
         )
+
+    def _lateness(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return when each signal is due, and how late the driver takes it up."""
+        due_ns = self._due(self.rate_per_s)
+        late_ns = np.zeros_like(due_ns)
+        for start_ns, lasting_ns in self._late:
+            inside = (due_ns >= start_ns) & (due_ns < start_ns + lasting_ns)
+            late_ns[inside] = start_ns + lasting_ns - due_ns[inside]
+        return due_ns, late_ns
 
     def _with(self, kind: str, at: Span, until: Span, latency: Span = 0) -> Self:
         spell = _Spell(

@@ -53,16 +53,18 @@ class Client(Protocol):
 class Call:
     """One operation from its due time to its end; it ends exactly once."""
 
-    __slots__ = ("deadline_ns", "done", "drop", "sent", "slot", "value")
+    __slots__ = ("deadline_ns", "done", "drop", "held", "sent", "slot", "value")
 
     def __init__(self, slot: int, value: int, deadline_ns: int) -> None:
         self.slot = slot
         self.value = value
         self.deadline_ns = deadline_ns
         self.sent = False
+        self.held = False
+        """Whether it waits because the driver may open no more connections."""
         self.done = False
         self.drop: Callable[[], None] | None = None
-        """What the client does with the connection when nobody waits for this answer any more."""
+        """What the client does when nobody waits for this answer any more."""
 
 
 class Sweeper:
@@ -116,9 +118,9 @@ class Sweeper:
             self._calls.popleft()
 
     def _expire(self, call: Call, now_ns: int) -> None:
-        if not call.sent:
+        if call.sent:
+            self.end(call, now_ns, Outcome.UNKNOWN, NO_ANSWER)
+        else:
             self.end(call, now_ns, Outcome.FAILED, NOT_SENT)
-            return
-        self.end(call, now_ns, Outcome.UNKNOWN, NO_ANSWER)
         if call.drop is not None:
             call.drop()

@@ -10,6 +10,7 @@ import contextlib
 import gc
 import json
 import os
+import resource
 import signal
 import socket
 import sys
@@ -18,7 +19,7 @@ from array import array
 from collections.abc import Callable
 from dataclasses import asdict, replace
 
-from gameday.model.clock import SECOND
+from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.operation import StreamInfo
 from gameday.workload.client import Client
 from gameday.workload.http import HttpClient
@@ -28,7 +29,7 @@ from gameday.workload.postgres import postgres_client
 from gameday.workload.publish import judge_publish, publish_request
 from gameday.workload.rabbitmq import rabbitmq_client
 from gameday.workload.ready import judge_ready, ready_request
-from gameday.workload.recorder import Recorder
+from gameday.workload.recorder import LATENESS, Recorder
 from gameday.workload.redis import redis_client
 from gameday.workload.timer import Timer, open_timer
 
@@ -37,6 +38,10 @@ __all__ = ["main"]
 # What an operation may take beyond its deadline until the sweeper has ended it.
 _SWEEP_GRACE_NS = SECOND // 2
 _LONGEST_LINE = 1 << 20
+_LATE_NS = MILLISECOND
+_OTHER_DESCRIPTORS = 64
+# Linux gives 28 232 ports towards one address; a connection that was closed keeps its own a while.
+_MOST_CONNECTIONS = 16_384
 
 
 class _Input:
@@ -100,11 +105,16 @@ class _Load:
                 for index, plan in enumerate(spec.streams)
             ],
         )
-        self._clients = [_client(plan, spec.run, self._recorder) for plan in spec.streams]
+        most = connections_allowed(_raise_descriptor_limit(), len(spec.streams))
+        self._clients = [
+            _client(plan, spec.run, self._recorder, most, self._held) for plan in spec.streams
+        ]
         self._schedules: list[Schedule] = []
         self._pacer: Pacer | None = None
         self._timer: Timer | None = None
         self._lateness = array("q")
+        self._late = array("q")
+        self._holds = 0
         self._began = (0, 0)
 
     async def warm_up(self) -> None:
@@ -143,6 +153,7 @@ class _Load:
         for client in self._clients:
             client.close()
         self._recorder.close()
+        (self._spec.folder / LATENESS).write_bytes(self._late.tobytes())
         late = sorted(self._lateness) or [0]
         return DriverReport(
             offered=max(offered, self._recorder.rows),
@@ -151,26 +162,64 @@ class _Load:
             lateness_p50_ns=late[len(late) // 2],
             lateness_p99_ns=late[len(late) * 99 // 100],
             lateness_max_ns=late[-1],
+            held=self._holds,
         )
 
     def _fire(self, stream: int, index: int, due_ns: int) -> None:
         value = index + 1
         slot = self._recorder.due(stream, value, due_ns)
-        self._lateness.append(time.monotonic_ns() - due_ns)
+        now_ns = time.monotonic_ns()
+        self._note_late(now_ns, now_ns - due_ns)
         self._clients[stream].offer(slot, value, due_ns)
 
+    def _held(self, at_ns: int, took_ns: int) -> None:
+        """Note an operation that was taken up in time, and then waited for the driver itself."""
+        self._holds += 1
+        self._note_late(at_ns, took_ns)
 
-def _client(plan: StreamPlan, run: str, recorder: Recorder) -> Client:
+    def _note_late(self, at_ns: int, late_ns: int) -> None:
+        self._lateness.append(late_ns)
+        if late_ns > _LATE_NS:
+            self._late.extend((at_ns, late_ns))
+
+
+def connections_allowed(descriptors: int, streams: int) -> int:
+    """Return how many connections each of so many streams may open.
+
+    Half of the descriptors: the proxies, which have as many, need two for each connection.
+    """
+    return max(
+        1, min(_MOST_CONNECTIONS, (descriptors - _OTHER_DESCRIPTORS) // 2 // max(1, streams))
+    )
+
+
+def _raise_descriptor_limit() -> int:
+    """Allow as many sockets as the system does, and return how many those are."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        soft = hard
+    return 1 << 20 if soft == resource.RLIM_INFINITY else soft
+
+
+def _client(
+    plan: StreamPlan,
+    run: str,
+    recorder: Recorder,
+    most: int,
+    held: Callable[[int, int], None],
+) -> Client:
     # Resolved once: a look-up for each connection would be part of what is measured.
     address = socket.getaddrinfo(plan.host, plan.port, type=socket.SOCK_STREAM)[0][4][0]
     resolved = replace(plan, host=str(address))
+    most = min(most, plan.connections or plan.needs)
     match plan.client:
         case "publish":
             request = publish_request(run, plan.host, plan.port)
-            return HttpClient(resolved, recorder, request, judge_publish)
+            return HttpClient(resolved, recorder, request, judge_publish, most=most, held=held)
         case "http-ready":
             request = ready_request(plan.host, plan.port)
-            return HttpClient(resolved, recorder, request, judge_ready)
+            return HttpClient(resolved, recorder, request, judge_ready, most=most, held=held)
         case "redis-write" | "redis-read":
             return redis_client(resolved, recorder)
         case "postgres-write" | "postgres-read":

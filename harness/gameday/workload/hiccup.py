@@ -16,6 +16,7 @@ from gameday.errors import InternalError
 from gameday.model.clock import MICROSECOND, SECOND
 from gameday.model.event import Scalar
 from gameday.model.history import HostNoise
+from gameday.workload.recorder import LATENESS
 from gameday.workload.sleeper import PAIR
 
 __all__ = ["HiccupMeter", "HostTimes", "host_facts", "read_host_times", "read_pairs", "share"]
@@ -31,8 +32,12 @@ class HiccupMeter:
     """Watches the host from `start` to `stop`; its process ends with ours."""
 
     def __init__(self, folder: Path, log: Path) -> None:
-        """`folder` gets hiccups.bin and syncs.bin, `log` what the process says if it fails."""
+        """`folder` gets hiccups.bin and syncs.bin, `log` what the process says if it fails.
+
+        It is the folder of the load driver, too, whose lateness is part of the noise.
+        """
         self._hiccups, self._syncs = folder / "hiccups.bin", folder / "syncs.bin"
+        self._lateness = folder / LATENESS
         self._blocks = _where_data_is(folder) / f"gameday-witness-{os.getpid()}"
         self._log = log
         self._child: Child | None = None
@@ -50,8 +55,11 @@ class HiccupMeter:
             raise
         self._before = read_host_times()
 
-    def stop(self, *, driver_cpu: float) -> HostNoise:
-        """End it and return what it saw; InternalError if it had died before."""
+    def stop(self, *, driver_cpu: float, lateness_p99_ns: int = 0) -> HostNoise:
+        """End it and return what it saw; InternalError if it had died before.
+
+        The load driver has ended already; the figures of its report are part of the noise.
+        """
         if self._child is None or self._before is None:
             raise InternalError("the hiccup meter was not started")
         before, after = self._before, read_host_times()
@@ -62,6 +70,7 @@ class HiccupMeter:
             self.kill()
         hiccup_at_ns, hiccup_ns = read_pairs(self._hiccups)
         disk_at_ns, disk_ns = read_pairs(self._syncs)
+        late_at_ns, late_ns = read_pairs(self._lateness)
         all_ticks = after.ticks - before.ticks
         passed_us = (after.at_ns - before.at_ns) // MICROSECOND
         return HostNoise(
@@ -74,6 +83,9 @@ class HiccupMeter:
             cpu_pressure=share(before.cpu_waited_us, after.cpu_waited_us, passed_us),
             io_pressure=share(before.io_waited_us, after.io_waited_us, passed_us),
             driver_cpu=driver_cpu,
+            lateness_p99_ns=lateness_p99_ns,
+            late_at_ns=late_at_ns,
+            late_ns=late_ns,
         )
 
     def kill(self) -> None:
@@ -90,8 +102,8 @@ def _where_data_is(folder: Path) -> Path:
 
 
 def read_pairs(file: Path) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return when hiccups or syncs ended and how long they were; also of an unfinished file."""
-    data = file.read_bytes()
+    """Return when stalls ended and how long they were; also of an unfinished file, or of none."""
+    data = file.read_bytes() if file.exists() else b""
     pairs = np.frombuffer(data[: len(data) // PAIR.size * PAIR.size], "<i8").reshape(-1, 2)
     return pairs[:, 0].astype(np.int64), pairs[:, 1].astype(np.int64)
 

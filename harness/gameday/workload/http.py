@@ -1,24 +1,30 @@
-"""HTTP/1.1 requests at a rate: raw bytes on a bounded pool of kept connections."""
+"""HTTP/1.1 requests at a rate: raw bytes on as many kept connections as an open loop needs."""
 
 import asyncio
+import errno
 import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
-from gameday.model.clock import SECOND
+from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.operation import Outcome
 from gameday.workload.client import Call, Log, Sweeper, connect_error
 from gameday.workload.messages import StreamPlan
 
 __all__ = ["Answer", "HttpClient", "parse_answer"]
 
-_MOST_CONNECTIONS = 64
 # Servers close idle connections (uvicorn after 5 s). A request that meets such a close is lost
 # through nobody's fault, so a connection is not trusted for that long.
 _LONGEST_IDLE_NS = 2 * SECOND
 _LARGEST_ANSWER = 1 << 20
 _CONNECT_LIMIT_S = 1.0
+# The host has no more files, ports or memory for sockets: no word of the system's.
+_OUR_SHORTAGES = frozenset(
+    {errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS, errno.ENOMEM}
+)
+_SHORT_FOR_NS = 50 * MILLISECOND
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +68,11 @@ def parse_answer(data: bytes, *, closed: bool = False) -> Answer | None:
 
 
 class HttpClient:
-    """Sends each operation on an idle connection, else on a new one, else when one is free.
+    """Sends each operation on an idle connection, else on the first that is new or free.
 
-    Idle connections are used last in first out, waiting operations first in first out.
+    Idle connections are used last in first out, waiting operations first in first out. What waits
+    for a connection waits for the system: each has one dialled for it. Only where `most` are open
+    already, or the host gives no more, does it wait for the driver, which is told.
     """
 
     def __init__(
@@ -73,16 +81,25 @@ class HttpClient:
         log: Log,
         request: Callable[[int], bytes],
         judge: Callable[[int, Answer], tuple[Outcome, str]],
+        *,
+        most: int,
+        held: Callable[[int, int], None],
     ) -> None:
-        """`request` makes the bytes that ask for a value, `judge` says what an answer means."""
+        """`request` makes the bytes that ask for a value, `judge` says what an answer means.
+
+        `held` gets the end and the length of each wait for one of the `most` connections.
+        """
         self.request = request
         self.judge = judge
         self.log = log
         self._plan = plan
+        self._most = most
+        self._held = held
+        self._short_until_ns = 0
         self._loop = asyncio.get_running_loop()
         self.sweeper = Sweeper(self._loop, log)
         self._open: set[_Connection] = set()
-        self._idle: list[_Connection] = []
+        self._idle: dict[_Connection, None] = {}
         self._waiting: deque[Call] = deque()
         self._dials: set[asyncio.Task[None]] = set()
         self._closed = False
@@ -103,6 +120,13 @@ class HttpClient:
             waiting.popleft()
         waiting.append(call)
         self._dial_if_needed()
+        if len(self._dials) < len(waiting):
+            self._hold(call)
+
+    def held(self, call: Call) -> None:
+        """Tell how long a call has been held, that is sent or given up now."""
+        now_ns = time.monotonic_ns()
+        self._held(now_ns, now_ns - call.deadline_ns + self._plan.deadline_ns)
 
     async def warm_up(self) -> None:
         await self._dial(waited_for=False)
@@ -128,19 +152,18 @@ class HttpClient:
                 connection.send(call)
                 return
         connection.idle_since_ns = time.monotonic_ns()
-        self._idle.append(connection)
+        self._idle[connection] = None
 
     def lost(self, connection: "_Connection") -> None:
         """Count a connection out, and replace it if operations wait."""
         self._open.discard(connection)
-        if connection in self._idle:
-            self._idle.remove(connection)
+        self._idle.pop(connection, None)
         self._dial_if_needed()
 
     def _idle_connection(self) -> "_Connection | None":
         oldest_ns = time.monotonic_ns() - _LONGEST_IDLE_NS
         while self._idle:
-            connection = self._idle.pop()
+            connection, _ = self._idle.popitem()
             if connection.idle_since_ns >= oldest_ns and connection.usable:
                 return connection
             connection.abort()
@@ -150,7 +173,8 @@ class HttpClient:
         while (
             not self._closed
             and len(self._dials) < len(self._waiting)
-            and len(self._dials) + len(self._open) < _MOST_CONNECTIONS
+            and len(self._dials) + len(self._open) < self._most
+            and time.monotonic_ns() >= self._short_until_ns
         ):
             dial = self._loop.create_task(self._dial(waited_for=True))
             self._dials.add(dial)
@@ -167,8 +191,22 @@ class HttpClient:
             # The operations that waited for it have ended at their own deadlines.
             return
         except OSError as error:
-            if waited_for:
+            if error.errno in _OUR_SHORTAGES:
+                self._be_short()
+            elif waited_for:
                 self._fail_oldest(error)
+
+    def _hold(self, call: Call) -> None:
+        call.held = True
+        call.drop = partial(self.held, call)
+
+    def _be_short(self) -> None:
+        """Dial no more for a moment: every operation that waits now is held by this host."""
+        self._short_until_ns = time.monotonic_ns() + _SHORT_FOR_NS
+        for call in reversed(self._waiting):
+            if call.held:
+                return
+            self._hold(call)
 
     def _fail_oldest(self, error: OSError) -> None:
         while self._waiting:
@@ -202,6 +240,8 @@ class _Connection(asyncio.Protocol):
     def send(self, call: Call) -> None:
         request = self._pool.request(call.value)
         self._call = call
+        if call.held:
+            self._pool.held(call)
         call.sent = True
         call.drop = self.abort
         self._pool.log.sent(call.slot, time.monotonic_ns())

@@ -58,10 +58,11 @@ class LoadDriver:
     def stop(self, timeout_ns: int) -> DriverReport:
         """End the load, wait for what is still out, and return the report of a whole history.
 
-        InternalError if that takes longer than `timeout_ns`, which should be above the longest
-        deadline; the driver is gone either way.
+        InternalError if that takes longer than the longest deadline and `timeout_ns`; the driver
+        is gone either way.
         """
         child = self._running()
+        timeout_ns += max((stream.deadline_ns for stream in self._spec.streams), default=0)
         try:
             child.say(json.dumps({"stop": True}))
             report = dict(child.hear(timeout_ns))

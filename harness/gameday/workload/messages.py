@@ -1,10 +1,12 @@
 """What a run and its load driver say to each other: one JSON object a line, either way."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from gameday.model.clock import SECOND
 from gameday.wire.opening import Login
 
 __all__ = ["CLIENTS", "DriverReport", "DriverSpec", "StreamPlan"]
@@ -21,6 +23,9 @@ CLIENTS = (
 """What a stream may speak."""
 
 
+_SPARE = 16
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamPlan:
     """One stream of operations: who is asked for what, how often, and how long it may take."""
@@ -35,6 +40,17 @@ class StreamPlan:
     deadline_ns: int
     login: Login = field(default_factory=Login)
     """For those who are asked who they are."""
+    connections: int | None = None
+    """The most of an HTTP client; None: as many as an open loop needs."""
+
+    @property
+    def needs(self) -> int:
+        """How many connections an open loop needs of a service that answers nothing at all.
+
+        That is one for each operation between its due time and its deadline, and a quarter more,
+        for a connection is closed a moment after its deadline.
+        """
+        return math.ceil(1.25 * self.rate_per_s * self.deadline_ns / SECOND) + _SPARE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +94,18 @@ class DriverReport:
     """From the moment when an operation was due to the moment when it was taken up."""
     lateness_p99_ns: int
     lateness_max_ns: int
+    held: int
+    """The operations that waited because the driver may open no more connections."""
+
+    @property
+    def shortage(self) -> str:
+        """Say what to do when the driver ran out of connections; empty when it did not."""
+        if not self.held:
+            return ""
+        return (
+            f"{self.held} operations waited because the load driver may open no more connections; "
+            "raise the limit of open files (ulimit -Hn), or lower the rate or the deadline"
+        )
 
 
 def _stream(fields: Mapping[str, object]) -> StreamPlan:

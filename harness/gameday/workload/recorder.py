@@ -9,10 +9,12 @@ from pathlib import Path
 
 from gameday.model.operation import ROW, ROW_FIELDS, Outcome, StreamInfo
 
-__all__ = ["ERRORS", "HISTORY", "ROWS", "Recorder"]
+__all__ = ["ERRORS", "HISTORY", "LATENESS", "ROWS", "Recorder"]
 
 ROWS = "history.bin"
 HISTORY = "history.json"
+LATENESS = "lateness.bin"
+"""When the driver took an operation up over 1 ms late, and how late: written at its end."""
 ERRORS = "errors.jsonl"
 """Holds the error texts while the history grows; a history that ended well has none."""
 

@@ -120,10 +120,21 @@ def test_a_fault_call_as_long_as_the_limit_cannot_time_it() -> None:
 
 
 def test_a_late_driver_is_named() -> None:
-    observation = HistoryBuilder().build()
-    observation.history.rows["sent_ns"][::20] += 50_000_000
+    observation = HistoryBuilder(lasts="10s").late("5s", "300ms").build()
     (sentence,) = guards(observation, expects("p99", "<= 100ms"))
-    assert "schedule lag p99 50 ms" in sentence
+    assert "schedule lag p99 205 ms" in sentence
+
+
+def test_waiting_for_a_connection_that_the_system_holds_is_not_the_drivers_delay() -> None:
+    observation = HistoryBuilder().build()
+    observation.history.rows["sent_ns"][::20] += 500_000_000
+    assert guards(observation, expects("p99", "<= 100ms")) == ()
+
+
+def test_a_stall_of_the_proxy_is_named() -> None:
+    stalled = HistoryBuilder().outage("5s", "6s").proxy_stall("7s", "1500ms").build()
+    (sentence,) = guards(stalled, expects("recovery", "< 2s"))
+    assert "the proxy stalled: longest answer to its heartbeat 1.5 s" in sentence
 
 
 def test_a_load_that_was_not_offered_is_named_whatever_is_judged() -> None:

@@ -145,6 +145,7 @@ def test_without_a_final_read_everything_from_end_to_end_is_unmeasured() -> None
         "achieved",
         "hiccup",
         "disk_stall",
+        "proxy_stall",
     }
     assert "could not be read" in found.finding("recovery").evidence
     assert found.marks.t0 == 5 * SECOND

@@ -1,4 +1,5 @@
 import asyncio
+import errno
 import json
 import socket
 import time
@@ -33,6 +34,10 @@ class MemoryLog:
         self.sent_ns: dict[int, int] = {}
         self.ended: dict[int, tuple[Outcome, str]] = {}
         self.done_ns: dict[int, int] = {}
+        self.held_ns: list[int] = []
+
+    def held(self, _at_ns: int, took_ns: int) -> None:
+        self.held_ns.append(took_ns)
 
     def sent(self, slot: int, sent_ns: int) -> None:
         late = slot in self.sent_ns or slot in self.ended
@@ -56,7 +61,7 @@ class Server:
         self._writers: list[Writer] = []
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, backlog=1000)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
@@ -88,7 +93,7 @@ async def acknowledge(_reader: Reader, writer: Writer, value: int) -> None:
     writer.write(answer(200, f'{{"ack":{value}}}'))
 
 
-def _client(log: MemoryLog, port: int, deadline_ms: int) -> HttpClient:
+def _client(log: MemoryLog, port: int, deadline_ms: int, *, most: int = 1000) -> HttpClient:
     plan = StreamPlan(
         name="publish",
         client="publish",
@@ -97,7 +102,8 @@ def _client(log: MemoryLog, port: int, deadline_ms: int) -> HttpClient:
         rate_per_s=100.0,
         deadline_ns=deadline_ms * MILLISECOND,
     )
-    return HttpClient(plan, log, publish_request("ab", "127.0.0.1", port), judge_publish)
+    request = publish_request("ab", "127.0.0.1", port)
+    return HttpClient(plan, log, request, judge_publish, most=most, held=log.held)
 
 
 async def _all_ended(client: HttpClient) -> None:
@@ -271,14 +277,72 @@ def test_a_refused_connection_is_a_failure_and_nothing_was_sent() -> None:
     assert log.sent_ns == {}
 
 
-def test_connections_are_bounded_and_what_waits_too_long_was_never_sent() -> None:
+def test_a_service_that_hangs_gets_every_operation_at_once_on_a_connection_of_its_own() -> None:
+    async def handler(*_: object) -> None:
+        await asyncio.sleep(3600)
+
+    async def run() -> MemoryLog:
+        log = MemoryLog()
+        async with Server(handler) as server:
+            client = _client(log, server.port, 500)
+            _offer(client, *range(1, 201))
+            await _all_ended(client)
+            client.close()
+        return log
+
+    log = asyncio.run(run())
+    assert set(log.ended.values()) == {(Outcome.UNKNOWN, "no answer before the deadline")}
+    assert len(log.sent_ns) == 200
+    assert log.held_ns == []
+
+
+def test_a_slow_service_shows_its_latency_whatever_the_rate() -> None:
+    async def handler(reader: Reader, writer: Writer, value: int) -> None:
+        await asyncio.sleep(0.2)
+        await acknowledge(reader, writer, value)
+
+    log = _outcomes(handler, count=200)
+    # Behind a pool of 64 the last of them would have waited for three turns before its own.
+    assert max(log.sent_ns.values()) < min(log.done_ns.values())
+
+
+def test_a_host_without_descriptors_holds_what_waits_and_fails_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def run() -> MemoryLog:
+        log = MemoryLog()
+        async with Server(acknowledge) as server:
+            client = _client(log, server.port, 200)
+
+            async def none_left(*_: object) -> None:
+                raise OSError(errno.EMFILE, "Too many open files")
+
+            loop = asyncio.get_running_loop()
+            with monkeypatch.context() as patched:
+                patched.setattr(loop, "create_connection", none_left)
+                _offer(client, 1, 2)
+                await asyncio.sleep(0.02)
+                assert log.ended == {}
+            await asyncio.sleep(0.06)
+            _offer(client, 3)
+            await _all_ended(client)
+            client.close()
+        return log
+
+    log = asyncio.run(run())
+    assert {outcome for outcome, _ in log.ended.values()} == {Outcome.OK}
+    assert len(log.held_ns) == 2
+    assert min(log.held_ns) > 50 * MILLISECOND
+
+
+def test_connections_are_bounded_and_what_waits_for_one_is_the_drivers_own_delay() -> None:
     async def handler(*_: object) -> None:
         await asyncio.sleep(3600)
 
     async def run() -> tuple[MemoryLog, int]:
         log = MemoryLog()
         async with Server(handler) as server:
-            client = _client(log, server.port, 500)
+            client = _client(log, server.port, 500, most=64)
             _offer(client, *range(1, 101))
             await _all_ended(client)
             async with asyncio.timeout(5):
@@ -293,6 +357,8 @@ def test_connections_are_bounded_and_what_waits_too_long_was_never_sent() -> Non
     assert outcomes[64:] == [(Outcome.FAILED, "not sent before the deadline")] * 36
     assert set(log.sent_ns) == set(range(1, 65))
     assert connections > 64, "those that were closed are replaced"
+    assert len(log.held_ns) == 36
+    assert min(log.held_ns) >= 500 * MILLISECOND
 
 
 def test_what_waits_is_sent_in_its_order_when_a_connection_is_free() -> None:
@@ -305,7 +371,7 @@ def test_what_waits_is_sent_in_its_order_when_a_connection_is_free() -> None:
     async def run() -> tuple[MemoryLog, list[int], int]:
         log = MemoryLog()
         async with Server(handler) as server:
-            client = _client(log, server.port, 5000)
+            client = _client(log, server.port, 5000, most=64)
             _offer(client, *range(1, 101))
             while len(server.values) < 64:
                 await asyncio.sleep(0.001)
@@ -319,6 +385,7 @@ def test_what_waits_is_sent_in_its_order_when_a_connection_is_free() -> None:
     assert sorted(log.sent_ns, key=lambda slot: (log.sent_ns[slot], slot)) == list(range(1, 101))
     assert sorted(values) == list(range(1, 101))
     assert connections == 64
+    assert len(log.held_ns) == 36
 
 
 def test_one_connection_serves_requests_that_do_not_overlap() -> None:

@@ -38,8 +38,8 @@ _OFFERED_SHARE = 0.9
 _MOST_SHARE = 1.1
 _SATURATED_SHARE = 0.1
 _CALM_S = 0.2
-_POOL = 64
-"""How many connections the clients of the load open at most: with all busy, nothing is sent."""
+_POOL = 1000
+"""How many connections it opens at most: with all busy, nothing is sent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,8 +49,8 @@ class Surge:
     Mechanism, both environments: a second load driver, a process of its own with an open loop,
     sends through the front of `client -> service`. Its signals are told by their checksum and are
     no part of what is measured or accounted for. Proof: in a second, the extra rate is sent within
-    10 % and one operation; or all 64 connections wait for an answer (`saturated`), with a tenth of
-    the extra rate sent at least. Some was answered.
+    10 % and one operation; or all 1000 connections wait for an answer (`saturated`), with at least
+    a tenth of the extra rate sent. Some was answered.
     Undo: the driver has ended, nothing more is sent, and the service answers. A surge ends by
     itself after 10 min.
     """
@@ -101,6 +101,7 @@ class Surge:
                     port=front.port,
                     rate_per_s=self.rate_per_s,
                     deadline_ns=SECOND,
+                    connections=_POOL,
                 )
             ],
             folder,
