@@ -6,7 +6,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Lock
 
-import docker
 import psutil
 from docker.models.containers import Container
 
@@ -15,7 +14,7 @@ from gameday.environment.abilities.throttling import DiskBounds
 from gameday.environment.cells import PERIOD_US, Cell, cell_of, fine_period_us
 from gameday.environment.disk_cells import CellDisk, device_of
 from gameday.environment.duty_cycle import DutyCycle
-from gameday.environment.engine import refusing
+from gameday.environment.engine import engine_client, refusing
 from gameday.environment.guests import bounded
 from gameday.environment.process_tree import of_container
 from gameday.environment.using import cpu_ns_of, end_family, living_with, memory_of, waited_ns_of
@@ -80,7 +79,7 @@ class ContainerBounds:
     def guest(self, script: str, limit_ns: int, share: float) -> Guest:
         container = self._container()
         with refusing(f"running a guest in {self._name}"):
-            engine = docker.from_env(timeout=_ENGINE_LIMIT_S)
+            engine = engine_client(_ENGINE_LIMIT_S)
             try:
                 made = engine.api.exec_create(
                     str(container.id),
@@ -216,7 +215,7 @@ class _EngineBounds:
     def _update(self, container: Container, settings: Mapping[str, int]) -> None:
         """Change a running container; the client's own method knows no limit of processes."""
         with refusing(f"changing the {self._resource} limit of {self._name}"):
-            engine = docker.from_env(timeout=_ENGINE_LIMIT_S)
+            engine = engine_client(_ENGINE_LIMIT_S)
             try:
                 api = engine.api
                 url = f"{api.base_url}/v{api.api_version}/containers/{container.id}/update"

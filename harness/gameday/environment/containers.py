@@ -31,7 +31,7 @@ from gameday.environment.container_network import ContainerNetwork, chain_of, se
 from gameday.environment.container_service import ContainerService
 from gameday.environment.edge_proxy import ControlledEdge, reaches
 from gameday.environment.edges import proxy_name, traffic_of, traffic_so_far
-from gameday.environment.engine import engine_problem, refusing
+from gameday.environment.engine import engine_client, engine_problem, refusing
 from gameday.environment.images import bring
 from gameday.environment.marks import OWNER_LABEL, RUN_LABEL, make_folder
 from gameday.environment.owner import this_owner
@@ -118,7 +118,7 @@ class ContainerEnvironment:
             bring(self._client, image, checkpoint)
         checkpoint()
         with refusing("creating the run's network"):
-            self._network = Network(docker_network_kw={"labels": self._labels})
+            self._network = Network(self._engine_kw, {"labels": self._labels})
             self._network.name = f"gameday-{self._given.run}"
             self._network.create()
         fixed = self._given.port_base
@@ -144,7 +144,12 @@ class ContainerEnvironment:
     @cached_property
     def _client(self) -> docker.DockerClient:
         """The engine, which `missing` has asked before anything else needs it."""
-        return docker.from_env(timeout=_API_LIMIT_S)
+        return engine_client(_API_LIMIT_S)
+
+    @property
+    def _engine_kw(self) -> dict[str, str]:
+        """What keeps testcontainers from asking for the version, through a proxy perhaps."""
+        return {"version": self._client.api.api_version}
 
     def service(self, name: str) -> ContainerService:
         return self._services[name]
@@ -358,8 +363,12 @@ class ContainerEnvironment:
 
     def _labelled(self, image: str, name: str, **more: object) -> DockerContainer:
         """Return a container to be, marked as this run's before it exists."""
-        made = DockerContainer(image).with_name(f"gameday-{self._given.run}-{name}")
-        return made.with_kwargs(labels={**self._labels, "gameday.service": name}, **more)
+        made = DockerContainer(image, self._engine_kw)
+        made.get_docker_client().client.api.trust_env = False
+        made.with_name(f"gameday-{self._given.run}-{name}")
+        labels = {**self._labels, "gameday.service": name}
+        # The proxy of the user's Docker settings is for the internet, and services are here.
+        return made.with_kwargs(labels=labels, use_config_proxy=False, **more)
 
     @staticmethod
     def _run(made: DockerContainer) -> Container:

@@ -16,6 +16,7 @@ from gameday.model.clock import SECOND
 
 __all__ = [
     "EngineTrouble",
+    "engine_client",
     "engine_problem",
     "engine_trouble",
     "has_engine",
@@ -29,6 +30,28 @@ _SOCKET = "/var/run/docker.sock"
 
 _NOT_RUN = (124, 126, 127, 137)
 """What `timeout` ends with when the command took too long, or could not be run at all."""
+
+
+class _DirectApi(docker.APIClient):
+    """Asks the engine itself, whatever proxy the caller's variables name: it is on this host."""
+
+    @property
+    def trust_env(self) -> bool:
+        return False
+
+    @trust_env.setter
+    def trust_env(self, value: bool) -> None:
+        """Pass over what a session of requests sets before it asks for the engine's version."""
+
+
+class _DirectClient(docker.DockerClient):
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        self.api = _DirectApi(*args, **kwargs)  # type: ignore[arg-type]
+
+
+def engine_client(limit_s: int) -> docker.DockerClient:
+    """Return a client of the engine that DOCKER_HOST names, or the usual one. It is asked here."""
+    return _DirectClient.from_env(timeout=limit_s)
 
 
 def has_engine() -> bool:
@@ -55,7 +78,7 @@ def engine_problem(limit_s: int = 3) -> str | None:
 def engine_trouble(limit_s: int = 3) -> EngineTrouble | None:
     """Ask the engine for a sign of life; return what is wrong with it, or None."""
     try:
-        client = docker.from_env(timeout=limit_s)
+        client = engine_client(limit_s)
         try:
             client.ping()
         finally:
@@ -112,7 +135,7 @@ def ran_in(
     container: Container, command: Sequence[str], limit_ns: int, *, user: str, what: str
 ) -> Ran:
     """Run a command in a living container; EnvironmentRefused if that takes too long."""
-    with refusing(what), closing(docker.from_env(timeout=limit_ns // SECOND + 5)) as engine:
+    with refusing(what), closing(engine_client(limit_ns // SECOND + 5)) as engine:
         bounded = _bounded(command, limit_ns)
         made = engine.api.exec_create(str(container.id), bounded, user=user)
         output: bytes = engine.api.exec_start(made["Id"])
@@ -124,7 +147,7 @@ def ran_once(
     container: Container, command: Sequence[str], limit_ns: int, *, user: str, what: str
 ) -> Ran:
     """Run a command in a container of its own, with the volumes of one that may be dead."""
-    with refusing(what), closing(docker.from_env(timeout=limit_ns // SECOND + 5)) as engine:
+    with refusing(what), closing(engine_client(limit_ns // SECOND + 5)) as engine:
         made = engine.containers.create(
             container.attrs["Image"],
             [],

@@ -14,7 +14,7 @@ from docker.models.containers import Container
 from docker.models.networks import Network
 from docker.models.volumes import Volume
 
-from gameday.environment.engine import refusing
+from gameday.environment.engine import engine_client, refusing
 from gameday.environment.marks import OWNER_LABEL, RUN_LABEL
 from gameday.environment.stages import each
 from gameday.errors import NotHealed
@@ -160,7 +160,7 @@ def _outcome(name: str, steps: list[str], last: Callable[[], object]) -> str | N
 @contextmanager
 def _engine() -> Iterator[docker.DockerClient]:
     with refusing("asking the engine what it holds for runs"):
-        client = docker.from_env(timeout=_ENGINE_LIMIT_S)
+        client = engine_client(_ENGINE_LIMIT_S)
         try:
             yield client
         finally:

@@ -46,6 +46,7 @@ def _build_apps(client: docker.DockerClient, image: str, checkpoint: Checkpoint)
         rm=True,
         forcerm=True,
         decode=True,
+        use_config_proxy=True,  # pip's way to the internet, as with `docker build`
         labels={"gameday.image": "apps"},
     )
     _follow(built, checkpoint)

@@ -38,7 +38,7 @@ class Ledger:
     """
 
     def __init__(self, url: str, run: str) -> None:
-        self._client = httpx.Client(base_url=url, timeout=_POLL_LIMIT_S)
+        self._client = httpx.Client(base_url=url, timeout=_POLL_LIMIT_S, trust_env=False)
         self._run = run
         self._forget()
 
@@ -102,7 +102,7 @@ def save_record(deliveries: Deliveries, folder: Path) -> None:
 
 def read_status(url: str) -> ServiceStatus:
     """Return GET /status of a service; httpx.HTTPError or ValueError when it gives none."""
-    response = httpx.get(f"{url}/status", timeout=_FINAL_LIMIT_S)
+    response = httpx.get(f"{url}/status", timeout=_FINAL_LIMIT_S, trust_env=False)
     response.raise_for_status()
     body = response.json()
     return ServiceStatus(

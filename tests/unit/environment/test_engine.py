@@ -38,14 +38,14 @@ def test_a_socket_that_is_not_there_is_named(
 def test_who_may_not_open_the_usual_socket_is_told_to_join_the_group(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def refused(**_: object) -> None:
+    def refused(_: int) -> None:
         # As requests hands on what urllib3 has wrapped: an argument of an argument, and no cause.
         denied = PermissionError(13, "Permission denied")
         aborted = requests.ConnectionError(requests.ConnectionError("Connection aborted.", denied))
         raise DockerException("Error while fetching server API version") from aborted
 
     monkeypatch.delenv("DOCKER_HOST", raising=False)
-    monkeypatch.setattr("docker.from_env", refused)
+    monkeypatch.setattr("gameday.environment.engine.engine_client", refused)
     assert engine_problem() == (
         "no Docker engine answers: this user may not open the socket /var/run/docker.sock; "
         "join the group docker"

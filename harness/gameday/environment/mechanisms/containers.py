@@ -126,9 +126,9 @@ def _engine() -> "docker.DockerClient":
 
 
 def _client() -> "docker.DockerClient":
-    import docker
+    from gameday.environment.engine import engine_client
 
-    return docker.from_env(timeout=_LIMIT_S)
+    return engine_client(_LIMIT_S)
 
 
 CONTAINERS_HERE = Mechanism(

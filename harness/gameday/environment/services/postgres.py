@@ -23,6 +23,7 @@ from gameday.environment.services.account import account, as_account, may_run
 from gameday.environment.services.conversation import PostgresTalk
 from gameday.errors import EnvironmentRefused
 from gameday.model.scenario import ServiceSpec
+from gameday.wire import libpq
 from gameday.wire.opening import Login
 
 if TYPE_CHECKING:
@@ -235,13 +236,12 @@ def asking(
     import psycopg  # 250 ms, so not before a service is started
 
     try:
-        with psycopg.connect(
+        with libpq.connect(
             host=endpoint.host,
             port=endpoint.port,
             connect_timeout=_ANSWER_LIMIT_S,
             options=f"-c statement_timeout={_WRITE_LIMIT_MS}",
             application_name="gameday-ready",
-            autocommit=True,
             **postgres_login(spec),
         ) as connection:
             yield connection

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from gameday.environment.abilities.postgres import PostgresLogin, postgres_login
 from gameday.environment.protocol import Endpoint, Environment
 from gameday.errors import EnvironmentRefused
+from gameday.wire import libpq
 
 if TYPE_CHECKING:
     import psycopg
@@ -104,14 +105,13 @@ class Server:
 
         try:
             return Session(
-                psycopg.connect(
+                libpq.connect(
                     host=self._endpoint.host,
                     port=self._endpoint.port,
                     connect_timeout=_CONNECT_LIMIT_S,
                     application_name=what,
                     options=f"-c statement_timeout={_SERVER_LIMIT_MS} "
                     f"-c lock_timeout={lock_limit_ms} -c idle_in_transaction_session_timeout=0",
-                    autocommit=True,
                     **self._login,
                 )
             )
