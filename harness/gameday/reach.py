@@ -1,8 +1,6 @@
-"""The running target as load and final reads reach it: by the fronts of its edges."""
+"""The running target: load reaches it by the fronts of its edges, control reads directly."""
 
 from collections.abc import Collection
-
-import httpx
 
 from gameday.environment.protocol import Endpoint, Environment
 from gameday.environment.services import login_of
@@ -10,7 +8,8 @@ from gameday.errors import EnvironmentRefused
 from gameday.model.aim import breaks
 from gameday.model.history import Connections
 from gameday.model.plan import PlannedStream
-from gameday.model.scenario import CLIENT, Edge, Target
+from gameday.model.scenario import Edge, Target
+from gameday.wire.http import HttpReader, NoReply
 from gameday.workload.ledger import read_status
 from gameday.workload.load import StreamPlan
 
@@ -24,9 +23,10 @@ class Reach:
         self._target = target
         self._environment = environment
 
-    def url(self, service: str) -> str:
-        """Return where the harness's own client finds a service."""
-        return f"http://{self._environment.front(Edge(client=CLIENT, service=service))}"
+    def reader(self, service: str) -> HttpReader:
+        """Return what reads from a service past every proxy, which a fault may have broken."""
+        direct = self._environment.service(service).direct
+        return HttpReader(direct.host, direct.port)
 
     def stream(self, planned: PlannedStream) -> StreamPlan:
         """Return a planned stream with its address: an edge's front, or a service's direct one."""
@@ -54,8 +54,8 @@ class Reach:
             if edge.client not in apps or not any(breaks(target, edge) for target in hit):
                 continue
             try:
-                status = read_status(self.url(edge.client))
-            except (httpx.HTTPError, ValueError, KeyError) as error:
+                status = read_status(self.reader(edge.client))
+            except NoReply as error:
                 raise EnvironmentRefused(
                     f"{edge.client} does not tell its connections: {error}"
                 ) from error

@@ -7,8 +7,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import cast
 
-import httpx
-
 from gameday.analysis import Analysis, analyse, failed_guards
 from gameday.bypass import BypassDetector
 from gameday.chronicle import Chronicle
@@ -32,6 +30,7 @@ from gameday.planning import Experiment
 from gameday.reach import Reach
 from gameday.streams import exposed
 from gameday.watching import StopConditionMet, Watch
+from gameday.wire.http import NoReply
 from gameday.workload.hiccup import HiccupMeter, host_facts
 from gameday.workload.ledger import Ledger, save_record
 from gameday.workload.load import LoadDriver
@@ -95,6 +94,7 @@ class Conductor:
         self._noise: HostNoise | None = None
         self._history: History | None = None
         self._deliveries: Deliveries | None = None
+        self._unread = ""
         self._connections: Connections | None = None
         self._unsteady: str | None = None
         self._stopped: str | None = None
@@ -159,7 +159,7 @@ class Conductor:
         )
         self._driver.start()
         self._hiccups.start()
-        self._ledger = Ledger(self._reach.url(self._workload.ledger), self._run)
+        self._ledger = Ledger(self._reach.reader(self._workload.ledger), self._run, self._clock)
         self._watch = Watch(self._folder, self._ledger, self._scenario)
 
     def _baseline(self) -> bool:
@@ -235,7 +235,8 @@ class Conductor:
         try:
             self._deliveries = self._ledger.final_read()
             save_record(self._deliveries, self._folder)
-        except (httpx.HTTPError, ValueError, KeyError) as error:
+        except NoReply as error:
+            self._unread = str(error)
             self._chronicle.note(f"the final read failed: {error}")
         try:
             self._connections = self._reach.connections(self._injector.targets)
@@ -253,6 +254,7 @@ class Conductor:
             Observation(
                 history=self._history,
                 deliveries=self._deliveries,
+                unread=self._unread,
                 faults=self._injector.times(),
                 start_ns=self._chronicle.start_ns,
                 load=self._load,

@@ -10,6 +10,7 @@ import pytest
 
 from gameday.environment.engine import engine_client, engine_problem
 from gameday.environment.proxy_control import ProxyControl
+from gameday.wire.http import HttpReader
 from gameday.workload.ledger import Ledger, read_status
 
 STATUS = {"connected": True, "connections_lost": 2, "connections_restored": 1, "given_up": False}
@@ -84,9 +85,8 @@ def proxy(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
 
 
 def test_a_service_is_asked_itself(service: Server, proxy: Server) -> None:
-    url = f"http://127.0.0.1:{service.port}"
-    assert read_status(url).lost == 2
-    ledger = Ledger(url, "run")
+    assert read_status(HttpReader("127.0.0.1", service.port)).lost == 2
+    ledger = Ledger(HttpReader("127.0.0.1", service.port), "run")
     try:
         assert len(ledger.final_read().value) == 0
     finally:

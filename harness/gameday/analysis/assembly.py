@@ -82,12 +82,12 @@ def analyse(observation: Observation) -> Analysis:
     ]
     if observation.deliveries is None:
         ledger, shown = None, acknowledged
+        why = f"{NO_FINAL_READ}: {observation.unread}" if observation.unread else NO_FINAL_READ
         moments = marks(observation, FaultSpan.of(observation.faults), None)
-        found += unmeasured_phases(NO_FINAL_READ)
-        found += unmeasured_losses(NO_FINAL_READ)
+        found += unmeasured_phases(why)
+        found += unmeasured_losses(why)
         found += [
-            Finding.unmeasured(name, FINDINGS[name], NO_FINAL_READ)
-            for name in ("availability", "p50", "p99")
+            Finding.unmeasured(name, FINDINGS[name], why) for name in ("availability", "p50", "p99")
         ]
     else:
         ledger = match(published, observation.deliveries)

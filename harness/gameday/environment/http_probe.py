@@ -8,9 +8,11 @@ from gameday.environment.abilities.http_rules import HttpAnswer, HttpProbe
 from gameday.environment.edge_protocol import Seen
 from gameday.environment.protocol import Endpoint
 from gameday.model.clock import MILLISECOND, SECOND
+from gameday.wire.http import BoundedSocket
 
 __all__ = ["ask_http"]
 
+_HEAD_LIMIT = 64 * 1024
 _BODY_LIMIT = 256 * 1024
 _STATUS_LINE = len("HTTP/1.1 100")
 _READ = 4096
@@ -61,7 +63,8 @@ def _answer(line: socket.socket, probe: HttpProbe, asked_ns: int, limit_ns: int)
     if start.endswith(b" 100"):
         line.recv(_READ)  # what is left unread would make a reset of the end
         return HttpAnswer(seen=Seen.ANSWERED, status=100, took_ns=took_ns)
-    response = http.client.HTTPResponse(line, method=probe.method)
+    bounded = BoundedSocket(line, asked_ns + limit_ns, _HEAD_LIMIT + _BODY_LIMIT)
+    response = bounded.response(probe.method)
     response.begin()
     body = response.read(_BODY_LIMIT)
     if response.length and len(body) < _BODY_LIMIT:

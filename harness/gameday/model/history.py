@@ -127,6 +127,8 @@ class Observation:
     history: History
     deliveries: Deliveries | None
     """None when the final read could not be made."""
+    unread: str = ""
+    """Why it could not."""
     faults: tuple[FaultTimes, ...]
     start_ns: int
     """The zero of every time that a report shows."""

@@ -1,20 +1,26 @@
 """The receiving service's record, read over HTTP while the run lasts and once more at its end."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-import httpx
 import numpy as np
 
+from gameday.model.clock import MILLISECOND, SECOND, Clock, MonotonicClock
 from gameday.model.history import Deliveries
+from gameday.wire.http import HttpReader, NoReply
 from gameday.workload.publish import checksum, surge_of
 
 __all__ = ["Ledger", "ServiceStatus", "read_status", "save_record"]
 
-_POLL_LIMIT_S = 0.25
-_FINAL_LIMIT_S = 5.0
+_POLL_LIMIT_NS = 250 * MILLISECOND
+_PAGE_LIMIT_NS = 5 * SECOND
+_FINAL_LIMIT_NS = 60 * SECOND
+_POLL_PAUSE_NS = SECOND
+"""How long a receiver that kept a poll waiting is left alone: the conductor waits with it."""
 _PAGES_MOST = 10_000
 """Bounds a final read at 50 million entries: more than any load here can write."""
+_PAGE_BYTES = 8_000_000
+_STATUS_BYTES = 100_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +35,17 @@ class ServiceStatus:
 
 _NO_VALUE = 2**32 - 1
 """Stands for a number that no signal has: what a receiver writes down may be anything."""
+_NO_TIME = 2**63 - 1
+
+
+@dataclass(slots=True, kw_only=True)
+class _Entries:
+    """Some entries of the record, a list a column; `read` counts those that are left out, too."""
+
+    read: int = 0
+    values: list[int] = field(default_factory=list)
+    received: list[int] = field(default_factory=list)
+    intact: list[bool] = field(default_factory=list)
 
 
 class Ledger:
@@ -37,59 +54,81 @@ class Ledger:
     Those of the run's own surges are left out: they are load, and nothing is expected of them.
     """
 
-    def __init__(self, url: str, run: str) -> None:
-        self._client = httpx.Client(base_url=url, timeout=_POLL_LIMIT_S, trust_env=False)
+    def __init__(self, reader: HttpReader, run: str, clock: Clock | None = None) -> None:
+        """`reader` is on the direct path: no fault on an edge comes between."""
+        self._reader = reader
         self._run = run
-        self._forget()
+        self._clock = clock or MonotonicClock()
+        self._next_poll_ns = 0
+        self._seen = _Entries()
 
     def poll(self) -> None:
-        """Read what is new; a service that does not answer now is asked again next time."""
-        try:
-            self._page(_POLL_LIMIT_S)
-        except (httpx.HTTPError, ValueError, KeyError):
+        """Read what is new; a service that does not answer now is asked again later."""
+        if self._clock.now_ns() < self._next_poll_ns:
             return
+        asked_ns = self._clock.now_ns()
+        try:
+            self._page(_POLL_LIMIT_NS)
+        except NoReply:
+            if self._clock.now_ns() - asked_ns >= _POLL_LIMIT_NS // 2:
+                self._next_poll_ns = self._clock.now_ns() + _POLL_PAUSE_NS
 
     def final_read(self) -> Deliveries:
         """Return the whole record, read anew from its first entry: the authoritative read.
 
-        Raises httpx.HTTPError or ValueError when the service does not give it.
+        Raises NoReply when the service does not give it, whole and in time.
         """
-        self._forget()
+        self._seen = _Entries()
+        over_ns = self._clock.now_ns() + _FINAL_LIMIT_NS
         for _ in range(_PAGES_MOST):
-            if not self._page(_FINAL_LIMIT_S):
+            before = self._seen.read
+            left_ns = over_ns - self._clock.now_ns()
+            if left_ns <= 0:
+                raise NoReply(f"{before} entries came within {_FINAL_LIMIT_NS // SECOND} s")
+            if not self._page(min(_PAGE_LIMIT_NS, left_ns)):
                 return self.seen()
-        raise ValueError("the record does not end")
+            if self._seen.read == before:
+                raise NoReply(f"it gives {before} entries and says that there are more")
+        raise NoReply("the record does not end")
 
     def seen(self) -> Deliveries:
         """Return what has been read so far."""
         return Deliveries(
-            value=np.array(self._values, dtype=np.uint32),
-            received_ns=np.array(self._received, dtype=np.int64),
-            intact=np.array(self._intact, dtype=np.bool_),
+            value=np.array(self._seen.values, dtype=np.uint32),
+            received_ns=np.array(self._seen.received, dtype=np.int64),
+            intact=np.array(self._seen.intact, dtype=np.bool_),
         )
 
     def close(self) -> None:
-        self._client.close()
+        self._reader.close()
 
-    def _forget(self) -> None:
-        self._read = 0
-        self._values: list[int] = []
-        self._received: list[int] = []
-        self._intact: list[bool] = []
+    def _page(self, limit_ns: int) -> bool:
+        """Read one page, whole or not at all; tell whether there may be another."""
+        seen = self._seen
+        body = _answer(self._reader, f"/record?after={seen.read}", limit_ns)
+        try:
+            page, total = self._entries(body["entries"]), int(str(body["total"]))
+        except (ValueError, TypeError, KeyError) as error:
+            raise NoReply(f"GET /record: {type(error).__name__}: {str(error)[:200]}") from error
+        seen.read += page.read
+        seen.values += page.values
+        seen.received += page.received
+        seen.intact += page.intact
+        return seen.read < total
 
-    def _page(self, limit_s: float) -> bool:
-        """Read one page; tell whether there may be another."""
-        response = self._client.get("/record", params={"after": self._read}, timeout=limit_s)
-        response.raise_for_status()
-        body = response.json()
-        for value, check, received_ns in body["entries"]:
-            self._read += 1
-            if check == checksum(surge_of(self._run), int(value)):
+    def _entries(self, listed: object) -> _Entries:
+        page = _Entries()
+        if not isinstance(listed, list):
+            raise TypeError("entries is no list")
+        own, surge = self._run, surge_of(self._run)
+        for value, check, received_ns in listed:
+            page.read += 1
+            if check == checksum(surge, int(value)):
                 continue
-            self._values.append(min(max(int(value), 0), _NO_VALUE))
-            self._received.append(int(received_ns))
-            self._intact.append(check == checksum(self._run, int(value)))
-        return self._read < int(body["total"])
+            page.values.append(min(max(int(value), 0), _NO_VALUE))
+            page.received.append(min(max(int(received_ns), -_NO_TIME), _NO_TIME))
+            page.intact.append(check == checksum(own, int(value)))
+        return page
 
 
 def save_record(deliveries: Deliveries, folder: Path) -> None:
@@ -100,14 +139,27 @@ def save_record(deliveries: Deliveries, folder: Path) -> None:
     )
 
 
-def read_status(url: str) -> ServiceStatus:
-    """Return GET /status of a service; httpx.HTTPError or ValueError when it gives none."""
-    response = httpx.get(f"{url}/status", timeout=_FINAL_LIMIT_S, trust_env=False)
-    response.raise_for_status()
-    body = response.json()
-    return ServiceStatus(
-        connected=bool(body["connected"]),
-        lost=int(body["connections_lost"]),
-        restored=int(body["connections_restored"]),
-        given_up=bool(body["given_up"]),
-    )
+def read_status(reader: HttpReader) -> ServiceStatus:
+    """Return GET /status of a service, and end the connection; NoReply if it gives none."""
+    try:
+        body = _answer(reader, "/status", _PAGE_LIMIT_NS, _STATUS_BYTES)
+        return ServiceStatus(
+            connected=bool(body["connected"]),
+            lost=int(str(body["connections_lost"])),
+            restored=int(str(body["connections_restored"])),
+            given_up=bool(body["given_up"]),
+        )
+    except (ValueError, KeyError) as error:
+        raise NoReply(f"GET /status: {type(error).__name__}: {str(error)[:200]}") from error
+    finally:
+        reader.close()
+
+
+def _answer(
+    reader: HttpReader, path: str, limit_ns: int, most_bytes: int = _PAGE_BYTES
+) -> dict[str, object]:
+    """Return the JSON object that a service answers with; NoReply for everything else."""
+    reply = reader.get(path, limit_ns=limit_ns, most_bytes=most_bytes)
+    if reply.status != 200:
+        raise NoReply(f"GET {path} was answered by {reply.status}")
+    return reply.json_object()

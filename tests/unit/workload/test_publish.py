@@ -10,7 +10,7 @@ from gameday.model.operation import Outcome
 from gameday.workload.http import Answer
 from gameday.workload.publish import Publish, judge_publish, publish_request
 
-HEAVY = ("numpy", "pydantic", "httpx", "redis")
+HEAVY = ("numpy", "pydantic", "redis")
 
 
 def test_the_request_carries_the_run_the_signal_and_its_check() -> None:

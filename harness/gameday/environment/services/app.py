@@ -11,16 +11,19 @@ from pathlib import Path
 
 from gameday.environment.abilities.clocks import Reading, read_between
 from gameday.environment.protocol import Endpoint, NotReadyError
+from gameday.model.clock import SECOND
 from gameday.model.scenario import ServiceSpec
 from gameday.resources import bundled
+from gameday.wire.http import HttpReader, NoReply
 
 __all__ = ["App", "app_image", "is_program"]
 
-_ANSWER_LIMIT_S = 2.0
+_ANSWER_LIMIT_NS = 2 * SECOND
 _ANSWER_BYTES = 100
 """No answer with its headers is shorter."""
 _PADDING_BYTES = 4_000
 _STATUS_BYTES = 100_000
+_REASON_BYTES = 2000
 _LAST = b"GET /status HTTP/1.1\r\nHost: gameday\r\nConnection: close\r\n\r\n"
 _IMAGE_PARTS = ("images/apps/Dockerfile", "requirements.txt", "apps/*.py", "resilience/*.py")
 _REQUIRED = ("starlette", "uvicorn", "redis")
@@ -90,38 +93,34 @@ class App:
 
     def check(self, endpoint: Endpoint) -> str:
         """GET /ready: 200 only once the service has itself written to what it needs."""
-        connection = http.client.HTTPConnection(
-            endpoint.host, endpoint.port, timeout=_ANSWER_LIMIT_S
-        )
+        reader = HttpReader(endpoint.host, endpoint.port)
         try:
-            connection.request("GET", "/ready")
-            response = connection.getresponse()
-            body = response.read(2000).decode(errors="replace")
-        except (OSError, http.client.HTTPException) as error:
+            reply = reader.get("/ready", limit_ns=_ANSWER_LIMIT_NS, most_bytes=_STATUS_BYTES)
+        except NoReply as error:
             raise NotReadyError(f"GET {endpoint}/ready: {error}") from error
         finally:
-            connection.close()
-        if response.status != http.client.OK:
-            raise NotReadyError(f"GET {endpoint}/ready: {response.status} {_reason(body)}")
+            reader.close()
+        if reply.status != http.client.OK:
+            body = reply.body[:_REASON_BYTES].decode(errors="replace")
+            raise NotReadyError(f"GET {endpoint}/ready: {reply.status} {_reason(body)}")
         return "GET /ready answered 200"
 
     def tell(self, spec: ServiceSpec, endpoint: Endpoint) -> Reading:
         """GET /status: an app whose clock can be set says `time_ns` there."""
-        connection = http.client.HTTPConnection(
-            endpoint.host, endpoint.port, timeout=_ANSWER_LIMIT_S
-        )
+        reader = HttpReader(endpoint.host, endpoint.port)
 
         def ask() -> int:
-            connection.request("GET", "/status")
-            return int(json.loads(connection.getresponse().read(_STATUS_BYTES))["time_ns"])
+            limit_ns = _ANSWER_LIMIT_NS
+            told = reader.get("/status", limit_ns=limit_ns, most_bytes=_STATUS_BYTES)
+            return int(str(told.json_object()["time_ns"]))
 
         try:
             ask()  # so that no connect is in what is measured
             return read_between(ask)
-        except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError) as error:
+        except (NoReply, ValueError, KeyError) as error:
             raise NotReadyError(f"GET {endpoint}/status: no time_ns: {error!r}") from error
         finally:
-            connection.close()
+            reader.close()
 
 
 def _program(spec: ServiceSpec) -> str:
