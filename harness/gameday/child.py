@@ -85,6 +85,16 @@ class Child:
         message: Message = json.loads(line)
         return message
 
+    def heard(self) -> Message | None:
+        """Return the next line it has written, if there is one; InternalError if it has ended."""
+        while b"\n" not in self._data and select.select([self._out], [], [], 0)[0]:
+            data = os.read(self._out.fileno(), 1 << 16)
+            if not data:
+                self._wait(SECOND)
+                raise self._ended()
+            self._data += data
+        return self.hear(SECOND) if b"\n" in self._data else None
+
     def end(self, timeout_ns: int) -> bool:
         """Close its input and tell whether it ended by itself in time; else it is killed."""
         self._close_input()

@@ -158,7 +158,7 @@ class Conductor:
             self._streams, self._folder, self._run, self._plan.longest_ns, log
         )
         self._driver.start()
-        self._hiccups.start()
+        self._hiccups.start([str(server) for server in self._environment.proxy_servers()])
         self._ledger = Ledger(self._reach.reader(self._workload.ledger), self._run, self._clock)
         self._watch = Watch(self._folder, self._ledger, self._scenario)
 
@@ -382,6 +382,7 @@ class Conductor:
         if self._clock.now_ns() >= self._next_look_ns:
             self._driver.poll()
             self._janitor.check()
+            self._hiccups.check()
             self._chronicle.tell(Progress, **self._watch.look(self._clock.now_ns()))
             self._next_look_ns = self._clock.now_ns() + _TICK_NS
 

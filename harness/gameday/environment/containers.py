@@ -185,6 +185,9 @@ class ContainerEnvironment:
             resets_open=self._own_proxy,
         )
 
+    def proxy_servers(self) -> tuple[Endpoint, ...]:
+        return tuple(companion.control.endpoint for companion in self._companions.values())
+
     def network(self, service: str) -> ContainerNetwork:
         """Return the network of a service, which its companion holds."""
         return ContainerNetwork(self._companions[service].container, service, self._given.run)

@@ -131,6 +131,10 @@ class ProcessEnvironment:
     def scratch(self) -> Path:
         return make_folder(self._given.run)
 
+    def proxy_servers(self) -> tuple[Endpoint, ...]:
+        assert self._proxy is not None, "start() comes first"
+        return (self._proxy.control.endpoint,)
+
     def traffic_so_far(self) -> Mapping[Edge, Traffic] | None:
         assert self._proxy is not None, "start() comes first"
         return traffic_so_far(self.edges, [self._proxy.control])

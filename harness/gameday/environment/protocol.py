@@ -278,6 +278,10 @@ class Environment(Protocol):
         """Return the address of an edge's proxy; it holds for the life of the environment."""
         ...
 
+    def proxy_servers(self) -> tuple[Endpoint, ...]:
+        """Return where each proxy server takes calls: a slow answer is a stall of its own."""
+        ...
+
     def stop(self) -> None:
         """End and remove everything that was started, as far as it goes; keeps the logs.
 

@@ -24,6 +24,7 @@ from toxiproxy.exceptions import (  # type: ignore[import-untyped]
 
 from gameday.environment.abilities.http_rules import HttpRule, RuleCounts
 from gameday.environment.abilities.listing import ListedConnection
+from gameday.environment.protocol import Endpoint
 from gameday.errors import EnvironmentRefused
 
 __all__ = ["Counters", "ProxyControl", "ProxyState", "Stream", "ToxicState"]
@@ -124,7 +125,8 @@ class ProxyControl:
         Server.port = port
         self._server = Server
         self._limit_s = limit_s
-        self._where = f"the proxy server at {host}:{port}"
+        self.endpoint = Endpoint(host=host, port=port)
+        self._where = f"the proxy server at {self.endpoint}"
 
     def version(self) -> str:
         """Return the server's version, in its own words."""

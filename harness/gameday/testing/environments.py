@@ -210,6 +210,9 @@ class MemoryEnvironment:
     def front(self, edge: Edge) -> Endpoint:
         return Endpoint(host="127.0.0.1", port=2 + self.target.edges.index(edge))
 
+    def proxy_servers(self) -> tuple[Endpoint, ...]:
+        return ()
+
     def stop(self) -> None:
         """Nothing was started."""
 

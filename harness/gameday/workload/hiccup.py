@@ -5,6 +5,7 @@ import platform
 import re
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gameday.child import Child
-from gameday.errors import InternalError
+from gameday.errors import EnvironmentRefused, InternalError
 from gameday.model.clock import MICROSECOND, SECOND
 from gameday.model.event import Scalar
 from gameday.model.history import HostNoise
+from gameday.workload.heartbeat import PAIR, SILENT_NS
 from gameday.workload.recorder import LATENESS
-from gameday.workload.sleeper import PAIR
 
 __all__ = ["HiccupMeter", "HostTimes", "host_facts", "read_host_times", "read_pairs", "share"]
 
@@ -32,21 +33,21 @@ class HiccupMeter:
     """Watches the host from `start` to `stop`; its process ends with ours."""
 
     def __init__(self, folder: Path, log: Path) -> None:
-        """`folder` gets hiccups.bin and syncs.bin, `log` what the process says if it fails.
+        """`folder` gets a file for each kind of stall, `log` what the process says if it fails.
 
         It is the folder of the load driver, too, whose lateness is part of the noise.
         """
         self._hiccups, self._syncs = folder / "hiccups.bin", folder / "syncs.bin"
-        self._lateness = folder / LATENESS
+        self._beats, self._lateness = folder / "heartbeats.bin", folder / LATENESS
         self._blocks = _where_data_is(folder) / f"gameday-witness-{os.getpid()}"
         self._log = log
         self._child: Child | None = None
         self._before: HostTimes | None = None
 
-    def start(self) -> None:
-        """Return once it measures."""
-        files = [str(file) for file in (self._hiccups, self._syncs, self._blocks)]
-        arguments = ("-m", "gameday.workload.sleeper", *files)
+    def start(self, proxies: Sequence[str] = ()) -> None:
+        """Return once it measures; `proxies` are the addresses where proxy servers take calls."""
+        files = (self._hiccups, self._syncs, self._blocks, self._beats)
+        arguments = ("-m", "gameday.workload.sleeper", *(str(file) for file in files), *proxies)
         self._child = Child("the hiccup meter", arguments, self._log)
         try:
             self._child.hear(_READY_LIMIT_NS)
@@ -54,6 +55,16 @@ class HiccupMeter:
             self.kill()
             raise
         self._before = read_host_times()
+
+    def check(self) -> None:
+        """Raise EnvironmentRefused if a proxy is silent for long, InternalError if it has died."""
+        message = None if self._child is None else self._child.heard()
+        if message is not None:
+            raise EnvironmentRefused(
+                f"the proxy server at {message['silent']} has not answered for "
+                f"{SILENT_NS / SECOND:g} s: it is dead or stands still, so nothing is known of the "
+                "system behind it"
+            )
 
     def stop(self, *, driver_cpu: float, lateness_p99_ns: int = 0) -> HostNoise:
         """End it and return what it saw; InternalError if it had died before.
@@ -71,6 +82,7 @@ class HiccupMeter:
         hiccup_at_ns, hiccup_ns = read_pairs(self._hiccups)
         disk_at_ns, disk_ns = read_pairs(self._syncs)
         late_at_ns, late_ns = read_pairs(self._lateness)
+        proxy_at_ns, proxy_ns = read_pairs(self._beats)
         all_ticks = after.ticks - before.ticks
         passed_us = (after.at_ns - before.at_ns) // MICROSECOND
         return HostNoise(
@@ -86,6 +98,8 @@ class HiccupMeter:
             lateness_p99_ns=lateness_p99_ns,
             late_at_ns=late_at_ns,
             late_ns=late_ns,
+            proxy_at_ns=proxy_at_ns,
+            proxy_ns=proxy_ns,
         )
 
     def kill(self) -> None:

@@ -191,6 +191,11 @@ def test_a_disk_stall_may_have_begun_right_after_the_try_before(
     assert (finding.value, finding.low, finding.high) == (value * MS, value * MS, high * MS)
 
 
+def test_a_stall_of_the_proxy_may_have_begun_right_after_the_beat_before() -> None:
+    finding = analyse(HistoryBuilder().proxy_stall("7s", "126ms").build()).finding("proxy_stall")
+    assert (finding.value, finding.low, finding.high) == (126 * MS, 126 * MS, 146 * MS)
+
+
 def test_a_time_is_not_judged_on_a_host_that_nobody_watched() -> None:
     unwatched = replace(HistoryBuilder().build(), noise=None)
     (sentence,) = guards(unwatched, expects("p99", "<= 100ms"))

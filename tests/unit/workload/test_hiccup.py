@@ -10,8 +10,8 @@ from gameday.child import Child
 from gameday.errors import InternalError
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.workload import hiccup, sleeper
+from gameday.workload.heartbeat import PAIR
 from gameday.workload.hiccup import HiccupMeter, read_host_times, read_pairs, share
-from gameday.workload.sleeper import PAIR
 
 
 def test_pairs_are_read_as_they_were_written_and_half_a_pair_is_none(tmp_path: Path) -> None:
@@ -63,13 +63,17 @@ def test_a_share_is_between_nothing_and_all(
 def test_the_meter_watches_from_start_to_stop_and_takes_its_blocks_away(tmp_path: Path) -> None:
     meter = HiccupMeter(tmp_path, tmp_path / "hiccups.log")
     meter.start()
-    noise = meter.stop(driver_cpu=0.25)
+    (tmp_path / "lateness.bin").write_bytes(PAIR.pack(10**18, 2_000_000))
+    noise = meter.stop(driver_cpu=0.25, lateness_p99_ns=7)
     assert noise.driver_cpu == 0.25
+    assert (noise.late_at_ns.tolist(), noise.late_ns.tolist()) == ([10**18], [2_000_000])
+    assert noise.lateness_p99_ns == 7
+    assert noise.proxy_ns.size == 0
     assert 0 <= noise.steal <= noise.busy <= 1
     assert (noise.hiccup_ns > 1_000_000).all()
     assert (noise.disk_ns > 5_000_000).all()
     files = {file.name for file in tmp_path.iterdir()}
-    assert files == {"hiccups.bin", "syncs.bin", "hiccups.log"}
+    assert files == {"hiccups.bin", "syncs.bin", "lateness.bin", "hiccups.log"}
     meter.kill()
 
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from threading import Event, Thread
 
@@ -15,9 +16,12 @@ import pytest
 from gameday.child import Child
 from gameday.errors import InternalError
 from gameday.model.operation import Outcome
+from gameday.workload.driver import connections_allowed
+from gameday.workload.hiccup import read_pairs
 from gameday.workload.load import LoadDriver, StreamPlan
 from gameday.workload.messages import DriverSpec
 from gameday.workload.reader import LiveView, read_history
+from gameday.workload.recorder import LATENESS
 
 SECOND = 1_000_000_000
 MILLISECOND = 1_000_000
@@ -142,6 +146,38 @@ def test_no_more_is_offered_than_was_allowed(
     report = driver.stop(5 * SECOND)
     assert report.rows == len(read_history(tmp_path).rows) == 50
     assert report.offered >= 1000
+
+
+def test_what_is_taken_up_late_is_kept_with_its_moment(
+    tmp_path: Path, redis_port: int, drivers: list[LoadDriver]
+) -> None:
+    driver = _driver(tmp_path, redis_port, 100, max_ns=49 * MILLISECOND)
+    drivers.append(driver)
+    driver.start()
+    # As if the driver had stood still for the whole second in which five operations came due.
+    driver.begin(time.monotonic_ns() - SECOND)
+    view = LiveView(tmp_path)
+    _wait_for(view, 5)
+    view.close()
+    report = driver.stop(5 * SECOND)
+    at_ns, late_ns = read_pairs(tmp_path / LATENESS)
+    due_ns = read_history(tmp_path).rows["due_ns"]
+    assert (at_ns - late_ns).tolist() == due_ns.tolist()
+    assert late_ns.max() == report.lateness_max_ns > SECOND
+    assert report.held == 0
+    assert report.shortage == ""
+
+
+def test_a_stream_may_have_as_many_connections_as_an_open_loop_needs_and_the_host_has() -> None:
+    plan = StreamPlan(
+        name="x", client="publish", host="", port=1, rate_per_s=200.0, deadline_ns=SECOND
+    )
+    assert 200 < plan.needs < 300
+    assert replace(plan, rate_per_s=1000.0, deadline_ns=10 * SECOND).needs > 10_000
+    assert connections_allowed(1 << 20, 3) > 10_000
+    # The proxy needs two descriptors for each, and other streams need theirs.
+    assert 3 * 2 * connections_allowed(1024, 3) < 1024
+    assert connections_allowed(20, 3) == 1
 
 
 def test_a_driver_that_never_began_ends_with_an_empty_history(
