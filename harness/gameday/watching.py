@@ -1,4 +1,7 @@
-"""The load as it is seen while it runs: progress, steadiness and recovery."""
+"""The load as it is seen while it runs: progress, steadiness and recovery.
+
+A look is several times a second, so it costs what is new or recent, however long the load lasts.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,6 +24,10 @@ __all__ = ["StopConditionMet", "Watch"]
 
 _ANSWER_TIME_NS = 100 * MILLISECOND
 """Operations younger than this are not looked at yet: their answer may be on its way."""
+
+
+_SPANS = 3
+"""So many spans of the steady state are looked at: the last one, and how it came about."""
 
 
 class StopConditionMet(Exception):
@@ -60,15 +67,23 @@ class Watch:
         return unsteady(self._operations(window), self._steady)
 
     def has_recovered(self, faults: Sequence[FaultTimes], load_start_ns: int, now_ns: int) -> bool:
-        """Tell whether the steady state has held again for its span after every fault."""
+        """Tell whether the steady state has held again for its span after every fault.
+
+        What came due some spans ago is not looked at: it has nothing to say about the last one.
+        """
         until_ns = now_ns - _ANSWER_TIME_NS
-        seen = self._operations(Window(start_ns=load_start_ns, end_ns=until_ns))
+        span_ns = self._steady.for_ns
+        if until_ns < max((f.undone.end_ns for f in faults if f.undone), default=0) + span_ns:
+            return False
+        recent_ns = max(load_start_ns, until_ns - _SPANS * span_ns)
+        seen = self._operations(Window(start_ns=recent_ns, end_ns=until_ns))
+        last = Window(start_ns=until_ns - span_ns, end_ns=until_ns)
+        if unsteady(seen.within(last), self._steady) is not None:
+            return False
         recovery = estimate(seen, faults, self._steady, until_ns)
         if recovery is None or recovery.healed is None:
             return False
-        healed_ns = max(fault.undone.end_ns for fault in faults if fault.undone is not None)
-        held = until_ns >= healed_ns + self._steady.for_ns
-        return held and recovery.steady.came and recovery.healed.came
+        return recovery.steady.came and recovery.healed.came
 
     def mind_the_stop_condition(self, since_ns: int | None) -> None:
         """Let `look` mind what the load was like after that moment; None: no longer."""
@@ -83,7 +98,8 @@ class Watch:
         self._ledger.poll()
         rows = self._view.since(window.start_ns - 1, self._stream.name)
         published = published_in(History(rows=rows, streams=(self._stream,), errors=("",)))
-        return match(published, self._ledger.seen()).operations().within(window)
+        delivered = self._ledger.since(window.start_ns)
+        return match(published, delivered).operations().within(window)
 
     def _refuse_to_go_on(self, now_ns: int) -> None:
         if self._stop is None or self._minded_since_ns is None:

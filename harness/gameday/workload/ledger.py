@@ -1,5 +1,6 @@
 """The receiving service's record, read over HTTP while the run lasts and once more at its end."""
 
+from bisect import bisect_left
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -46,6 +47,8 @@ class _Entries:
     values: list[int] = field(default_factory=list)
     received: list[int] = field(default_factory=list)
     intact: list[bool] = field(default_factory=list)
+    shown: list[int] = field(default_factory=list)
+    """When the read that first showed an entry had ended."""
 
 
 class Ledger:
@@ -93,10 +96,20 @@ class Ledger:
 
     def seen(self) -> Deliveries:
         """Return what has been read so far."""
+        return self._from(0)
+
+    def since(self, at_ns: int) -> Deliveries:
+        """Return what reads showed that ended at that moment or later.
+
+        No signal that came due later is missing, for it cannot have been received before.
+        """
+        return self._from(bisect_left(self._seen.shown, at_ns))
+
+    def _from(self, first: int) -> Deliveries:
         return Deliveries(
-            value=np.array(self._seen.values, dtype=np.uint32),
-            received_ns=np.array(self._seen.received, dtype=np.int64),
-            intact=np.array(self._seen.intact, dtype=np.bool_),
+            value=np.array(self._seen.values[first:], dtype=np.uint32),
+            received_ns=np.array(self._seen.received[first:], dtype=np.int64),
+            intact=np.array(self._seen.intact[first:], dtype=np.bool_),
         )
 
     def close(self) -> None:
@@ -114,6 +127,7 @@ class Ledger:
         seen.values += page.values
         seen.received += page.received
         seen.intact += page.intact
+        seen.shown += [self._clock.now_ns()] * len(page.values)
         return seen.read < total
 
     def _entries(self, listed: object) -> _Entries:

@@ -32,6 +32,7 @@ _LONGEST_NS = 10 * MINUTE
 _MOST_PER_S = 20_000.0
 _MOST_FACTOR = 100.0
 _BEGINS_IN_NS = 20 * MILLISECOND
+_DEADLINE_NS = SECOND
 _LOOK_NS = SECOND
 _LOOK_LIMIT_NS = 3 * SECOND
 _OFFERED_SHARE = 0.9
@@ -100,7 +101,7 @@ class Surge:
                     host=front.host,
                     port=front.port,
                     rate_per_s=self.rate_per_s,
-                    deadline_ns=SECOND,
+                    deadline_ns=_DEADLINE_NS,
                     connections=_POOL,
                 )
             ],
@@ -201,7 +202,7 @@ class _Surging:
         since_ns = until_ns - _LOOK_NS
         if self._began_ns is None or since_ns < self._began_ns:
             return {}
-        rows = self._rows()
+        rows = self._rows(since_ns - _DEADLINE_NS)
         sent = (rows["sent_ns"] >= since_ns) & (rows["sent_ns"] < until_ns)
         answered = (rows["done_ns"] >= since_ns) & (rows["outcome"] != Outcome.PENDING)
         waiting = (rows["sent_ns"] > 0) & (rows["outcome"] == Outcome.PENDING)
@@ -211,7 +212,8 @@ class _Surging:
             "saturated": bool(np.count_nonzero(waiting) >= _POOL),
         }
 
-    def _rows(self) -> Rows:
+    def _rows(self, since_ns: int = 0) -> Rows:
+        """Return what came due after that moment; an operation is over at its deadline."""
         if self._view is None:
             return np.empty(0, ROW_DTYPE)
-        return self._view.since(0, _STREAM)
+        return self._view.since(since_ns, _STREAM)
