@@ -31,7 +31,7 @@ class Reach:
     def stream(self, planned: PlannedStream) -> StreamPlan:
         """Return a planned stream with its address: an edge's front, or a service's direct one."""
         at = self._address(planned.edge)
-        specs = {spec.name: spec for spec in self._target.services}
+        spec = self._environment.service(planned.edge.rpartition(" -> ")[2]).spec
         return StreamPlan(
             name=planned.name,
             client=planned.client,
@@ -39,7 +39,7 @@ class Reach:
             port=at.port,
             rate_per_s=planned.rate_per_s,
             deadline_ns=planned.deadline_ns,
-            login=login_of(specs[planned.edge.rpartition(" -> ")[2]]),
+            login=login_of(spec),
         )
 
     def connections(self, hit: Collection[str]) -> Connections:

@@ -32,7 +32,12 @@ class Settings:
             host=env.get("HOST", "127.0.0.1"),
             port=_port(env, "PORT", "8000"),
             data_dir=data_dir,
-            redis=Address(env.get("REDIS_HOST", "127.0.0.1"), _port(env, "REDIS_PORT", "6379")),
+            redis=Address(
+                env.get("REDIS_HOST", "127.0.0.1"),
+                _port(env, "REDIS_PORT", "6379"),
+                user=env.get("REDIS_USER"),
+                password=env.get("REDIS_PASSWORD"),
+            ),
             policy=ReconnectPolicy.from_env(env),
             subscription=Subscription(
                 reconnect=_switch(env, "SIGNALS_RECONNECT"),

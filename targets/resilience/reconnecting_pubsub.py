@@ -50,10 +50,12 @@ return id
 
 
 class Address(NamedTuple):
-    """Where Redis listens."""
+    """Where Redis listens, and who may talk to it."""
 
     host: str
     port: int
+    user: str | None = None
+    password: str | None = None
 
 
 class EntryId(NamedTuple):
@@ -108,7 +110,14 @@ class _Session:
         self, address: Address, on_message: Callable[[bytes], None] | None = None
     ) -> Link:
         """Open one more link; it has answered a PING, so there is a server behind the proxy."""
-        link = await Link.open(*address, limit_s=_COMMAND_LIMIT_S, on_message=on_message)
+        link = await Link.open(
+            address.host,
+            address.port,
+            user=address.user,
+            password=address.password,
+            limit_s=_COMMAND_LIMIT_S,
+            on_message=on_message,
+        )
         self._links.append(link)
         await link.call("PING", limit_s=_COMMAND_LIMIT_S)
         return link

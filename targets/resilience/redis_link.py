@@ -58,6 +58,8 @@ class Link:
         host: str,
         port: int,
         *,
+        user: str | None = None,
+        password: str | None = None,
         limit_s: float = 1.0,
         on_message: Callable[[bytes], None] | None = None,
     ) -> Self:
@@ -73,6 +75,8 @@ class Link:
             connection = Connection(
                 host=host,
                 port=port,
+                username=user,
+                password=password,
                 protocol=2,
                 retry=Retry(NoBackoff(), 0),
                 socket_timeout=None,

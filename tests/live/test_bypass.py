@@ -21,6 +21,7 @@ from gameday.environment.containers import ContainerEnvironment
 from gameday.environment.processes import ProcessEnvironment
 from gameday.environment.protocol import Surroundings
 from gameday.environment.proxies import find_toxiproxy_server
+from gameday.environment.services import login_of
 from gameday.environment.waiting import free_ports
 from gameday.loading import load_target
 from gameday.model.clock import SECOND
@@ -42,7 +43,7 @@ _LISTENER = Edge(client="listener", service="redis")
 _CLIENT = Edge(client="client", service="redis")
 _VISITS = 20
 _VISIT = "import socket; socket.create_connection(('redis', 6379)).close()"
-_SENT = b"PING\r\n" * 1000
+_PINGS = b"PING\r\n" * 1000
 _SCENARIO = """
 scenario: around
 title: A relay that goes past the proxy which a fault is put on
@@ -237,15 +238,16 @@ def test_connections_and_bytes_are_those_that_were_made(environment: ProcessEnvi
     assert through is not None
     assert (len(around.through), len(around.around)) == (0, 1)
     assert (len(through.through), len(through.around)) == (2, 0)
-    front = environment.front(_CLIENT)
+    front, login = environment.front(_CLIENT), login_of(environment.service("redis").spec)
     with socket.create_connection((front.host, front.port), timeout=5) as line:
-        line.sendall(_SENT)
+        sent = b"AUTH %b %b\r\n%b" % (login.user.encode(), login.password.encode(), _PINGS)
+        line.sendall(sent)
         received = 0
-        while received < len(b"+PONG\r\n") * 1000:
+        while received < len(b"+OK\r\n") + len(b"+PONG\r\n") * 1000:
             received += len(line.recv(1 << 16))
         # The connection is still open, which Toxiproxy's own counters do not show.
         traffic = environment.traffic()
-    assert traffic[_CLIENT].upstream_bytes == len(_SENT)
+    assert traffic[_CLIENT].upstream_bytes == len(sent)
     assert traffic[_CLIENT].downstream_bytes == received
     assert traffic[_RELAY].upstream_bytes == 0
     assert traffic[_LISTENER].upstream_bytes > 0

@@ -23,10 +23,8 @@ from gameday.environment.protocol import (
     NotReadyError,
     Surroundings,
 )
-from gameday.environment.services import postgres
+from gameday.environment.services import login_of, postgres
 from gameday.environment.services.account import may_run
-from gameday.environment.services.postgres import postgres_login
-from gameday.environment.services.rabbitmq import rabbitmq_login
 from gameday.faults.kill import Kill
 from gameday.loading import load_target
 from gameday.model.clock import SECOND
@@ -80,12 +78,19 @@ class RedisWord:
     """A word in Redis."""
 
     def write(self, spec: ServiceSpec, front: Endpoint, word: str) -> None:
-        with redis.Redis(host=front.host, port=front.port) as client:
+        with self.connect(spec, front) as client:
             client.set("word", word)
 
     def read(self, spec: ServiceSpec, front: Endpoint) -> str:
-        with redis.Redis(host=front.host, port=front.port) as client:
+        with self.connect(spec, front) as client:
             return bytes(client.get("word") or b"").decode()
+
+    @staticmethod
+    def connect(spec: ServiceSpec, front: Endpoint) -> redis.Redis:
+        login = login_of(spec)
+        return redis.Redis(
+            host=front.host, port=front.port, username=login.user, password=login.password
+        )
 
 
 class PostgresWord:
@@ -103,8 +108,14 @@ class PostgresWord:
 
     @staticmethod
     def connect(spec: ServiceSpec, front: Endpoint) -> "psycopg.Connection[tuple[object, ...]]":
+        login = login_of(spec)
         return psycopg.connect(
-            host=front.host, port=front.port, connect_timeout=5, **postgres_login(spec)
+            host=front.host,
+            port=front.port,
+            connect_timeout=5,
+            user=login.user,
+            password=login.password,
+            dbname=login.database,
         )
 
 
@@ -126,11 +137,12 @@ class RabbitWord:
 
     @staticmethod
     def connect(spec: ServiceSpec, front: Endpoint) -> pika.BlockingConnection:
+        login = login_of(spec)
         return pika.BlockingConnection(
             pika.ConnectionParameters(
                 host=front.host,
                 port=front.port,
-                credentials=pika.PlainCredentials(*rabbitmq_login(spec)),
+                credentials=pika.PlainCredentials(login.user, login.password),
             )
         )
 

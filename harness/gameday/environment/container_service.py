@@ -208,11 +208,11 @@ class ContainerService:
     def plant(self, marker: str) -> bool:
         if not isinstance(self._kind, Markable):
             return False
-        self._kind.plant(self.direct, marker)
+        self._kind.plant(self.spec, self.direct, marker)
         return True
 
     def finds(self, marker: str) -> bool:
-        return isinstance(self._kind, Markable) and self._kind.finds(self.direct, marker)
+        return isinstance(self._kind, Markable) and self._kind.finds(self.spec, self.direct, marker)
 
     def inmates(self) -> tuple[Inmate, ...]:
         vitals = self.vitals()

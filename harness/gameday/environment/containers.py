@@ -10,7 +10,7 @@ a proxy would wait seconds for the name or the route (measured: 3.3 s added to a
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
@@ -45,7 +45,7 @@ from gameday.environment.protocol import (
 from gameday.environment.proxies import ProxyControl
 from gameday.environment.proxy_image import proxy_image
 from gameday.environment.reaping import leftovers_of, reap
-from gameday.environment.services import KINDS
+from gameday.environment.services import KINDS, login_variables, with_logins
 from gameday.environment.services.protocol import talk_of
 from gameday.environment.sockets import Peer, connections_in_network_of
 from gameday.environment.waiting import READY_LIMIT_NS, busy_ports, free_ports
@@ -89,7 +89,7 @@ class ContainerEnvironment:
     runtime = "docker"
 
     def __init__(self, surroundings: Surroundings) -> None:
-        self._given = surroundings
+        self._given = replace(surroundings, target=with_logins(surroundings.target))
         self._labels = {RUN_LABEL: surroundings.run, OWNER_LABEL: this_owner()}
         self._network: Network | None = None
         self._fronts: dict[Edge, Endpoint] = {}
@@ -317,6 +317,7 @@ class ContainerEnvironment:
         for need in spec.needs:
             inner = self._inner_front(Edge(client=spec.name, service=need))
             env |= {f"{need.upper()}_HOST": need, f"{need.upper()}_PORT": str(inner)}
+            env |= login_variables(self._spec(need), need.upper())
         image = kind.image(spec)
         more: dict[str, object] = {"network_mode": f"container:{companion.container.id}"}
         clock = self._clocks.get(spec.name)
@@ -333,6 +334,9 @@ class ContainerEnvironment:
         evidence = service.wait_until_ready(READY_LIMIT_NS, checkpoint)
         service.refuse_without_clock()
         return evidence
+
+    def _spec(self, name: str) -> ServiceSpec:
+        return next(spec for spec in self._given.target.services if spec.name == name)
 
     @staticmethod
     def _inside(container: Container) -> str | None:

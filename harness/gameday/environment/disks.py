@@ -22,7 +22,7 @@ def mount_disk(folder: Path, size_bytes: int) -> None:
     """Let the folder be a disk of that size, in memory; does nothing if it is one already."""
     if folder.is_mount():
         return
-    _run(["mount", "-t", "tmpfs", "-o", f"size={size_bytes},mode=0755", folder.parent.name, folder])
+    _run(["mount", "-t", "tmpfs", "-o", f"size={size_bytes},mode=0700", folder.parent.name, folder])
 
 
 def mounts_in(folder: Path) -> list[Path]:

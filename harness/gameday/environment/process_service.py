@@ -22,7 +22,7 @@ from gameday.environment.disks import mount_disk, release
 from gameday.environment.process_bounds import ProcessBounds
 from gameday.environment.protocol import ROOT, Checkpoint, Endpoint, Inmate, Motion, Ran, Vitals
 from gameday.environment.services import ServiceKind
-from gameday.environment.services.account import as_account
+from gameday.environment.services.account import as_account, give_to
 from gameday.environment.services.protocol import (
     Attended,
     Markable,
@@ -42,6 +42,8 @@ __all__ = ["ProcessService"]
 
 _LOOPBACK = "127.0.0.1"
 _DEATH_LIMIT_S = 3.0
+_OURS_ALONE = 0o077
+"""The umask of a service: nobody else on this host may read what it writes."""
 
 
 class ProcessService:
@@ -76,7 +78,7 @@ class ProcessService:
 
     def start(self) -> None:
         """Start the process; its data, its port and its log are those of every start."""
-        self._home.mkdir(parents=True, exist_ok=True)
+        self._home.mkdir(mode=0o700, parents=True, exist_ok=True)
         if self.spec.disk_bytes is not None:
             mount_disk(self._home, self.spec.disk_bytes)
         account = self._prepare()
@@ -88,6 +90,7 @@ class ProcessService:
                 stderr=subprocess.STDOUT,
                 cwd=self._home,
                 env={**self._variables(), **(self._clock.variables() if self._clock else {})},
+                umask=_OURS_ALONE,
                 start_new_session=True,
                 **as_account(account),
             )
@@ -105,12 +108,11 @@ class ProcessService:
             return {}
         return self._kind.beside(port=self.direct.port, home=self._home)
 
-    def _prepare(self) -> str | None:
-        """Make what the kind wants before a start; return the user to run it as."""
+    def _prepare(self) -> int | None:
+        """Make what the kind wants before a start; return the account to run it as."""
         if not isinstance(self._kind, Prepared):
             return None
-        if self._kind.account is not None:
-            shutil.chown(self._home, user=self._kind.account)
+        give_to(self._home, self._kind.account)
         self._kind.prepare(self.spec, home=self._home)
         return self._kind.account
 
@@ -210,11 +212,11 @@ class ProcessService:
     def plant(self, marker: str) -> bool:
         if not isinstance(self._kind, Markable):
             return False
-        self._kind.plant(self.direct, marker)
+        self._kind.plant(self.spec, self.direct, marker)
         return True
 
     def finds(self, marker: str) -> bool:
-        return isinstance(self._kind, Markable) and self._kind.finds(self.direct, marker)
+        return isinstance(self._kind, Markable) and self._kind.finds(self.spec, self.direct, marker)
 
     def inmates(self) -> tuple[Inmate, ...]:
         main = 0 if self._process is None else self._process.pid

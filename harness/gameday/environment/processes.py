@@ -4,6 +4,7 @@ import subprocess
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -29,7 +30,8 @@ from gameday.environment.proxies import (
     start_toxiproxy_server,
 )
 from gameday.environment.reaping import leftovers_of, reap
-from gameday.environment.services import KINDS
+from gameday.environment.services import KINDS, login_variables, with_logins
+from gameday.environment.services.account import account
 from gameday.environment.services.protocol import talk_of
 from gameday.environment.sockets import Peer, visitors_of
 from gameday.environment.waiting import READY_LIMIT_NS, busy_ports, free_ports
@@ -49,7 +51,7 @@ class ProcessEnvironment:
     runtime = "process"
 
     def __init__(self, surroundings: Surroundings) -> None:
-        self._given = surroundings
+        self._given = replace(surroundings, target=with_logins(surroundings.target))
         self._home: Path | None = None
         self._proxy: ProxyProcess | None = None
         self._edges: Edges | None = None
@@ -75,8 +77,9 @@ class ProcessEnvironment:
 
     def start(self, emit: Emit, checkpoint: Checkpoint) -> None:
         self._home = make_folder(self._given.run)
-        # A server that refuses to be root's reaches its own folder through this one.
-        self._home.chmod(0o711)
+        if account() is not None:
+            # The servers' account reaches its own folders through this one, and cannot list it.
+            self._home.chmod(0o711)
         with marked(self._given.run):
             self._proxy = self._start_proxy()
         target = self._given.target
@@ -196,6 +199,7 @@ class ProcessEnvironment:
         for need in spec.needs:
             front = self.front(Edge(client=spec.name, service=need))
             env |= {f"{need.upper()}_HOST": front.host, f"{need.upper()}_PORT": str(front.port)}
+            env |= login_variables(self._spec(need), need.upper())
         return ProcessService(
             spec,
             KINDS[spec.kind],
@@ -207,6 +211,9 @@ class ProcessEnvironment:
             if spec.name in self._given.provision.clocks
             else None,
         )
+
+    def _spec(self, name: str) -> ServiceSpec:
+        return next(spec for spec in self._given.target.services if spec.name == name)
 
     def _start_wave(
         self, wave: tuple[ServiceSpec, ...], emit: Emit, checkpoint: Checkpoint

@@ -88,7 +88,7 @@ def load_target(path: Path, vocabulary: Vocabulary) -> Target:
 
 @functools.cache
 def _form() -> type:
-    service = item("service", columns(ServiceSpec, without=("name",)))
+    service = item("service", columns(ServiceSpec, without=("name", "logins")))
     services = Annotated[Mapping[_Name, service], Field(min_length=1)]  # type: ignore[valid-type]
     return shaped(_TargetFile, {"services": services})
 

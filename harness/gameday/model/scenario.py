@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import ClassVar, Literal, Protocol
 
 from gameday.model.clock import MINUTE, SECOND
+from gameday.model.login import Logins
 from gameday.model.units import DurationLimit, DurationNs, Limit, RatioLimit, SizeBytes
 from gameday.model.verdict import Verdict
 
@@ -226,6 +227,8 @@ class ServiceSpec:
     env: Mapping[str, str] = field(default_factory=dict)
     disk_bytes: SizeBytes | None = None
     """What its data may take, in memory; None: as much as the host's disk."""
+    logins: Logins = field(default_factory=Logins, repr=False)
+    """As whom it is spoken to, once an environment has made passwords; in no file and no report."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ from gameday.environment.protocol import Endpoint, Ran
 from gameday.errors import EnvironmentRefused
 from gameday.faults.redis.line import ANSWER_LIMIT_NS, Line, Refusal, Reply
 from gameday.model.clock import SECOND
+from gameday.model.login import Login
 from gameday.testing.environments import MemoryService
 
 __all__ = ["MemoryRedis", "RedisHouse", "dialler"]
@@ -312,13 +313,13 @@ class MemoryRedisLine:
 class Dial(Protocol):
     """What opens a connection."""
 
-    def __call__(self, endpoint: Endpoint, receive_bytes: int = 0) -> Line: ...
+    def __call__(self, endpoint: Endpoint, login: Login, receive_bytes: int = 0) -> Line: ...
 
 
 def dialler(servers: "dict[int, MemoryRedis]") -> Dial:
     """Return what stands in for `dial`: the server of each port answers."""
 
-    def dial(endpoint: Endpoint, receive_bytes: int = 0) -> Line:
+    def dial(endpoint: Endpoint, login: Login, receive_bytes: int = 0) -> Line:
         return MemoryRedisLine(servers[endpoint.port])
 
     return dial

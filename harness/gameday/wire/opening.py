@@ -1,19 +1,10 @@
 """What is said on a new connection until it can be used."""
 
-from dataclasses import dataclass
 from typing import Protocol
 
+from gameday.model.login import Login
+
 __all__ = ["Login", "Opening", "TurnedAway"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Login:
-    """Who a client is, and which part of the server it wants."""
-
-    user: str = ""
-    password: str = ""
-    database: str = ""
-    """PostgreSQL's database, or RabbitMQ's virtual host."""
 
 
 class TurnedAway(Exception):

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 
 from gameday.model.operation import Outcome
+from gameday.wire.opening import Login
+from gameday.wire.redis import RedisOpening, command
 from gameday.workload.client import Log
 from gameday.workload.messages import StreamPlan
 from gameday.workload.pipeline import PipelineClient, Reply
@@ -16,17 +18,16 @@ _LARGEST_REPLY = 1 << 16
 def redis_client(plan: StreamPlan, log: Log) -> PipelineClient:
     """Return a client that sends `SET gameday:probe:<stream> <value>`, or EXISTS of that key."""
     reads = plan.client == "redis-read"
-    return PipelineClient(plan, log, lambda: RedisSpeech(plan.name, reads=reads))
+    return PipelineClient(plan, log, lambda: RedisSpeech(plan.name, plan.login, reads=reads))
 
 
 class RedisSpeech:
     """Commands are answered in their order."""
 
-    opening = None
-
-    def __init__(self, stream: str, *, reads: bool = False) -> None:
+    def __init__(self, stream: str, login: Login | None = None, *, reads: bool = False) -> None:
         key = f"gameday:probe:{stream}".encode()
-        self._read = b"*2\r\n$6\r\nEXISTS\r\n$%d\r\n%b\r\n" % (len(key), key) if reads else b""
+        self.opening = RedisOpening(login) if login and login.password else None
+        self._read = command(b"EXISTS", key) if reads else b""
         self._head = b"*3\r\n$3\r\nSET\r\n$%d\r\n%b\r\n" % (len(key), key)
         self._data = b""
         self._heard = 0

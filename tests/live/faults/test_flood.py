@@ -19,6 +19,7 @@ from gameday.model.clock import SECOND
 from gameday.model.scenario import Target
 from gameday.planning import vocabulary
 from gameday.resources import bundled
+from gameday.testing.logins import redis_login
 
 pytestmark = [pytest.mark.live, pytest.mark.alone, pytest.mark.full]
 
@@ -59,7 +60,8 @@ def wait_until(holds: Callable[[], bool], what: str) -> None:
 def few_clients(environment: Environment) -> Iterator[None]:
     """A Redis that takes forty clients."""
     direct = environment.service("redis").direct
-    with redis.Redis(host=direct.host, port=direct.port, socket_timeout=2) as client:
+    login = redis_login(environment.service("redis").spec)
+    with redis.Redis(host=direct.host, port=direct.port, socket_timeout=2, **login) as client:
         before = client.config_get("maxclients")["maxclients"]
         client.config_set("maxclients", 40)
         yield

@@ -13,6 +13,7 @@ import pytest
 import redis
 
 from gameday.environment.protocol import Environment, Inhabited, Removable
+from gameday.environment.services import login_of
 from gameday.faults.crash_loop import CrashLoop
 from gameday.faults.kill import Kill
 from gameday.faults.kill_inside import KillInside
@@ -24,6 +25,7 @@ from gameday.faults.stop import Stop
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.planning import Options, load, make_environment, make_plan
 from gameday.resources import bundled
+from gameday.testing.logins import redis_login
 
 pytestmark = [pytest.mark.live, pytest.mark.alone]
 
@@ -37,7 +39,8 @@ SAVING = "redis-rdb-bgsave"
 @contextmanager
 def talk(environment: Environment) -> Iterator[redis.Redis]:
     direct = environment.service("redis").direct
-    client = redis.Redis(host=direct.host, port=direct.port, socket_timeout=2)
+    login = redis_login(environment.service("redis").spec)
+    client = redis.Redis(host=direct.host, port=direct.port, socket_timeout=2, **login)
     try:
         yield client
     finally:
@@ -122,8 +125,10 @@ def test_a_stopped_service_says_goodbye_within_the_grace(through: Through) -> No
 def test_who_does_not_stop_within_the_grace_is_forced(
     environment: Environment, through: Through
 ) -> None:
-    direct = environment.service("redis").direct
+    service = environment.service("redis")
+    direct, login = service.direct, login_of(service.spec)
     with socket.create_connection((direct.host, direct.port)) as busy:
+        busy.sendall(f"AUTH {login.user} {login.password}\r\n".encode())
         # A server in a script hears the signal and keeps it for afterwards.
         busy.sendall(b"EVAL 'while true do end' 0\r\n")
         effect, _ = through(Stop(target="redis", grace_ns=300 * MILLISECOND))

@@ -14,6 +14,7 @@ from gameday.faults.load import MalformedPayload, PoisonMessage, Surge
 from gameday.faults.protocol import Fault, Proof
 from gameday.faults.redis.line import Reply
 from gameday.faults.redis.server import Server
+from gameday.testing.logins import redis_login
 
 pytestmark = [pytest.mark.live, pytest.mark.alone]
 
@@ -59,7 +60,8 @@ def _deaf(server: Server, *words: str) -> Reply:
 @pytest.fixture
 def stream(environment: Environment) -> None:
     direct = environment.service("redis").direct
-    with redis.Redis(host=direct.host, port=direct.port, socket_timeout=2) as client:
+    login = redis_login(environment.service("redis").spec)
+    with redis.Redis(host=direct.host, port=direct.port, socket_timeout=2, **login) as client:
         client.xadd(_STREAM, {"payload": "kept"})
 
 
@@ -84,7 +86,8 @@ def test_poison_is_in_the_stream_and_taken_out_again(
     effect, _ = through(PoisonMessage(target="redis", to=_STREAM, times=5))
     assert effect.measured["entries"] == 5
     direct = environment.service("redis").direct
-    with redis.Redis(host=direct.host, port=direct.port, socket_timeout=2) as client:
+    login = redis_login(environment.service("redis").spec)
+    with redis.Redis(host=direct.host, port=direct.port, socket_timeout=2, **login) as client:
         assert {value[b"payload"] for _, value in client.xrange(_STREAM)} == {b"kept"}
 
 
@@ -103,7 +106,8 @@ def test_poison_is_taken_out_from_under_much_that_came_after_it(
             with pytest.raises(EnvironmentRefused, match="was lost"):
                 injection.inject()
     direct = environment.service("redis").direct
-    with redis.Redis(host=direct.host, port=direct.port, socket_timeout=20) as client:
+    login = redis_login(environment.service("redis").spec)
+    with redis.Redis(host=direct.host, port=direct.port, socket_timeout=20, **login) as client:
         add = "for i = 1, 100001 do redis.call('XADD', KEYS[1], '*', 'payload', 'later') end"
         client.eval(add, 1, _STREAM)
         first = client.xrange(_STREAM, count=10)

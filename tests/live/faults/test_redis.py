@@ -10,7 +10,7 @@ import pytest
 import redis
 from redis.client import PubSub
 
-from gameday.environment.protocol import Endpoint, Environment, Killable
+from gameday.environment.protocol import Environment, Killable, Service
 from gameday.faults.kill import Kill
 from gameday.faults.network import Refuse
 from gameday.faults.protocol import Fault, Proof
@@ -20,6 +20,7 @@ from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.scenario import Target
 from gameday.planning import vocabulary
 from gameday.resources import bundled
+from gameday.testing.logins import redis_login
 
 pytestmark = [pytest.mark.live, pytest.mark.alone]
 
@@ -59,9 +60,13 @@ def system() -> Target:
 
 
 @contextmanager
-def talk(endpoint: Endpoint) -> Iterator[redis.Redis]:
+def talk(service: Service) -> Iterator[redis.Redis]:
     client = redis.Redis(
-        host=endpoint.host, port=endpoint.port, socket_timeout=2, decode_responses=True
+        host=service.direct.host,
+        port=service.direct.port,
+        socket_timeout=2,
+        decode_responses=True,
+        **redis_login(service.spec),
     )
     try:
         yield client
@@ -80,7 +85,7 @@ def comes(what: Callable[[], bool], within_ns: int = 10 * SECOND) -> bool:
 
 def test_a_replica_has_what_its_primary_has_and_takes_no_writes(environment: Environment) -> None:
     primary, replica = environment.service(PRIMARY), environment.service(REPLICA)
-    with talk(primary.direct) as above, talk(replica.direct) as below:
+    with talk(primary) as above, talk(replica) as below:
         above.set("word", "one")
         assert comes(lambda: below.get("word") == "one")
         with pytest.raises(redis.ReadOnlyError):
@@ -90,8 +95,7 @@ def test_a_replica_has_what_its_primary_has_and_takes_no_writes(environment: Env
 def test_the_link_of_a_replica_is_cut_by_its_edge(
     environment: Environment, through: Through
 ) -> None:
-    direct = environment.service(REPLICA).direct
-    with talk(direct) as below:
+    with talk(environment.service(REPLICA)) as below:
         injection = Refuse(target=f"{REPLICA} -> {PRIMARY}").on(environment)
         try:
             injection.inject()
@@ -107,16 +111,16 @@ def test_a_killed_replica_comes_back_as_a_replica_in_sync(
 ) -> None:
     _, undone = through(Kill(target=REPLICA))
     assert str(undone.measured["direct_write"]).startswith("in sync at offset")
-    with talk(environment.service(REPLICA).direct) as below:
+    with talk(environment.service(REPLICA)) as below:
         assert below.info("replication")["role"] == "slave"
 
 
 @pytest.fixture
 def bystanders(environment: Environment) -> Iterator[None]:
     """Clients of somebody else, of either type, on both servers; and a few keys."""
-    with talk(environment.service(PRIMARY).direct) as above:
+    with talk(environment.service(PRIMARY)) as above:
         above.mset({f"kept:{number}": "x" * 100 for number in range(1000)})
-        with talk(environment.service(REPLICA).direct) as below:
+        with talk(environment.service(REPLICA)) as below:
             subscriptions = [PubSub(above.connection_pool), PubSub(below.connection_pool)]
             for subscription in subscriptions:
                 subscription.subscribe("news")
@@ -169,7 +173,7 @@ def test_a_busy_script_ends_by_itself_if_nobody_is_left_to_kill_it(
     injection.inject()
     try:
         assert injection.prove(lambda: None).proven
-        with talk(environment.service(PRIMARY).direct) as client:
+        with talk(environment.service(PRIMARY)) as client:
             assert comes(lambda: answers(client), 3 * SECOND)
         assert time.monotonic_ns() - began_ns >= SECOND
     finally:
@@ -191,7 +195,7 @@ def test_what_is_written_without_persistence_does_not_survive_a_kill(
 ) -> None:
     primary = environment.service(PRIMARY)
     assert isinstance(primary, Killable)
-    with talk(primary.direct) as client:
+    with talk(primary) as client:
         injection = PersistenceOff(target=PRIMARY).on(environment)
         client.set("before", "kept")
         try:

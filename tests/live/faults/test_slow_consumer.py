@@ -16,6 +16,7 @@ from gameday.model.scenario import Target
 from gameday.planning import vocabulary
 from gameday.resources import bundled
 from gameday.testing.dud import Dud
+from gameday.testing.logins import redis_login
 
 pytestmark = [pytest.mark.live, pytest.mark.alone, pytest.mark.full]
 
@@ -34,10 +35,11 @@ def system() -> Target:
 def traffic(environment: Environment) -> Iterator[None]:
     """Some 100 kB of news a second."""
     direct = environment.service("redis").direct
+    login = redis_login(environment.service("redis").spec)
     stop = threading.Event()
 
     def publish() -> None:
-        with redis.Redis(host=direct.host, port=direct.port) as client:
+        with redis.Redis(host=direct.host, port=direct.port, **login) as client:
             while not stop.wait(0.01):
                 client.publish("news", "x" * 1000)
 

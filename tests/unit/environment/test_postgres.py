@@ -3,6 +3,7 @@
 import importlib.machinery
 import importlib.util
 import os
+import pwd
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +15,9 @@ from gameday.environment.services import KINDS, account, postgres
 from gameday.environment.services.protocol import Prepared, Private
 from gameday.environment.waiting import free_ports
 from gameday.errors import EnvironmentRefused
+from gameday.model.login import Login, Logins
 from gameday.model.scenario import ServiceSpec
+from gameday.testing.logins import armed
 
 SPEC = ServiceSpec(name="db", kind="postgres", options={"max_connections": "20"})
 KIND = KINDS["postgres"]
@@ -91,34 +94,34 @@ def test_a_server_that_may_not_be_run_is_passed_over_and_named(tmp_path: Path) -
     assert KIND.missing(SPEC) is None
 
 
-def test_root_runs_it_as_the_first_user_that_exists(monkeypatch: pytest.MonkeyPatch) -> None:
-    names = ("nobody-has-this-name", "nobody", "root")
-    assert account.account(names) is None, "who is not root stays who they are"
+def test_root_runs_servers_as_an_account_that_nobody_else_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert account.account() is None, "who is not root stays who they are"
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    assert account.account(names) == "nobody"
+    number = account.account()
+    assert number is not None
+    with pytest.raises(KeyError):
+        pwd.getpwuid(number)
+    monkeypatch.setattr(account, "_is_free", lambda _: False)
+    assert account.account() == pwd.getpwnam("nobody").pw_uid, "where that is not to be had"
 
 
-def test_who_becomes_another_user_keeps_none_of_its_groups() -> None:
-    identity = account.as_account("nobody")
-    assert identity["user"] == "nobody"
-    assert identity["group"] not in (None, 0)
-    assert identity["extra_groups"] == ()
+def test_who_becomes_another_account_keeps_none_of_its_groups() -> None:
+    identity = account.as_account(7)
+    assert identity == {"user": 7, "group": 7, "extra_groups": ()}
     assert set(account.as_account(None).values()) == {None}
 
 
-def test_the_login_is_the_targets_and_the_database_has_the_users_name() -> None:
-    env = {"POSTGRES_USER": "ann", "POSTGRES_PASSWORD": "secret"}
-    said = ServiceSpec(name="db", kind="postgres", env=env)
-    assert postgres.postgres_login(said) == {
-        "user": "ann",
-        "password": "secret",
-        "dbname": "ann",
-    }
-    named = ServiceSpec(name="db", kind="postgres", env={**env, "POSTGRES_DB": "shop"})
-    assert postgres.postgres_login(named)["dbname"] == "shop"
-    given = KIND.environment(SPEC, host="0.0.0.0", port=5432, home="/tmp")
-    assert postgres.postgres_login(SPEC)["user"] == given["POSTGRES_USER"]
-    assert postgres.postgres_login(SPEC)["password"] == given["POSTGRES_PASSWORD"]
+def test_the_server_is_told_the_admin_and_the_services_user_owns_the_database() -> None:
+    spec = armed(SPEC)
+    given = KIND.environment(spec, host="0.0.0.0", port=5432, home="/tmp")
+    admin, service = spec.logins.admin, spec.logins.service
+    assert (given["POSTGRES_USER"], given["POSTGRES_PASSWORD"]) == (admin.user, admin.password)
+    assert f'ALTER DATABASE "gameday" OWNER TO "{service.user}"' in given["GAMEDAY_ROLE"]
+    assert "SUPERUSER" not in given["GAMEDAY_ROLE"]
+    assert service.password not in str(given), "the server can do with a hash"
+    assert "scram-sha-256" in given["POSTGRES_INITDB_ARGS"], "the image trusts its loopback"
 
 
 def test_options_reach_both_commands_and_cannot_open_it_to_other_hosts(tmp_path: Path) -> None:
@@ -151,12 +154,15 @@ def test_the_data_are_made_once_and_nothing_secret_is_left(
     home = tmp_path / "home"
     home.mkdir()
     env = {"POSTGRES_USER": "ann", "POSTGRES_PASSWORD": "secret", "POSTGRES_DB": 'a"b'}
-    spec = ServiceSpec(name="db", kind="postgres", env=env)
+    spec = armed(ServiceSpec(name="db", kind="postgres", env=env))
     assert isinstance(KIND, Prepared)
     for _ in range(2):
         KIND.prepare(spec, home=home)
     told = (home / "told").read_text().splitlines()
-    assert sorted(told) == ["600", 'CREATE DATABASE "a""b";', "ann", "secret"]
+    assert sorted(told[:3]) == sorted(["600", "gameday_admin", spec.logins.admin.password])
+    assert told[3] == 'CREATE DATABASE "a""b";'
+    assert told[4].startswith('CREATE ROLE "ann" LOGIN PASSWORD \'SCRAM-SHA-256$4096:')
+    assert told[5:] == ['ALTER DATABASE "a""b" OWNER TO "ann";']
     assert {path.name for path in home.iterdir()} == {"data", "told"}
 
 
@@ -205,7 +211,12 @@ def test_a_closed_port_is_not_ready_for_whoever_logs_in() -> None:
         KIND.check_as(SPEC, Endpoint(host="127.0.0.1", port=port))
 
 
-REPLICA = ServiceSpec(name="Copy-2", kind="postgres-replica", needs=("my-db",))
+REPLICA = ServiceSpec(
+    name="Copy-2",
+    kind="postgres-replica",
+    needs=("my-db",),
+    logins=Logins(admin=Login(user="admin", password="word", database="d")),
+)
 
 
 def test_a_replica_without_what_copies_is_named_in_one_line(tmp_path: Path) -> None:
@@ -265,7 +276,7 @@ def test_a_replica_copies_its_primary_once_and_becomes_the_server(
     assert copying("0") == 0
     told = (tmp_path / "told").read_text().splitlines()
     assert [line.split()[0] for line in told] == ["pg_receivewal", "pg_basebackup", "server"]
-    assert all(line.split()[1:4] == ["h:7", "gameday", "gameday"] for line in told[:2])
+    assert all(line.split()[1:4] == ["h:7", "admin", "word"] for line in told[:2])
     assert all("--slot=copy_2" in line for line in told[:2])
     data = tmp_path / "home" / "data"
     assert {path.name for path in data.iterdir()} == {"PG_VERSION", "PG_VERSION.not", "base"}

@@ -13,6 +13,7 @@ from gameday.environment.services import KINDS, rabbitmq
 from gameday.environment.services.protocol import Attended, Prepared, Private
 from gameday.environment.waiting import free_ports
 from gameday.model.scenario import ServiceSpec
+from gameday.testing.logins import armed
 
 SPEC = ServiceSpec(name="queue", kind="rabbitmq", options={"vm_memory_high_watermark": "0.3"})
 KIND = KINDS["rabbitmq"]
@@ -23,7 +24,7 @@ def bare_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing of this host's is found."""
     monkeypatch.setenv("PATH", str(tmp_path / "path"))
     monkeypatch.setattr(rabbitmq, "_PACKAGED", tmp_path / "packaged" / "rabbitmq-server")
-    monkeypatch.setattr(rabbitmq, "account", lambda _: None)
+    monkeypatch.setattr(rabbitmq, "account", lambda: None)
 
 
 def program(path: Path, text: str = "") -> Path:
@@ -118,12 +119,22 @@ def test_a_program_beside_the_node_finds_it_and_is_that_of_its_release(tmp_path:
     assert beside["PATH"].split(":")[0] == str(server.parent)
 
 
-def test_the_login_is_the_targets_or_what_the_server_is_told() -> None:
-    told = KIND.environment(SPEC, host="0.0.0.0", port=5672, home="/tmp")
-    assert rabbitmq.rabbitmq_login(SPEC) == tuple(told.values())
-    env = {"RABBITMQ_DEFAULT_USER": "ann", "RABBITMQ_DEFAULT_PASS": "secret"}
-    said = ServiceSpec(name="queue", kind="rabbitmq", env=env)
-    assert rabbitmq.rabbitmq_login(said) == ("ann", "secret")
+def test_the_server_is_told_the_login_of_its_clients() -> None:
+    spec = armed(SPEC)
+    told = KIND.environment(spec, host="0.0.0.0", port=5672, home="/tmp")
+    assert rabbitmq.rabbitmq_login(spec) == tuple(told.values())
+
+
+def test_the_cookie_of_a_node_is_for_it_alone_and_no_other_nodes(tmp_path: Path) -> None:
+    installed(tmp_path / "path")
+    cookies = set()
+    for home in ("one", "two", "one"):
+        command(7, tmp_path / home)
+        cookie = tmp_path / home / ".erlang.cookie"
+        assert cookie.stat().st_mode & 0o777 == 0o400
+        cookies.add(cookie.read_text())
+    assert len(cookies) == 2, "that of every start is the same"
+    assert all(len(cookie) == 64 for cookie in cookies)
 
 
 @contextmanager

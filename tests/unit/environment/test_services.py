@@ -9,13 +9,14 @@ import pytest
 from gameday.environment import waiting
 from gameday.environment.edge_protocol import Copious, Introduced
 from gameday.environment.protocol import Endpoint, NotReadyError
-from gameday.environment.services import KINDS, redis
+from gameday.environment.services import KINDS, login_of, login_variables, redis, with_logins
 from gameday.environment.services.app import app_image, is_program
 from gameday.environment.services.protocol import Personal, talk_of
 from gameday.environment.waiting import busy_ports, free_ports, until_ready
 from gameday.errors import EnvironmentRefused
 from gameday.model.clock import MILLISECOND
-from gameday.model.scenario import ServiceSpec
+from gameday.model.scenario import ServiceSpec, Target
+from gameday.testing.logins import armed
 
 REDIS = ServiceSpec(name="db", kind="redis", options={"appendonly": "yes"})
 
@@ -95,26 +96,66 @@ def test_the_image_of_the_apps_changes_with_their_files(
 @pytest.mark.parametrize(
     ("kind", "env", "login"),
     [
-        ("postgres", {}, ("gameday", "gameday", "gameday")),
         ("postgres", {"POSTGRES_USER": "u", "POSTGRES_PASSWORD": "p"}, ("u", "p", "u")),
+        ("postgres", {"POSTGRES_PASSWORD": "p", "POSTGRES_DB": "d"}, ("gameday", "p", "d")),
         ("rabbitmq", {"RABBITMQ_DEFAULT_PASS": "p"}, ("gameday", "p", "/")),
     ],
 )
-def test_a_store_is_spoken_to_as_the_user_that_the_target_names(
+def test_services_log_in_as_the_user_that_the_target_names(
     kind: str, env: dict[str, str], login: tuple[str, str, str]
 ) -> None:
-    spec = ServiceSpec(name="db", kind=kind, env=env)
+    spec = armed(ServiceSpec(name="db", kind=kind, env={**env, "OTHER": "x"}))
+    found = login_of(spec)
+    assert (found.user, found.password, found.database) == login
+    assert spec.env == {"OTHER": "x"}, "the image would make that user its admin"
+
+
+STORES = ("redis", "redis-replica", "postgres", "postgres-replica", "rabbitmq")
+
+
+@pytest.mark.parametrize("kind", STORES)
+def test_every_store_has_passwords_that_are_new_in_every_run(kind: str) -> None:
+    spec = ServiceSpec(name="db", kind=kind.removesuffix("-replica"))
+    services = (spec, ServiceSpec(name="copy", kind=kind, needs=("db",)))
+    wanted = services if kind.endswith("-replica") else (spec,)
+    target = Target(name="t", title="T", path=Path(), services=wanted)
+    passwords = []
+    for made in (with_logins(target), with_logins(target)):
+        assert len({str(one.logins) for one in made.services}) == 1, "a replica has its primary's"
+        logins = made.services[-1].logins
+        passwords.append({logins.service.password, logins.admin.password})
+        assert all(len(password) >= 32 for password in passwords[-1])
+        assert not any(password in repr(made) for password in passwords[-1])
+    assert not passwords[0] & passwords[1]
     named = KINDS[kind]
     assert isinstance(named, Personal)
-    found = named.login(spec)
-    assert (found.user, found.password, found.database) == login
-    assert isinstance(talk_of(named, spec), Introduced)
-
-
-def test_a_redis_wants_no_introduction() -> None:
-    talk = talk_of(KINDS["redis"], ServiceSpec(name="db", kind="redis"))
+    talk = talk_of(named, made.services[-1])
+    assert isinstance(talk, Introduced)
     assert isinstance(talk, Copious)
-    assert not isinstance(talk, Introduced)
+
+
+def test_a_service_is_told_how_to_log_in_to_what_it_needs() -> None:
+    spec = armed(ServiceSpec(name="db", kind="postgres", env={"POSTGRES_PASSWORD": "p"}))
+    told = {"DB_USER": "gameday", "DB_PASSWORD": "p", "DB_DATABASE": "gameday"}
+    assert login_variables(spec, "DB") == told
+    assert login_variables(ServiceSpec(name="web", kind="app"), "WEB") == {}
+
+
+def test_a_redis_keeps_its_services_from_what_changes_the_server(tmp_path: Path) -> None:
+    spec = armed(REDIS)
+    kind = KINDS["redis"]
+    told = kind.environment(spec, host="", port=1, home="")["GAMEDAY_REDIS_SETTINGS"]
+    default, admin, *_ = told.splitlines()
+    assert default.startswith("user default on #")
+    assert "-@admin -@dangerous" in default
+    assert "config" not in default
+    assert admin.startswith("user gameday-admin on #")
+    assert spec.logins.service.password not in told, "the server can do with a hash"
+    words = kind.process_command(spec, port=7, home=tmp_path)
+    assert words[words.index("--protected-mode") + 1] == "yes"
+    for login in (spec.logins.service, spec.logins.admin):
+        assert login.password not in " ".join(words), "everybody on the host sees a command"
+        assert login.password not in " ".join(kind.container_command(spec))
 
 
 def test_a_wait_ends_with_the_last_answer_when_its_limit_is_over() -> None:

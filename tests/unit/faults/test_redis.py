@@ -23,6 +23,7 @@ from gameday.faults.redis import (
     persistence_off,
 )
 from gameday.model.clock import MILLISECOND, SECOND
+from gameday.model.login import Login
 from gameday.model.scenario import ServiceSpec, Target
 from gameday.testing.clocks import ManualClock
 from gameday.testing.dud import Dud
@@ -76,7 +77,7 @@ def environment(
     """Two servers, with somebody connected in each way to the first."""
     monkeypatch.setattr(line, "dial", dialler({1: db, 2: copy}))
     for kind in ("normal", "pubsub", "replica"):
-        bystander = line.dial(Endpoint(host="", port=1))
+        bystander = line.dial(Endpoint(host="", port=1), Login())
         bystander.kind = kind  # type: ignore[attr-defined]
     specs = (
         ServiceSpec(name="db", kind="redis"),
@@ -110,7 +111,7 @@ def healed(made: Injection) -> Proof:
 
 def come_back(db: MemoryRedis) -> None:
     """Let a killed replica connect again, as it would by itself."""
-    replica = line.dial(Endpoint(host="", port=1))
+    replica = line.dial(Endpoint(host="", port=1), Login())
     replica.kind = "replica"  # type: ignore[attr-defined]
 
 

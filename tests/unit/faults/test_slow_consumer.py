@@ -10,6 +10,7 @@ from gameday.faults.load import SlowConsumer, slow_consumer
 from gameday.faults.protocol import Injection, Proof
 from gameday.faults.redis import line
 from gameday.model.clock import SECOND
+from gameday.model.login import Login
 from gameday.model.scenario import Edge, ServiceSpec, Target
 from gameday.testing.clocks import ManualClock
 from gameday.testing.dud import Dud
@@ -145,9 +146,9 @@ def test_it_comes_by_the_way_that_was_asked_for(
     came: list[tuple[int, int]] = []
     dial = line.dial
 
-    def noted(endpoint: Endpoint, receive_bytes: int = 0) -> line.Line:
+    def noted(endpoint: Endpoint, login: Login, receive_bytes: int = 0) -> line.Line:
         came.append((endpoint.port, receive_bytes))
-        return dial(endpoint, receive_bytes)
+        return dial(endpoint, login, receive_bytes)
 
     monkeypatch.setattr(line, "dial", noted)
     made, _ = put(SlowConsumer(target="db", channel="news", through=through), edged)  # type: ignore[arg-type]

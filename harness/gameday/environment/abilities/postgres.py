@@ -4,10 +4,7 @@ from typing import TypedDict
 
 from gameday.model.scenario import ServiceSpec
 
-__all__ = ["POSTGRES_LOGIN", "PostgresLogin", "postgres_login"]
-
-POSTGRES_LOGIN = {"POSTGRES_USER": "gameday", "POSTGRES_PASSWORD": "gameday"}
-"""Our own login, in the official image's words."""
+__all__ = ["PostgresLogin", "postgres_login"]
 
 
 class PostgresLogin(TypedDict):
@@ -19,8 +16,6 @@ class PostgresLogin(TypedDict):
 
 
 def postgres_login(spec: ServiceSpec) -> PostgresLogin:
-    """Return what the target says, in the official image's words, or else our own login."""
-    said = {**POSTGRES_LOGIN, **spec.env}
-    user = said["POSTGRES_USER"]
-    database = said.get("POSTGRES_DB", user)
-    return PostgresLogin(user=user, password=said["POSTGRES_PASSWORD"], dbname=database)
+    """Return the harness's own login, which is a superuser's."""
+    admin = spec.logins.admin
+    return PostgresLogin(user=admin.user, password=admin.password, dbname=admin.database)

@@ -1,17 +1,18 @@
 """The kinds of service that a target may name."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from gameday.environment.services.app import App
 from gameday.environment.services.postgres import Postgres
 from gameday.environment.services.postgres_replica import PostgresReplica
-from gameday.environment.services.protocol import Personal, ServiceKind
+from gameday.environment.services.protocol import Following, Personal, ServiceKind
 from gameday.environment.services.rabbitmq import RabbitMQ
 from gameday.environment.services.redis import Redis, RedisReplica
-from gameday.model.scenario import ServiceSpec
-from gameday.wire.opening import Login
+from gameday.model.login import Login
+from gameday.model.scenario import ServiceSpec, Target
 
-__all__ = ["KINDS", "ServiceKind", "login_of"]
+__all__ = ["KINDS", "ServiceKind", "login_of", "login_variables", "with_logins"]
 
 KINDS: Mapping[str, ServiceKind] = {
     kind.name: kind
@@ -19,7 +20,30 @@ KINDS: Mapping[str, ServiceKind] = {
 }
 
 
+def with_logins(target: Target) -> Target:
+    """Return the target with new passwords for its stores, which are those of one run.
+
+    A replica has the logins of its primary: it copies the users, or swaps roles with it.
+    """
+    made: dict[str, ServiceSpec] = {}
+    for spec in (spec for wave in target.waves for spec in wave):
+        kind = KINDS[spec.kind]
+        made[spec.name] = spec
+        if isinstance(kind, Personal):
+            following = isinstance(kind, Following)
+            logins = made[spec.needs[0]].logins if following else kind.new_logins(spec)
+            env = {key: said for key, said in spec.env.items() if key not in kind.login_keys}
+            made[spec.name] = replace(spec, env=env, logins=logins)
+    return replace(target, services=tuple(made[spec.name] for spec in target.services))
+
+
 def login_of(spec: ServiceSpec) -> Login:
     """Return who a client of that service has to be; nobody, where nobody asks."""
-    kind = KINDS[spec.kind]
-    return kind.login(spec) if isinstance(kind, Personal) else Login()
+    return spec.logins.service
+
+
+def login_variables(spec: ServiceSpec, prefix: str) -> dict[str, str]:
+    """Return how a service that needs this one is told to log in; nothing, where nobody asks."""
+    login = login_of(spec)
+    told = {"USER": login.user, "PASSWORD": login.password, "DATABASE": login.database}
+    return {f"{prefix}_{key}": value for key, value in told.items() if value}

@@ -1,44 +1,86 @@
-"""The user that a server runs as where root may not run it."""
+"""The account that servers run as where root starts them: one that owns nothing on this host."""
 
 import functools
 import os
 import pwd
 import subprocess
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TypedDict
 
-__all__ = ["Identity", "account", "as_account", "may_run"]
+__all__ = ["Identity", "account", "as_account", "give_to", "may_run", "named", "our_uids"]
 
+_UNUSED = 2_100_731_429
+"""Above what directories of users and containers give out, below what systemd keeps for itself."""
+_NOBODY = 65534
+_NAME = "gameday"
 _ANSWER_LIMIT_S = 10
+
+# For this command alone /etc/passwd says a name, which initdb insists on.
+_NAMED = """
+set -e
+mount --bind "$1" /etc/passwd
+exec setpriv --reuid="$2" --regid="$2" --clear-groups -- "$0" "${@:3}"
+"""
 
 
 class Identity(TypedDict):
     """The arguments of Popen that make a child somebody else, or leave it who we are."""
 
-    user: str | None
+    user: int | None
     group: int | None
     extra_groups: Sequence[int] | None
 
 
-def account(names: Sequence[str]) -> str | None:
-    """Return the first of these users that exists, if we are root; None stands for who we are."""
+def account(*, with_a_name: bool = False) -> int | None:
+    """Return the number of the servers' account if we are root; None stands for who we are.
+
+    It has no name, no files and no other processes. Where that is not to be had, as in a container
+    that knows few numbers, it is nobody's, whom others may use as well.
+    """
     if os.geteuid() != 0:
         return None
-    known = {entry.pw_name for entry in pwd.getpwall()}
-    return next((name for name in names if name in known), None)
+    if _is_free(_UNUSED) and (not with_a_name or _can_be_named(_UNUSED)):
+        return _UNUSED
+    return _NOBODY if _is_mapped(_NOBODY) else None
 
 
-def as_account(name: str | None) -> Identity:
-    """Return what makes a child that user; it gets none of root's groups."""
-    if name is None:
+def our_uids() -> frozenset[int]:
+    """Return the numbers of all accounts that processes and files of our runs can have."""
+    servers = (account(), account(with_a_name=True))
+    return frozenset({os.geteuid(), *(number for number in servers if number is not None)})
+
+
+def as_account(number: int | None) -> Identity:
+    """Return what makes a child that account; it gets none of root's groups."""
+    if number is None:
         return Identity(user=None, group=None, extra_groups=None)
-    return Identity(user=name, group=pwd.getpwnam(name).pw_gid, extra_groups=())
+    return Identity(user=number, group=number, extra_groups=())
+
+
+def give_to(path: Path, number: int | None) -> None:
+    """Make a file or a folder that account's."""
+    if number is not None:
+        os.chown(path, number, number, follow_symlinks=False)
+
+
+def named(command: Sequence[str], number: int, home: Path) -> list[str]:
+    """Return a command for root that runs another one as that account, with a name of its own."""
+    if number != _UNUSED:
+        drop = [f"--reuid={number}", f"--regid={number}", "--clear-groups"]
+        return ["setpriv", *drop, "--", *command]
+    names = home / "passwd"
+    names.write_text(f"root:x:0:0::/:/bin/sh\n{_NAME}:x:{number}:{number}::/:/bin/sh\n")
+    names.chmod(0o644)
+    program, *arguments = command
+    shell = ["bash", "-c", _NAMED, program, str(names), str(number), *arguments]
+    return ["unshare", "--mount", *shell]
 
 
 @functools.cache
-def may_run(program: Path, name: str | None, *arguments: str) -> bool:
-    """Tell whether that user can run it: a folder of root's that holds it may be closed to them."""
+def may_run(program: Path, number: int | None, *arguments: str) -> bool:
+    """Tell whether that account can run it: a folder that holds it may be closed to it."""
     try:
         done = subprocess.run(
             [program, *(arguments or ("--version",))],
@@ -46,8 +88,49 @@ def may_run(program: Path, name: str | None, *arguments: str) -> bool:
             cwd="/",
             timeout=_ANSWER_LIMIT_S,
             check=False,
-            **as_account(name),
+            **as_account(number),
         )
     except (OSError, subprocess.SubprocessError):
         return False
     return done.returncode == 0
+
+
+@functools.cache
+def _is_free(number: int) -> bool:
+    """Tell whether no account of this host has that number, and a process can have it."""
+    try:
+        pwd.getpwuid(number)
+    except KeyError:
+        return _is_mapped(number)
+    return False
+
+
+def _is_mapped(number: int) -> bool:
+    """Tell whether the number is one of those that this namespace of users has."""
+    try:
+        for map_file in ("uid_map", "gid_map"):
+            rows = Path(f"/proc/self/{map_file}").read_text(encoding="ascii").splitlines()
+            spans = [(int(row.split()[0]), int(row.split()[2])) for row in rows]
+            if not any(first <= number < first + length for first, length in spans):
+                return False
+    except OSError:
+        return False
+    return True
+
+
+@functools.cache
+def _can_be_named(number: int) -> bool:
+    """Tell whether root may do that here, and whether names come from the file."""
+    with tempfile.TemporaryDirectory(prefix="gameday-name-") as folder:
+        Path(folder).chmod(0o711)
+        try:
+            done = subprocess.run(
+                named(["id", "-un"], number, Path(folder)),
+                capture_output=True,
+                text=True,
+                timeout=_ANSWER_LIMIT_S,
+                check=False,
+            )
+        except (OSError, subprocess.SubprocessError):
+            return False
+    return done.stdout.strip() == _NAME

@@ -1,12 +1,12 @@
-"""How PostgreSQL and RabbitMQ are spoken to over a connection that is measured."""
+"""How stores are spoken to over a connection that is measured."""
 
 import secrets
 import struct
 
-from gameday.wire import amqp, postgres
+from gameday.wire import amqp, postgres, redis
 from gameday.wire.opening import Login, Opening
 
-__all__ = ["PostgresTalk", "RabbitMQTalk"]
+__all__ = ["PostgresTalk", "RabbitMQTalk", "RedisTalk"]
 
 _LEAST_BYTES, _MOST_BYTES = 100, 8_000
 """Of a message that is got again and again."""
@@ -15,10 +15,33 @@ _KEY = b"gameday-nobody"
 _OWN = b"gameday-own-"
 _QOS = amqp.method((60, 10), struct.pack(">IHB", 0, 0, 0))
 _GET = amqp.method((60, 70), struct.pack(">H", 0) + amqp.short(b"") + b"\0")
+_INFO_BYTES = 300
+"""No Redis answers INFO server with less."""
+
+
+class RedisTalk:
+    """Commands of the services' user; none of them writes."""
+
+    greeting = b"PING\r\n"
+    farewell = b""
+
+    def __init__(self, login: Login) -> None:
+        self._login = login
+
+    def opening(self) -> Opening:
+        return redis.RedisOpening(self._login)
+
+    def download(self, size: int) -> bytes:
+        """INFO answers with half a kilobyte, QUIT with an end."""
+        return b"INFO server\r\n" * (size // _INFO_BYTES + 1) + b"QUIT\r\n"
+
+    def upload(self, size: int) -> bytes:
+        """EXISTS of a long key that nobody has: much to read and nothing to write."""
+        return redis.command(b"EXISTS", b"x" * size) + b"QUIT\r\n"
 
 
 class PostgresTalk:
-    """Simple queries by the user that the target names; none of them writes."""
+    """Simple queries by the user of the services; none of them writes."""
 
     greeting = postgres.query(b"SELECT 1")
     farewell = b""
@@ -37,7 +60,7 @@ class PostgresTalk:
 
 
 class RabbitMQTalk:
-    """A channel of the user that the target names; what it makes goes with its connection."""
+    """A channel of the services' user; what it makes goes with its connection."""
 
     greeting = _QOS
     farewell = amqp.CLOSE_OK

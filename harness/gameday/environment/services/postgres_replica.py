@@ -16,8 +16,8 @@ from gameday.environment.services.postgres import (
     end_those_in,
     find_postgres,
 )
+from gameday.model.login import Logins
 from gameday.model.scenario import ServiceSpec
-from gameday.wire.opening import Login
 
 __all__ = ["PostgresReplica"]
 
@@ -70,6 +70,7 @@ class PostgresReplica:
     data = Postgres.data
     primary = Postgres.name
     end_signal = signal.SIGINT
+    login_keys = Postgres.login_keys
 
     def __init__(self) -> None:
         self._server = Postgres()
@@ -80,7 +81,7 @@ class PostgresReplica:
     def container_command(self, spec: ServiceSpec) -> list[str]:
         # The copy is made by root where the image starts as root; the entrypoint then gives the
         # data to the server's account and becomes it, as it does at every start.
-        return _start(spec, ["docker-entrypoint.sh", *self._server.container_command(spec)])
+        return _start(spec, self._server.container_command(spec))
 
     def missing(self, spec: ServiceSpec) -> str | None:
         server = find_postgres()
@@ -95,7 +96,7 @@ class PostgresReplica:
         return None
 
     @property
-    def account(self) -> str | None:
+    def account(self) -> int | None:
         return self._server.account
 
     def prepare(self, spec: ServiceSpec, *, home: Path) -> None:
@@ -113,8 +114,8 @@ class PostgresReplica:
     ) -> Mapping[str, str]:
         return self._server.environment(spec, host=host, port=port, home=home)
 
-    def login(self, spec: ServiceSpec) -> Login:
-        return self._server.login(spec)
+    def new_logins(self, spec: ServiceSpec) -> Logins:
+        return self._server.new_logins(spec)
 
     def talk_as(self, spec: ServiceSpec) -> PostgresTalk:
         return self._server.talk_as(spec)

@@ -1,15 +1,15 @@
 """A kind of service: how it is started in either environment and when it is ready."""
 
 import signal
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from gameday.environment.abilities.clocks import Reading
 from gameday.environment.edge_protocol import Conversing
 from gameday.environment.protocol import Endpoint, NotReadyError
+from gameday.model.login import Logins
 from gameday.model.scenario import ServiceSpec
-from gameday.wire.opening import Login
 
 __all__ = [
     "Attended",
@@ -61,11 +61,11 @@ class ServiceKind(Protocol):
 class Markable(Protocol):
     """A kind that can keep a word among its data, so that it shows whose data they are."""
 
-    def plant(self, endpoint: Endpoint, marker: str) -> None:
+    def plant(self, spec: ServiceSpec, endpoint: Endpoint, marker: str) -> None:
         """Store the marker. Raises NotReadyError."""
         ...
 
-    def finds(self, endpoint: Endpoint, marker: str) -> bool:
+    def finds(self, spec: ServiceSpec, endpoint: Endpoint, marker: str) -> bool:
         """Tell whether the marker is stored. Raises NotReadyError."""
         ...
 
@@ -78,8 +78,8 @@ class Prepared(Protocol):
     """What asks it to end without waiting for those who are connected."""
 
     @property
-    def account(self) -> str | None:
-        """The user to run as where this one will not do, who then owns the data folder."""
+    def account(self) -> int | None:
+        """The account to run as where this one will not do, which then owns the data folder."""
         ...
 
     def prepare(self, spec: ServiceSpec, *, home: Path) -> None:
@@ -104,10 +104,10 @@ class Attended(Protocol):
 
 @runtime_checkable
 class Private(Protocol):
-    """A kind that answers only to those who log in, by what the target says of it."""
+    """A kind that answers only to those who log in."""
 
     def check_as(self, spec: ServiceSpec, endpoint: Endpoint) -> str:
-        """Do what `check` does, as the user that `spec` names."""
+        """Do what `check` does, as the admin of `spec`."""
         ...
 
 
@@ -125,12 +125,20 @@ class Following(Protocol):
 
 @runtime_checkable
 class Personal(Protocol):
-    """A kind that converses only with those who log in, by what the target says of it."""
+    """A kind that converses only with those who log in."""
 
-    def login(self, spec: ServiceSpec) -> Login: ...
+    login_keys: Sequence[str]
+    """The variables by which a target may name the services' login, in the official image's words.
+
+    Only `environment` passes them on: in the image they may mean the admin.
+    """
+
+    def new_logins(self, spec: ServiceSpec) -> Logins:
+        """Return logins with new passwords, and what the target says of the services' one."""
+        ...
 
     def talk_as(self, spec: ServiceSpec) -> Conversing:
-        """Return how the service is spoken to, as the user that `spec` names."""
+        """Return how the service is spoken to, as its services do."""
         ...
 
 

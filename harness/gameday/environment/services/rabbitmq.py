@@ -1,6 +1,7 @@
 """RabbitMQ: official image, or a server on PATH."""
 
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -10,11 +11,12 @@ from typing import TYPE_CHECKING
 
 from gameday.environment.abilities.rabbitmq import rabbitmq_login
 from gameday.environment.protocol import Endpoint, NotReadyError
-from gameday.environment.services.account import account, may_run
+from gameday.environment.services.account import account, give_to, may_run
 from gameday.environment.services.conversation import RabbitMQTalk
+from gameday.environment.services.passwords import new_password
 from gameday.environment.waiting import free_ports
+from gameday.model.login import Login, Logins
 from gameday.model.scenario import ServiceSpec
-from gameday.wire.opening import Login
 
 if TYPE_CHECKING:
     import pika
@@ -23,8 +25,9 @@ __all__ = ["RabbitMQ", "find_rabbitmq_server", "rabbitmq_login"]
 
 _PACKAGED = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 """The script itself, which Debian's of the same name on PATH calls as another user."""
-_ACCOUNTS = ("rabbitmq", "nobody")
 _PORTS = "ports"
+_COOKIE = ".erlang.cookie"
+_COOKIE_BYTES = 32
 _QUEUE = "gameday-ready"
 _ANSWER_LIMIT_S = 1.0
 _PROTOCOL_HEADER = b"AMQP\x00\x00\x09\x01"
@@ -57,6 +60,7 @@ class RabbitMQ:
     port = 5672
     data = "/var/lib/rabbitmq"
     end_signal = signal.SIGTERM
+    login_keys = ("RABBITMQ_DEFAULT_USER", "RABBITMQ_DEFAULT_PASS")
 
     def image(self, spec: ServiceSpec) -> str:
         return spec.image or "rabbitmq:3.10"
@@ -85,12 +89,21 @@ class RabbitMQ:
         return None
 
     @property
-    def account(self) -> str | None:
-        return account(_ACCOUNTS)
+    def account(self) -> int | None:
+        return account()
 
     def prepare(self, spec: ServiceSpec, *, home: Path) -> None:
-        """Choose the two ports that are for the node alone; they may be others at every start."""
+        """Choose the two ports that are for the node alone; they may be others at every start.
+
+        Erlang would make the cookie from the time, which others can guess.
+        """
         (home / _PORTS).write_text(" ".join(map(str, free_ports(2))))
+        cookie = home / _COOKIE
+        if not cookie.exists():
+            cookie.touch(mode=0o600)
+            cookie.write_text(secrets.token_hex(_COOKIE_BYTES))
+            give_to(cookie, self.account)
+            cookie.chmod(0o400)
 
     def process_command(self, spec: ServiceSpec, *, port: int, home: Path) -> list[str]:
         server = find_rabbitmq_server()
@@ -105,7 +118,7 @@ class RabbitMQ:
         self, spec: ServiceSpec, *, host: str, port: int, home: str
     ) -> Mapping[str, str]:
         user, password = rabbitmq_login(spec)
-        return {"RABBITMQ_DEFAULT_USER": user, "RABBITMQ_DEFAULT_PASS": password}
+        return dict(zip(self.login_keys, (user, password), strict=True))
 
     def beside(self, *, port: int, home: Path) -> Mapping[str, str]:
         """Return the node's own settings, and before all others the programs of its release.
@@ -122,12 +135,14 @@ class RabbitMQ:
             "RABBITMQ_CTL_ERL_ARGS": " ".join(_ON_LOOPBACK),
         }
 
-    def login(self, spec: ServiceSpec) -> Login:
-        user, password = rabbitmq_login(spec)
-        return Login(user=user, password=password, database="/")
+    def new_logins(self, spec: ServiceSpec) -> Logins:
+        """Return one login for all: over AMQP nobody can do more than work with queues."""
+        user, password = (spec.env.get(key) for key in self.login_keys)
+        login = Login(user=user or "gameday", password=password or new_password(), database="/")
+        return Logins(service=login, admin=login)
 
     def talk_as(self, spec: ServiceSpec) -> RabbitMQTalk:
-        return RabbitMQTalk(self.login(spec))
+        return RabbitMQTalk(spec.logins.service)
 
     def check(self, endpoint: Endpoint) -> str:
         return self.check_as(ServiceSpec(name=self.name, kind=self.name), endpoint)

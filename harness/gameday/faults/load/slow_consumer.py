@@ -83,7 +83,7 @@ class SlowConsumer:
         )
 
     def on(self, environment: Environment) -> Injection:
-        server = Server(environment.service(self.target).direct)
+        server = Server(environment, self.target)
         return _Consuming(server, self, _address(environment, self.target, self.through))
 
 
@@ -171,7 +171,9 @@ class _Consuming:
         called_ns = time.monotonic_ns()
         rate = self._fault.rate_bytes_per_s
         self._run = self._server.info("server")["run_id"]
-        self._line = lines.dial(self._address, max(_RECEIVE_BYTES, 2 * rate // _TURNS_PER_S))
+        self._line = lines.dial(
+            self._address, self._server.login, max(_RECEIVE_BYTES, 2 * rate // _TURNS_PER_S)
+        )
         number = asked(self._line, "CLIENT", "ID")
         assert isinstance(number, int)
         self._number = number

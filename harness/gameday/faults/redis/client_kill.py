@@ -62,7 +62,7 @@ class ClientKill:
         require(("interval", fits, "100ms to 10s, or 0s for a single kill"))
 
     def on(self, environment: Environment) -> Injection:
-        server = Server(environment.service(self.target).direct)
+        server = Server(environment, self.target)
         kind = _KillingOn if self.interval_ns else _Killing
         return kind(server, self.clients, self.interval_ns)
 

@@ -72,8 +72,8 @@ class Failover:
             raise EnvironmentRefused(f"failover: there is no service {self.to}") from None
         if spec.kind != _REPLICA or spec.needs != (self.target,):
             raise EnvironmentRefused(f"failover: {self.to} is no replica of {self.target}")
-        primary = Server(environment.service(self.target).direct)
-        replica = Server(environment.service(self.to).direct)
+        primary = Server(environment, self.target)
+        replica = Server(environment, self.to)
         role = _Role.of(replica)
         if _Role.of(primary).name != "master" or role.state != "connected":
             raise EnvironmentRefused(f"failover: {self.to} does not follow {self.target} now")

@@ -9,6 +9,7 @@ from typing import Protocol, TypeAlias
 from gameday.environment.protocol import Endpoint
 from gameday.errors import EnvironmentRefused
 from gameday.model.clock import SECOND
+from gameday.model.login import Login
 
 __all__ = ["ANSWER_LIMIT_NS", "Line", "Refusal", "Reply", "SocketLine", "dial"]
 
@@ -16,6 +17,7 @@ ANSWER_LIMIT_NS = 2 * SECOND
 """How long a server may take for an answer that is not asked to take long."""
 
 _READ_BYTES = 64 * 1024
+_WELCOME = b"+OK\r\n"
 
 
 class Refusal(str):
@@ -57,19 +59,23 @@ class Line(Protocol):
     def close(self) -> None: ...
 
 
-def dial(endpoint: Endpoint, receive_bytes: int = 0) -> Line:
-    """Connect; EnvironmentRefused if nobody accepts.
+def dial(endpoint: Endpoint, login: Login, receive_bytes: int = 0) -> Line:
+    """Connect and log in; EnvironmentRefused if nobody accepts.
+
+    A busy server answers the login late, so nothing waits for that before the first answer is
+    wanted; a refused login is the answer to the first command.
 
     `receive_bytes` is what the kernel takes in before it is read; 0: as much as it likes.
     """
-    return SocketLine(endpoint, receive_bytes)
+    return SocketLine(endpoint, login, receive_bytes)
 
 
 class SocketLine:
     """A connection by RESP, as its second version has it."""
 
-    def __init__(self, endpoint: Endpoint, receive_bytes: int = 0) -> None:
+    def __init__(self, endpoint: Endpoint, login: Login, receive_bytes: int = 0) -> None:
         self._endpoint = endpoint
+        self._logging_in = bool(login.password)
         self._buffer = bytearray()
         self._socket = socket.socket()
         try:
@@ -82,6 +88,8 @@ class SocketLine:
         except OSError as error:
             self._socket.close()
             raise self._failed(str(error)) from error
+        if self._logging_in:
+            self.send("AUTH", login.user, login.password)
 
     def send(self, *words: str) -> None:
         parts = [word.encode() for word in words]
@@ -94,7 +102,13 @@ class SocketLine:
             raise self._failed(str(error)) from error
 
     def receive(self, limit_ns: int = ANSWER_LIMIT_NS) -> Reply:
-        return self._reply(time.monotonic_ns() + limit_ns)
+        give_up_ns = time.monotonic_ns() + limit_ns
+        if self._logging_in:
+            self._logging_in = False
+            welcome = self._reply(give_up_ns)
+            if isinstance(welcome, Refusal):
+                return welcome
+        return self._reply(give_up_ns)
 
     def skim(self, size: int) -> int:
         taken = len(self._buffer[:size])
@@ -113,9 +127,13 @@ class SocketLine:
         return taken + len(some)
 
     def said(self) -> bool:
-        asked = select.poll()  # select() itself knows no file above the 1024th
-        asked.register(self._socket, select.POLLIN)
-        return bool(self._buffer) or bool(asked.poll(0))
+        if self._logging_in and self._readable():
+            with suppress(OSError):
+                self._buffer += self._socket.recv(_READ_BYTES)
+            if self._buffer.startswith(_WELCOME):
+                del self._buffer[: len(_WELCOME)]
+                self._logging_in = False
+        return bool(self._buffer) or self._readable()
 
     def ended(self, limit_ns: int) -> bool:
         give_up_ns = time.monotonic_ns() + limit_ns
@@ -135,6 +153,11 @@ class SocketLine:
     def close(self) -> None:
         with suppress(OSError):
             self._socket.close()
+
+    def _readable(self) -> bool:
+        asked = select.poll()  # select() itself knows no file above the 1024th
+        asked.register(self._socket, select.POLLIN)
+        return bool(asked.poll(0))
 
     def _reply(self, give_up_ns: int) -> Reply:
         line = self._until_line(give_up_ns)

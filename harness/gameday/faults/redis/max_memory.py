@@ -64,7 +64,7 @@ class MaxMemory:
         require(("of_used", fits, "1% to 99%"))
 
     def on(self, environment: Environment) -> Injection:
-        server = Server(environment.service(self.target).direct)
+        server = Server(environment, self.target)
         before = _Memory.of(server)
         limit = self.limit_bytes or round(before.used * self.of_used)
         return _Lowering(server, before, limit, self.policy)

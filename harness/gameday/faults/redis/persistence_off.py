@@ -57,7 +57,7 @@ class PersistenceOff:
                 f"persistence-off: nothing can be looked at inside {self.target} in "
                 f"{environment.runtime}"
             )
-        server = Server(service.direct)
+        server = Server(environment, self.target)
         if server.setting("appendonly") != "yes":
             raise EnvironmentRefused(
                 f"persistence-off: {self.target} has no append-only file to turn off; give it the "

@@ -86,7 +86,7 @@ class ScriptBusy:
         require(("at_most", self.at_most_ns > for_ns, wanted))
 
     def on(self, environment: Environment) -> Injection:
-        server = Server(environment.service(self.target).direct)
+        server = Server(environment, self.target)
         return _Keeping(server, self, before=server.setting(_THRESHOLD))
 
 

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 
-from gameday.environment.protocol import Endpoint
+from gameday.environment.protocol import Environment
 from gameday.errors import EnvironmentRefused
 from gameday.faults.redis import line
 from gameday.faults.redis.line import ANSWER_LIMIT_NS, Line, Refusal, Reply
@@ -16,17 +16,20 @@ READY_KEY = "gameday:ready"
 
 
 class Server:
-    """A Redis server at its direct address, each question over a connection of its own.
+    """A Redis server at its direct address, as its admin, each question over its own connection.
 
     What is asked rarely and matters much shall not depend on a connection that a fault may end.
     """
 
-    def __init__(self, endpoint: Endpoint) -> None:
-        self._endpoint = endpoint
+    def __init__(self, environment: Environment, name: str) -> None:
+        """`name` is that of a service; KeyError if there is none of it."""
+        service = environment.service(name)
+        self._endpoint = service.direct
+        self.login = service.spec.logins.admin
 
     def line(self) -> Line:
         """Connect; EnvironmentRefused if nobody accepts."""
-        return line.dial(self._endpoint)
+        return line.dial(self._endpoint, self.login)
 
     def answer(self, *words: str, limit_ns: int = ANSWER_LIMIT_NS) -> Reply:
         """Return the answer to a command, also if that is a refusal."""

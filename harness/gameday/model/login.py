@@ -1,0 +1,25 @@
+"""Who a client of a store is, and as whom each store of one run is spoken to."""
+
+from dataclasses import dataclass, field
+
+__all__ = ["Login", "Logins"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Login:
+    """Who a client is, and which part of the server it wants."""
+
+    user: str = ""
+    password: str = field(default="", repr=False)
+    database: str = ""
+    """PostgreSQL's database, or RabbitMQ's virtual host."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Logins:
+    """The two logins of a store; the passwords are made anew for every run."""
+
+    service: Login = field(default_factory=Login)
+    """For the services, the load and the probes: it works with data, and cannot run programs."""
+    admin: Login = field(default_factory=Login)
+    """For the harness's own checks and faults: it may do everything that the server can."""
