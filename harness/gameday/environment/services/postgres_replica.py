@@ -39,7 +39,7 @@ if [ ! -s "$PGDATA/PG_VERSION" ]; then
   (
     PGHOST=$(printenv "${primary}_HOST")
     PGPORT=$(printenv "${primary}_PORT")
-    PGUSER=$POSTGRES_USER PGPASSWORD=$POSTGRES_PASSWORD PGCONNECT_TIMEOUT=10
+    PGUSER=$GAMEDAY_ADMIN PGPASSWORD=$GAMEDAY_ADMIN_PASSWORD PGCONNECT_TIMEOUT=10
     export PGHOST PGPORT PGUSER PGPASSWORD PGCONNECT_TIMEOUT
     pg_receivewal --create-slot --if-not-exists --slot="$slot"
     tries=5
@@ -112,7 +112,9 @@ class PostgresReplica:
     def environment(
         self, spec: ServiceSpec, *, host: str, port: int, home: str
     ) -> Mapping[str, str]:
-        return self._server.environment(spec, host=host, port=port, home=home)
+        """Name the admin in words that no service which it needs can have."""
+        admin = spec.logins.admin
+        return {"GAMEDAY_ADMIN": admin.user, "GAMEDAY_ADMIN_PASSWORD": admin.password}
 
     def new_logins(self, spec: ServiceSpec) -> Logins:
         return self._server.new_logins(spec)
