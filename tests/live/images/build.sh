@@ -75,6 +75,14 @@ if [ $# -eq 0 ]; then
   cd -- "$here"
   set -- */Dockerfile
 fi
+# Side by side: each waits for packages, and for one core, most of its time.
+jobs=()
 for folder in "$@"; do
-  build "${folder%/Dockerfile}"
+  build "${folder%/Dockerfile}" &
+  jobs+=("$!")
 done
+status=0
+for job in "${jobs[@]}"; do
+  wait "$job" || status=1
+done
+exit "$status"
