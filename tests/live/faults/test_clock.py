@@ -68,12 +68,13 @@ def ahead_ns(environment: Environment, service: str) -> int:
     return (least + most) // 2
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("service", ["redis", "rcopy", "postgres", "pcopy", "relay"])
 def test_a_clock_that_nobody_touched_is_right(environment: Environment, service: str) -> None:
     assert abs(ahead_ns(environment, service)) < 50 * MILLISECOND
 
 
-@pytest.mark.sample("offset-redis", "drift-postgres")
+@pytest.mark.full
 @pytest.mark.parametrize("fault", FAULTS, ids=name)
 def test_a_clock_fault_moves_the_clock_as_asked_and_is_undone(
     through: Through, environment: Environment, fault: Fault
@@ -82,6 +83,7 @@ def test_a_clock_fault_moves_the_clock_as_asked_and_is_undone(
     assert abs(ahead_ns(environment, fault.target)) < 50 * MILLISECOND
 
 
+@pytest.mark.sample("drift-relay")
 @pytest.mark.parametrize("fault", [FAULTS[0], FAULTS[3], FAULTS[-1]], ids=name)
 def test_a_clock_that_was_left_alone_is_not_proven_wrong(unproven: Unproven, fault: Fault) -> None:
     unproven(fault)
@@ -106,6 +108,7 @@ def test_a_wrong_clock_survives_a_restart_and_does_not_pass_for_right(
     assert injection.prove_undone(lambda: None).proven
 
 
+@pytest.mark.full
 def test_the_clock_of_a_dead_service_is_set_right_for_its_next_start(
     environment: Environment,
 ) -> None:

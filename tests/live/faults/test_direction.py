@@ -25,7 +25,7 @@ from gameday.model.scenario import Edge, Target
 from gameday.planning import vocabulary
 from gameday.resources import bundled
 
-pytestmark = [pytest.mark.live, pytest.mark.alone, pytest.mark.full]
+pytestmark = [pytest.mark.live, pytest.mark.alone]
 
 Through = Callable[[Fault], tuple[Proof, Proof]]
 
@@ -118,6 +118,7 @@ def crossed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(injection, "_ATTEMPTS", 1)
 
 
+@pytest.mark.sample("process-blackhole-upstream-redis", "process-slow-close-downstream-relay")
 @pytest.mark.parametrize("fault", HELD, ids=name)
 def test_what_is_held_in_the_direction_asked_for_is_proven(through: Through, fault: Fault) -> None:
     effect, _ = through(fault)
@@ -137,6 +138,7 @@ def played(environment: Environment, fault: Fault) -> Proof:
     return effect
 
 
+@pytest.mark.sample("process-blackhole-upstream-redis", "process-byte-limit-downstream-relay")
 @pytest.mark.parametrize("fault", [*HELD, *SIZED], ids=name)
 @pytest.mark.usefixtures("crossed")
 def test_the_same_in_the_other_direction_is_not_proven(
@@ -146,6 +148,7 @@ def test_the_same_in_the_other_direction_is_not_proven(
     assert not effect.proven, effect.measured
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("environment", ["docker"], indirect=True)
 @pytest.mark.parametrize("fault", [one for one in HELD if one.target == REDIS], ids=name)
 def test_a_direction_is_proven_through_the_engines_forwarder_too(

@@ -49,6 +49,7 @@ def provision() -> Provision:
     return Provision(own_proxy=True, http=frozenset({Edge(client="client", service="relay")}))
 
 
+@pytest.mark.sample("process-http-status-POST-/signals-0.25")
 @pytest.mark.parametrize("fault", HTTP, ids=name)
 def test_an_http_fault_meets_the_requests_that_it_is_for_and_no_others(
     through: Through, fault: Fault
@@ -59,6 +60,7 @@ def test_an_http_fault_meets_the_requests_that_it_is_for_and_no_others(
     assert undone.measured["spared_after"] == undone.measured["sent_after"]
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("fault", OPEN, ids=name)
 def test_a_half_open_edge_loses_data_and_ends_and_is_reset_afterwards(
     through: Through, fault: Fault
@@ -68,6 +70,7 @@ def test_a_half_open_edge_loses_data_and_ends_and_is_reset_afterwards(
     assert undone.measured["met_before"] == undone.measured["reset_after"] == 4
 
 
+@pytest.mark.full
 def test_gamedays_own_proxy_resets_open_connections_in_either_place(
     environment: Environment, through: Through
 ) -> None:
@@ -77,12 +80,13 @@ def test_gamedays_own_proxy_resets_open_connections_in_either_place(
     assert effect.measured["open_connection"] == Seen.RESET
 
 
-@pytest.mark.full
+@pytest.mark.sample("process-http-abort-POST")
 @pytest.mark.parametrize("fault", [*HTTP, *OPEN], ids=name)
 def test_what_does_nothing_to_requests_is_not_proven(unproven: Unproven, fault: Fault) -> None:
     unproven(fault)
 
 
+@pytest.mark.sample("process")
 def test_a_body_that_nobody_may_ask_for_is_refused_with_what_to_do(
     environment: Environment,
 ) -> None:
@@ -91,6 +95,7 @@ def test_a_body_that_nobody_may_ask_for_is_refused_with_what_to_do(
         fault.on(environment)
 
 
+@pytest.mark.sample("process")
 def test_an_edge_whose_proxy_speaks_no_http_is_refused(environment: Environment) -> None:
     fault = HttpStatus(target="client -> listener", status=503)
     with pytest.raises(EnvironmentRefused, match="set its protocol to http"):

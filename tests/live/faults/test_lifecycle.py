@@ -64,6 +64,7 @@ def slow_save(environment: Environment) -> Iterator[None]:
         client.config_set("rdb-key-save-delay", 0)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(("signal", "code"), [("SIGKILL", 137), ("SIGTERM", 0)])
 def test_a_killed_service_is_gone_and_comes_back(through: Through, signal: str, code: int) -> None:
     effect, undone = through(Kill(target="redis", signal=signal))  # type: ignore[arg-type]
@@ -71,6 +72,7 @@ def test_a_killed_service_is_gone_and_comes_back(through: Through, signal: str, 
     assert undone.measured["pid_after"] != effect.measured["pid"]
 
 
+@pytest.mark.sample("redis")
 @pytest.mark.parametrize("target", ["redis", "relay"])
 def test_a_signal_that_nobody_handles_ends_a_process_but_no_container(
     environment: Environment, through: Through, target: str
@@ -98,6 +100,7 @@ def test_a_signal_that_is_ignored_is_not_proven(environment: Environment) -> Non
     assert (effect.proven, effect.measured["handling"]) == (False, "ignored")
 
 
+@pytest.mark.sample("kill")
 @pytest.mark.parametrize(
     "fault", [Kill(target="redis"), Stop(target="redis")], ids=lambda f: f.verb
 )
@@ -116,6 +119,7 @@ def test_a_service_that_is_dead_already_is_not_ended_once_more(
     assert first.prove_undone(lambda: None).proven
 
 
+@pytest.mark.full
 def test_a_stopped_service_says_goodbye_within_the_grace(through: Through) -> None:
     effect, _ = through(Stop(target="redis", grace_ns=5 * SECOND))
     assert effect.measured["exit_code"] == 0
@@ -137,18 +141,21 @@ def test_who_does_not_stop_within_the_grace_is_forced(
     assert int(effect.measured["ended_after_ns"] or 0) >= 300 * MILLISECOND
 
 
+@pytest.mark.full
 def test_a_restarted_service_is_another_start(through: Through) -> None:
     effect, undone = through(Restart(target="redis"))
     assert effect.measured["started_after"] != effect.measured["started_before"]
     assert undone.measured["started_after"] == effect.measured["started_after"]
 
 
+@pytest.mark.full
 def test_a_crash_loop_is_as_many_deaths_and_starts_as_asked_for(through: Through) -> None:
     effect, _ = through(CrashLoop(target="redis", times=3, interval_ns=300 * MILLISECOND))
     assert effect.measured["exit_codes"] == "137 137 137"
     assert effect.measured["starts"] == 3
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("target", ["redis", "relay"])
 def test_a_paused_service_accepts_and_does_not_answer(through: Through, target: str) -> None:
     effect, undone = through(Pause(target=target))
@@ -204,12 +211,14 @@ def test_a_removed_service_comes_back_with_its_data_if_they_are_kept(
     through(fault)  # the successor can be removed as well
 
 
+@pytest.mark.full
 def test_a_removed_service_comes_back_empty_if_its_data_are_dropped(through: Through) -> None:
     effect, undone = through(Remove(target="redis", volume="drop"))
     assert effect.measured["left"] == "nothing"
     assert undone.measured["marker_found"] is False
 
 
+@pytest.mark.full
 @pytest.mark.usefixtures("slow_save")
 def test_a_process_inside_dies_and_the_service_lives(through: Through) -> None:
     effect, undone = through(KillInside(target="redis", pattern="^" + SAVING))
@@ -218,6 +227,7 @@ def test_a_process_inside_dies_and_the_service_lives(through: Through) -> None:
     assert undone.measured["matching_after"] == 0
 
 
+@pytest.mark.sample("pause")
 @pytest.mark.parametrize(
     "fault",
     [

@@ -65,6 +65,7 @@ def stream(environment: Environment) -> None:
         client.xadd(_STREAM, {"payload": "kept"})
 
 
+@pytest.mark.full
 def test_a_surge_is_sent_at_its_rate_and_ends(through: Through) -> None:
     effect, undone = through(Surge(target="relay", rate_per_s=300.0))
     assert 270 <= float(effect.measured["sent_per_s"] or 0) <= 330 or effect.measured["saturated"]
@@ -72,6 +73,7 @@ def test_a_surge_is_sent_at_its_rate_and_ends(through: Through) -> None:
     assert int(undone.measured["ok_operations"] or 0) > 100
 
 
+@pytest.mark.full
 def test_malformed_payloads_of_every_kind_are_answered(through: Through) -> None:
     effect, undone = through(MalformedPayload(target="relay", rate_per_s=50.0))
     assert effect.measured["kinds_met"] == 7
@@ -79,6 +81,7 @@ def test_malformed_payloads_of_every_kind_are_answered(through: Through) -> None
     assert "answers_2xx_in_all" not in undone.measured
 
 
+@pytest.mark.full
 @pytest.mark.usefixtures("stream")
 def test_poison_is_in_the_stream_and_taken_out_again(
     environment: Environment, through: Through
@@ -91,6 +94,7 @@ def test_poison_is_in_the_stream_and_taken_out_again(
         assert {value[b"payload"] for _, value in client.xrange(_STREAM)} == {b"kept"}
 
 
+@pytest.mark.sample("process-answer-lost")
 @pytest.mark.usefixtures("stream")
 @pytest.mark.parametrize("heard", [True, False], ids=["answered", "answer-lost"])
 def test_poison_is_taken_out_from_under_much_that_came_after_it(
@@ -119,12 +123,14 @@ def test_poison_is_taken_out_from_under_much_that_came_after_it(
         client.delete(_STREAM)
 
 
+@pytest.mark.full
 def test_poison_for_no_stream_is_refused(environment: Environment) -> None:
     injection = PoisonMessage(target="redis", to="gameday:ready").on(environment)
     with pytest.raises(EnvironmentRefused, match="gameday:ready is no stream of redis"):
         injection.inject()
 
 
+@pytest.mark.sample("surge")
 @pytest.mark.parametrize(
     "fault",
     [

@@ -69,12 +69,13 @@ def test_a_network_fault_bites_as_asked_and_is_undone(through: Through, fault: F
     assert effect.measured["attempts"] in (1, 2, 3)
 
 
-@pytest.mark.full
+@pytest.mark.sample("latencybothclient->relay040000000", "refuserelay->redis")
 @pytest.mark.parametrize("fault", FAULTS, ids=name)
 def test_what_does_nothing_to_an_edge_is_not_proven(unproven: Unproven, fault: Fault) -> None:
     unproven(fault)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("share", [0.0, 2.0], ids=["none", "twice-as-much"])
 def test_another_jitter_does_not_pass_for_the_one_that_was_asked_for(
     environment: Environment, share: float
@@ -90,6 +91,7 @@ def test_another_jitter_does_not_pass_for_the_one_that_was_asked_for(
     assert not proof.proven, proof.measured
 
 
+@pytest.mark.sample("blackhole")
 @pytest.mark.parametrize(
     "fault",
     [Blackhole(target=REDIS), Refuse(target=REDIS), Partition(target="redis | relay")],

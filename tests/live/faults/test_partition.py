@@ -52,6 +52,7 @@ def connected(fault: Partition, environment: Environment) -> bool:
     )
 
 
+@pytest.mark.sample("client|redis-groups-in")
 @pytest.mark.parametrize("fault", PARTITIONS, ids=name)
 def test_who_reaches_whom_is_as_planned_and_all_reach_all_again(
     environment: Environment, through: Through, fault: Partition
@@ -69,7 +70,7 @@ def test_who_reaches_whom_is_as_planned_and_all_reach_all_again(
     assert undone.measured["left"] == undone.measured["out_of_reach"] == "none"
 
 
-@pytest.mark.full
+@pytest.mark.sample("redis|relay,listener-groups-both")
 @pytest.mark.parametrize("fault", PARTITIONS, ids=name)
 def test_what_parts_nobody_is_not_proven(
     environment: Environment, unproven: Unproven, fault: Partition
@@ -79,6 +80,7 @@ def test_what_parts_nobody_is_not_proven(
     unproven(fault)
 
 
+@pytest.mark.sample("process")
 def test_a_partition_that_comes_and_goes_keeps_its_times(through: Through) -> None:
     effect, undone = through(
         Partition(target="redis | relay", down_ns=600 * MILLISECOND, up_ns=900 * MILLISECOND)
@@ -121,6 +123,7 @@ def test_the_share_that_was_asked_for_is_lost_and_nothing_afterwards(
     assert undone.measured["rules_left"] == 0
 
 
+@pytest.mark.sample("relay -> redis-0.3-both")
 @pytest.mark.parametrize("fault", LOSSES, ids=lambda f: f"{f.target}-{f.share}-{f.stream}")
 def test_where_nothing_is_lost_nothing_is_proven(
     environment: Environment, unproven: Unproven, fault: PacketLoss

@@ -88,6 +88,7 @@ def orders(environment: Environment) -> Iterator[str]:
         owner.execute('DROP TABLE orders, "or ders"')
 
 
+@pytest.mark.full
 def test_a_server_that_reads_its_settings_again_has_taken_the_signal_and_lives_on(
     through: Through,
 ) -> None:
@@ -96,6 +97,7 @@ def test_a_server_that_reads_its_settings_again_has_taken_the_signal_and_lives_o
     assert undone.measured["pid_after"] == effect.measured["pid"]
 
 
+@pytest.mark.sample("process")
 def test_the_clients_that_match_are_ended_and_the_others_are_not(
     environment: Environment, through: Through
 ) -> None:
@@ -112,6 +114,7 @@ def test_the_clients_that_match_are_ended_and_the_others_are_not(
         assert spared.execute("SELECT 1").fetchone() == (1,)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", ["postgres", "postgres-replica"])
 def test_without_a_pattern_every_client_is_ended_and_replication_is_not(
     environment: Environment, through: Through, name: str
@@ -125,6 +128,7 @@ def test_without_a_pattern_every_client_is_ended_and_replication_is_not(
     assert ask(environment, senders) == before
 
 
+@pytest.mark.full
 def test_a_locked_table_makes_its_clients_wait_and_no_others(
     environment: Environment, orders: str
 ) -> None:
@@ -137,12 +141,14 @@ def test_a_locked_table_makes_its_clients_wait_and_no_others(
         waiting.execute("SELECT * FROM orders")
 
 
+@pytest.mark.full
 @pytest.mark.usefixtures("orders")
 def test_a_table_that_wants_quotes_is_locked(through: Through) -> None:
     effect, _ = through(LockTable(target="postgres", table='"or ders"'))
     assert effect.measured["select_said"] == "55P03"
 
 
+@pytest.mark.sample("process")
 def test_a_lock_that_somebody_else_has_is_not_proven_and_leaves_nothing(
     environment: Environment, orders: str
 ) -> None:
@@ -158,6 +164,7 @@ def test_a_lock_that_somebody_else_has_is_not_proven_and_leaves_nothing(
     assert undone.proven, undone.measured
 
 
+@pytest.mark.sample("process")
 def test_what_cannot_be_locked_is_refused(environment: Environment) -> None:
     environment.service("postgres").check()
     for table, words in (("nowhere", "no table 'nowhere'"), ("gameday_ready", "lock another")):
@@ -165,6 +172,7 @@ def test_what_cannot_be_locked_is_refused(environment: Environment) -> None:
             LockTable(target="postgres", table=table).on(environment)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", ["postgres", "postgres-replica"])
 def test_a_full_server_refuses_new_clients_and_keeps_the_old_ones(
     environment: Environment, name: str
@@ -180,12 +188,14 @@ def test_a_full_server_refuses_new_clients_and_keeps_the_old_ones(
         client(environment, name).close()
 
 
+@pytest.mark.sample("process")
 def test_as_many_slots_as_asked_for_are_left_free(environment: Environment) -> None:
     with during(ConnectionCap(target="postgres", free=3).on(environment)) as effect:
         assert effect.measured["admitted"] == 3
         assert effect.measured["refused_with"] == "53300"
 
 
+@pytest.mark.full
 def test_a_stopped_replay_hides_what_the_primary_commits_until_it_resumes(
     environment: Environment,
 ) -> None:
@@ -199,6 +209,7 @@ def test_a_stopped_replay_hides_what_the_primary_commits_until_it_resumes(
         primary.execute("DROP TABLE unseen")
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     "fault",
     [
@@ -212,6 +223,7 @@ def test_what_is_asked_of_a_server_is_proven_and_undone(through: Through, fault:
     through(fault)
 
 
+@pytest.mark.full
 def test_async_commits_are_confirmed_before_they_are_flushed(
     environment: Environment, through: Through
 ) -> None:
@@ -221,6 +233,7 @@ def test_async_commits_are_confirmed_before_they_are_flushed(
     assert undone.measured["in_auto_conf_after"] == "nothing"
 
 
+@pytest.mark.sample("process")
 def test_a_setting_that_was_there_before_is_there_again(
     environment: Environment, through: Through
 ) -> None:
@@ -239,6 +252,7 @@ def test_a_setting_that_was_there_before_is_there_again(
             owner.execute("SELECT pg_reload_conf()")
 
 
+@pytest.mark.full
 def test_a_promoted_replica_takes_writes_and_is_a_replica_again_afterwards(
     environment: Environment,
 ) -> None:
@@ -263,6 +277,7 @@ def test_a_promoted_replica_takes_writes_and_is_a_replica_again_afterwards(
     assert ask(environment, "SELECT pg_postmaster_start_time()::text", name) == started
 
 
+@pytest.mark.sample("process")
 def test_a_replica_takes_over_from_a_dead_primary_and_follows_it_again(
     environment: Environment,
 ) -> None:
@@ -294,6 +309,7 @@ def test_a_replica_takes_over_from_a_dead_primary_and_follows_it_again(
             assert undone.proven, undone.measured
 
 
+@pytest.mark.sample("process-lock-table", "process-promote")
 @pytest.mark.usefixtures("orders")
 @pytest.mark.parametrize(
     "fault",

@@ -125,6 +125,7 @@ def orders(environment: Environment) -> Iterator[pika.adapters.blocking_connecti
         connection.channel().queue_delete(QUEUE)
 
 
+@pytest.mark.full
 def test_the_broker_closes_every_connection_that_it_has(through: Through, client: Client) -> None:
     effect, undone = through(CloseConnections(target=BROKER, reason="maintenance"))
     assert effect.measured["connections_before"] == 1
@@ -137,6 +138,7 @@ def test_the_broker_closes_every_connection_that_it_has(through: Through, client
     assert undone.measured["stays_open"] is True
 
 
+@pytest.mark.sample("process")
 def test_the_connections_of_one_user_are_closed_and_no_others(
     environment: Environment, through: Through, client: Client
 ) -> None:
@@ -155,6 +157,7 @@ def test_the_connections_of_one_user_are_closed_and_no_others(
         control(environment, "delete_user", "ann")
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("fault", "limit", "limit_bytes"),
     [
@@ -174,6 +177,7 @@ def test_an_alarm_blocks_who_publishes_until_the_limit_of_before_stands(
     assert undone.measured["limit_after_bytes"] == limit_bytes
 
 
+@pytest.mark.full
 def test_the_broker_is_stopped_and_its_node_lives_on(
     environment: Environment, through: Through, client: Client
 ) -> None:
@@ -185,6 +189,7 @@ def test_the_broker_is_stopped_and_its_node_lives_on(
     assert undone.measured["broker_runs_after"] is True
 
 
+@pytest.mark.full
 @pytest.mark.usefixtures("orders")
 def test_a_purged_queue_has_lost_what_waited_in_it(through: Through) -> None:
     effect, undone = through(QueuePurge(target=BROKER, queue=QUEUE))
@@ -194,6 +199,7 @@ def test_a_purged_queue_has_lost_what_waited_in_it(through: Through) -> None:
     assert undone.measured["messages_later"] == 0
 
 
+@pytest.mark.full
 def test_a_cancelled_consumer_finds_its_queue_as_it_was(
     environment: Environment,
     through: Through,
@@ -216,6 +222,7 @@ def test_a_cancelled_consumer_finds_its_queue_as_it_was(
     assert orders.basic_get(QUEUE, auto_ack=True)[2] == b"later"
 
 
+@pytest.mark.sample("process-queue-purge")
 @pytest.mark.parametrize(
     "fault",
     [
@@ -236,6 +243,7 @@ def test_what_hits_nobody_is_not_proven(environment: Environment, fault: Fault) 
     assert injection.prove_undone(lambda: None).proven
 
 
+@pytest.mark.sample("process")
 def test_a_quorum_queue_is_not_what_consumer_cancel_is_proven_on(environment: Environment) -> None:
     with connect(environment) as connection:
         channel = connection.channel()
@@ -253,6 +261,7 @@ def test_a_quorum_queue_is_not_what_consumer_cancel_is_proven_on(environment: En
         channel.queue_delete("quorum")
 
 
+@pytest.mark.sample("process-MemoryAlarm")
 @pytest.mark.usefixtures("orders", "client")
 @pytest.mark.parametrize(
     "fault",

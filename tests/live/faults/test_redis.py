@@ -83,6 +83,7 @@ def comes(what: Callable[[], bool], within_ns: int = 10 * SECOND) -> bool:
     return True
 
 
+@pytest.mark.full
 def test_a_replica_has_what_its_primary_has_and_takes_no_writes(environment: Environment) -> None:
     primary, replica = environment.service(PRIMARY), environment.service(REPLICA)
     with talk(primary) as above, talk(replica) as below:
@@ -92,6 +93,7 @@ def test_a_replica_has_what_its_primary_has_and_takes_no_writes(environment: Env
             below.set("word", "two")
 
 
+@pytest.mark.full
 def test_the_link_of_a_replica_is_cut_by_its_edge(
     environment: Environment, through: Through
 ) -> None:
@@ -106,6 +108,7 @@ def test_the_link_of_a_replica_is_cut_by_its_edge(
         assert comes(lambda: below.info("replication")["master_link_status"] == "up")
 
 
+@pytest.mark.full
 def test_a_killed_replica_comes_back_as_a_replica_in_sync(
     environment: Environment, through: Through
 ) -> None:
@@ -131,19 +134,21 @@ def bystanders(environment: Environment) -> Iterator[None]:
                 subscription.close()
 
 
+@pytest.mark.full
 @pytest.mark.usefixtures("bystanders")
 @pytest.mark.parametrize("fault", FAULTS, ids=name)
 def test_a_redis_fault_bites_as_asked_and_is_undone(through: Through, fault: Fault) -> None:
     through(fault)
 
 
-@pytest.mark.full
+@pytest.mark.sample("process-failover", "process-maxmemory-redis-noeviction")
 @pytest.mark.usefixtures("bystanders")
 @pytest.mark.parametrize("fault", FAULTS, ids=name)
 def test_what_does_nothing_to_redis_is_not_proven(unproven: Unproven, fault: Fault) -> None:
     unproven(fault)
 
 
+@pytest.mark.sample("process")
 def test_a_failover_is_undone_though_the_new_primary_died_in_between(
     environment: Environment,
 ) -> None:
@@ -165,6 +170,7 @@ def test_a_failover_is_undone_though_the_new_primary_died_in_between(
     assert replica.check()
 
 
+@pytest.mark.sample("process")
 def test_a_busy_script_ends_by_itself_if_nobody_is_left_to_kill_it(
     environment: Environment,
 ) -> None:
@@ -190,6 +196,7 @@ def answers(client: redis.Redis) -> bool:
         return False
 
 
+@pytest.mark.sample("process")
 def test_what_is_written_without_persistence_does_not_survive_a_kill(
     environment: Environment,
 ) -> None:

@@ -78,6 +78,7 @@ def _possible(
             missing(f"{mechanism.name}: {tried.seen}")
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("fault", FAULTS, ids=name)
 def test_a_resource_fault_bites_as_asked_and_is_undone(
     through: Through, environment: Environment, fault: Fault
@@ -89,12 +90,13 @@ def test_a_resource_fault_bites_as_asked_and_is_undone(
     assert until(lambda: pids_inside(environment) <= before + 1, 5 * SECOND, lambda: None)
 
 
-@pytest.mark.full
+@pytest.mark.sample("cpu-limit redis 0.1", "file-descriptors redis")
 @pytest.mark.parametrize("fault", [FAULTS[0], FAULTS[2], *FAULTS[4:10], FAULTS[11]], ids=name)
 def test_what_takes_nothing_from_a_service_is_not_proven(unproven: Unproven, fault: Fault) -> None:
     unproven(fault)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("size", [8, 16])
 def test_a_small_burn_is_proven_and_one_that_holds_nothing_is_not(
     through: Through, unproven: Unproven, size: int
@@ -105,6 +107,7 @@ def test_a_small_burn_is_proven_and_one_that_holds_nothing_is_not(
     unproven(burn)
 
 
+@pytest.mark.sample("memory-limit redis")
 @pytest.mark.parametrize("fault", [FAULTS[0], FAULTS[5], *FAULTS[8:10], FAULTS[11]], ids=name)
 def test_a_limit_that_is_still_in_is_not_undone(environment: Environment, fault: Fault) -> None:
     injection = fault.on(environment)
@@ -127,6 +130,7 @@ def busy() -> Iterator[None]:
         other.wait()
 
 
+@pytest.mark.full
 @pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="one core of one limits nothing")
 @pytest.mark.usefixtures("busy")
 def test_a_limit_of_a_whole_core_is_felt_on_a_busy_host(
@@ -153,6 +157,7 @@ def test_two_limits_of_one_service_are_given_back_in_any_order(environment: Envi
     assert still is not None
 
 
+@pytest.mark.sample("process")
 def test_where_no_group_may_be_made_a_service_is_stopped_most_of_the_time(
     environment: Environment, through: Through, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -164,6 +169,7 @@ def test_where_no_group_may_be_made_a_service_is_stopped_most_of_the_time(
     assert undone.measured["left"] == "nothing"
 
 
+@pytest.mark.sample("process")
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root is not held to a limit of its tasks")
 def test_where_no_group_may_be_made_root_is_not_limited_in_vain(
     environment: Environment, monkeypatch: pytest.MonkeyPatch
@@ -175,6 +181,7 @@ def test_where_no_group_may_be_made_root_is_not_limited_in_vain(
         PidsLimit(target="redis", free=20).on(environment)
 
 
+@pytest.mark.sample("process")
 @pytest.mark.parametrize(
     "fault",
     [
@@ -199,6 +206,7 @@ def test_where_no_group_may_be_made_whoever_holds_too_much_is_killed(
     unproven(fault)
 
 
+@pytest.mark.sample("process")
 def test_where_no_group_may_be_made_whoever_moves_too_much_stands_still(
     environment: Environment,
     through: Through,
@@ -215,6 +223,7 @@ def test_where_no_group_may_be_made_whoever_moves_too_much_stands_still(
     unproven(FAULTS[-2])
 
 
+@pytest.mark.sample("process")
 def test_where_no_group_may_be_made_a_user_may_have_so_many_tasks_and_no_more(
     environment: Environment, table: list[tuple[str, ...]]
 ) -> None:
@@ -237,6 +246,7 @@ def test_where_no_group_may_be_made_a_user_may_have_so_many_tasks_and_no_more(
     table.append(("pids-limit", "process", *shown))
 
 
+@pytest.mark.full
 def test_a_limit_that_a_successor_was_made_with_is_seen_and_given_back(
     environment: Environment,
 ) -> None:

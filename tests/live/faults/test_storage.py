@@ -67,11 +67,13 @@ def size_of(house: Housed) -> int:
     return int(block) * int(blocks)
 
 
+@pytest.mark.full
 def test_a_disk_is_as_large_as_the_target_says(environment: Environment) -> None:
     for service, size in (("redis", 64 * MB), ("postgres", 128 * MB), ("relay", 8 * MB)):
         assert size <= size_of(house_of(environment, service)) < size + BLOCK
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("fault", FILLS, ids=name)
 def test_a_full_disk_has_as_much_room_as_asked_and_later_as_before(
     through: Through, fault: Fault
@@ -80,11 +82,13 @@ def test_a_full_disk_has_as_much_room_as_asked_and_later_as_before(
     assert int(effect.measured["filler_bytes"] or 0) > MB
 
 
+@pytest.mark.sample("process")
 def test_a_full_disk_stops_redis_from_saving(through: Through) -> None:
     effect, _ = through(DiskFill(target="redis"))
     assert "No space left" in str(effect.measured["write"])
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("fault", SHUTS, ids=name)
 def test_data_that_are_shut_cannot_be_written_and_are_opened_as_they_were(
     through: Through, fault: Fault
@@ -92,11 +96,13 @@ def test_data_that_are_shut_cannot_be_written_and_are_opened_as_they_were(
     through(fault)
 
 
+@pytest.mark.sample("disk-fill-redis-0]")
 @pytest.mark.parametrize("fault", [*FILLS[:2], *SHUTS[2:]], ids=name)
 def test_what_does_nothing_to_a_disk_is_not_proven(unproven: Unproven, fault: Fault) -> None:
     unproven(fault)
 
 
+@pytest.mark.sample("read-only")
 @pytest.mark.parametrize(
     "fault", [DiskFill(target="redis"), ReadOnlyData(target="relay")], ids=name
 )
@@ -113,6 +119,7 @@ def test_a_storage_fault_that_is_still_in_is_not_undone(
     assert injection.prove_undone(lambda: None).proven
 
 
+@pytest.mark.sample("disk-fill")
 @pytest.mark.parametrize("fault", [DiskFill(target="redis"), *SHUTS[1:3]], ids=name)
 def test_a_storage_fault_is_undone_on_a_service_that_is_dead(
     environment: Environment, fault: Fault
