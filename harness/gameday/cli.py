@@ -212,16 +212,16 @@ def _doctor(chosen: argparse.Namespace) -> int:
 
 def engine_problem(limit_s: int) -> str | None:
     """Return why no Docker engine can be used, or None when one answers within the limit."""
-    from gameday.environment import engine  # half a second of imports
+    from gameday.environment import engine_presence
 
-    return engine.engine_problem(limit_s)
+    return engine_presence.engine_problem(limit_s)
 
 
 def has_engine() -> bool:
     """Tell whether there is a Docker engine for this user to ask, whether or not it answers."""
-    from gameday.environment import engine
+    from gameday.environment import engine_presence
 
-    return engine.has_engine()
+    return engine_presence.has_engine()
 
 
 def _reap(chosen: argparse.Namespace) -> int:

@@ -197,7 +197,11 @@ def print_plans(session: pytest.Session) -> None:
             "--scenario=NAME"
         )
     for item in items:
-        plan = make_plan(item.experiment, options)
+        try:
+            plan = make_plan(item.experiment, options)
+        except EnvironmentRefused as error:
+            lacking.append(f"{item.name}: {error}")
+            continue
         try:
             make_environment(
                 plan, item.experiment, run="plan", logs=Path(), port_base=options.port_base

@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import cast
 
 from gameday.analysis import FINDINGS
+from gameday.environment.engine_presence import engine_trouble
 from gameday.environment.mechanisms import Mechanism, standing_in, trial
 from gameday.environment.protocol import Environment, Provision, Surroundings
 from gameday.environment.services import KINDS
 from gameday.environment.services.app import App, is_program
 from gameday.environment.services.protocol import Following
 from gameday.errors import EnvironmentRefused
+from gameday.extras import missing_of
 from gameday.faults.overlaps import at_odds
 from gameday.faults.protocol import Demanding, Demands, Fault, Relative
 from gameday.faults.registry import FAULTS, kinds_of
@@ -163,19 +165,26 @@ def sabotaged(experiment: Experiment, sabotage: Sabotage) -> Experiment:
     )
 
 
-def choose_runtime(options: Options) -> str:
-    """Return "docker" where an engine answers and nothing else was asked for, else "process"."""
-    if options.runtime != "auto":
-        return options.runtime
-    from gameday.environment.containers import engine_problem  # 250 ms of imports
+def choose_runtime(options: Options) -> tuple[str, str]:
+    """Return "docker" where an engine answers, else "process", unless one was asked for; and why.
 
-    return "process" if engine_problem() else "docker"
+    Raises EnvironmentRefused where an engine answers that the installed packages cannot talk to:
+    nobody who has one wants to be measured without it and not be told.
+    """
+    if options.runtime != "auto":
+        return options.runtime, f"--gameday-runtime={options.runtime}"
+    trouble = engine_trouble()
+    if trouble is None:
+        return "docker", "a Docker engine answers"
+    if trouble.unusable:
+        raise EnvironmentRefused(f"{trouble.seen}; {trouble.cure}")
+    return "process", f"no Docker engine can be used: {trouble.seen}; {trouble.cure}"
 
 
 def make_plan(experiment: Experiment, options: Options) -> Plan:
     """Resolve an experiment to absolute steps; one seed decides every draw."""
     scenario, target = experiment.scenario, experiment.target
-    runtime = choose_runtime(options)
+    runtime, why = choose_runtime(options)
     proxy = options.proxy
     if proxy == "auto":
         own = runtime == "process" or _provision(scenario, runtime).own_proxy
@@ -187,6 +196,7 @@ def make_plan(experiment: Experiment, options: Options) -> Plan:
         path=scenario.path.name,
         target=target.name,
         runtime=runtime,
+        runtime_why=why,
         proxy=proxy,
         seed=random.SystemRandom().randrange(2**32) if options.seed is None else options.seed,
         parameters=scenario.parameters,
@@ -226,6 +236,10 @@ def make_environment(
     )
     environment: Environment
     if plan.runtime == "docker":
+        absent = missing_of("docker")
+        if absent is not None:
+            cure = f"{absent.cure}, or use --gameday-runtime=process"
+            raise EnvironmentRefused(f"docker: {absent.seen}; {cure}")
         from gameday.environment.containers import ContainerEnvironment  # only where it is used
 
         environment = ContainerEnvironment(given)
@@ -249,6 +263,8 @@ def _missing(experiment: Experiment, plan: Plan) -> Iterator[str]:
     """Yield what this host or the chosen environment lacks for each fault, with the cure."""
     bounded = {s.name for s in experiment.target.services if s.disk_bytes is not None}
     for spec in experiment.target.services:
+        if absent := missing_of(KINDS[spec.kind].extra):
+            yield f"{spec.name}: {absent.seen}; {absent.cure}"
         if plan.runtime == "process" and spec.program and not is_program(spec.program):
             yield f"{spec.name}: Python has no module {spec.program!r} to run; install it"
     for number, step in enumerate(experiment.scenario.faults):

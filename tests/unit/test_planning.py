@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import pytest
 
+from gameday.environment.engine_presence import EngineTrouble
 from gameday.environment.mechanisms import Mechanism
 from gameday.environment.protocol import Provision
 from gameday.errors import EnvironmentRefused, ScenarioError
@@ -14,7 +15,7 @@ from gameday.faults.protocol import Demands
 from gameday.faults.remove import Remove
 from gameday.faults.resources import CpuLimit
 from gameday.model.clock import SECOND
-from gameday.model.scenario import Hits
+from gameday.model.scenario import Hits, ServiceSpec
 from gameday.planning import (
     Experiment,
     Options,
@@ -197,13 +198,75 @@ def test_faults_that_would_undo_each_other_are_refused(options: Options, tmp_pat
         load(tmp_path / "redis-restart.yaml", options)
 
 
-@pytest.mark.parametrize(("problem", "runtime"), [(None, "docker"), ("none answers", "process")])
 @pytest.mark.parametrize("proxy", ["auto", "own"])
+@pytest.mark.parametrize(
+    ("trouble", "runtime", "why"),
+    [
+        (None, "docker", "a Docker engine answers"),
+        (
+            EngineTrouble(seen="none answers", cure="start one"),
+            "process",
+            "no Docker engine can be used: none answers; start one",
+        ),
+    ],
+)
 def test_the_runtime_is_docker_where_an_engine_answers_whatever_the_proxy(
-    monkeypatch: pytest.MonkeyPatch, problem: str | None, runtime: str, proxy: str
+    monkeypatch: pytest.MonkeyPatch,
+    trouble: EngineTrouble | None,
+    runtime: str,
+    why: str,
+    proxy: str,
 ) -> None:
-    monkeypatch.setattr("gameday.environment.containers.engine_problem", lambda: problem)
-    assert choose_runtime(Options(proxy=proxy, settings={})) == runtime
+    monkeypatch.setattr("gameday.planning.engine_trouble", lambda: trouble)
+    assert choose_runtime(Options(proxy=proxy, settings={})) == (runtime, why)
+
+
+def test_an_engine_that_the_installed_packages_cannot_talk_to_is_never_passed_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    trouble = EngineTrouble(seen="it answers, but", cure="upgrade", unusable=True)
+    monkeypatch.setattr("gameday.planning.engine_trouble", lambda: trouble)
+    with pytest.raises(EnvironmentRefused, match="it answers, but; upgrade"):
+        choose_runtime(Options(settings={}))
+    assert choose_runtime(Options(runtime="process", settings={}))[0] == "process"
+
+
+@pytest.mark.parametrize("runtime", ["docker", "process"])
+@pytest.mark.parametrize(("extra", "package"), [("postgres", "psycopg"), ("rabbitmq", "pika")])
+def test_a_package_that_a_service_needs_is_asked_for_before_anything_is_started(
+    experiment: Experiment,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    runtime: str,
+    extra: str,
+    package: str,
+) -> None:
+    store = ServiceSpec(name="store", kind=extra)
+    target = replace(experiment.target, services=(*experiment.target.services, store))
+    changed = replace(experiment, target=target)
+    monkeypatch.setattr(
+        "gameday.extras.find_spec", lambda name: None if name == package else object()
+    )
+    plan = make_plan(changed, Options(runtime=runtime, settings={}))
+    wanted = (
+        f"store: the Python package {package} is not installed; "
+        rf"pip install 'pytest-gameday\[{extra}\]'"
+    )
+    with pytest.raises(EnvironmentRefused, match=wanted):
+        make_environment(plan, changed, run="r", logs=tmp_path, port_base=0)
+
+
+def test_docker_without_its_packages_is_refused_with_the_cure(
+    experiment: Experiment, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("gameday.extras.find_spec", lambda _: None)
+    plan = make_plan(experiment, Options(runtime="docker", settings={}))
+    with pytest.raises(EnvironmentRefused) as refused:
+        make_environment(plan, experiment, run="r", logs=tmp_path, port_base=0)
+    assert str(refused.value) == (
+        "docker: the Python package docker is not installed; "
+        "pip install 'pytest-gameday[docker]', or use --gameday-runtime=process"
+    )
 
 
 def test_a_fault_that_needs_gamedays_proxy_gets_it_or_is_refused(

@@ -8,10 +8,12 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
 from gameday.environment.janitor import Janitor
 from gameday.environment.marks import marked
-from gameday.environment.mechanisms import Mechanism, standing_in, trial
+from gameday.environment.mechanisms import Lacking, Mechanism, standing_in, trial
 from gameday.environment.mechanisms.containers import ENGINE, images
 from gameday.environment.mechanisms.servers import SERVERS, scratch
 from gameday.environment.proxies import (
@@ -19,7 +21,11 @@ from gameday.environment.proxies import (
     start_own_proxy,
     start_toxiproxy_server,
 )
+from gameday.environment.services.carried import POSTGRES_WHEEL, VALKEY_WHEEL, Carried
+from gameday.environment.services.postgres import find_postgres
+from gameday.environment.services.redis import find_redis_server
 from gameday.errors import EnvironmentRefused
+from gameday.extras import installing, missing_of
 from gameday.faults.registry import MECHANISMS
 from gameday.model.clock import MILLISECOND
 from gameday.model.units import format_duration
@@ -101,6 +107,8 @@ def _toxiproxy() -> str:
     server = find_toxiproxy_server()
     if server is None:
         raise OSError("no toxiproxy-server on PATH")
+    if absent := missing_of("docker"):
+        raise Lacking(absent.seen, absent.cure)
     with scratch() as (run, folder), marked(run):
         try:
             proxy = start_toxiproxy_server(server, folder / "log")
@@ -110,6 +118,19 @@ def _toxiproxy() -> str:
             return f"version {proxy.control.version()} answers"
         finally:
             proxy.stop(3)
+
+
+def _carried(wheel: Carried, find: Callable[[], Path | None], name: str) -> str:
+    """Say which server is used, and refuse to call one fine that is old and came with a wheel."""
+    server = find()
+    if server is None:
+        raise Lacking(f"no {name} of this host and none of a wheel", installing("servers"))
+    if server != wheel.server():
+        return f"{server}, of this host"
+    seen = f"{wheel.product} of the wheel {wheel.distribution} {wheel.version()}"
+    if old := wheel.too_old():
+        raise Lacking(f"{seen}: {old}", f"pip install --upgrade {wheel.distribution}")
+    return seen
 
 
 def _janitor() -> str:
@@ -166,6 +187,20 @@ PROXY = Mechanism(
     cure="report what was seen",
     check=_proxy,
 )
+_CARRIED = (
+    Mechanism(
+        name="the Redis server",
+        used_for="services of kind redis in process",
+        cure="",
+        check=partial(_carried, VALKEY_WHEEL, find_redis_server, "redis-server"),
+    ),
+    Mechanism(
+        name="the PostgreSQL server",
+        used_for="services of kind postgres in process",
+        cure="",
+        check=partial(_carried, POSTGRES_WHEEL, find_postgres, "postgres"),
+    ),
+)
 _JANITOR = Mechanism(
     name="janitor",
     used_for="healing when the harness is killed",
@@ -197,6 +232,7 @@ _DISK = Mechanism(
 def _all() -> Iterator[Mechanism]:
     yield ENGINE
     yield from images()
+    yield from _CARRIED
     yield from SERVERS.values()
     yield from (PROXY, _TOXIPROXY, _JANITOR, _TIMER, _DISK)
     yield from MECHANISMS

@@ -11,6 +11,7 @@ from gameday.environment.mechanisms.containers import ENGINE
 from gameday.environment.mechanisms.servers import SERVERS
 from gameday.environment.mechanisms.storage import BOUNDED_DISK
 from gameday.environment.services import KINDS
+from gameday.extras import missing_of
 from gameday.faults.network.flood import MOST_CONNECTIONS
 from gameday.faults.protocol import Demanding, Demands, Fault
 from gameday.faults.registry import FAULTS, kinds_of
@@ -52,6 +53,9 @@ def uses(runtime: str, tried: Try = trial) -> Iterator[Use]:
         else:
             by = "a server of this host"
             _, refused = _given(runtime, Demands(mechanisms=(SERVERS[name],)), tried)
+        absent = missing_of(kind.extra)
+        if absent is not None:
+            refused = refused or f"{absent.seen}; {absent.cure}"
         what = f"{name} service"
         yield Use(runtime=runtime, what=what, by=() if refused else (by,), refused=refused)
     for verb, fault in FAULTS.items():

@@ -31,7 +31,8 @@ from gameday.environment.container_network import ContainerNetwork, chain_of, se
 from gameday.environment.container_service import ContainerService
 from gameday.environment.edge_proxy import ControlledEdge, reaches
 from gameday.environment.edges import proxy_name, traffic_of, traffic_so_far
-from gameday.environment.engine import engine_client, engine_problem, refusing
+from gameday.environment.engine import engine_client, refusing
+from gameday.environment.engine_presence import engine_problem
 from gameday.environment.images import bring
 from gameday.environment.marks import OWNER_LABEL, RUN_LABEL, make_folder
 from gameday.environment.owner import this_owner
@@ -43,7 +44,7 @@ from gameday.environment.protocol import (
     Surroundings,
 )
 from gameday.environment.proxies import ProxyControl
-from gameday.environment.proxy_image import proxy_image
+from gameday.environment.proxy_image import TOXIPROXY_IMAGE, proxy_image
 from gameday.environment.reaping import leftovers_of, reap
 from gameday.environment.services import KINDS, login_variables, with_logins
 from gameday.environment.services.protocol import talk_of
@@ -53,9 +54,8 @@ from gameday.errors import NotHealed
 from gameday.model.clock import SECOND
 from gameday.model.scenario import CLIENT, Edge, ServiceSpec
 
-__all__ = ["ContainerEnvironment", "ContainerService", "engine_problem"]
+__all__ = ["ContainerEnvironment", "ContainerService"]
 
-TOXIPROXY_IMAGE = "ghcr.io/shopify/toxiproxy:2.12.0"
 _PROXY_API = 8474
 _FIRST_FRONT = 21000
 _API_LIMIT_S = 10
@@ -296,7 +296,7 @@ class ContainerEnvironment:
         container = self._run(made)
         if clock is not None:
             clock.fill(container)
-        control = ProxyControl(_LOOPBACK, api)
+        control = ProxyControl(_LOOPBACK, api, toxiproxy=not self._own_proxy)
         control.wait_until_up(time.monotonic_ns() + READY_LIMIT_NS)
         for edge in incoming:
             listen = f"0.0.0.0:{self._inner_front(edge)}"

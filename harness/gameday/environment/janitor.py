@@ -147,7 +147,7 @@ def _get_ready(in_docker: bool) -> None:
     """Import and ask everything now that will be needed; then it cannot fail for a lack of it."""
     if in_docker:
         import gameday.environment.engine_remains  # noqa: F401  needed only with an engine
-        from gameday.environment.engine import engine_problem
+        from gameday.environment.engine_presence import engine_problem
 
         problem = engine_problem(limit_s=_ENGINE_LIMIT_S)
         if problem is not None:

@@ -36,6 +36,7 @@ from gameday.environment.services.protocol import talk_of
 from gameday.environment.sockets import Peer, visitors_of
 from gameday.environment.waiting import READY_LIMIT_NS, busy_ports, free_ports
 from gameday.errors import NotHealed
+from gameday.extras import missing_of
 from gameday.model.scenario import Edge, ServiceSpec
 from gameday.resources import bundled
 
@@ -61,10 +62,13 @@ class ProcessEnvironment:
     def missing(self) -> tuple[str, ...]:
         specs = self._given.target.services
         lacks = [KINDS[spec.kind].missing(spec) for spec in specs]
-        if self._given.proxy == "toxiproxy" and find_toxiproxy_server() is None:
-            lacks.append(
-                "proxy: no toxiproxy-server on PATH; install it, or use --gameday-proxy=own"
-            )
+        if self._given.proxy == "toxiproxy":
+            if find_toxiproxy_server() is None:
+                lacks.append(
+                    "proxy: no toxiproxy-server on PATH; install it, or use --gameday-proxy=own"
+                )
+            if absent := missing_of("docker"):
+                lacks.append(f"proxy: {absent.seen}; {absent.cure}, or use --gameday-proxy=own")
         if self._given.port_base:
             lacks.append(busy_ports(self._given.port_base, len(self._given.target.edges)))
         bounded = [spec.name for spec in specs if spec.disk_bytes is not None]

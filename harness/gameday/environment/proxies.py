@@ -122,7 +122,7 @@ def start_toxiproxy_server(path: Path, log: Path) -> ToxiproxyServer:
             "-proxy-metrics",
         ]
         process = _start(command, log)
-        control = ProxyControl(_LOOPBACK, port)
+        control = ProxyControl(_LOOPBACK, port, toxiproxy=True)
         if _answers(process, control):
             return ToxiproxyServer(process, control)
         error = _not_up(process, log)

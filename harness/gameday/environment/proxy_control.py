@@ -1,10 +1,10 @@
 """The harness's side of the proxies: one adapter for every server that speaks Toxiproxy's API.
 
-toxiproxy-python has no time limits, keeps the server's address in a class for all to share, and
-believes what it sent. Here every call has a limit, every server its own address, and everything
-that is set is read back and compared.
+Every call has a limit, every server its own address, and everything that is set is read back and
+compared.
 """
 
+import http.client
 import json
 import re
 import time
@@ -13,18 +13,12 @@ from dataclasses import asdict, dataclass, field
 from typing import Literal, TypeVar
 from urllib.parse import quote
 
-import requests
 from pydantic import TypeAdapter, ValidationError
-from toxiproxy.api import APIConsumer  # type: ignore[import-untyped]
-from toxiproxy.exceptions import (  # type: ignore[import-untyped]
-    InvalidToxic,
-    NotFound,
-    ProxyExists,
-)
 
 from gameday.environment.abilities.http_rules import HttpRule, RuleCounts
 from gameday.environment.abilities.listing import ListedConnection
 from gameday.environment.protocol import Endpoint
+from gameday.environment.proxy_transport import Answer, PlainHttp, ToxiproxyClient, Transport
 from gameday.errors import EnvironmentRefused
 
 __all__ = ["Counters", "ProxyControl", "ProxyState", "Stream", "ToxicState"]
@@ -41,8 +35,9 @@ _RECEIVED = re.compile(
 """Toxiproxy's own family of metrics; it sorts the labels."""
 _RETRY_PAUSE_S = 0.01
 _ANY_HOST = ("", "0.0.0.0", "[::]")  # noqa: S104
-# Calls to a server on this host must not go through the proxy that the environment names.
-_DIRECT = {"http": None, "https": None, "all": None}
+_NO = (http.client.BAD_REQUEST, http.client.CONFLICT)
+"""What a server answers to what it will not do; the reason is all of the answer's text."""
+_SUCCESSES = range(200, 400)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,13 +112,12 @@ class ProxyControl:
     does not answer within the limit, refuses, or reports something else than was asked for.
     """
 
-    def __init__(self, host: str, port: int, limit_s: float = _CALL_LIMIT_S) -> None:
-        class Server(APIConsumer):  # type: ignore[misc]
-            """The address of this one server; in the base class it would be everybody's."""
-
-        Server.host = host
-        Server.port = port
-        self._server = Server
+    def __init__(
+        self, host: str, port: int, limit_s: float = _CALL_LIMIT_S, *, toxiproxy: bool = False
+    ) -> None:
+        """`toxiproxy`: the server is Toxiproxy, and is asked by the client of its users."""
+        transport = ToxiproxyClient if toxiproxy else PlainHttp
+        self._server: Transport = transport(host, port, limit_s)
         self._limit_s = limit_s
         self.endpoint = Endpoint(host=host, port=port)
         self._where = f"the proxy server at {self.endpoint}"
@@ -320,47 +314,36 @@ class ProxyControl:
         content = response.content
         return self._read(f"rules of {name}", lambda: _RULES.validate_json(content))
 
-    def _get(self, path: str) -> requests.Response:
-        response: requests.Response = self._server.get(path, timeout=self._limit_s, proxies=_DIRECT)
-        return response
+    def _get(self, path: str) -> Answer:
+        return self._server.ask("GET", path)
 
-    def _post(self, path: str, body: Mapping[str, object] | None) -> requests.Response:
-        response: requests.Response = self._server.post(
-            path, json=body, timeout=self._limit_s, proxies=_DIRECT
-        )
-        return response
+    def _post(self, path: str, body: Mapping[str, object] | None) -> Answer:
+        return self._server.ask("POST", path, body)
 
-    def _delete(self, path: str) -> requests.Response:
-        response: requests.Response = self._server.delete(
-            path, timeout=self._limit_s, proxies=_DIRECT
-        )
-        return response
+    def _delete(self, path: str) -> Answer:
+        return self._server.ask("DELETE", path)
 
-    def _call(self, asked: str, call: Callable[[], requests.Response]) -> requests.Response:
-        response = self._call_or_absent(asked, call)
-        if response is None:
+    def _call(self, asked: str, call: Callable[[], Answer]) -> Answer:
+        answer = self._call_or_absent(asked, call)
+        if answer is None:
             raise self._differs(asked, "not found")
-        return response
+        return answer
 
-    def _call_or_absent(
-        self, asked: str, call: Callable[[], requests.Response]
-    ) -> requests.Response | None:
+    def _call_or_absent(self, asked: str, call: Callable[[], Answer]) -> Answer | None:
         try:
-            response = call()
-        except NotFound:
-            return None
-        except (ProxyExists, InvalidToxic) as error:
-            said: object = error.args[0]
-            text = said.decode(errors="replace").strip() if isinstance(said, bytes) else said
-            raise self._differs(asked, text) from error
-        except requests.RequestException as error:
+            answer = call()
+        except OSError as error:
             raise EnvironmentRefused(
                 f"{self._where} was asked for {asked} and gave no answer "
                 f"within {self._limit_s:g} s: {error}"
             ) from error
-        if not response.ok:
-            raise self._differs(asked, f"status {response.status_code} {response.text.strip()}")
-        return response
+        if answer.status == http.client.NOT_FOUND:
+            return None
+        if answer.status in _NO:
+            raise self._differs(asked, answer.text)
+        if answer.status not in _SUCCESSES:
+            raise self._differs(asked, f"status {answer.status} {answer.text}")
+        return answer
 
     def _read(self, asked: str, parse: Callable[[], _T]) -> _T:
         try:

@@ -6,7 +6,9 @@ import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["proxy_context", "proxy_image"]
+__all__ = ["TOXIPROXY_IMAGE", "proxy_context", "proxy_image"]
+
+TOXIPROXY_IMAGE = "ghcr.io/shopify/toxiproxy:2.12.0"
 
 _PACKAGE = Path(__file__).parents[1]
 # The proxy imports nothing but itself and the standard library.

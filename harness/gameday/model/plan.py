@@ -52,6 +52,8 @@ class Plan:
     path: str
     target: str
     runtime: str
+    runtime_why: str
+    """Who or what chose it."""
     proxy: str
     seed: int
     parameters: Mapping[str, str]

@@ -28,8 +28,7 @@ class Server:
 
     def __init__(self, process: ProxyProcess) -> None:
         self.process = process
-        api: object = process.control._server
-        self.host, self.port = str(api.host), int(api.port)  # type: ignore[attr-defined]
+        self.host, self.port = process.control.endpoint.host, process.control.endpoint.port
 
     def call(self, method: str, path: str, body: object = None) -> tuple[int, object]:
         raw = (

@@ -137,7 +137,7 @@ def test_a_closed_connection_gives_the_metrics_of_toxiproxy_to_the_letter(
     client: Connect,
     metered_toxiproxy: tuple[str, int],
 ) -> None:
-    real = ProxyControl(*metered_toxiproxy)
+    real = ProxyControl(*metered_toxiproxy, toxiproxy=True)
     real.wait_until_up(time.monotonic_ns() + 5 * SECOND)
     seen: list[dict[str, str]] = []
     for control, (host, port) in (

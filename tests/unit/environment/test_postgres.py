@@ -1,7 +1,6 @@
 """Which PostgreSQL is run, as whom, and what is made before its first start."""
 
 import importlib.machinery
-import importlib.util
 import os
 import pwd
 import subprocess
@@ -11,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from gameday.environment.protocol import Endpoint, NotReadyError
-from gameday.environment.services import KINDS, account, postgres
+from gameday.environment.services import KINDS, account, carried, postgres
 from gameday.environment.services.protocol import Prepared, Private
 from gameday.environment.waiting import free_ports
 from gameday.errors import EnvironmentRefused
@@ -28,7 +27,7 @@ def bare_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing of this host's is found, and nobody else is needed to run what a test makes."""
     monkeypatch.setenv("PATH", str(tmp_path / "path"))
     monkeypatch.setattr(postgres, "_PACKAGED", tmp_path / "packaged")
-    monkeypatch.setattr(postgres, "_WHEEL", "no_such_wheel")
+    monkeypatch.setattr(carried, "find_spec", lambda _: None)
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
 
 
@@ -47,16 +46,15 @@ def server(folder: Path, *, initdb: str = "exit 0", single: str = "exit 0") -> P
 def wheel(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     found = importlib.machinery.ModuleSpec("wheel", None, is_package=True)
     found.submodule_search_locations = [str(folder)]
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: found)
+    monkeypatch.setattr(carried, "find_spec", lambda name: found)
 
 
-def test_the_server_on_path_is_preferred_then_debians_newest_then_the_wheels_newest(
+def test_the_server_on_path_is_preferred_then_debians_newest_then_the_wheels(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wheel(monkeypatch, tmp_path / "wheel")
-    server(tmp_path / "wheel" / "pginstall" / "bin")
-    carried = server(tmp_path / "wheel" / "pginstall18" / "bin")
-    assert postgres.find_postgres() == carried
+    of_the_wheel = server(tmp_path / "wheel" / "pginstall" / "bin")
+    assert postgres.find_postgres() == of_the_wheel
     server(tmp_path / "packaged" / "9.6" / "bin")
     packaged = server(tmp_path / "packaged" / "15" / "bin")
     assert postgres.find_postgres() == packaged

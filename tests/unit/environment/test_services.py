@@ -37,20 +37,32 @@ def test_a_server_on_path_is_preferred(tmp_path: Path, monkeypatch: pytest.Monke
     assert redis.find_redis_server() == server
 
 
+def test_a_valkey_on_path_is_as_good_as_a_redis(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = tmp_path / "valkey-server"
+    server.write_text("#!/bin/sh\n")
+    server.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert redis.find_redis_server() == server
+
+
 def test_without_one_the_wheel_carries_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     server = redis.find_redis_server()
-    assert server is None or server.parts[-2:] == ("bin", "redis-server")
+    assert server is None or server.name == "valkey-server"
 
 
 def test_with_neither_the_lack_is_named_with_its_cure(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(redis, "_WHEELS", ())
+    monkeypatch.setattr("gameday.environment.services.carried.find_spec", lambda _: None)
     lack = KINDS["redis"].missing(REDIS)
-    assert lack is not None
-    assert "install redis-server" in lack
+    assert lack == (
+        "db: no redis-server or valkey-server on PATH; pip install 'pytest-gameday[servers]', "
+        "install redis-server, or start a Docker engine"
+    )
 
 
 def test_options_of_the_target_reach_both_commands(tmp_path: Path) -> None:

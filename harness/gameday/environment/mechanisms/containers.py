@@ -7,11 +7,12 @@ from functools import partial
 from secrets import token_hex
 from typing import TYPE_CHECKING
 
+from gameday.environment.engine_presence import engine_trouble
 from gameday.environment.marks import OWNER_LABEL, RUN_LABEL
 from gameday.environment.mechanisms import Lacking, Mechanism, trial
 from gameday.environment.owner import this_owner
 from gameday.environment.process_tree import of_container
-from gameday.environment.proxy_image import proxy_image
+from gameday.environment.proxy_image import TOXIPROXY_IMAGE, proxy_image
 from gameday.environment.services import KINDS
 from gameday.environment.services.app import app_image
 from gameday.model.scenario import ServiceSpec
@@ -26,8 +27,6 @@ _ELSEWHERE = "run on the host of the engine, not in a container or beside a virt
 
 
 def _answers() -> str:
-    from gameday.environment.engine import engine_trouble  # a quarter of a second of imports
-
     trouble = engine_trouble()
     if trouble is not None:
         raise Lacking(trouble.seen, trouble.cure)
@@ -46,8 +45,6 @@ ENGINE = Mechanism(
 
 def images() -> Iterator[Mechanism]:
     """Yield each image that containers of the bundled kinds, and their proxies, are made of."""
-    from gameday.environment.containers import TOXIPROXY_IMAGE
-
     users = {TOXIPROXY_IMAGE: ["the proxies of docker"]}
     users[proxy_image()] = ["the proxies of docker, where a fault needs gameday's own"]
     for name, kind in KINDS.items():
@@ -77,7 +74,6 @@ def _are_here() -> str:
     """Start a container and look for its process among those of this host."""
     from docker.errors import ImageNotFound
 
-    from gameday.environment.containers import TOXIPROXY_IMAGE
     from gameday.environment.engine import refusing
 
     redis = KINDS["redis"].image(ServiceSpec(name="redis", kind="redis"))

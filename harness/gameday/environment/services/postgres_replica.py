@@ -68,6 +68,7 @@ class PostgresReplica:
     name = "postgres-replica"
     port = Postgres.port
     data = Postgres.data
+    extra = Postgres.extra
     primary = Postgres.name
     end_signal = signal.SIGINT
     login_keys = Postgres.login_keys

@@ -33,6 +33,8 @@ class ServiceKind(Protocol):
     """The port inside a container."""
     data: str
     """Where its data are inside a container."""
+    extra: str
+    """The extra of gameday that installs what its client needs; empty: gameday itself does."""
 
     def image(self, spec: ServiceSpec) -> str:
         """Return the container image, by its official name."""

@@ -59,6 +59,7 @@ class RabbitMQ:
     name = "rabbitmq"
     port = 5672
     data = "/var/lib/rabbitmq"
+    extra = "rabbitmq"
     end_signal = signal.SIGTERM
     login_keys = ("RABBITMQ_DEFAULT_USER", "RABBITMQ_DEFAULT_PASS")
 

