@@ -31,7 +31,7 @@ from gameday.environment.protocol import (
     Vitals,
 )
 from gameday.environment.services import ServiceKind
-from gameday.environment.services.protocol import Markable, Private, told_by
+from gameday.environment.services.protocol import Markable, Private, end_signal_of, told_by
 from gameday.environment.sockets import accepted_in_network_of
 from gameday.environment.waiting import READY_LIMIT_NS, until_ready
 from gameday.errors import EnvironmentRefused
@@ -108,6 +108,10 @@ class ContainerService:
             started=str(state["StartedAt"]),
             exit_code=None if alive else int(str(state["ExitCode"])),
         )
+
+    @property
+    def end_signal(self) -> signal.Signals:
+        return end_signal_of(self._kind)
 
     def kill(self, number: signal.Signals) -> Window:
         """Signal the host's pid where that is this container's process, else ask the engine.

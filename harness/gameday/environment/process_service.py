@@ -28,6 +28,7 @@ from gameday.environment.services.protocol import (
     Markable,
     Prepared,
     Private,
+    end_signal_of,
     told_by,
 )
 from gameday.environment.shared_memory import remove_segments
@@ -143,6 +144,10 @@ class ProcessService:
             started=self._started,
             exit_code=128 - code if code is not None and code < 0 else code,
         )
+
+    @property
+    def end_signal(self) -> signal.Signals:
+        return end_signal_of(self._kind)
 
     def kill(self, number: signal.Signals) -> Window:
         called_ns = time.monotonic_ns()
@@ -313,10 +318,10 @@ class ProcessService:
         limit_descriptors(of, soft)
 
     def ask_to_end(self) -> None:
-        """Send SIGTERM to the main process, and let all go on that may be stopped."""
+        """Ask the main process to end, and let all go on that may be stopped."""
         self._to_end = self._tree()
         if self._process is not None and self._process.poll() is None:
-            self._process.send_signal(_end_signal(self._kind))
+            self._process.send_signal(self.end_signal)
         process_tree.send(self._to_end, signal.SIGCONT)
 
     def make_end(self, limit_s: float) -> None:
@@ -365,10 +370,6 @@ class ProcessService:
         if self._wiped is not None:
             os.close(self._wiped)
             self._wiped = None
-
-
-def _end_signal(kind: ServiceKind) -> signal.Signals:
-    return kind.end_signal if isinstance(kind, Prepared) else signal.SIGTERM
 
 
 def _tail(log: Path, lines: int = 10) -> str:

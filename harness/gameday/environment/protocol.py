@@ -150,6 +150,11 @@ class Service(Protocol):
 class Killable(Protocol):
     """A service whose main process can be killed, and started again with its data."""
 
+    @property
+    def end_signal(self) -> signal.Signals:
+        """What asks this kind of service to end without waiting for its clients."""
+        ...
+
     def vitals(self) -> Vitals: ...
 
     def kill(self, number: signal.Signals) -> Window:

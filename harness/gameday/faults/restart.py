@@ -34,8 +34,8 @@ class Restart:
     """The service to restart."""
     grace_ns: DurationNs = 10 * SECOND
     """How long it may take to end by itself, before SIGKILL; at most 30 s."""
-    signal: AskingSignal = "SIGTERM"
-    """What asks it to end."""
+    signal: AskingSignal | None = None
+    """What asks it to end, as of a stop."""
 
     def __post_init__(self) -> None:
         grace_within_bounds(self.grace_ns)
@@ -46,7 +46,7 @@ class Restart:
             raise EnvironmentRefused(f"{self.target} cannot be restarted in {environment.runtime}")
         ending = Ending(service, service)
         stop = Stop(target=self.target, grace_ns=self.grace_ns, signal=self.signal)
-        return _Restarting(Stopping(ending, stop), ending, service)
+        return _Restarting(Stopping(ending, service, stop), ending, service)
 
 
 class _Restarting:

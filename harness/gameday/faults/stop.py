@@ -23,7 +23,7 @@ __all__ = ["Stop", "Stopping"]
 class Stop:
     """A service ends as on a shutdown, and is started again with its data.
 
-    A signal to the main process; SIGKILL once the grace is over. `for` counts from the signal.
+    Its kind's own signal to the main process; SIGKILL once the grace is over. `for` counts from the signal.
     Proven by the end, its exit code and what of the grace was used. Undone by a new start that
     answers a write on the direct path.
     """
@@ -34,8 +34,8 @@ class Stop:
     """The service to stop."""
     grace_ns: DurationNs = 10 * SECOND
     """How long it may take to end by itself; at most 30 s."""
-    signal: AskingSignal = "SIGTERM"
-    """What asks it to end. PostgreSQL waits for its clients on SIGTERM, and not on SIGINT."""
+    signal: AskingSignal | None = None
+    """What asks it to end, if not its kind's own signal: SIGINT of PostgreSQL, SIGTERM of others."""
 
     def __post_init__(self) -> None:
         grace_within_bounds(self.grace_ns)
@@ -44,17 +44,17 @@ class Stop:
         service = environment.service(self.target)
         if not isinstance(service, Killable):
             raise EnvironmentRefused(f"{self.target} cannot be stopped in {environment.runtime}")
-        return Stopping(Ending(service, service), self)
+        return Stopping(Ending(service, service), service, self)
 
 
 class Stopping:
     """One polite end: the signal is the injection, the rest is seen through by its proof."""
 
-    def __init__(self, ending: Ending, asked: Stop) -> None:
+    def __init__(self, ending: Ending, victim: Killable, asked: Stop) -> None:
         self._ending = ending
         self._name = asked.target
         self._grace_ns = asked.grace_ns
-        self._number = Signals[asked.signal]
+        self._number = Signals[asked.signal] if asked.signal else victim.end_signal
 
     @property
     def undo_text(self) -> str:

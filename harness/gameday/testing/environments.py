@@ -33,6 +33,7 @@ class MemoryService:
     spec: ServiceSpec
     clock: ManualClock
     survives_signals: bool = False
+    end_signal: signal.Signals = signal.SIGTERM
     exit_code: int | None = None
     """Reported instead of that of the signal, when set."""
     starts: bool = True

@@ -22,6 +22,8 @@ from gameday.faults.postgres import (
     TerminateBackends,
 )
 from gameday.faults.protocol import Fault, Injection, Proof
+from gameday.faults.restart import Restart
+from gameday.faults.stop import Stop
 from gameday.loading import load_target
 from gameday.model.clock import SECOND
 from gameday.model.scenario import Target
@@ -328,3 +330,13 @@ def test_what_did_nothing_is_not_proven_on_a_real_server(
 ) -> None:
     with client(environment), client(environment, "postgres-replica"):
         unproven(fault)
+
+
+@pytest.mark.parametrize("name", ["postgres", "postgres-replica"])
+@pytest.mark.parametrize("kind", [Stop, Restart])
+def test_a_stop_and_a_restart_wait_for_no_client(
+    environment: Environment, through: Through, kind: type[Stop | Restart], name: str
+) -> None:
+    with client(environment, name):  # SIGTERM would wait for it until the grace is over
+        effect, _ = through(kind(target=name, grace_ns=8 * SECOND))
+    assert (effect.measured["grace_ran_out"], effect.measured["exit_code"]) == (False, 0)

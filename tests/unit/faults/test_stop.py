@@ -185,3 +185,13 @@ def test_who_was_started_by_somebody_else_is_not_stopped_any_more(
 def test_a_restart_is_over_by_itself(environment: MemoryEnvironment) -> None:
     injection = injected(environment, Restart(target="db", grace_ns=GRACE_NS))
     assert not isinstance(injection, Lasting)
+
+
+@BOTH
+def test_a_service_is_asked_to_end_by_the_signal_of_its_kind(
+    environment: MemoryEnvironment, db: MemoryService, fault: Fault
+) -> None:
+    db.end_signal = Signals.SIGINT
+    injection = injected(environment, fault)
+    assert injection.asked["signal"] == "SIGINT"
+    assert injection.prove(no_checkpoint).measured["exit_code"] == 130

@@ -133,6 +133,16 @@ def test_a_fill_leaves_what_was_asked_and_gives_it_back(
 
 
 @FILLS
+def test_a_disk_that_is_not_the_bounded_one_is_left_alone(
+    environment: MemoryEnvironment, house: House, fault: DiskFill
+) -> None:
+    house.disk_bytes = 50 * BLOCK
+    with pytest.raises(EnvironmentRefused, match="nothing was filled"):
+        injected(environment, fault)
+    assert house.filler is None
+
+
+@FILLS
 def test_a_fill_that_takes_too_little_is_not_proven(
     environment: MemoryEnvironment, house: House, fault: DiskFill
 ) -> None:

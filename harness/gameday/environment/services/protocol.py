@@ -20,6 +20,7 @@ __all__ = [
     "Private",
     "ServiceKind",
     "Telling",
+    "end_signal_of",
     "talk_of",
     "told_by",
 ]
@@ -90,6 +91,11 @@ class Prepared(Protocol):
         Raises EnvironmentRefused with the words of what failed.
         """
         ...
+
+
+def end_signal_of(kind: ServiceKind) -> signal.Signals:
+    """Return what asks a server of that kind to end: its own ending, else SIGTERM."""
+    return kind.end_signal if isinstance(kind, Prepared) else signal.SIGTERM
 
 
 @runtime_checkable

@@ -40,9 +40,9 @@ fi
 class DiskFill:
     """A service's disk is filled up by a file that is not the service's.
 
-    Only a disk that the target bounds by `disk:` can be filled, never the host's. Mechanism, both
-    environments: a file in the data folder. Proven when the free space is the one asked for, to
-    a block, and, if it is none, a write as the service's user fails for want of space. What the
+    Only a disk that the target bounds by `disk:` can be filled, never the host's: where the
+    data are on one of another size, the fault is refused. Mechanism, both environments: a file
+    in the data folder. Proven when the free space is the one asked for, to a block, and, if it is none, a write as the service's user fails for want of space. What the
     service says to a write is recorded. Undone when the file is gone, the space is free again
     and the service, started again if it died of it, answers a write.
     """
@@ -113,6 +113,12 @@ class _Filling:
     def inject(self) -> Window:
         called_ns = time.monotonic_ns()
         self._before = before = self._look()
+        if abs(before.size_bytes - self._size_bytes) > before.block_bytes:
+            raise EnvironmentRefused(
+                f"disk-fill: the data of {self._folder.name} are on a disk of "
+                f"{before.size_bytes} bytes, not on that of {self._size_bytes} bytes which the "
+                "target gives it; nothing was filled"
+            )
         if before.free_bytes <= self._free_bytes + before.block_bytes:
             raise EnvironmentRefused(
                 f"disk-fill: {self._folder.name} has {before.free_bytes} bytes free already; "
