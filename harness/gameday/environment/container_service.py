@@ -21,6 +21,7 @@ from gameday.environment.container_clock import ContainerClock
 from gameday.environment.container_disk import ContainerDisk
 from gameday.environment.descriptors import descriptors_of, limit_descriptors, listener_among
 from gameday.environment.engine import ran_in, ran_once, refusing
+from gameday.environment.last_words import last_words
 from gameday.environment.protocol import (
     Checkpoint,
     Endpoint,
@@ -51,6 +52,7 @@ _MOTIONS: Mapping[str, Motion] = {
 """How the two versions of cgroups say it."""
 
 _LOOK_LIMIT_NS = 5 * SECOND
+_LAST_LINES = 100
 
 
 class ContainerService:
@@ -95,7 +97,9 @@ class ContainerService:
                     next_look_ns = time.monotonic_ns() + READY_LIMIT_NS // 100
                 raise
 
-        return until_ready(self.spec.name, check_alive, limit_ns=limit_ns, checkpoint=checkpoint)
+        return until_ready(
+            self.spec.name, check_alive, limit_ns=limit_ns, checkpoint=checkpoint, log=self._says
+        )
 
     def vitals(self) -> Vitals:
         with refusing(f"looking at the container of {self.spec.name}"):
@@ -383,7 +387,11 @@ class ContainerService:
     def _refuse_if_ended(self) -> None:
         vitals = self.vitals()
         if not vitals.alive:
-            log = self.container.logs(tail=10).decode(errors="replace")
+            code = vitals.exit_code
             raise EnvironmentRefused(
-                f"{self.spec.name} ended with exit code {vitals.exit_code} while it started:\n{log}"
+                f"{self.spec.name} ended with exit code {code} before it was ready{self._says()}"
             )
+
+    def _says(self) -> str:
+        with refusing(f"reading the log of {self.spec.name}"):
+            return last_words(self.spec.name, self.container.logs(tail=_LAST_LINES))

@@ -19,6 +19,7 @@ from gameday.environment.abilities.signals import Dispositions, signals_in
 from gameday.environment.abilities.throttling import DiskBounds
 from gameday.environment.descriptors import descriptors_of, limit_descriptors, listener_among
 from gameday.environment.disks import mount_disk, release
+from gameday.environment.last_words import last_words_in
 from gameday.environment.process_bounds import ProcessBounds
 from gameday.environment.protocol import ROOT, Checkpoint, Endpoint, Inmate, Motion, Ran, Vitals
 from gameday.environment.services import ServiceKind
@@ -83,8 +84,16 @@ class ProcessService:
         if self.spec.disk_bytes is not None:
             mount_disk(self._home, self.spec.disk_bytes)
         account = self._prepare()
+        try:
+            self._process = self._spawn(account)
+        except OSError as error:
+            raise EnvironmentRefused(f"{self.spec.name} cannot be started: {error}") from error
+        self._main = psutil.Process(self._process.pid)
+        self._started = f"{self._main.create_time():.2f}"
+
+    def _spawn(self, account: str | None) -> "subprocess.Popen[bytes]":
         with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
+            return subprocess.Popen(
                 self._kind.process_command(self.spec, port=self.direct.port, home=self._home),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -95,8 +104,6 @@ class ProcessService:
                 start_new_session=True,
                 **as_account(account),
             )
-        self._main = psutil.Process(self._process.pid)
-        self._started = f"{self._main.create_time():.2f}"
 
     def _variables(self) -> dict[str, str]:
         own = self._kind.environment(
@@ -123,16 +130,25 @@ class ProcessService:
         return self._kind.check(self.direct)
 
     def wait_until_ready(self, limit_ns: int, checkpoint: Checkpoint) -> str:
+        name = self.spec.name
+
         def check_alive() -> str:
             vitals = self.vitals()
             if not vitals.alive:
+                code = vitals.exit_code
                 raise EnvironmentRefused(
-                    f"{self.spec.name} ended with exit code {vitals.exit_code} while it started:\n"
-                    f"{_tail(self._log)}"
+                    f"{name} ended with exit code {code} before it was ready"
+                    f"{last_words_in(self._log)}"
                 )
             return self.check()
 
-        return until_ready(self.spec.name, check_alive, limit_ns=limit_ns, checkpoint=checkpoint)
+        return until_ready(
+            name,
+            check_alive,
+            limit_ns=limit_ns,
+            checkpoint=checkpoint,
+            log=lambda: last_words_in(self._log),
+        )
 
     def vitals(self) -> Vitals:
         if self._process is None:
@@ -370,7 +386,3 @@ class ProcessService:
         if self._wiped is not None:
             os.close(self._wiped)
             self._wiped = None
-
-
-def _tail(log: Path, lines: int = 10) -> str:
-    return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])

@@ -30,11 +30,17 @@ _reservations: deque[socket.socket] = deque()
 
 
 def until_ready(
-    what: str, check: Callable[[], str], *, limit_ns: int, checkpoint: Checkpoint
+    what: str,
+    check: Callable[[], str],
+    *,
+    limit_ns: int,
+    checkpoint: Checkpoint,
+    log: Callable[[], str] = str,
 ) -> str:
     """Return the evidence of `check` as soon as it does not raise NotReadyError.
 
-    Raises EnvironmentRefused, with the last answer, once `limit_ns` nanoseconds have passed.
+    Raises EnvironmentRefused, with the last answer and what `log` returns, once `limit_ns`
+    nanoseconds have passed.
     """
     give_up_ns = time.monotonic_ns() + limit_ns
     while True:
@@ -43,7 +49,7 @@ def until_ready(
         except NotReadyError as error:
             if time.monotonic_ns() > give_up_ns:
                 raise EnvironmentRefused(
-                    f"{what} is not ready after {format_duration(limit_ns)}: {error}"
+                    f"{what} is not ready after {format_duration(limit_ns)}: {error}{log()}"
                 ) from error
         checkpoint()
         time.sleep(_PAUSE_S)

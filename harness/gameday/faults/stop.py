@@ -23,9 +23,9 @@ __all__ = ["Stop", "Stopping"]
 class Stop:
     """A service ends as on a shutdown, and is started again with its data.
 
-    Its kind's own signal to the main process; SIGKILL once the grace is over. `for` counts from the signal.
-    Proven by the end, its exit code and what of the grace was used. Undone by a new start that
-    answers a write on the direct path.
+    Its kind's own signal to the main process; SIGKILL once the grace is over. `for` counts from
+    the signal. Proven by the end, its exit code and what of the grace was used. Undone by a new
+    start that answers a write on the direct path.
     """
 
     verb: ClassVar[str] = "stop"
@@ -35,7 +35,7 @@ class Stop:
     grace_ns: DurationNs = 10 * SECOND
     """How long it may take to end by itself; at most 30 s."""
     signal: AskingSignal | None = None
-    """What asks it to end, if not its kind's own signal: SIGINT of PostgreSQL, SIGTERM of others."""
+    """What asks it to end; by default SIGINT for PostgreSQL, SIGTERM for all others."""
 
     def __post_init__(self) -> None:
         grace_within_bounds(self.grace_ns)

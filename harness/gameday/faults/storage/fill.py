@@ -40,11 +40,12 @@ fi
 class DiskFill:
     """A service's disk is filled up by a file that is not the service's.
 
-    Only a disk that the target bounds by `disk:` can be filled, never the host's: where the
-    data are on one of another size, the fault is refused. Mechanism, both environments: a file
-    in the data folder. Proven when the free space is the one asked for, to a block, and, if it is none, a write as the service's user fails for want of space. What the
-    service says to a write is recorded. Undone when the file is gone, the space is free again
-    and the service, started again if it died of it, answers a write.
+    Only a disk that the target bounds by `disk:` can be filled, never the host's: where the data
+    are on one of another size, the fault is refused. Mechanism, both environments: a file in the
+    data folder. Proven when the free space is the one asked for, to a block, and, if it is none,
+    a write as the service's user fails for want of space. What the service says to a write is
+    recorded. Undone when the file is gone, the space is free again and the service, started
+    again if it died of it, answers a write.
     """
 
     verb: ClassVar[str] = "disk-fill"
