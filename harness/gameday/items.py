@@ -3,6 +3,7 @@
 import shutil
 import sys
 import time
+import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext
 from datetime import UTC, datetime
@@ -14,7 +15,8 @@ import pytest
 
 from gameday.environment.abandoned import still_there
 from gameday.environment.reaping import leftovers_of, reap
-from gameday.errors import EnvironmentRefused, GamedayError, ScenarioError
+from gameday.errors import EnvironmentRefused, GamedayError, InternalError, ScenarioError
+from gameday.model.facts import one_line
 from gameday.model.listener import Listener
 from gameday.model.result import Result
 from gameday.model.verdict import Verdict
@@ -136,6 +138,13 @@ class ScenarioFile(pytest.File):
                 yield self._item(load(self.path, options), "")
         except ScenarioError as error:
             raise self.CollectError(str(error)) from error
+        except Exception as error:
+            # A stack of a thousand lines tells a reader less than the place that it came from.
+            last = traceback.extract_tb(error.__traceback__)[-1]
+            raise self.CollectError(
+                f"{self.path.name}: gameday itself failed while it read this, {_words(error)}, at "
+                f"{Path(last.filename).name}:{last.lineno}"
+            ) from error
 
     def _item(self, experiment: Experiment, label: str) -> "ScenarioItem":
         name = f"{experiment.scenario.name}[{label}]" if label else experiment.scenario.name
@@ -180,7 +189,8 @@ def complete_report(
     """Give the report the verdict's table, and make a failure of the harness an error."""
     if item.result is not None and call.when == "call":
         setattr(report, "gameday_table", verdict_table(item.result))  # noqa: B010  xdist carries it
-    if call.excinfo is not None and call.excinfo.errisinstance((HarnessFailed, GamedayError)):
+    raised = None if call.excinfo is None else call.excinfo.value
+    if isinstance(raised, Exception) and not isinstance(raised, (BrokenPromise, CouldNotTell)):
         # pytest counts a failure outside of the call as an error, which is what this is.
         report.when = "setup"
 
@@ -232,13 +242,33 @@ def run_by_name(config: pytest.Config, selector: str, settings: Mapping[str, str
 
 
 def _run(config: pytest.Config, experiment: Experiment) -> Result:
-    """Plan, make the run's folder, conduct, and tell the reporters."""
+    """Plan, make the run's folder, conduct, and tell the reporters.
+
+    What goes wrong and is no error of ours is told in one line: InternalError.
+    """
     _refuse_a_quarantined_host(config)
-    options = options_of(config)
-    plan = make_plan(experiment, options)
-    run = token_hex(4)
     folder = _make_folder(_reports(config), experiment)
     try:
+        return _run_in(folder, config, experiment)
+    except GamedayError:
+        raise
+    except Exception as error:
+        log = folder / "logs" / "harness.log"
+        log.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+        raise InternalError(
+            f"ERROR  gameday itself failed, {_words(error)}; the traceback is in {log}"
+        ) from None
+
+
+def _words(error: Exception) -> str:
+    return one_line(f"{type(error).__name__}: {error}")
+
+
+def _run_in(folder: Path, config: pytest.Config, experiment: Experiment) -> Result:
+    options = options_of(config)
+    run = token_hex(4)
+    try:
+        plan = make_plan(experiment, options)
         environment = make_environment(
             plan, experiment, run=run, logs=folder / "logs", port_base=options.port_base
         )

@@ -325,7 +325,9 @@ class Conductor:
                 self._fail(one)
             return
         expected = isinstance(error, GamedayError)
-        problem = str(error) if expected else f"{type(error).__name__}: {error}"
+        problem = str(error)
+        if not expected:
+            problem = f"{type(error).__name__}: {error}; the traceback is in journal.jsonl"
         if problem in self._problems:  # what could not be undone is tried again in the end
             return
         self._problems.append(problem)
