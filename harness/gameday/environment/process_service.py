@@ -91,7 +91,7 @@ class ProcessService:
         self._main = psutil.Process(self._process.pid)
         self._started = f"{self._main.create_time():.2f}"
 
-    def _spawn(self, account: str | None) -> "subprocess.Popen[bytes]":
+    def _spawn(self, account: int | None) -> "subprocess.Popen[bytes]":
         with self._log.open("ab") as log:
             return subprocess.Popen(
                 self._kind.process_command(self.spec, port=self.direct.port, home=self._home),
