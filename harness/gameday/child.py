@@ -12,6 +12,7 @@ from pathlib import Path
 
 from gameday.errors import InternalError
 from gameday.model.clock import MILLISECOND, SECOND
+from gameday.variables import for_own
 
 __all__ = ["Child", "Message"]
 
@@ -40,6 +41,7 @@ class Child:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=stderr,
+                env=for_own(),
                 start_new_session=True,
                 bufsize=0,
             )

@@ -13,8 +13,10 @@ from gameday.environment.engine_presence import engine_trouble
 from gameday.environment.mechanisms import Mechanism, standing_in, trial
 from gameday.environment.protocol import Environment, Provision, Surroundings
 from gameday.environment.services import KINDS
-from gameday.environment.services.app import App, is_program
+from gameday.environment.services.app import App
+from gameday.environment.services.program import is_bundled, is_program, program_image
 from gameday.environment.services.protocol import Following
+from gameday.environment.services.variables import told_about
 from gameday.errors import EnvironmentRefused
 from gameday.extras import missing_of
 from gameday.faults.overlaps import at_odds
@@ -96,6 +98,8 @@ def vocabulary() -> Vocabulary:
         at_odds=at_odds,
         situate=situate,
         is_program=is_program,
+        own={App.name: App.own},
+        told={name: told_about(name) for name in KINDS},
     )
 
 
@@ -113,7 +117,10 @@ def load(path: Path, options: Options, settings: Mapping[str, str] | None = None
     """Return the experiment that a scenario file describes; ScenarioError with all problems."""
     words = vocabulary()
     found: dict[str, Target] = {}
-    folders = [path.parent.parent / "targets", *(f.parent / "targets" for f in options.folders)]
+    folders = [
+        path.absolute().parent.parent / "targets",
+        *(f.parent / "targets" for f in options.folders),
+    ]
     slas = [folder / "slas" for folder in (bundled("scenarios"), path.parent)]
 
     def target(name: str) -> Target:
@@ -265,8 +272,15 @@ def _missing(experiment: Experiment, plan: Plan) -> Iterator[str]:
     for spec in experiment.target.services:
         if absent := missing_of(KINDS[spec.kind].extra):
             yield f"{spec.name}: {absent.seen}; {absent.cure}"
-        if plan.runtime == "process" and spec.program and not is_program(spec.program):
+        if spec.program is None or (plan.runtime == "docker" and spec.image is not None):
+            continue
+        if not is_program(spec):
             yield f"{spec.name}: Python has no module {spec.program!r} to run; install it"
+        elif plan.runtime == "docker" and not (is_bundled(spec) or program_image(spec)):
+            yield (
+                f"{spec.name}: {spec.program!r} is installed on this host, which no container "
+                "sees; put it beside target.yaml, or name an image that has it by `image:`"
+            )
     for number, step in enumerate(experiment.scenario.faults):
         fault = _real(step)
         demands = _demands(step, plan.runtime)

@@ -46,13 +46,16 @@ from gameday.environment.protocol import (
 from gameday.environment.proxies import ProxyControl
 from gameday.environment.proxy_image import TOXIPROXY_IMAGE, proxy_image
 from gameday.environment.reaping import leftovers_of, reap
-from gameday.environment.services import KINDS, login_variables, with_logins
+from gameday.environment.services import KINDS, with_logins
+from gameday.environment.services.program import container_path
 from gameday.environment.services.protocol import talk_of
+from gameday.environment.services.variables import Need, variables_of
 from gameday.environment.sockets import Peer, connections_in_network_of
 from gameday.environment.waiting import READY_LIMIT_NS, busy_ports, free_ports
 from gameday.errors import NotHealed
 from gameday.model.clock import SECOND
 from gameday.model.scenario import CLIENT, Edge, ServiceSpec
+from gameday.variables import for_containers
 
 __all__ = ["ContainerEnvironment", "ContainerService"]
 
@@ -112,10 +115,10 @@ class ContainerEnvironment:
 
     def start(self, emit: Emit, checkpoint: Checkpoint) -> None:
         target = self._given.target
-        wanted = {KINDS[spec.kind].image(spec) for spec in target.services}
+        wanted = {KINDS[spec.kind].image(spec): spec for spec in target.services}
         for image in sorted({self._proxy_image, *wanted}):
             checkpoint()
-            bring(self._client, image, checkpoint)
+            bring(self._client, image, checkpoint, wanted.get(image))
         checkpoint()
         with refusing("creating the run's network"):
             self._network = Network(self._engine_kw, {"labels": self._labels})
@@ -313,18 +316,21 @@ class ContainerEnvironment:
         companion = self._companions[spec.name]
         disk = disk_of(spec, kind, self._given.run, self._labels, self._client)
         home = disk.folder if disk else "/tmp"  # noqa: S108
-        env = dict(kind.environment(spec, host="0.0.0.0", port=kind.port, home=home))  # noqa: S104
-        for need in spec.needs:
-            inner = self._inner_front(Edge(client=spec.name, service=need))
-            env |= {f"{need.upper()}_HOST": need, f"{need.upper()}_PORT": str(inner)}
-            env |= login_variables(self._spec(need), need.upper())
+        needs = [
+            Need(spec=self._spec(need), at=Endpoint(host=need, port=self._inner_front(edge)))
+            for need in spec.needs
+            for edge in (Edge(client=spec.name, service=need),)
+        ]
+        told = variables_of(spec, needs, host="0.0.0.0", port=kind.port, home=home)  # noqa: S104
+        if spec.program is not None and spec.image is None:
+            told["PYTHONPATH"] = container_path(spec)
         image = kind.image(spec)
         more: dict[str, object] = {"network_mode": f"container:{companion.container.id}"}
         clock = self._clocks.get(spec.name)
         if clock is not None:
             more["entrypoint"] = clock.entry_point(self._client.images.get(image).attrs["Config"])
         made = self._labelled(image, spec.name, **more)
-        made.with_envs(**{**env, **spec.env})
+        made.with_envs(**{**for_containers(), **told})
         made.with_command(kind.container_command(spec))
         for volume in (clock, disk):
             if volume is not None:

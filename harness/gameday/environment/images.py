@@ -1,6 +1,8 @@
 """The images that containers are made of: here already, pulled, or built from what is bundled."""
 
+import io
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 
 import docker
 from docker.errors import BuildError, DockerException, ImageNotFound
@@ -8,16 +10,19 @@ from docker.errors import BuildError, DockerException, ImageNotFound
 from gameday.environment.container_service import refusing
 from gameday.environment.protocol import Checkpoint
 from gameday.environment.proxy_image import proxy_context, proxy_image
-from gameday.environment.services.app import app_image
+from gameday.environment.services.program import app_image, program_context, program_image
+from gameday.model.scenario import ServiceSpec
 from gameday.resources import bundled
 
 __all__ = ["bring"]
 
 
-def bring(client: docker.DockerClient, image: str, checkpoint: Checkpoint) -> None:
-    """Make sure of an image: pull an official one, build one of what is bundled.
+def bring(
+    client: docker.DockerClient, image: str, checkpoint: Checkpoint, spec: ServiceSpec | None = None
+) -> None:
+    """Make sure of an image: pull an official one, build one of what is bundled or the target's.
 
-    Raises EnvironmentRefused when it is not here and cannot be had.
+    `spec` is a service that wants it. Raises EnvironmentRefused when it cannot be had.
     """
     try:
         client.images.get(image)
@@ -26,7 +31,10 @@ def bring(client: docker.DockerClient, image: str, checkpoint: Checkpoint) -> No
             if image == app_image():
                 _build_apps(client, image, checkpoint)
             elif image == proxy_image():
-                _build_proxy(client, image, checkpoint)
+                _build(client, image, checkpoint, proxy_context(), "proxy")
+            elif spec is not None and spec.image is None and image == program_image(spec):
+                bring(client, app_image(), checkpoint)
+                _build(client, image, checkpoint, program_context(spec), "programs", spec)
             else:
                 _pull(client, image, checkpoint)
 
@@ -52,17 +60,38 @@ def _build_apps(client: docker.DockerClient, image: str, checkpoint: Checkpoint)
     _follow(built, checkpoint)
 
 
-def _build_proxy(client: docker.DockerClient, image: str, checkpoint: Checkpoint) -> None:
+def _build(
+    client: docker.DockerClient,
+    image: str,
+    checkpoint: Checkpoint,
+    context: io.BytesIO,
+    what: str,
+    spec: ServiceSpec | None = None,
+) -> None:
+    labels = {"gameday.image": what}
+    if spec is not None:
+        labels["gameday.programs"] = str(spec.places[0])
     built = client.api.build(
-        fileobj=proxy_context(),
+        fileobj=context,
         custom_context=True,
         tag=image,
         rm=True,
         forcerm=True,
         decode=True,
-        labels={"gameday.image": "proxy"},
+        use_config_proxy=True,
+        labels=labels,
     )
     _follow(built, checkpoint)
+    if spec is not None:
+        _remove_older(client, image, f"gameday.programs={spec.places[0]}")
+
+
+def _remove_older(client: docker.DockerClient, image: str, label: str) -> None:
+    """Remove the images of earlier states of the same programs; one in use stays."""
+    for other in client.images.list(filters={"label": label}):
+        if image not in other.tags:
+            with suppress(DockerException):
+                client.images.remove(str(other.id))
 
 
 def _follow(built: Iterable[Mapping[str, object]], checkpoint: Checkpoint) -> None:

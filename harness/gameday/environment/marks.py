@@ -77,19 +77,22 @@ def marks_of(run: str) -> dict[str, str]:
     return {RUN_MARK: run, OWNER_MARK: this_owner()}
 
 
+def marks_here() -> dict[str, str]:
+    """Return the marks that this process has, and with it what it starts."""
+    return {mark: os.environ[mark] for mark in (RUN_MARK, OWNER_MARK) if mark in os.environ}
+
+
 @contextmanager
 def marked(run: str) -> Iterator[None]:
     """While entered, every process that is started carries the marks of `run`."""
-    before = {mark: os.environ.get(mark) for mark in (RUN_MARK, OWNER_MARK)}
+    before = marks_here()
     os.environ.update(marks_of(run))
     try:
         yield
     finally:
-        for mark, value in before.items():
-            if value is None:
-                os.environ.pop(mark, None)
-            else:
-                os.environ[mark] = value
+        for mark in (RUN_MARK, OWNER_MARK):
+            os.environ.pop(mark, None)
+        os.environ.update(before)
 
 
 def marked_processes(run: str | None = None) -> list[Marked]:

@@ -62,6 +62,7 @@ class ProcessService:
         env: Mapping[str, str],
         clock: clocks.Clock | None = None,
     ) -> None:
+        """`env` is all that it gets; of this process's own variables nothing is added."""
         self.spec = spec
         self._kind = kind
         self._home = home
@@ -76,7 +77,7 @@ class ProcessService:
         self._pids: list[int] = []
         self._looked_ns = -SECOND
         self.direct = Endpoint(host=_LOOPBACK, port=port)
-        self._bounds = ProcessBounds(spec.name, self._tree, folder=home, env={**os.environ, **env})
+        self._bounds = ProcessBounds(spec.name, self._tree, folder=home, env=env)
 
     def start(self) -> None:
         """Start the process; its data, its port and its log are those of every start."""
@@ -99,17 +100,11 @@ class ProcessService:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 cwd=self._home,
-                env={**self._variables(), **(self._clock.variables() if self._clock else {})},
+                env={**self._env, **(self._clock.variables() if self._clock else {})},
                 umask=_OURS_ALONE,
                 start_new_session=True,
                 **as_account(account),
             )
-
-    def _variables(self) -> dict[str, str]:
-        own = self._kind.environment(
-            self.spec, host=_LOOPBACK, port=self.direct.port, home=str(self._home)
-        )
-        return {**os.environ, **own, **self._env, **self.spec.env}
 
     def _beside(self) -> Mapping[str, str]:
         if not isinstance(self._kind, Attended):
@@ -264,7 +259,7 @@ class ProcessService:
                 text=True,
                 errors="replace",
                 cwd=self._home,
-                env={**self._variables(), **self._beside()},
+                env={**self._env, **self._beside()},
                 timeout=limit_ns / SECOND,
                 check=False,
                 **as_account(account),

@@ -13,7 +13,7 @@ from gameday.environment.abilities.traffic import Paths, Traffic
 from gameday.environment.clocks import Clock
 from gameday.environment.edge_proxy import ControlledEdge
 from gameday.environment.edges import Edges, proxy_name, traffic_of, traffic_so_far
-from gameday.environment.marks import make_folder, marked, marks_of
+from gameday.environment.marks import make_folder, marked
 from gameday.environment.mechanisms import trial
 from gameday.environment.mechanisms.storage import BOUNDED_DISK
 from gameday.environment.process_service import ProcessService
@@ -30,15 +30,15 @@ from gameday.environment.proxies import (
     start_toxiproxy_server,
 )
 from gameday.environment.reaping import leftovers_of, reap
-from gameday.environment.services import KINDS, login_variables, with_logins
+from gameday.environment.services import KINDS, with_logins
 from gameday.environment.services.account import account
 from gameday.environment.services.protocol import talk_of
+from gameday.environment.services.variables import Need, process_variables
 from gameday.environment.sockets import Peer, visitors_of
 from gameday.environment.waiting import READY_LIMIT_NS, busy_ports, free_ports
 from gameday.errors import NotHealed
 from gameday.extras import missing_of
 from gameday.model.scenario import Edge, ServiceSpec
-from gameday.resources import bundled
 
 __all__ = ["ProcessEnvironment"]
 
@@ -199,18 +199,18 @@ class ProcessEnvironment:
 
     def _make(self, spec: ServiceSpec, port: int) -> ProcessService:
         assert self._home is not None
-        env = {**marks_of(self._given.run), "PYTHONPATH": str(bundled("targets"))}
-        for need in spec.needs:
-            front = self.front(Edge(client=spec.name, service=need))
-            env |= {f"{need.upper()}_HOST": front.host, f"{need.upper()}_PORT": str(front.port)}
-            env |= login_variables(self._spec(need), need.upper())
+        home = self._home / spec.name
+        needs = [
+            Need(spec=self._spec(need), at=self.front(Edge(client=spec.name, service=need)))
+            for need in spec.needs
+        ]
         return ProcessService(
             spec,
             KINDS[spec.kind],
             port=port,
-            home=self._home / spec.name,
+            home=home,
             log=self._given.logs / f"{spec.name}.log",
-            env=env,
+            env=process_variables(spec, needs, port=port, home=home, run=self._given.run),
             clock=Clock(self._given.run, spec.name, self._home)
             if spec.name in self._given.provision.clocks
             else None,

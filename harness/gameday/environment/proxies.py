@@ -21,6 +21,7 @@ from gameday.environment.proxy_control import (
 from gameday.environment.waiting import free_ports
 from gameday.errors import EnvironmentRefused, NotHealed
 from gameday.model.clock import SECOND
+from gameday.variables import for_own
 
 __all__ = [
     "Counters",
@@ -150,6 +151,7 @@ def _start(command: list[str], log: Path) -> subprocess.Popen[bytes]:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=stderr,
+            env=for_own(),
             start_new_session=True,
         )
 

@@ -14,13 +14,16 @@ from gameday.loading.document import expand, read_node
 from gameday.loading.filling import fill
 from gameday.loading.forms import Item, build, columns, item, shaped
 from gameday.loading.source import Source, one_of, quoted
+from gameday.loading.variables import check_variables
 from gameday.model.scenario import CLIENT, ServiceSpec, Switch, Target, Vocabulary
+from gameday.resources import bundled
 
 __all__ = ["find_target", "load_target"]
 
 _Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,59}$")]
 
 _SMALLEST, _LARGEST = 4_000_000, 1_000_000_000
+_ROOT_HAS = ("pyproject.toml", "pytest.ini", "tox.ini", "setup.cfg", "setup.py", ".git")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,15 +65,17 @@ def load_target(path: Path, vocabulary: Vocabulary) -> Target:
     source = expand(path, read_node(path))
     file = fill(_form(), source, _TargetFile, apart=("services",))
     specs: list[ServiceSpec] = []
+    places = _places(path)
     if file.services is not None:
         specs = [
-            build(ServiceSpec, {**entry.values, "name": name})
+            build(ServiceSpec, {**entry.values, "name": name, "places": places})
             for name, entry in file.services.items()
         ]
         written = source.at(("services",))
         names = list(written) if isinstance(written, dict) else []
         _check_services(source, specs, names, vocabulary)
         _check_switches(source, file.switches or {}, names)
+        check_variables(source, specs, file.switches or {}, vocabulary)
     if file.target is not None and file.target != path.resolve().parent.name:
         folder = path.resolve().parent.name
         source.complain(
@@ -86,9 +91,22 @@ def load_target(path: Path, vocabulary: Vocabulary) -> Target:
     )
 
 
+def _places(path: Path) -> tuple[Path, ...]:
+    """Return where a target's programs are: its folder, the one above, the root of the project.
+
+    That is where the settings of Python's tools are, or else where the folder of targets is.
+    """
+    folder = path.resolve().parent
+    targets = folder.parent
+    if targets == bundled("targets").resolve():
+        return (folder, targets)
+    marked = (p for p in targets.parents if any((p / name).exists() for name in _ROOT_HAS))
+    return tuple(dict.fromkeys((folder, targets, targets.parent, next(marked, targets.parent))))
+
+
 @functools.cache
 def _form() -> type:
-    service = item("service", columns(ServiceSpec, without=("name", "logins")))
+    service = item("service", columns(ServiceSpec, without=("name", "places", "logins")))
     services = Annotated[Mapping[_Name, service], Field(min_length=1)]  # type: ignore[valid-type]
     return shaped(_TargetFile, {"services": services})
 
@@ -139,10 +157,11 @@ def _check_program(source: Source, spec: ServiceSpec, vocabulary: Vocabulary) ->
         what = " or ".join(sorted(vocabulary.programs))
         text = f"a service of kind {spec.kind!r} runs no program, only one of kind {what} does"
         source.complain(where, f"{text}; take the key out", at_key=True)
-    elif spec.image is None and not vocabulary.is_program(spec.program):
+    elif spec.image is None and not vocabulary.is_program(spec):
         # An image of the target's own may have it.
+        folders = ", ".join(dict.fromkeys(map(str, spec.places)))
         text = f"{quoted(spec.program)} is no module that Python can run here"
-        source.complain(where, f"{text}; write one that is installed, such as 'apps.relay'")
+        source.complain(where, f"{text}; it is looked for in {folders}, and in what is installed")
 
 
 def _check_primary(

@@ -82,8 +82,12 @@ class Vocabulary:
     """Why two faults that are in at the same time cannot be; None: they can."""
     situate: Callable[["FaultStep", "Target", Sequence[WorkloadSpec]], None] = lambda *_: None
     """Raises Unfit for parameters of a step that cannot be on that target, beside that load."""
-    is_program: Callable[[str], bool] = lambda _: True
-    """Whether there is a module of that name for a service to run."""
+    is_program: Callable[["ServiceSpec"], bool] = lambda _: True
+    """Whether Python finds the module that a service runs."""
+    own: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """What a service that runs a program is told of itself, by its kind."""
+    told: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """What it is told about one of each kind that it needs, without that one's name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -225,8 +229,12 @@ class ServiceSpec:
     options: Mapping[str, str] = field(default_factory=dict)
     """Settings of the server itself, such as `appendonly: "yes"`."""
     env: Mapping[str, str] = field(default_factory=dict)
+    pass_env: tuple[str, ...] = ()
+    """The variables of whoever runs gameday that it gets; one that is not set it does not get."""
     disk_bytes: SizeBytes | None = None
     """What its data may take, in memory; None: as much as the host's disk."""
+    places: tuple[Path, ...] = ()
+    """The folders where its program is looked for before the bundled and the installed ones."""
     logins: Logins = field(default_factory=Logins, repr=False)
     """As whom it is spoken to, once an environment has made passwords; in no file and no report."""
 

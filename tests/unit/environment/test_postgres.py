@@ -255,8 +255,8 @@ def copying(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], 
     def run(fails: str) -> int:
         variables = {
             "TOLD": str(tmp_path / "told"),
-            "MY-DB_HOST": "h",
-            "MY-DB_PORT": "7",
+            "MY_DB_HOST": "h",
+            "MY_DB_PORT": "7",
             "COPY_FAILS": fails,
         }
         kind = KINDS["postgres-replica"]

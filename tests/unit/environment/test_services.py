@@ -9,8 +9,8 @@ import pytest
 from gameday.environment import waiting
 from gameday.environment.edge_protocol import Copious, Introduced
 from gameday.environment.protocol import Endpoint, NotReadyError
-from gameday.environment.services import KINDS, login_of, login_variables, redis, with_logins
-from gameday.environment.services.app import app_image, is_program
+from gameday.environment.services import KINDS, login_of, redis, with_logins
+from gameday.environment.services.program import app_image, is_program
 from gameday.environment.services.protocol import Personal, talk_of
 from gameday.environment.waiting import busy_ports, free_ports, until_ready
 from gameday.errors import EnvironmentRefused
@@ -82,7 +82,7 @@ def test_a_replica_follows_the_one_that_it_needs_whatever_that_is_called(tmp_pat
         (kind.container_command(spec), ("copy", "6379")),
         (kind.process_command(spec, port=7, home=tmp_path), ("127.0.0.1", "7")),
     ):
-        assert command[4] == "MAIN-DB"
+        assert command[4] == "MAIN_DB"
         for option, value in zip(("ip", "port"), announced, strict=True):
             assert command[command.index(f"--replica-announce-{option}") + 1] == value
 
@@ -97,7 +97,7 @@ def test_a_closed_port_is_not_ready() -> None:
 def test_the_image_of_the_apps_changes_with_their_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gameday.environment.services.app.bundled", lambda _: tmp_path)
+    monkeypatch.setattr("gameday.environment.services.program.bundled", lambda _: tmp_path)
     (tmp_path / "apps").mkdir()
     (tmp_path / "apps" / "relay.py").write_text("one")
     before = app_image()
@@ -144,13 +144,6 @@ def test_every_store_has_passwords_that_are_new_in_every_run(kind: str) -> None:
     talk = talk_of(named, made.services[-1])
     assert isinstance(talk, Introduced)
     assert isinstance(talk, Copious)
-
-
-def test_a_service_is_told_how_to_log_in_to_what_it_needs() -> None:
-    spec = armed(ServiceSpec(name="db", kind="postgres", env={"POSTGRES_PASSWORD": "p"}))
-    told = {"DB_USER": "gameday", "DB_PASSWORD": "p", "DB_DATABASE": "gameday"}
-    assert login_variables(spec, "DB") == told
-    assert login_variables(ServiceSpec(name="web", kind="app"), "WEB") == {}
 
 
 def test_a_redis_keeps_its_services_from_what_changes_the_server(tmp_path: Path) -> None:
@@ -220,7 +213,7 @@ def _run_python(program: str, *arguments: object) -> str:
 def test_a_module_that_is_there_is_found_without_being_imported(name: str) -> None:
     sys.modules.pop("apps.relay", None)
     runs = {"apps.relay": True, "json.tool": True, "json": False, "unittest": True}
-    assert is_program(name) == runs[name], "a package runs only if it has a __main__"
+    assert is_program(app(name)) == runs[name], "a package runs only if it has a __main__"
     assert "apps.relay" not in sys.modules
 
 
@@ -228,4 +221,8 @@ def test_a_module_that_is_there_is_found_without_being_imported(name: str) -> No
     "name", ["apps", "apps.nosuch", "apps.relay.x", "apps.nosuch; rm", "", "a..b"]
 )
 def test_what_is_no_module_is_no_program(name: str) -> None:
-    assert not is_program(name)
+    assert not is_program(app(name))
+
+
+def app(program: str) -> ServiceSpec:
+    return ServiceSpec(name="app", kind="app", program=program)

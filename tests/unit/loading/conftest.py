@@ -132,7 +132,9 @@ def vocabulary() -> Vocabulary:
         programs=frozenset({"app"}),
         findings={"availability": "ratio", "lost": "count", "outage": "ns", "recovery": "ns"},
         situate=_situate,
-        is_program=lambda name: name != "apps.rely; rm",
+        is_program=lambda spec: spec.program != "apps.rely; rm",
+        own={"app": ("HOST", "PORT", "DATA_DIR")},
+        told={"app": ("HOST", "PORT"), "redis": ("HOST", "PORT", "USER", "PASSWORD")},
         at_odds=lambda one, other: "both kill it" if one.fault == other.fault else None,
     )
 

@@ -31,10 +31,16 @@ def test_a_right_target_becomes_the_model(tmp_path: Path, vocabulary: Vocabulary
     path = write(tmp_path, GOOD)
     target = load_target(path, vocabulary)
     assert (target.name, target.title, target.path) == ("signals", "Signals through Redis", path)
+    places = (tmp_path / "signals", tmp_path, tmp_path.parent)
     assert target.services == (
-        ServiceSpec(name="redis", kind="redis", options={"appendonly": "yes"}),
+        ServiceSpec(name="redis", kind="redis", options={"appendonly": "yes"}, places=places),
         ServiceSpec(
-            name="relay", kind="app", program="apps.relay", needs=("redis",), env={"TRIES": "10"}
+            name="relay",
+            kind="app",
+            program="apps.relay",
+            needs=("redis",),
+            env={"TRIES": "10"},
+            places=places,
         ),
     )
     assert target.switches == {"reconnect": Switch(service="relay", env={"RECONNECT": "off"})}
@@ -102,7 +108,7 @@ ONE_PROBLEM = {
         [
             (
                 "5:31: services.relay.program: 'apps.rely; rm' is no module that Python can run "
-                "here; write one that is installed, such as 'apps.relay'"
+                "here; it is looked for in FOLDERS, and in what is installed"
             )
         ],
     ),
@@ -172,7 +178,8 @@ ONE_PROBLEM = {
         [
             (
                 "5:22: services.relay.programm: unknown key; "
-                "valid: kind, needs, image, program, options, env, disk; nearest: 'program'"
+                "valid: kind, needs, image, program, options, env, pass_env, disk; "
+                "nearest: 'program'"
             )
         ],
     ),
@@ -215,7 +222,9 @@ def test_a_problem_is_told_with_its_place_and_what_is_valid(
 ) -> None:
     assert GOOD.count(old) == 1
     path = write(tmp_path, GOOD.replace(old, new))
-    assert complaints(lambda: load_target(path, vocabulary)) == [
+    folders = f"signals, {tmp_path}, {tmp_path.parent}"
+    told = complaints(lambda: load_target(path, vocabulary))
+    assert [line.replace(folders, "FOLDERS") for line in told] == [
         f"signals/target.yaml:{line}" for line in wanted
     ]
 

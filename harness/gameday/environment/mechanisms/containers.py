@@ -14,7 +14,7 @@ from gameday.environment.owner import this_owner
 from gameday.environment.process_tree import of_container
 from gameday.environment.proxy_image import TOXIPROXY_IMAGE, proxy_image
 from gameday.environment.services import KINDS
-from gameday.environment.services.app import app_image
+from gameday.environment.services.program import app_image
 from gameday.model.scenario import ServiceSpec
 
 if TYPE_CHECKING:

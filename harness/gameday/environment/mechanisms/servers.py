@@ -2,26 +2,28 @@
 
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from secrets import token_hex
 
-from gameday.environment.marks import make_folder, marked, marks_of
+from gameday.environment.marks import make_folder, marked
 from gameday.environment.mechanisms import Lacking, Mechanism
 from gameday.environment.process_service import ProcessService
+from gameday.environment.protocol import Endpoint
 from gameday.environment.reaping import leftovers_of, reap
-from gameday.environment.services import KINDS
+from gameday.environment.services import KINDS, with_logins
 from gameday.environment.services.protocol import Following
+from gameday.environment.services.variables import Need, process_variables
 from gameday.environment.waiting import READY_LIMIT_NS, free_ports
 from gameday.extras import missing_of
-from gameday.model.scenario import ServiceSpec
+from gameday.model.scenario import ServiceSpec, Target
 from gameday.model.units import format_duration
-from gameday.resources import bundled
 
 __all__ = ["SERVERS", "scratch"]
 
+_LOOPBACK = "127.0.0.1"
 _END_LIMIT_S = 5
 _PROGRAM = "apps.listener"
 """The app that is tried: it needs a Redis alone."""
@@ -59,7 +61,7 @@ def _check(kind: str) -> str:
     with scratch() as (run, folder), marked(run):
         try:
             for spec in specs:
-                service = _service(spec, ports, run, folder)
+                service = _service(spec, specs, ports, run, folder)
                 began_ns = time.monotonic_ns()
                 began.append(service)
                 service.start()
@@ -73,7 +75,13 @@ def _check(kind: str) -> str:
 
 
 def _specs(kind: str) -> tuple[ServiceSpec, ...]:
-    """Return a service of that kind, behind the one that it needs."""
+    """Return a service of that kind, behind the one that it needs, with logins."""
+    return with_logins(
+        Target(name="trial", title="Trial", path=Path(), services=_plain_specs(kind))
+    ).services
+
+
+def _plain_specs(kind: str) -> tuple[ServiceSpec, ...]:
     made = KINDS[kind]
     if isinstance(made, Following):
         need = ServiceSpec(name="primary", kind=made.primary)
@@ -84,17 +92,26 @@ def _specs(kind: str) -> tuple[ServiceSpec, ...]:
     return (ServiceSpec(name=kind, kind=kind),)
 
 
-def _service(spec: ServiceSpec, ports: Mapping[str, int], run: str, folder: Path) -> ProcessService:
-    env = {**marks_of(run), "PYTHONPATH": str(bundled("targets"))}
-    for need in spec.needs:
-        env |= {f"{need.upper()}_HOST": "127.0.0.1", f"{need.upper()}_PORT": str(ports[need])}
+def _service(
+    spec: ServiceSpec,
+    specs: Sequence[ServiceSpec],
+    ports: Mapping[str, int],
+    run: str,
+    folder: Path,
+) -> ProcessService:
+    home = folder / spec.name
+    needs = [
+        Need(spec=other, at=Endpoint(host=_LOOPBACK, port=ports[other.name]))
+        for other in specs
+        if other.name in spec.needs
+    ]
     return ProcessService(
         spec,
         KINDS[spec.kind],
         port=ports[spec.name],
-        home=folder / spec.name,
+        home=home,
         log=folder / f"{spec.name}.log",
-        env=env,
+        env=process_variables(spec, needs, port=ports[spec.name], home=home, run=run),
     )
 
 

@@ -12,7 +12,7 @@ from gameday.environment.services.redis import Redis, RedisReplica
 from gameday.model.login import Login
 from gameday.model.scenario import ServiceSpec, Target
 
-__all__ = ["KINDS", "ServiceKind", "login_of", "login_variables", "with_logins"]
+__all__ = ["KINDS", "ServiceKind", "login_of", "with_logins"]
 
 KINDS: Mapping[str, ServiceKind] = {
     kind.name: kind
@@ -40,10 +40,3 @@ def with_logins(target: Target) -> Target:
 def login_of(spec: ServiceSpec) -> Login:
     """Return who a client of that service has to be; nobody, where nobody asks."""
     return spec.logins.service
-
-
-def login_variables(spec: ServiceSpec, prefix: str) -> dict[str, str]:
-    """Return how a service that needs this one is told to log in; nothing, where nobody asks."""
-    login = login_of(spec)
-    told = {"USER": login.user, "PASSWORD": login.password, "DATABASE": login.database}
-    return {f"{prefix}_{key}": value for key, value in told.items() if value}

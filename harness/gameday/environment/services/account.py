@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TypedDict
 
+from gameday.variables import for_services
+
 __all__ = ["Identity", "account", "as_account", "give_to", "may_run", "named", "our_uids"]
 
 _UNUSED = 2_100_731_429
@@ -86,6 +88,7 @@ def may_run(program: Path, number: int | None, *arguments: str) -> bool:
             [program, *(arguments or ("--version",))],
             capture_output=True,
             cwd="/",
+            env=for_services(),
             timeout=_ANSWER_LIMIT_S,
             check=False,
             **as_account(number),

@@ -1,22 +1,20 @@
 """A service of the target's own: a Python program that answers on /ready."""
 
-import hashlib
 import http.client
 import importlib.util
 import json
 import sys
-from collections.abc import Mapping, Sequence
-from importlib.machinery import PathFinder
+from collections.abc import Mapping
 from pathlib import Path
 
 from gameday.environment.abilities.clocks import Reading, read_between
 from gameday.environment.protocol import Endpoint, NotReadyError
+from gameday.environment.services.program import app_image, is_bundled, program_image
 from gameday.model.clock import SECOND
 from gameday.model.scenario import ServiceSpec
-from gameday.resources import bundled
 from gameday.wire.http import HttpReader, NoReply
 
-__all__ = ["App", "app_image", "is_program"]
+__all__ = ["App"]
 
 _ANSWER_LIMIT_NS = 2 * SECOND
 _ANSWER_BYTES = 100
@@ -25,36 +23,14 @@ _PADDING_BYTES = 4_000
 _STATUS_BYTES = 100_000
 _REASON_BYTES = 2000
 _LAST = b"GET /status HTTP/1.1\r\nHost: gameday\r\nConnection: close\r\n\r\n"
-_IMAGE_PARTS = ("images/apps/Dockerfile", "requirements.txt", "apps/*.py", "resilience/*.py")
 _REQUIRED = ("starlette", "uvicorn", "redis")
-
-
-def app_image() -> str:
-    """Return the tag of the image of the bundled services: it changes with any of their files."""
-    folder = bundled("targets")
-    digest = hashlib.sha256()
-    for pattern in _IMAGE_PARTS:
-        for path in sorted(folder.glob(pattern)):
-            digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes())
-    return f"gameday-apps:{digest.hexdigest()[:16]}"
-
-
-def is_program(name: str) -> bool:
-    """Tell whether Python finds a module of that name, the bundled ones included, to run.
-
-    Nothing is imported: packages are followed by the places of their modules.
-    """
-    places: Sequence[str] | None = [str(bundled("targets")), *sys.path]
-    for part in name.split("."):
-        spec = PathFinder.find_spec(part, places) if part.isidentifier() and places else None
-        if spec is None:
-            return False
-        places = spec.submodule_search_locations
-    return not places or PathFinder.find_spec("__main__", places) is not None
 
 
 class App:
     """A program that reads HOST, PORT, DATA_DIR and the addresses of what it needs."""
+
+    own = ("HOST", "PORT", "DATA_DIR")
+    """What it is told of itself, which the target may use in other variables."""
 
     name = "app"
     port = 8000
@@ -63,19 +39,20 @@ class App:
     greeting = b"GET /status HTTP/1.1\r\nHost: gameday\r\n\r\n"
 
     def image(self, spec: ServiceSpec) -> str:
-        return spec.image or app_image()
+        return spec.image or program_image(spec) or app_image()
 
     def container_command(self, spec: ServiceSpec) -> list[str]:
-        return ["python", "-m", _program(spec)]
+        # An image of the target's own may have a Python without -P, and its program where it works.
+        return ["python", *([] if spec.image else ["-P"]), "-m", _program(spec)]
 
     def missing(self, spec: ServiceSpec) -> str | None:
         absent = [name for name in _REQUIRED if importlib.util.find_spec(name) is None]
-        if not absent:
+        if not absent or not is_bundled(spec):
             return None
         return f"{spec.name}: Python has no {', '.join(absent)}; pip install {' '.join(absent)}"
 
     def process_command(self, spec: ServiceSpec, *, port: int, home: Path) -> list[str]:
-        return [sys.executable, "-m", _program(spec)]
+        return [sys.executable, "-P", "-m", _program(spec)]
 
     def environment(
         self, spec: ServiceSpec, *, host: str, port: int, home: str

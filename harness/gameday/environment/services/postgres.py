@@ -16,6 +16,7 @@ from gameday.environment.abilities.postgres import (
     PostgresLogin,
     postgres_login,
 )
+from gameday.environment.marks import marks_here
 from gameday.environment.protocol import Endpoint, NotReadyError
 from gameday.environment.services.account import account, give_to, may_run, named
 from gameday.environment.services.carried import POSTGRES_WHEEL
@@ -25,6 +26,7 @@ from gameday.errors import EnvironmentRefused
 from gameday.extras import installing
 from gameday.model.login import Login, Logins
 from gameday.model.scenario import ServiceSpec
+from gameday.variables import for_services
 from gameday.wire import libpq
 
 if TYPE_CHECKING:
@@ -201,6 +203,8 @@ class Postgres:
                 text=True,
                 errors="replace",
                 cwd=home,
+                # The marks of the run, for whoever looks for what it left; messages in English.
+                env={**for_services(), **marks_here(), "LC_ALL": "C"},
                 timeout=_PREPARE_LIMIT_S,
                 check=False,
                 umask=0o077,

@@ -16,8 +16,10 @@ from gameday.environment.services.postgres import (
     end_those_in,
     find_postgres,
 )
+from gameday.model.expansion import prefix_of
 from gameday.model.login import Logins
 from gameday.model.scenario import ServiceSpec
+from gameday.variables import for_services
 
 __all__ = ["PostgresReplica"]
 
@@ -40,7 +42,8 @@ if [ ! -s "$PGDATA/PG_VERSION" ]; then
     PGHOST=$(printenv "${primary}_HOST")
     PGPORT=$(printenv "${primary}_PORT")
     PGUSER=$GAMEDAY_ADMIN PGPASSWORD=$GAMEDAY_ADMIN_PASSWORD PGCONNECT_TIMEOUT=10
-    export PGHOST PGPORT PGUSER PGPASSWORD PGCONNECT_TIMEOUT
+    PGSSLMODE=disable PGGSSENCMODE=disable
+    export PGHOST PGPORT PGUSER PGPASSWORD PGCONNECT_TIMEOUT PGSSLMODE PGGSSENCMODE
     pg_receivewal --create-slot --if-not-exists --slot="$slot"
     tries=5
     until
@@ -107,7 +110,7 @@ class PostgresReplica:
     def process_command(self, spec: ServiceSpec, *, port: int, home: Path) -> list[str]:
         command = self._server.process_command(spec, port=port, home=home)
         tools = Path(command[0]).parent
-        own = [f"PGDATA={home / 'data'}", f"PATH={tools}{os.pathsep}{os.environ['PATH']}"]
+        own = [f"PGDATA={home / 'data'}", f"PATH={tools}{os.pathsep}{for_services()['PATH']}"]
         return ["/usr/bin/env", *own, *_start(spec, command)]
 
     def environment(
@@ -147,5 +150,4 @@ class PostgresReplica:
 def _start(spec: ServiceSpec, command: list[str]) -> list[str]:
     primary = spec.needs[0]  # loading refuses a replica that needs anything else
     slot = re.sub(r"[^a-z0-9_]", "_", spec.name.lower())
-    # Not sh: Debian's forgets a variable that has the hyphen of a service's name in its own.
-    return ["bash", "-c", _START, "postgres", primary.upper(), spec.name, slot, *command]
+    return ["sh", "-c", _START, "postgres", prefix_of(primary), spec.name, slot, *command]

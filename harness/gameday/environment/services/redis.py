@@ -15,6 +15,7 @@ from gameday.environment.services.carried import VALKEY_WHEEL
 from gameday.environment.services.conversation import RedisTalk
 from gameday.environment.services.passwords import new_password
 from gameday.extras import installing
+from gameday.model.expansion import prefix_of
 from gameday.model.login import Login, Logins
 from gameday.model.scenario import ServiceSpec
 
@@ -191,8 +192,7 @@ def _following(spec: ServiceSpec, server: list[str], *, host: str, port: int) ->
     """Return the command of a replica; where its primary is stands in its environment."""
     (primary,) = spec.needs  # loading refuses a replica that needs anything else
     announced = ["--replica-announce-ip", host, "--replica-announce-port", str(port)]
-    # Not sh: Debian's forgets a variable that has the hyphen of a service's name in its own.
-    return ["bash", "-c", _FOLLOW, "redis", primary.upper(), *server, *announced]
+    return ["sh", "-c", _FOLLOW, "redis", prefix_of(primary), *server, *announced]
 
 
 @contextmanager
