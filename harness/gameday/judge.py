@@ -2,12 +2,12 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gameday.errors import InternalError
 from gameday.model.facts import details, one_line
 from gameday.model.finding import Finding
-from gameday.model.guard import Guard
+from gameday.model.guard import Doubt, Guard
 from gameday.model.result import IN_AT_END, FaultRecord
 from gameday.model.scenario import Expectation
 from gameday.model.units import Limit, Unit, format_value
@@ -15,9 +15,8 @@ from gameday.model.verdict import Judgement, Verdict
 
 __all__ = ["Judged", "judge"]
 
-_UNTIL_STEADY = ("recovery", "recovery_after_heal", "stabilise")
-"""The findings that end with t6, which operations that are merely slow put off."""
-_SLOW_HOST = "on a host that was slow itself"
+_NOTHING_BROKEN = "nothing was broken, for there was no steady state"
+_SAYS_NOTHING = "the run says nothing"
 
 _REASON_FOR = {
     Verdict.PASS: "held",
@@ -34,6 +33,8 @@ class Judged:
     """One of each expectation, in their order; they stand whatever the verdict of the run is."""
     verdict: Verdict
     reason: str
+    guards: tuple[str, ...] = ()
+    """What was wrong with the measuring, where it changed what an expectation came to."""
 
 
 def judge(
@@ -42,6 +43,7 @@ def judge(
     *,
     faults: Sequence[FaultRecord] = (),
     guards: Sequence[Guard] = (),
+    doubts: Mapping[str, Doubt] | None = None,
     unsteady: str | None = None,
     stopped: str | None = None,
     bypass: Sequence[str] = (),
@@ -49,83 +51,107 @@ def judge(
 ) -> Judged:
     """Return the verdict on a run: the worst of what it and its expectations came to.
 
-    `guards` are the validity guards that failed. `bypass` and `problems` are sentences: the
-    traffic that went around a fault, and what the harness did wrong or left behind. `unsteady`
-    says why there was no steady state to break; None: there was. `stopped` says why the faults were
-    undone before their time. Under a failed guard a promise
-    stays broken only by what a slow host cannot do to a healthy system.
+    `guards` are the validity guards that failed, and `doubts` what noise leaves open of a finding.
+    `bypass` and `problems` are sentences: the traffic that went around a fault, and what the
+    harness did wrong or left behind. `unsteady` says why there was no steady state to break; None:
+    there was. `stopped` says why the faults were undone before their time.
+    In a run that says nothing, or in which nothing was broken, no expectation is judged.
     """
     by_name = {finding.name: finding for finding in findings}
-    slow = any(guard.slows for guard in guards)
-    judgements = tuple(_judgement(wanted, by_name, slow_host=slow) for wanted in expectations)
-    inconclusive = [guard.text for guard in guards if guard.voids]
-    asides = [guard.text for guard in guards if not guard.voids]
+    invalid = [*(_unproven(fault) for fault in faults if not fault.proven), *bypass]
+    why_not, instead = None, Verdict.INCONCLUSIVE
+    if invalid:
+        why_not, instead = _SAYS_NOTHING, Verdict.INVALID
+    elif unsteady is not None:
+        why_not = _NOTHING_BROKEN
+    judgements = tuple(
+        _not_judged(wanted, instead, why_not)
+        if why_not
+        else _judgement(wanted, by_name, (doubts or {}).get(wanted.finding))
+        for wanted in expectations
+    )
+    inconclusive = [guard.text for guard in guards]
     if unsteady is not None:
         inconclusive.insert(0, f"there was no steady state before the fault: {unsteady}")
     if stopped is not None:
         inconclusive.insert(0, f"the run was stopped before its end: {stopped}")
     if not expectations:
         inconclusive.append("the scenario expects nothing, so nothing was judged")
+    not_told: list[str] = []
+    if why_not is None:
+        not_told = _told(expectations, judgements, by_name, Verdict.INCONCLUSIVE)
     because = {
         Verdict.ERROR: [*problems, *(_not_undone(fault) for fault in faults if not fault.undone)],
-        Verdict.INVALID: [*(_unproven(fault) for fault in faults if not fault.proven), *bypass],
+        Verdict.INVALID: invalid,
         Verdict.FAIL: _told(expectations, judgements, by_name, Verdict.FAIL),
-        Verdict.INCONCLUSIVE: [
-            *inconclusive,
-            *_told(expectations, judgements, by_name, Verdict.INCONCLUSIVE),
-        ],
+        Verdict.INCONCLUSIVE: [*inconclusive, *not_told],
     }
     verdict = Verdict.merge(kind for kind, texts in because.items() if texts)
     reason = _sentences(because[verdict]) if verdict in because else _passed(expectations, by_name)
-    if verdict is Verdict.FAIL:
-        asides = [*inconclusive, *asides]
-    if verdict in (Verdict.PASS, Verdict.FAIL) and asides:
-        besides = _sentences([f"Besides: {aside}" for aside in asides])
+    if verdict is Verdict.FAIL and inconclusive:
+        besides = _sentences([f"Besides: {aside}" for aside in inconclusive])
         reason = f"{reason} {besides}"
-    return Judged(judgements=judgements, verdict=verdict, reason=reason)
+    return Judged(
+        judgements=judgements,
+        verdict=verdict,
+        reason=reason,
+        guards=(
+            *(guard.text for guard in guards),
+            *dict.fromkeys(j.doubt for j in judgements if j.doubt),
+        ),
+    )
+
+
+def _not_judged(expectation: Expectation, verdict: Verdict, why: str) -> Judgement:
+    return _as_judgement(
+        expectation, verdict=verdict, seen="not judged", margin=f"not judged: {why}"
+    )
 
 
 def _judgement(
-    expectation: Expectation, by_name: Mapping[str, Finding], *, slow_host: bool
+    expectation: Expectation, by_name: Mapping[str, Finding], doubt: Doubt | None
 ) -> Judgement:
-    limit, sla, finding_name = expectation.limit, expectation.sla, expectation.finding
-    finding = by_name.get(finding_name)
-    verdict, seen, margin = Verdict.INCONCLUSIVE, "not measured", "not measured"
-    if finding is not None and finding.value is None:
-        margin = finding.evidence
-    elif finding is not None:
-        if finding.unit is not limit.unit:
-            raise InternalError(
-                f"{expectation.name} wants {finding.name} {limit.text}, "
-                f"which is a {limit.unit}, and it is found as a {finding.unit}"
-            )
-        verdict, seen, margin = _compared(limit, finding), str(finding), _margin(limit, finding)
-        if verdict is Verdict.FAIL and slow_host and _slowness(finding, by_name.get("outage")):
-            verdict, margin = Verdict.INCONCLUSIVE, f"{margin}, {_SLOW_HOST}"
+    limit = expectation.limit
+    finding = by_name.get(expectation.finding)
+    if finding is None or finding.value is None:
+        why = "not measured" if finding is None else finding.evidence
+        return _as_judgement(
+            expectation, verdict=Verdict.INCONCLUSIVE, seen="not measured", margin=why
+        )
+    if finding.unit is not limit.unit:
+        raise InternalError(
+            f"{expectation.name} wants {finding.name} {limit.text}, "
+            f"which is a {limit.unit}, and it is found as a {finding.unit}"
+        )
+    verdict, margin = _compared(limit, finding), _margin(limit, finding)
+    doubtful = ""
+    if doubt is not None and verdict is not Verdict.INCONCLUSIVE:
+        low, high = min(doubt.low, finding.low or 0), max(doubt.high, finding.high or 0)
+        if _compared(limit, replace(finding, low=low, high=high)) is not verdict:
+            verdict, doubtful = Verdict.INCONCLUSIVE, doubt.why
+            ends = " to ".join(format_value(end, finding.unit) for end in (low, high))
+            reach = f", without which it may be {ends}" if math.isfinite(low) else ""
+            margin = f"{margin}, but {doubt.why}{reach}"
+    return _as_judgement(
+        expectation, verdict=verdict, seen=str(finding), margin=margin, doubt=doubtful
+    )
+
+
+def _as_judgement(
+    expectation: Expectation, *, verdict: Verdict, seen: str, margin: str, doubt: str = ""
+) -> Judgement:
+    limit, sla, finding = expectation.limit, expectation.sla, expectation.finding
     return Judgement(
         name=expectation.name,
-        wanted=limit.text if expectation.name == finding_name else f"{finding_name} {limit.text}",
+        wanted=limit.text if expectation.name == finding else f"{finding} {limit.text}",
         seen=seen,
         margin=margin,
         verdict=verdict,
         sla=sla.name if sla else None,
         source=f"{sla.document}, {sla.section}" if sla else None,
         severity=sla.severity if sla else "normal",
+        doubt=doubt,
     )
-
-
-def _slowness(finding: Finding, outage: Finding | None) -> bool:
-    """Tell whether a slow host alone can have made a healthy system come out like this.
-
-    It makes times longer and answers late. It corrupts, loses and disconnects nothing, and it
-    does not keep a system from ever serving again; from ever being steady again it may.
-    """
-    if finding.unit is not Unit.NS:
-        return "availability" in finding.name
-    if finding.value != math.inf:
-        return True
-    served_again = outage is not None and outage.value not in (None, math.inf)
-    return finding.name in _UNTIL_STEADY and served_again
 
 
 def _bounds(finding: Finding) -> tuple[float, float]:

@@ -270,7 +270,7 @@ class Conductor:
         self._chronicle.enter(Phase.JUDGE)
         faults = self._injector.records(self._exposed)
         findings = analysis.findings if analysis else ()
-        guards = failed_guards(analysis, self._scenario.expect) if analysis else ()
+        guards = failed_guards(analysis) if analysis else ()
         bypass: tuple[str, ...] = ()
         with self._going_on():
             bypass = self._bypass()
@@ -280,6 +280,7 @@ class Conductor:
             findings,
             faults=faults,
             guards=guards,
+            doubts=analysis.doubts if analysis else None,
             unsteady=self._unsteady,
             stopped=self._stopped,
             bypass=bypass,
@@ -304,8 +305,9 @@ class Conductor:
             faults=faults,
             findings=findings,
             expectations=judged.judgements,
-            guards=tuple(guard.text for guard in guards),
+            guards=judged.guards,
             marks=analysis.marks if analysis else Marks(),
+            outages=analysis.outages if analysis else (),
             phases=self._chronicle.phases,
             series=analysis.series if analysis else None,
             steady={

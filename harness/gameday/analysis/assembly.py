@@ -1,6 +1,6 @@
 """All findings of a run, from its observation and nothing else."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gameday.analysis import guards
@@ -8,10 +8,12 @@ from gameday.analysis.availability import availability
 from gameday.analysis.connections import reconnection_success
 from gameday.analysis.latency import latencies
 from gameday.analysis.loss import LEDGER_FINDINGS, losses, unknown_count, unmeasured_losses
+from gameday.analysis.noise import doubts
 from gameday.analysis.phases import (
     PHASES,
     PROBES,
     FaultSpan,
+    Phases,
     marks,
     phases,
     probes,
@@ -20,10 +22,9 @@ from gameday.analysis.phases import (
 from gameday.analysis.series import time_series
 from gameday.analysis.signals import NO_FINAL_READ, match, published_in
 from gameday.model.finding import Finding
-from gameday.model.guard import Guard
+from gameday.model.guard import Doubt, Guard
 from gameday.model.history import Observation
-from gameday.model.result import Marks, TimeSeries
-from gameday.model.scenario import Expectation
+from gameday.model.result import Marks, OutageSpan, TimeSeries
 from gameday.model.units import Unit
 
 __all__ = ["FINDINGS", "Analysis", "analyse", "failed_guards"]
@@ -54,8 +55,11 @@ class Analysis:
     findings: tuple[Finding, ...]
     """One of each name of `FINDINGS`, in that order; the unmeasured say why."""
     marks: Marks
+    outages: tuple[OutageSpan, ...]
     series: TimeSeries
     facts: guards.Facts
+    doubts: Mapping[str, Doubt]
+    """What noise leaves open of a finding, by its name; nothing of the others."""
 
     def finding(self, name: str) -> Finding:
         """Return the finding of that name; KeyError when there is none."""
@@ -83,8 +87,10 @@ def analyse(observation: Observation) -> Analysis:
     if observation.deliveries is None:
         ledger, shown = None, acknowledged
         why = f"{NO_FINAL_READ}: {observation.unread}" if observation.unread else NO_FINAL_READ
-        moments = marks(observation, FaultSpan.of(observation.faults), None)
-        found += unmeasured_phases(why)
+        split = Phases(
+            findings=unmeasured_phases(why),
+            marks=marks(observation, FaultSpan.of(observation.faults), None),
+        )
         found += unmeasured_losses(why)
         found += [
             Finding.unmeasured(name, FINDINGS[name], why) for name in ("availability", "p50", "p99")
@@ -92,25 +98,30 @@ def analyse(observation: Observation) -> Analysis:
     else:
         ledger = match(published, observation.deliveries)
         shown = ledger.operations().within(observation.load)
-        recovered, moments = phases(observation, shown)
+        split = phases(observation, shown)
         injected = [fault.injected for fault in observation.faults]
         first = min(injected, key=lambda window: window.start_ns, default=None)
         found += [
-            *recovered,
             availability("availability", shown, served="acknowledged and delivered"),
             *latencies(shown),
             *losses(ledger, first),
         ]
+    found += split.findings
     found.append(unknown_count(published, ledger))
     by_name = {finding.name: finding for finding in found}
+    views = {"publish_availability": acknowledged}
+    if ledger is not None:
+        views["availability"] = shown
     return Analysis(
         findings=tuple(by_name[name] for name in FINDINGS),
-        marks=moments,
+        marks=split.marks,
+        outages=split.outages,
         series=time_series(shown, observation.load, observation.start_ns),
         facts=facts,
+        doubts=doubts(observation, by_name, views, split.marks),
     )
 
 
-def failed_guards(analysis: Analysis, expectations: Sequence[Expectation]) -> tuple[Guard, ...]:
-    """Return each validity guard that these expectations make fail."""
-    return guards.failed(analysis.facts, expectations)
+def failed_guards(analysis: Analysis) -> tuple[Guard, ...]:
+    """Return each validity guard that did not hold."""
+    return guards.failed(analysis.facts)

@@ -4,35 +4,34 @@ import numpy as np
 
 from gameday.analysis.operations import Operations
 from gameday.model.finding import Finding
-from gameday.model.operation import Outcome
 from gameday.model.units import Unit
 
 __all__ = ["availability"]
 
 
 def availability(name: str, operations: Operations, *, served: str) -> Finding:
-    """Return good operations over all that came due.
+    """Return good operations over all that came due: exact, for it asks what clients got.
 
-    An unknown one counts as lost at the low end and as served at the high end; the value is the
-    low end, for an answer that nobody got served nobody. What could not be sent is lost.
+    An error is no service, and neither is silence until the deadline, whatever became of the
+    data. What could not be sent was not served.
     """
     due = len(operations)
     if not due:
         return Finding.unmeasured(name, Unit.RATIO, "no operation came due in the load window")
     good = int(np.count_nonzero(operations.good))
-    unknown = int(np.count_nonzero(operations.outcome == Outcome.UNKNOWN))
     late = int(np.count_nonzero(operations.ok)) - good
-    failed = due - good - unknown - late
+    silent = int(np.count_nonzero(operations.unanswered))
+    errors = due - good - late - silent
     return Finding(
         name=name,
         value=good / due,
         low=good / due,
-        high=(good + unknown) / due,
+        high=good / due,
         unit=Unit.RATIO,
         samples=due,
         resolution=1 / due,
         evidence=(
             f"of {due} operations due under load, {good} were {served} in time; "
-            f"{late} late, {failed} failed, {unknown} unknown"
+            f"{late} late, {errors} got an error, {silent} got nothing by their deadline"
         ),
     )

@@ -46,7 +46,11 @@ def unmeasured_losses(why: str) -> list[Finding]:
 
 
 def unknown_count(published: Published, ledger: Ledger | None) -> Finding:
-    """Return how many signals the publisher was told nothing of."""
+    """Return of how many signals nobody could know whether they were written.
+
+    That is a statement about data: a client that got an error was not served, and may have been
+    heard all the same.
+    """
     outcome = published.outcome
     unknown = (outcome == Outcome.UNKNOWN) | (
         (outcome == Outcome.PENDING) & (published.sent_ns > 0)
@@ -54,7 +58,7 @@ def unknown_count(published: Published, ledger: Ledger | None) -> Finding:
     if ledger is not None:
         unknown |= (outcome == Outcome.PENDING) & ledger.delivered
     count = int(np.count_nonzero(unknown))
-    fate = "nobody knows which of them arrived"
+    fate = "which of them arrived is not known"
     if ledger is not None:
         there = int(np.count_nonzero(unknown & ledger.delivered))
         fate = f"{there} of them arrived all the same (recovered), {count - there} did not"
@@ -62,7 +66,10 @@ def unknown_count(published: Published, ledger: Ledger | None) -> Finding:
         "unknown",
         count,
         samples=int(outcome.size),
-        evidence=f"{count} of {outcome.size} publishes ended without an answer; {fate}",
+        evidence=(
+            f"{count} of {outcome.size} publishes got no answer, or an error that leaves open "
+            f"whether they were written; {fate}"
+        ),
     )
 
 

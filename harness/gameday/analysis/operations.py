@@ -88,6 +88,12 @@ class Operations:
         return self.done_ns - self.due_ns
 
     @property
+    def unanswered(self) -> Flags:
+        """What was not served, and had no answer of any kind by its deadline."""
+        silent = np.equal(self.done_ns, 0) | np.greater_equal(self.latency_ns, self.deadline_ns)
+        return np.logical_and(silent, ~self.ok)
+
+    @property
     def ok(self) -> Flags:
         """What was served, however late."""
         return np.equal(self.outcome, Outcome.OK)

@@ -7,16 +7,18 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from gameday.analysis.operations import Operations
-from gameday.analysis.recovery import Bracket, Recovery, estimate
+from gameday.analysis.recovery import Bracket, Outage, Recovery, estimate
+from gameday.model.clock import SECOND
 from gameday.model.finding import Finding
 from gameday.model.history import FaultTimes, Observation
-from gameday.model.result import Marks
+from gameday.model.result import Marks, OutageSpan
 from gameday.model.units import Limit, Unit, format_duration
 
 __all__ = [
     "PHASES",
     "PROBES",
     "FaultSpan",
+    "Phases",
     "marks",
     "phases",
     "probes",
@@ -24,7 +26,21 @@ __all__ = [
     "unmeasured_probes",
 ]
 
-PHASES = ("detect", "outage", "recovery", "recovery_after_heal", "stabilise", "failover")
+PHASES = (
+    "detect",
+    "outage",
+    "outage_total",
+    "recovery",
+    "recovery_after_heal",
+    "stabilise",
+    "failover",
+)
+_LISTED = 10
+_ALL = 0.999
+"""An outage in which no smaller share than this failed is a whole one."""
+_LATE_NS = SECOND // 2
+"""Answers that are later than this make a picture of due times look wrong to a reader."""
+
 PROBES = ("recovery_front", "recovery_direct", "proxy_share")
 
 
@@ -64,31 +80,58 @@ class FaultSpan:
         )
 
 
-def phases(observation: Observation, operations: Operations) -> tuple[list[Finding], Marks]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Phases:
+    """What a recovery splits into, with its marks and every outage."""
+
+    findings: tuple[Finding, ...]
+    marks: Marks
+    outages: tuple[OutageSpan, ...] = ()
+
+
+def phases(observation: Observation, operations: Operations) -> Phases:
     """Return detect, outage, recovery, recovery_after_heal, stabilise and failover, with marks."""
     span = FaultSpan.of(observation.faults)
     end_ns = observation.load.end_ns
     found = estimate(operations, observation.faults, observation.steady, end_ns)
     if span is None:
-        return unmeasured_phases("no fault was injected"), Marks()
+        return Phases(findings=unmeasured_phases("no fault was injected"), marks=Marks())
     if found is None:
         why = "no operation came due after the fault was asked for"
-        return unmeasured_phases(why), marks(observation, span, None)
-    say = _Phase(operations=operations, found=found, watched_ns=end_ns - span.injected.low_ns)
-    findings = [
+        return Phases(findings=unmeasured_phases(why), marks=marks(observation, span, None))
+    say = _Phase(
+        operations=operations,
+        found=found,
+        watched_ns=end_ns - span.injected.low_ns,
+        t0_ns=round(span.injected.low_ns),
+    )
+    findings = (
         _detect(say, span),
-        _outage(say),
+        *_outages(say),
         _recovery(say, span),
         _recovery_after_heal(say, span),
         _stabilise(say),
         _failover(say, span),
-    ]
-    return findings, marks(observation, span, found)
+    )
+    return Phases(
+        findings=findings,
+        marks=marks(observation, span, found),
+        outages=tuple(_span_of(outage, observation.start_ns) for outage in found.outages),
+    )
 
 
-def unmeasured_phases(why: str) -> list[Finding]:
+def _span_of(outage: Outage, zero_ns: int) -> OutageSpan:
+    return OutageSpan(
+        start_ns=round(outage.began.at_ns) - zero_ns,
+        end_ns=round(outage.ended.at_ns) - zero_ns if outage.ended.came else None,
+        failed=outage.failed,
+        share=outage.share,
+    )
+
+
+def unmeasured_phases(why: str) -> tuple[Finding, ...]:
     """Return every phase as not measured, for this reason."""
-    return [Finding.unmeasured(name, Unit.NS, why) for name in PHASES]
+    return tuple(Finding.unmeasured(name, Unit.NS, why) for name in PHASES)
 
 
 def unmeasured_probes(why: str) -> list[Finding]:
@@ -122,6 +165,7 @@ class _Phase:
     operations: Operations
     found: Recovery
     watched_ns: float
+    t0_ns: int
 
     def between(self, name: str, since: Bracket, until: Bracket, evidence: str) -> Finding:
         """Return `until` − `since`, at least 0, with the bounds that both brackets allow."""
@@ -176,16 +220,66 @@ def _detect(say: _Phase, span: FaultSpan) -> Finding:
     )
 
 
-def _outage(say: _Phase) -> Finding:
-    failing, served = say.found.failing, say.found.served
-    if failing is None or served is None:
-        return say.nothing_failed("outage")
-    return say.between(
-        "outage",
-        failing,
-        served,
-        f"{say.found.bad} operations failed from the first failure until the first success after "
-        "the last",
+def _outages(say: _Phase) -> list[Finding]:
+    """Return the longest outage, and what all of them take together."""
+    outages = say.found.outages
+    if not outages:
+        return [say.nothing_failed("outage"), say.nothing_failed("outage_total")]
+    each = [
+        say.between("outage", outage.began, outage.ended, _what_failed(outage))
+        for outage in outages
+    ]
+    longest = max(each, key=lambda finding: finding.value or 0)
+    listed = ""
+    if len(each) > 1:
+        named = [
+            f"{one} from {_since_t0(say, outage)}"
+            for one, outage in zip(each, outages, strict=True)
+        ]
+        listed = f"; the longest of {len(each)} outages: {', '.join(named[:_LISTED])}"
+        listed += ", ..." if len(each) > _LISTED else ""
+    total = replace(
+        longest,
+        name="outage_total",
+        value=sum(one.value or 0 for one in each),
+        low=sum(one.low or 0 for one in each),
+        high=sum(one.high or 0 for one in each),
+        evidence=f"the sum of {len(each)} outages; {sum(o.failed for o in outages)} operations "
+        "failed in them",
+    )
+    longest = replace(
+        longest,
+        low=max(one.low or 0 for one in each),
+        high=max(one.high or 0 for one in each),
+        evidence=longest.evidence + listed + _by_due_time(say),
+    )
+    return [longest, total]
+
+
+def _what_failed(outage: Outage) -> str:
+    text = (
+        f"{outage.failed} operations failed from the first failure until the first success after "
+        "the last"
+    )
+    if outage.share < _ALL:
+        text += f"; {outage.share:.1%} of those due failed, so its edges are known less sharply"
+    return text
+
+
+def _since_t0(say: _Phase, outage: Outage) -> str:
+    return f"t0 + {format_duration(max(0, round(outage.began.at_ns - say.t0_ns)))}"
+
+
+def _by_due_time(say: _Phase) -> str:
+    """Say by which clock, where the answers came so late that a reader would see another end."""
+    operations = say.operations
+    lates_ns = operations.latency_ns[operations.ok & (operations.due_ns >= say.t0_ns)]
+    latest_ns = int(lates_ns.max(initial=0))
+    if latest_ns <= _LATE_NS:
+        return ""
+    return (
+        f"; operations are placed by when they came due, and answers came up to "
+        f"{format_duration(latest_ns)} later"
     )
 
 
@@ -266,11 +360,16 @@ def _failover(say: _Phase, span: FaultSpan) -> Finding:
     tail_ns = span.injected.low_ns + say.watched_ns - last_ns
     ended = bool(later.any()) or tail_ns <= max(longest_ns, slack_ns)
     seen_ns = longest_ns if ended else tail_ns
+    # The answer that came last before the gap was given before it arrived, at earliest when its
+    # request came due: the service may have been gone while it was under way.
+    gap = int(np.argmax(gaps_ns)) if gaps_ns.size else 0
+    under_way = operations.good & (operations.done_ns == around_ns[gap])
+    under_way_ns = int(operations.latency_ns[under_way].max(initial=0))
     return Finding(
         name="failover",
         value=seen_ns if ended else math.inf,
         low=max(0, seen_ns - slack_ns),
-        high=seen_ns if ended else math.inf,
+        high=seen_ns + under_way_ns if ended else math.inf,
         unit=Unit.NS,
         samples=int(around_ns.size),
         resolution=spacing_ns,
@@ -316,7 +415,12 @@ def _probe(
     found = estimate(operations, observation.faults, steady, end_ns)
     if found is None:
         return Finding.unmeasured(name, Unit.NS, f"{stream_name} made no probe"), None
-    say = _Phase(operations=operations, found=found, watched_ns=end_ns - undone.low_ns)
+    say = _Phase(
+        operations=operations,
+        found=found,
+        watched_ns=end_ns - undone.low_ns,
+        t0_ns=round(undone.low_ns),
+    )
     if found.served is None or found.served.high_ns < undone.low_ns:
         spacing_ns = operations.spacing_ns
         back = Bracket(at_ns=undone.at_ns, low_ns=undone.at_ns, high_ns=undone.high_ns + spacing_ns)

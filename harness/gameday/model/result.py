@@ -12,6 +12,7 @@ __all__ = [
     "SCHEMA_VERSION",
     "FaultRecord",
     "Marks",
+    "OutageSpan",
     "Result",
     "TimeSeries",
     "Window",
@@ -63,6 +64,18 @@ class Marks:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OutageSpan:
+    """One spell of failures, in nanoseconds from the start, by when operations came due."""
+
+    start_ns: int
+    end_ns: int | None
+    """The first success after its last failure; None: none came while the load was watched."""
+    failed: int
+    share: float
+    """The share of the operations between its first failure and its last that failed, 0 to 1."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TimeSeries:
     """The load in slots of equal width, for pictures: all times are from the start of the run."""
 
@@ -95,8 +108,10 @@ class Result:
     findings: tuple[Finding, ...] = ()
     expectations: tuple[Judgement, ...] = ()
     guards: tuple[str, ...] = ()
-    """The validity guards that did not hold; any makes the run INCONCLUSIVE."""
+    """What was wrong with the measuring, where it kept the run or a promise from being told."""
     marks: Marks = field(default_factory=Marks)
+    outages: tuple[OutageSpan, ...] = ()
+    """Every spell of failures after the first fault was asked for, in the order of their times."""
     phases: Mapping[str, Window] = field(default_factory=dict)
     series: TimeSeries | None = None
     steady: Mapping[str, str] = field(default_factory=dict)

@@ -36,3 +36,5 @@ class Judgement:
     source: str | None = None
     """Document and section of the promise, for people."""
     severity: str = "normal"
+    doubt: str = ""
+    """The noise that kept a broken or kept promise from being told; empty where it did not."""

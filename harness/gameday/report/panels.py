@@ -20,7 +20,14 @@ from gameday.report.drawing import (
     text,
     text_width,
 )
-from gameday.report.wording import MARKS, duration_of, fault_name, seconds, window_of
+from gameday.report.wording import (
+    MARKS,
+    OUTCOMES,
+    duration_of,
+    fault_name,
+    seconds,
+    window_of,
+)
 
 __all__ = ["LANE", "LANES_TOP", "LEFT", "RIGHT", "WIDTH", "Bar", "Panels", "lanes_of", "time_scale"]
 
@@ -73,10 +80,20 @@ def lanes_of(result: Result) -> list[tuple[str, list[Bar]]]:
         bar = Bar(start_ns=start_ns, end_ns=end_ns, label=label, css="fault")
         lanes.append(("fault", [bar]))
     marks = result.marks
-    for name, start, end in (("outage", marks.t2, marks.t5), ("recovery", marks.t0, marks.t6)):
-        if start is not None and end is not None:
-            label = f"{name} {format_duration(end - start)}"
-            lanes.append((name, [Bar(start_ns=start, end_ns=end, label=label, css=name)]))
+    outages = [(outage.start_ns, outage.end_ns) for outage in result.outages]
+    for name, spans in (("outage", outages), ("recovery", [(marks.t0, marks.t6)])):
+        bars = [
+            Bar(
+                start_ns=start_ns,
+                end_ns=end_ns,
+                label=f"{name} {format_duration(end_ns - start_ns)}",
+                css=name,
+            )
+            for start_ns, end_ns in spans
+            if start_ns is not None and end_ns is not None
+        ]
+        if bars:
+            lanes.append((name, bars))
     return lanes
 
 
@@ -159,7 +176,8 @@ class Panels:
         ):
             path = self._bars(merged, y, below, counts)
             if path:
-                yield f'<path d="{path}" class="{name}"><title>{name}</title></path>'
+                said = OUTCOMES[name]
+                yield f'<path d="{path}" class="{name}"><title>{said}</title></path>'
             below = [a + b for a, b in zip(below, counts, strict=True)]
         yield from _legend(series, top)
 
@@ -275,7 +293,7 @@ def _legend(series: TimeSeries, top: float) -> Iterator[str]:
     counts = (("ok", series.ok), ("failed", series.failed), ("unknown", series.unknown))
     x = RIGHT
     for name, values in reversed(counts):
-        label = f"{name} {format_value(sum(values), Unit.COUNT)}"
+        label = f"{OUTCOMES[name]} {format_value(sum(values), Unit.COUNT)}"
         x -= text_width(label, 11)
         yield text(x, top - 7, label, "lane")
         x -= 22

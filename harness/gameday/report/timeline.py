@@ -19,6 +19,7 @@ from gameday.report.panels import LANE, LANES_TOP, RIGHT, WIDTH, Panels, lanes_o
 from gameday.report.stylesheet import PATTERNS, STYLE
 from gameday.report.wording import (
     MARKS,
+    OUTCOMES,
     fault_name,
     findings_named,
     in_short,
@@ -104,9 +105,9 @@ def _spoken(result: Result) -> str:
         if at_ns is not None:
             sentences.append(f"{name}, {words}, at {seconds(at_ns, 3)}")
     if result.series is not None:
-        ok, failed = sum(result.series.ok), sum(result.series.failed)
-        unknown = sum(result.series.unknown)
-        sentences.append(f"{ok} operations succeeded, {failed} failed, {unknown} are unknown")
+        counts = {name: sum(getattr(result.series, name)) for name in OUTCOMES}
+        told = ", ".join(f"{count} {OUTCOMES[name]}" for name, count in counts.items())
+        sentences.append(f"Operations: {told}")
     return ". ".join(sentence.rstrip(".") for sentence in sentences) + "."
 
 

@@ -12,6 +12,7 @@ from gameday.model.units import format_duration, parse_duration
 __all__ = [
     "DATA",
     "MARKS",
+    "OUTCOMES",
     "RECOVERY",
     "details",
     "duration_of",
@@ -27,7 +28,8 @@ __all__ = [
 
 RECOVERY: Mapping[str, str] = {
     "detect": "from the proven effect to the first failure that a user saw",
-    "outage": "from the first failure to the first success after the last one",
+    "outage": "the longest spell from a failure to the first success after its last one",
+    "outage_total": "all such spells together",
     "failover": "the longest gap between successes that overlaps the fault",
     "recovery": "from the injection to the steady state",
     "recovery_after_heal": "from the proven undoing to the steady state",
@@ -39,6 +41,13 @@ RECOVERY: Mapping[str, str] = {
 
 DATA = ("lost", "phantom", "duplicate", "reordered", "corrupt", "unknown", "rpo")
 """The findings about data, the worst first."""
+
+OUTCOMES: Mapping[str, str] = {
+    "ok": "served",
+    "failed": "late or refused",
+    "unknown": "error or no answer",
+}
+"""What clients got, by the names that the series of result.json have."""
 
 MARKS: Mapping[str, str] = {
     "t0": "inject requested",

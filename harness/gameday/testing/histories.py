@@ -58,6 +58,7 @@ class _Spell:
     start_ns: int
     end_ns: int
     latency_ns: int = 0
+    share: float = 1
 
     def covers(self, at_ns: NDArray[np.int64]) -> NDArray[np.bool_]:
         return (at_ns >= self.start_ns) & (at_ns < self.end_ns)
@@ -112,6 +113,13 @@ class HistoryBuilder:
         serves again `proxy_adds` before `until`.
         """
         return replace(self._with("outage", at, until), _proxy_adds_ns=_ns(proxy_adds))
+
+    def brown_out(self, at: Span, until: Span, share: float) -> Self:
+        """That share of what comes due from `at` to `until`, drawn by the seed, gets an error.
+
+        The client cannot know whether it was written: HTTP 500. Probes do as signals do.
+        """
+        return self._with("brown-out", at, until, share=share)
 
     def timeouts(self, at: Span, until: Span) -> Self:
         """What is under way from `at` to `until` is sent, never answered and never written."""
@@ -257,12 +265,15 @@ class HistoryBuilder:
             late_ns[inside] = start_ns + lasting_ns - due_ns[inside]
         return due_ns, late_ns
 
-    def _with(self, kind: str, at: Span, until: Span, latency: Span = 0) -> Self:
+    def _with(
+        self, kind: str, at: Span, until: Span, latency: Span = 0, *, share: float = 1
+    ) -> Self:
         spell = _Spell(
             kind=kind,
             start_ns=_START_NS + _ns(at),
             end_ns=_START_NS + _ns(until),
             latency_ns=_ns(latency),
+            share=share,
         )
         return replace(self, _spells=(*self._spells, spell))
 
@@ -301,6 +312,10 @@ class HistoryBuilder:
                     hit &= due_ns < spell.end_ns - early
                     rows["outcome"][hit], rows["error"][hit] = Outcome.FAILED, _ERROR
                     rows["done_ns"][hit] = due_ns[hit] + MILLISECOND
+                case "brown-out":
+                    hit &= random.random(due_ns.size) < spell.share
+                    rows["outcome"][hit], rows["error"][hit] = Outcome.UNKNOWN, _ERROR
+                    rows["done_ns"][hit] = due_ns[hit] + took_ns[hit]
                 case "timeouts":
                     hit |= caught
                     rows["outcome"][hit] = Outcome.UNKNOWN

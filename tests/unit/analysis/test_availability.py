@@ -1,4 +1,4 @@
-"""Availability is a range, and every operation that came due counts."""
+"""Availability says exactly what clients got, and every operation that came due counts."""
 
 import numpy as np
 import pytest
@@ -21,11 +21,20 @@ def run(builder: HistoryBuilder) -> Analysis:
     return analyse(builder.build())
 
 
-def test_unknown_operations_widen_the_availability_bound() -> None:
-    builder = HistoryBuilder(lasts="10s")
-    finding = run(builder.forget(*range(1, 21))).finding("availability")
-    assert (finding.low, finding.high) == (0.99, 1.0)
+def test_an_error_is_no_service_whether_or_not_the_data_was_written() -> None:
+    found = run(HistoryBuilder(lasts="10s").forget(*range(1, 21)))
+    finding = found.finding("availability")
+    assert (finding.low, finding.value, finding.high) == (0.99, 0.99, 0.99)
     assert finding.samples == 2000
+    assert "20 got an error, 0 got nothing by their deadline" in finding.evidence
+    # Of the data it is another question, and stays one.
+    assert found.finding("unknown").value == 20
+
+
+def test_silence_until_the_deadline_is_no_service() -> None:
+    finding = run(HistoryBuilder(lasts="10s").timeouts("4s", "5s")).finding("availability")
+    assert finding.low == finding.high == pytest.approx(0.9, abs=0.001)
+    assert "0 got an error, 200 got nothing by their deadline" in finding.evidence
 
 
 def test_what_was_acknowledged_and_never_delivered_is_not_available() -> None:
@@ -38,7 +47,7 @@ def test_a_delivery_after_the_deadline_is_late_and_not_available() -> None:
     found = run(HistoryBuilder(lasts="10s", deadline="1s").receiver_away("4s", "7s"))
     assert found.finding("availability").high == pytest.approx(0.8, abs=0.002)
     assert found.finding("publish_availability").low == 1.0
-    assert "401 late, 0 failed" in found.finding("availability").evidence
+    assert "401 late, 0 got an error" in found.finding("availability").evidence
 
 
 def test_an_operation_that_was_never_sent_counts_as_failed() -> None:
@@ -67,29 +76,31 @@ def test_availability_and_percentiles_agree_with_counting_one_by_one(
     outcome = np.array([outcome for outcome, _ in rows], np.uint8)
     operations = Operations.of(due, due + took, outcome, stream)
     good = sum(outcome is Outcome.OK and took <= 20 for outcome, took in rows)
-    unknown = sum(outcome is Outcome.UNKNOWN for outcome, _ in rows)
     finding = availability("availability", operations, served="served")
-    assert (finding.low, finding.high) == (good / len(rows), (good + unknown) / len(rows))
+    assert finding.low == finding.high == finding.value == good / len(rows)
 
-    served = sorted(took for outcome, took in rows if outcome is Outcome.OK)
+    served = [float(took) for outcome, took in rows if outcome is Outcome.OK]
+    silent = sum(outcome is not Outcome.OK and took >= 20 for outcome, took in rows)
     for found, per_cent in zip(latencies(operations), (50, 99), strict=True):
-        if not served:
+        if not served and not silent:
             assert found.value is None
             continue
 
         def least(values: list[float], share: int = per_cent) -> float:
-            return next(v for i, v in enumerate(values, 1) if 100 * i >= share * len(values))
+            return next(
+                v for i, v in enumerate(sorted(values), 1) if 100 * i >= share * len(values)
+            )
 
-        assert found.value == least([*served])
-        assert found.low == least([0.0] * unknown + [*served])
-        assert found.high == least([*served] + [float("inf")] * unknown)
+        assert found.low == least([*served, *[20.0] * silent])
+        assert found.value == found.high == least([*served, *[float("inf")] * silent])
 
 
-def test_a_percentile_over_unknown_operations_is_a_range() -> None:
-    found = run(HistoryBuilder(lasts="10s").forget(*range(1, 50))).finding("p99")
-    assert found.value is not None
-    assert found.value < 3 * MILLISECOND
-    assert found.high == float("inf")
+def test_an_answer_that_never_came_is_slower_than_the_deadline_and_an_error_has_no_time() -> None:
+    silent = run(HistoryBuilder(lasts="10s").timeouts("4s", "4.5s")).finding("p99")
+    assert (silent.low, silent.value, silent.high) == (SECOND, float("inf"), float("inf"))
+    errors = run(HistoryBuilder(lasts="10s").forget(*range(1, 101))).finding("p99")
+    assert errors.value == errors.low == errors.high
+    assert errors.value == pytest.approx(3 * MILLISECOND, rel=0.05)
 
 
 def test_reconnection_success_is_a_census_and_says_what_it_supports() -> None:

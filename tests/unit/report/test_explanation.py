@@ -53,7 +53,7 @@ def test_a_missing_proof_stands_out(result: Result) -> None:
 
 def test_recovery_is_split_and_each_part_has_its_interval(result: Result) -> None:
     text = failure_text(result)
-    assert _line(text, "outage", "3.1 s (3.1 s to 3.11 s)", "first failure to the first success")
+    assert _line(text, "outage", "3.1 s (3.1 s to 3.11 s)", "the longest spell")
     assert _line(text, "recovery_after_heal", "2.21 s (2.2 s to 2.22 s)")
     assert _line(text, "failover", "never within 30 s")
     assert _line(text, "the harness’s own", "0.2 ms (0.1 ms to 0.3 ms)")

@@ -41,7 +41,7 @@ def test_a_screen_reader_is_told_all_of_it(result: Result) -> None:
         "kill redis: from 6.20 s to 8.22 s",
         "recovery 4.32 s (4.31 s to 4.32 s)",
         "t5, first success, at 9.308 s",
-        "2380 operations succeeded, 594 failed, 26 are unknown",
+        "Operations: 2380 served, 594 late or refused, 26 error or no answer",
     ):
         assert claim in words
 
@@ -58,7 +58,7 @@ def test_outcomes_differ_in_hatching_not_only_in_colour(result: Result) -> None:
     style = next(root.iter(f"{SVG}style")).text or ""
     assert ".failed { fill: url(#gameday-failed)" in style
     assert ".unknown { fill: url(#gameday-unknown)" in style
-    assert {"ok 2 380", "failed 594", "unknown 26"} <= set(_texts(result))
+    assert {"served 2 380", "late or refused 594", "error or no answer 26"} <= set(_texts(result))
 
 
 def test_every_mark_that_happened_has_a_label_and_none_overlap(result: Result) -> None:

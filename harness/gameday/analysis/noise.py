@@ -1,0 +1,218 @@
+"""What the noise of the host and of the harness can have done to each finding.
+
+A stall makes a system look slower or less available than it is, never better. So each finding
+that a stall can worsen gets a second, better bound: what it would be if the system had not been
+held up. Operations that were under way during stalls get twice that time back, for an operation
+waits for the stall that it comes into and for its own; a span of time gets back every stall that
+lies in it. On processors that are used up a time is divided by 1 / (1 - busy), the stretch of a
+processor-sharing queue (Kleinrock, Queueing Systems II, 4.4).
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from gameday.analysis.availability import availability
+from gameday.analysis.latency import latencies
+from gameday.analysis.operations import Int64s, Operations, keeps
+from gameday.analysis.phases import PHASES, PROBES, phases
+from gameday.model.clock import MILLISECOND
+from gameday.model.finding import Finding
+from gameday.model.guard import Doubt
+from gameday.model.history import HostNoise, Observation
+from gameday.model.operation import Outcome
+from gameday.model.result import Marks, Window
+from gameday.model.scenario import Steady
+from gameday.model.units import Unit, format_duration
+
+__all__ = ["doubts"]
+
+_MOST_BUSY = 0.90
+_MOST_STEAL = 0.05
+_MOST_CPU = 0.70
+_BETWEEN_SYNCS_NS = 50 * MILLISECOND
+_BETWEEN_BEATS_NS = 20 * MILLISECOND
+_SPANS = {
+    "detect": ("t0", "t2"),
+    "outage": ("t0", "t5"),
+    "outage_total": ("t0", "t5"),
+    "failover": ("t0", "t6"),
+    "recovery": ("t0", "t6"),
+    "recovery_after_heal": ("t3", "t6"),
+    "stabilise": ("t5", "t6"),
+    **dict.fromkeys(PROBES, ("t3", "t6")),
+}
+"""Between which marks each phase lies."""
+_TIMES = (*PHASES, *PROBES)
+_WAITS = 2
+"""A stall costs an operation its time once for its own wait, and once for those before it."""
+
+
+def doubts(
+    observation: Observation,
+    findings: Mapping[str, Finding],
+    views: Mapping[str, Operations],
+    moments: Marks,
+) -> Mapping[str, Doubt]:
+    """Return for each finding by name what noise leaves open of it, where it leaves anything.
+
+    `views` has the operations that the findings rest on: "publish_availability" by what the
+    publisher saw, and "availability" from end to end, or neither.
+    """
+    noise = observation.noise
+    if noise is None:
+        return {
+            name: Doubt(low=-math.inf, high=math.inf, why="nothing watched how still the host was")
+            for name, finding in findings.items()
+            if _hangs_on_time(finding)
+        }
+    stalls = _Stalls.of(noise, observation.load)
+    better: dict[str, Finding] = {}
+    for name, operations in views.items():
+        spared = _spared(operations, stalls, observation.steady)
+        better[name] = availability(name, spared, served="served")
+        if name == "availability":
+            better |= {finding.name: finding for finding in latencies(spared)}
+            recovered = phases(observation, spared).findings
+            better |= {finding.name: finding for finding in recovered}
+    stretch, used_up = _stretch(noise)
+    open_: dict[str, Doubt] = {}
+    for name, finding in findings.items():
+        if not _hangs_on_time(finding) or finding.low is None or finding.high is None:
+            continue
+        other = better.get(name, finding)
+        low = min(finding.low, finding.low if other.low is None else other.low)
+        high = max(finding.high, finding.high if other.high is None else other.high)
+        if finding.unit is Unit.RATIO:
+            high = 1.0 if used_up else high
+        else:
+            if name in _TIMES:
+                low -= stalls.within(*_span(name, moments, observation))
+            low = max(0.0, low / stretch)
+        if low < finding.low or high > finding.high:
+            open_[name] = Doubt(low=low, high=high, why="; ".join((*stalls.named, *used_up)))
+    return open_
+
+
+def _span(name: str, moments: Marks, observation: Observation) -> tuple[int, int]:
+    """Return between which moments a phase lies, absolute: from t0 to the end, where unknown."""
+    begins, ends = _SPANS[name]
+    begin_ns, end_ns = getattr(moments, begins), getattr(moments, ends)
+    load, zero_ns = observation.load, observation.start_ns
+    first_ns = load.start_ns if moments.t0 is None else zero_ns + moments.t0
+    return (
+        first_ns if begin_ns is None else zero_ns + begin_ns,
+        load.end_ns if end_ns is None else zero_ns + end_ns,
+    )
+
+
+def _hangs_on_time(finding: Finding) -> bool:
+    """Tell whether a stall can worsen it: how long and how available, not how many."""
+    return finding.name in (*_TIMES, "p50", "p99") or "availability" in finding.name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Stalls:
+    """The spans in which something of the host or the harness stood still, merged and in order."""
+
+    starts_ns: Int64s
+    ends_ns: Int64s
+    before_ns: Int64s
+    """How long they had lasted together before each of them, and in all."""
+    named: tuple[str, ...]
+
+    @classmethod
+    def of(cls, noise: HostNoise, load: Window) -> "_Stalls":
+        """Return all stalls that lie under load, if only in part.
+
+        What is tried in turns may have stood still before the try: it counts as long again, at
+        most the time between two tries.
+        """
+        kinds = (
+            ("the host stalled for up to", noise.hiccup_at_ns, noise.hiccup_ns, 0),
+            ("the load driver was late by up to", noise.late_at_ns, noise.late_ns, 0),
+            ("the disk stalled for up to", noise.disk_at_ns, noise.disk_ns, _BETWEEN_SYNCS_NS),
+            ("the proxy stalled for up to", noise.proxy_at_ns, noise.proxy_ns, _BETWEEN_BEATS_NS),
+        )
+        spans: list[tuple[Int64s, Int64s]] = []
+        named = []
+        for words, at_ns, took_ns, between_ns in kinds:
+            inside = (at_ns > load.start_ns) & (at_ns - took_ns < load.end_ns)
+            ended_ns, lasted_ns = at_ns[inside], took_ns[inside]
+            if ended_ns.size:
+                named.append(f"{words} {format_duration(int(lasted_ns.max()))}")
+            unseen_ns = np.minimum(lasted_ns, between_ns)
+            spans.append((ended_ns - lasted_ns - unseen_ns, ended_ns))
+        starts_ns = np.concatenate([start for start, _ in spans])
+        order = np.argsort(starts_ns, kind="stable")
+        starts_ns = starts_ns[order]
+        ends_ns = np.maximum.accumulate(np.concatenate([end for _, end in spans])[order])
+        apart = np.flatnonzero(starts_ns[1:] > ends_ns[:-1])
+        if starts_ns.size:
+            starts_ns = starts_ns[np.append(0, apart + 1)]
+            ends_ns = ends_ns[np.append(apart, ends_ns.size - 1)]
+        before_ns = np.append(np.int64(0), np.cumsum(ends_ns - starts_ns))
+        return cls(starts_ns=starts_ns, ends_ns=ends_ns, before_ns=before_ns, named=tuple(named))
+
+    def until(self, at_ns: Int64s) -> Int64s:
+        """Return for each moment how long stalls had lasted by then, together."""
+        if not self.starts_ns.size:
+            return np.zeros_like(at_ns)
+        which = np.searchsorted(self.starts_ns, at_ns, "right") - 1
+        some = np.maximum(which, 0)
+        own = np.clip(at_ns - self.starts_ns[some], 0, self.ends_ns[some] - self.starts_ns[some])
+        return np.where(which >= 0, self.before_ns[some] + own, 0)
+
+    def within(self, start_ns: float, end_ns: float) -> int:
+        """Return how long stalls lasted together in a span."""
+        edges = self.until(np.array([round(start_ns), round(end_ns)], np.int64))
+        return int(edges[1] - edges[0])
+
+
+def _spared(operations: Operations, stalls: _Stalls, steady: Steady) -> Operations:
+    """Return the operations as they may have gone on a host that never stalled.
+
+    What was served is served sooner. What got nothing by its deadline is served where the stalls
+    alone can have kept it from an answer that keeps the steady state's p99, and what got an error
+    where stalls held it up by that much. What was acknowledged and never delivered stays so.
+    """
+    due_ns = operations.due_ns
+    silent = operations.unanswered
+    ended_ns = np.where(
+        silent | (operations.done_ns == 0), due_ns + operations.deadline_ns, operations.done_ns
+    )
+    held_ns = _WAITS * (stalls.until(ended_ns) - stalls.until(due_ns))
+    if not held_ns.any():
+        return operations
+    took_ns = np.maximum(ended_ns - due_ns - held_ns, 0)
+    never = (
+        np.equal(operations.done_ns, 0)
+        & ~operations.ok
+        & np.equal(operations.outcome, Outcome.FAILED)
+    )
+    swift = keeps(steady.p99, took_ns)
+    error = ~operations.ok & ~silent
+    excused = (silent & swift & ~never) | (error & ~keeps(steady.p99, held_ns))
+    ok = operations.ok | excused
+    return replace(
+        operations,
+        done_ns=np.where(ok, due_ns + took_ns, operations.done_ns),
+        outcome=np.where(excused, np.uint8(Outcome.OK), operations.outcome),
+        good=ok & (took_ns <= operations.deadline_ns),
+    )
+
+
+def _stretch(noise: HostNoise) -> tuple[float, Sequence[str]]:
+    """Return by how much used-up processors can have stretched a time, and the words for it."""
+    stretch, named = 1.0, []
+    for words, share, most in (
+        ("of the processors' time was used", noise.busy, _MOST_BUSY),
+        ("of the processors' time was taken by the hypervisor", noise.steal, _MOST_STEAL),
+        ("of a processor was used by the load driver", noise.driver_cpu, _MOST_CPU),
+    ):
+        if share > most:
+            stretch *= 1 / (1 - share) if share < 1 else math.inf
+            named.append(f"{share:.0%} {words}, at most {most:.0%} is allowed")
+    return stretch, named
