@@ -5,7 +5,6 @@ import errno
 import json
 import os
 import shutil
-import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -14,8 +13,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gameday.environment.marks import is_run, janitors
-from gameday.environment.owner import is_alive, is_dead, pid_of
+from gameday.environment.marks import belonging_to_others, is_run, janitors
+from gameday.environment.owner import ask_to_end, is_alive, is_dead, pid_of
 from gameday.environment.reaping import force_clean, owners
 from gameday.errors import EnvironmentRefused, GamedayError, ScenarioError
 
@@ -235,6 +234,7 @@ def _reap(chosen: argparse.Namespace) -> int:
             _say(_elsewhere(run, owner))
     if not runs and not problems:
         _say("nothing to reap: no run whose harness is dead has left anything")
+    _tell_of_others(chosen.run)
     return _told(problems)
 
 
@@ -250,7 +250,7 @@ def _stop(chosen: argparse.Namespace) -> int:
     mine = set()
     for run, owner in sorted(asked.items()):
         if is_alive(owner):
-            problem = _ask_to_stop(run, pid_of(owner))
+            problem = _ask_to_stop(run, owner)
         else:
             problem = None if is_dead(owner) else _elsewhere(run, owner)
         if problem is None:
@@ -264,6 +264,7 @@ def _stop(chosen: argparse.Namespace) -> int:
         problems += _remove(run, in_docker)
     if not problems:
         _say("stopped" if asked else "nothing runs")
+    _tell_of_others(chosen.run)
     return _told(problems)
 
 
@@ -285,16 +286,23 @@ def _owners(in_docker: bool, problems: list[str]) -> dict[str, str]:
         return owners(in_docker=False)
 
 
-def _ask_to_stop(run: str, pid: int) -> str | None:
+def _ask_to_stop(run: str, owner: str) -> str | None:
     """Send SIGTERM to a harness; return why it could not be sent."""
+    pid = pid_of(owner)
     try:
-        os.kill(pid, signal.SIGTERM)
+        ask_to_end(owner)
     except ProcessLookupError:
         return None
     except PermissionError:
         return f"{run}: process {pid} is another user's and was not asked to stop"
     _say(f"{run}: asked process {pid} to stop")
     return None
+
+
+def _tell_of_others(run: str | None) -> None:
+    """Say what looks like a run's and is another user's; nothing in it is believed."""
+    for what in belonging_to_others(run):
+        _say(f"left alone: {what}")
 
 
 def _elsewhere(run: str, owner: str) -> str:

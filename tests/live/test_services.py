@@ -14,6 +14,7 @@ import psycopg
 import pytest
 import redis
 
+from gameday.environment.account import may_run
 from gameday.environment.edge_protocol import EdgeProxied
 from gameday.environment.protocol import (
     Endpoint,
@@ -23,7 +24,6 @@ from gameday.environment.protocol import (
     Surroundings,
 )
 from gameday.environment.services import login_of, postgres
-from gameday.environment.services.account import may_run
 from gameday.environment.services.carried import POSTGRES_WHEEL
 from gameday.faults.kill import Kill
 from gameday.loading import load_target

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gameday import cli
-from gameday.environment import marks
+from gameday.environment import marks, owner
 from gameday.environment.owner import is_dead, this_owner
 from gameday.errors import EnvironmentRefused
 
@@ -117,11 +117,8 @@ def test_stop_touches_only_the_run_that_was_named(host: Host) -> None:
 def test_stop_leaves_a_process_that_it_may_not_signal(
     host: Host, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def refused(pid: int, number: int) -> None:
-        raise PermissionError
-
     host.owners = {_RUN: this_owner()}
-    monkeypatch.setattr(os, "kill", refused)
+    monkeypatch.setattr(owner, "is_our_process", lambda process: False)
     assert cli.main(["stop"]) == 1
     assert host.cleaned == []
     assert f"process {os.getpid()} is another user's" in capsys.readouterr().err

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gameday.environment.abilities.bounds import Resource
+from gameday.environment.ours import is_our_folder
 from gameday.errors import EnvironmentRefused
 
 __all__ = ["PERIOD_US", "Cell", "cell_of", "cells_named", "fine_period_us"]
@@ -99,12 +100,12 @@ def cell_of(pid: int, resource: Resource) -> Cell:
 
 
 def cells_named(prefix: str) -> Iterator[Path]:
-    """Yield every group on this host whose name begins so, the innermost first."""
+    """Yield every group of ours on this host whose name begins so, the innermost first."""
     seen: set[Path] = set()
     for mount in _mounts():
         with suppress(OSError):
             found = sorted(mount.point.rglob(f"{prefix}*"), reverse=True)
-            yield from (path for path in found if path not in seen and path.is_dir())
+            yield from (path for path in found if path not in seen and is_our_folder(path))
             seen |= set(found)
 
 

@@ -5,10 +5,13 @@ Only the wall clock is the service's own: timeouts and intervals are counted on 
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from secrets import token_hex
 
+from gameday.environment.account import give_to
+from gameday.environment.ours import is_our_file
 from gameday.model.clock import SECOND
 from gameday.model.result import Window
 
@@ -98,21 +101,27 @@ class Clock:
 
     def __init__(self, run: str, name: str, folder: Path) -> None:
         self._file = folder / f"{name}.clock"
-        self._shared = f"{_PREFIX}{run}-{name}"
+        self._stem = f"{_PREFIX}{run}-{name}"
+        self._shared: tuple[Path, ...] = ()
+        self._account: int | None = None
 
-    def variables(self) -> Mapping[str, str]:
+    def variables(self, account: int | None) -> Mapping[str, str]:
         """Make what the library wants to find, and return what a process has to be started with.
 
         Made anew for every start: a process that died while it held the semaphore would keep the
-        next one from starting. Whoever the service runs as may open them.
+        next one from starting. Only the account that the service runs as may open them. In that
+        folder anybody may make files, so the names are such that nobody knows them before.
         """
-        for name, content in ((f"sem.{self._shared}", _semaphore()), (self._shared, bytes(4096))):
-            _write(_SHARED / name, content, mode=0o666)
-        if not self._file.exists():
-            self.say(UNTOUCHED)
+        _remove(self._shared)
+        shared = f"{self._stem}-{token_hex(4)}"
+        self._shared = (_SHARED / f"sem.{shared}", _SHARED / shared)
+        self._account = account
+        for file, content in zip(self._shared, (_semaphore(), bytes(4096)), strict=True):
+            _create(file, content, account)
+        self.say(self.said() or UNTOUCHED)
         library = find_libfaketime()
         assert library is not None, "planning has tried it"
-        return preloaded(str(library), file=str(self._file), shared=self._shared)
+        return preloaded(str(library), file=str(self._file), shared=shared)
 
     def said(self) -> str:
         """Return what the file says; "" where there is none."""
@@ -120,26 +129,26 @@ class Clock:
 
     def say(self, text: str) -> None:
         """Replace the file at once: half of a text would be another time."""
-        _write(self._file, text.encode(), mode=0o644)
+        new = self._file.with_name(f"{self._file.name}.{token_hex(4)}")
+        _create(new, text.encode(), self._account)
+        os.replace(new, self._file)  # noqa: PTH105
 
 
 def clock_files_of(run: str) -> list[Path]:
     """Return what the clocks of a run have in shared memory."""
-    return sorted(_SHARED.glob(f"*{_PREFIX}{run}-*"))
+    return sorted(file for file in _SHARED.glob(f"*{_PREFIX}{run}-*") if is_our_file(file))
 
 
 def clocked_runs() -> set[str]:
     """Return the runs whose clocks have anything in shared memory."""
-    files = _SHARED.glob(f"*{_PREFIX}*-*")
+    files = (file for file in _SHARED.glob(f"*{_PREFIX}*-*") if is_our_file(file))
     return {file.name.partition(_PREFIX)[2].partition("-")[0] for file in files}
 
 
 def forget(run: str) -> tuple[str, ...]:
     """Remove what the clocks of a run have in shared memory; return what was removed."""
     files = clock_files_of(run)
-    for file in files:
-        with suppress(OSError):
-            file.unlink()
+    _remove(files)
     return tuple(f"shared memory {file}" for file in files if not file.exists())
 
 
@@ -148,11 +157,18 @@ def _semaphore() -> bytes:
     return b"\1" + bytes(31)
 
 
-def _write(file: Path, content: bytes, *, mode: int) -> None:
-    new = file.with_name(f"{file.name}.new")
-    new.write_bytes(content)
-    new.chmod(mode)
-    os.replace(new, file)  # noqa: PTH105
+def _remove(files: Iterable[Path]) -> None:
+    for file in files:
+        with suppress(OSError):
+            file.unlink()
+
+
+def _create(file: Path, content: bytes, account: int | None) -> None:
+    """Make a file that was not there, for that account alone; no link is followed."""
+    opened = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    with os.fdopen(opened, "wb") as made:
+        made.write(content)
+    give_to(file, account)
 
 
 START = f"""umask 0

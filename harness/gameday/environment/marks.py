@@ -5,7 +5,7 @@ volumes carry labels of the same meaning, and folders have the run's id in their
 write their own title over their environment, as Redis and PostgreSQL do, are known by the folder
 that they work in. No list has to be kept, so none can be torn by a SIGKILL between a creation and
 its note. The janitor is no part of what it removes: it has the run and its owner among its
-arguments.
+arguments. Anybody can make marks, so they count only on what belongs to our own accounts.
 """
 
 import glob
@@ -19,7 +19,8 @@ from pathlib import Path
 
 import psutil
 
-from gameday.environment.owner import this_owner
+from gameday.environment.ours import is_our_folder, is_our_process, read_ours, whose
+from gameday.environment.owner import is_alive, pid_of, this_owner
 
 __all__ = [
     "EVERY_CELL",
@@ -30,7 +31,9 @@ __all__ = [
     "RUN_MARK",
     "Marked",
     "announced_by",
+    "belonging_to_others",
     "cell_name",
+    "engine_name",
     "folders_of",
     "is_run",
     "janitors",
@@ -101,7 +104,7 @@ def marked_processes(run: str | None = None) -> list[Marked]:
     for process in psutil.process_iter():
         with suppress(psutil.Error, OSError):
             mark, owner = _mark_of(process)
-            if not mark or run not in (None, mark):
+            if not mark or run not in (None, mark) or not is_our_process(process):
                 continue
             if process.status() != psutil.STATUS_ZOMBIE:
                 found.append(Marked(process=process, run=mark, owner=owner))
@@ -109,19 +112,48 @@ def marked_processes(run: str | None = None) -> list[Marked]:
 
 
 def janitors() -> dict[str, str]:
-    """Return the owner of every run that a janitor watches, which is there before all else is."""
+    """Return the owner of every run that a janitor of ours watches, which is there first of all.
+
+    A janitor is a child of the owner that it names, as long as that lives.
+    """
     found = {}
     for process in psutil.process_iter():
         with suppress(psutil.Error, OSError, ValueError):
             words = process.cmdline()
             run, _, owner = words[words.index(JANITOR) + 1 :]
-            found[run] = owner
+            child = not is_alive(owner) or process.ppid() == pid_of(owner)
+            if child and is_our_process(process):
+                found[run] = owner
+    return found
+
+
+def belonging_to_others(run: str | None = None) -> list[str]:
+    """Name what carries the marks of one run, or of any, and is another user's: nothing of ours."""
+    found = []
+    for folder in sorted(f for root in _roots() for f in root.glob(f"{_PREFIX}*-*")):
+        mine = is_our_folder(folder)
+        if not mine and is_run(_run_in(folder.name)) and run in (None, _run_in(folder.name)):
+            with suppress(OSError):
+                found.append(f"{folder}, which is no folder of ours but belongs to {whose(folder)}")
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, OSError):
+            mark = process.environ().get(RUN_MARK, "")
+            if is_run(mark) and run in (None, mark) and not is_our_process(process):
+                found.append(f"process {process.pid} of user {process.uids().real}")
     return found
 
 
 def cell_name(run: str, service: str = "") -> str:
     """Return the name of a control group of that run, or what all of them begin with."""
     return f"{_PREFIX}{run}-{service}"
+
+
+def engine_name(run: str) -> str:
+    """Return the name of what the engine holds for a run, or what it begins with before a `-`.
+
+    Nothing is taken for a run's own without it: labels are handed down by images.
+    """
+    return f"{_PREFIX}{run}"
 
 
 def runs_of_cells(names: Iterable[str]) -> set[str]:
@@ -147,7 +179,12 @@ def make_folder(run: str) -> Path:
 
 def marked_folders() -> list[tuple[str, str]]:
     """Return the run and the owner of every temporary folder that a run made."""
-    folders = (folder for root in _roots() for folder in root.glob(f"{_PREFIX}*-*"))
+    folders = (
+        folder
+        for root in _roots()
+        for folder in root.glob(f"{_PREFIX}*-*")
+        if is_our_folder(folder)
+    )
     found = ((_run_in(folder.name), _owner_in(folder)) for folder in folders)
     return [(run, owner) for run, owner in found if is_run(run) and owner]
 
@@ -165,7 +202,7 @@ def folders_of(run: str) -> list[Path]:
 def announced_by(folder: Path) -> list[Path]:
     """Return the folders of the same run of which a folder says where they are."""
     try:
-        root = Path(os.fsdecode((folder / _ROOT_FILE).read_bytes()))
+        root = Path(os.fsdecode(read_ours(folder / _ROOT_FILE)))
     except OSError:
         return []
     return _folders_in({root}, _run_in(folder.name)) if root.is_absolute() else []
@@ -173,14 +210,16 @@ def announced_by(folder: Path) -> list[Path]:
 
 def _make_folder(run: str, root: Path) -> Path:
     folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{run}-", dir=root))
-    (folder / _OWNER_FILE).write_text(this_owner(), encoding="ascii")
+    owner = folder / _OWNER_FILE
+    owner.touch(mode=0o600)
+    owner.write_text(this_owner(), encoding="ascii")
     return folder
 
 
 def _folders_in(roots: set[Path], run: str) -> list[Path]:
     pattern = f"{glob.escape(_PREFIX + run)}-*"
-    found = sorted(folder for root in roots for folder in root.glob(pattern) if folder.is_dir())
-    return [folder for folder in found if (folder / _OWNER_FILE).is_file() or _is_empty(folder)]
+    found = sorted(f for root in roots for f in root.glob(pattern) if is_our_folder(f))
+    return [folder for folder in found if _owner_in(folder) or _is_empty(folder)]
 
 
 def _is_empty(folder: Path) -> bool:
@@ -203,7 +242,7 @@ def _mark_of(process: psutil.Process) -> tuple[str, str]:
         return "", ""
     where = Path(process.cwd())
     for folder in (where, *where.parents):
-        if folder.name.startswith(_PREFIX) and (folder / _OWNER_FILE).is_file():
+        if folder.name.startswith(_PREFIX) and is_our_folder(folder) and _owner_in(folder):
             return _run_in(folder.name), _owner_in(folder)
     return "", ""
 
@@ -224,6 +263,6 @@ def _run_in(name: str) -> str:
 
 def _owner_in(folder: Path) -> str:
     try:
-        return (folder / _OWNER_FILE).read_text(encoding="ascii")
+        return read_ours(folder / _OWNER_FILE).decode("ascii")
     except (OSError, UnicodeDecodeError):
         return ""

@@ -5,6 +5,7 @@ at times: a process is known by the ticks that had passed since the boot when it
 """
 
 import os
+import signal
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
@@ -12,7 +13,9 @@ from pathlib import Path
 
 import psutil
 
-__all__ = ["NOBODY", "is_alive", "is_dead", "pid_of", "sees_the_host", "this_owner"]
+from gameday.environment.ours import is_our_process
+
+__all__ = ["NOBODY", "ask_to_end", "is_alive", "is_dead", "pid_of", "sees_the_host", "this_owner"]
 
 NOBODY = "nobody"
 """The owner of what surely has none, and does not say whose it was."""
@@ -73,6 +76,25 @@ def sees_the_host() -> bool:
 def pid_of(owner: str) -> int:
     """Return the number of an owner that is alive."""
     return int(owner.partition("@")[0])
+
+
+def ask_to_end(owner: str) -> None:
+    """Send SIGTERM to an owner that is alive.
+
+    Raises ProcessLookupError where it has ended, and PermissionError where it is another user's:
+    whoever can write a mark can write any number in it.
+    """
+    pid = pid_of(owner)
+    held = os.pidfd_open(pid)
+    try:
+        # From here on the number is that of no other process, even if it ends.
+        if not is_alive(owner):
+            raise ProcessLookupError
+        if not is_our_process(psutil.Process(pid)):
+            raise PermissionError
+        signal.pidfd_send_signal(held, signal.SIGTERM)
+    finally:
+        os.close(held)
 
 
 def _lives(owner: str) -> bool | None:

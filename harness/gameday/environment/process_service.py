@@ -17,13 +17,13 @@ from gameday.environment.abilities.clocks import Reading
 from gameday.environment.abilities.descriptors import Descriptors
 from gameday.environment.abilities.signals import Dispositions, signals_in
 from gameday.environment.abilities.throttling import DiskBounds
+from gameday.environment.account import as_account, give_to
 from gameday.environment.descriptors import descriptors_of, limit_descriptors, listener_among
 from gameday.environment.disks import mount_disk, release
 from gameday.environment.last_words import last_words_in
 from gameday.environment.process_bounds import ProcessBounds
 from gameday.environment.protocol import ROOT, Checkpoint, Endpoint, Inmate, Motion, Ran, Vitals
 from gameday.environment.services import ServiceKind
-from gameday.environment.services.account import as_account, give_to
 from gameday.environment.services.protocol import (
     Attended,
     Markable,
@@ -100,7 +100,7 @@ class ProcessService:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 cwd=self._home,
-                env={**self._env, **(self._clock.variables() if self._clock else {})},
+                env={**self._env, **(self._clock.variables(account) if self._clock else {})},
                 umask=_OURS_ALONE,
                 start_new_session=True,
                 **as_account(account),

@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 
 from gameday.environment.abilities.traffic import Paths, Traffic
+from gameday.environment.account import account
 from gameday.environment.clocks import Clock
 from gameday.environment.edge_proxy import ControlledEdge
 from gameday.environment.edges import Edges, proxy_name, traffic_of, traffic_so_far
@@ -31,7 +32,6 @@ from gameday.environment.proxies import (
 )
 from gameday.environment.reaping import leftovers_of, reap
 from gameday.environment.services import KINDS, with_logins
-from gameday.environment.services.account import account
 from gameday.environment.services.protocol import talk_of
 from gameday.environment.services.variables import Need, process_variables
 from gameday.environment.sockets import Peer, visitors_of

@@ -8,9 +8,13 @@ long as the folder is. While initdb makes the data it also has files in /dev/shm
 """
 
 import ctypes
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
+
+from gameday.environment.account import our_uids
+from gameday.environment.ours import is_our_file, read_ours
 
 __all__ = ["mapped_by", "remove_segments", "segments_in"]
 
@@ -18,13 +22,18 @@ _LOCK_FILE = "postmaster.pid"
 _SEGMENTS = Path("/proc/sysvipc/shm")
 _PID_LINE, _SEGMENT_LINE = 0, 6
 _IPC_RMID = 0
-_MAPPED = re.compile(r"/dev/shm/PostgreSQL\.\d+$", re.MULTILINE)  # noqa: S108
+_MAPPED = re.compile(
+    r"^\S+ \S+ \S+ (\w+):(\w+) (\d+) +(/dev/shm/PostgreSQL\.\d+)$",
+    re.MULTILINE,
+)
+"""Of a line of /proc/PID/maps: device, inode and the whole path."""
 
 
 def segments_in(folder: Path) -> tuple[int, ...]:
     """Return the segments of the servers whose data are in `folder` or in a service's folder there.
 
-    One counts only if the system still has it from the very process that the lock file names.
+    One counts only if the system still has it from the very process that the lock file names, and
+    the file and the segment are our own accounts'.
     """
     files = [*folder.glob(f"data/{_LOCK_FILE}"), *folder.glob(f"*/data/{_LOCK_FILE}")]
     told = {segment for file in files for segment in _told_by(file)}
@@ -41,17 +50,23 @@ def remove_segments(folder: Path) -> tuple[int, ...]:
 
 
 def mapped_by(pid: int) -> set[Path]:
-    """Return the files in /dev/shm that a living process of a PostgreSQL uses."""
+    """Return the files in /dev/shm that a living process of a PostgreSQL uses, and are ours."""
     try:
-        return {Path(name) for name in _MAPPED.findall(Path(f"/proc/{pid}/maps").read_text())}
+        maps = Path(f"/proc/{pid}/maps").read_text(errors="replace")
     except OSError:
         return set()
+    found = set()
+    for major, minor, inode, name in _MAPPED.findall(maps):
+        file, device = Path(name), os.makedev(int(major, 16), int(minor, 16))
+        if is_our_file(file) and (file.lstat().st_dev, file.lstat().st_ino) == (device, int(inode)):
+            found.add(file)
+    return found
 
 
 def _told_by(file: Path) -> Iterator[tuple[int, int]]:
     """Yield the number and the creator of a lock file's segment; it may be torn or gone by now."""
     try:
-        lines = file.read_text(errors="replace").splitlines()
+        lines = read_ours(file).decode(errors="replace").splitlines()
         # The server that makes the data, which serves nobody, has a minus before its number.
         yield int(lines[_SEGMENT_LINE].split()[1]), abs(int(lines[_PID_LINE]))
     except (OSError, ValueError, IndexError):
@@ -59,11 +74,12 @@ def _told_by(file: Path) -> Iterator[tuple[int, int]]:
 
 
 def _existing() -> Iterator[tuple[int, int]]:
-    """Yield the number and the creator of every segment, where the system tells."""
+    """Yield the number and the creator of every segment of ours, where the system tells."""
     try:
         rows = [line.split() for line in _SEGMENTS.read_text(encoding="ascii").splitlines()]
     except OSError:
         return
-    number, creator = rows[0].index("shmid"), rows[0].index("cpid")
+    number, creator, user = (rows[0].index(name) for name in ("shmid", "cpid", "uid"))
     for row in rows[1:]:
-        yield int(row[number]), int(row[creator])
+        if int(row[user]) in our_uids():
+            yield int(row[number]), int(row[creator])

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from gameday.environment import account
 from gameday.environment.protocol import Endpoint, NotReadyError
-from gameday.environment.services import KINDS, account, carried, postgres
+from gameday.environment.services import KINDS, carried, postgres
 from gameday.environment.services.protocol import Prepared, Private
 from gameday.environment.waiting import free_ports
 from gameday.errors import EnvironmentRefused

@@ -31,7 +31,7 @@ def _try() -> str:
         try:
             done = subprocess.run(
                 [sys.executable, "-I", "-S", "-c", _TELL],
-                env={**os.environ, **clock.variables()},
+                env={**os.environ, **clock.variables(None)},
                 capture_output=True,
                 text=True,
                 timeout=_ANSWER_LIMIT_S,

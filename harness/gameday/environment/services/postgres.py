@@ -16,9 +16,9 @@ from gameday.environment.abilities.postgres import (
     PostgresLogin,
     postgres_login,
 )
+from gameday.environment.account import account, give_to, may_run, named
 from gameday.environment.marks import marks_here
 from gameday.environment.protocol import Endpoint, NotReadyError
-from gameday.environment.services.account import account, give_to, may_run, named
 from gameday.environment.services.carried import POSTGRES_WHEEL
 from gameday.environment.services.conversation import PostgresTalk
 from gameday.environment.services.passwords import new_password, scram_verifier

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gameday.environment.abilities.rabbitmq import rabbitmq_login
+from gameday.environment.account import account, give_to, may_run
 from gameday.environment.protocol import Endpoint, NotReadyError
-from gameday.environment.services.account import account, give_to, may_run
 from gameday.environment.services.conversation import RabbitMQTalk
 from gameday.environment.services.passwords import new_password
 from gameday.environment.waiting import free_ports

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gameday.environment.abilities.clocks import Reading, read_between
+from gameday.environment.account import account, give_to, may_run
 from gameday.environment.protocol import Endpoint, NotReadyError
-from gameday.environment.services.account import account, give_to, may_run
 from gameday.environment.services.carried import VALKEY_WHEEL
 from gameday.environment.services.conversation import RedisTalk
 from gameday.environment.services.passwords import new_password
