@@ -318,6 +318,28 @@ def test_a_paused_container_is_thawed_killed_and_removed(
     assert leftovers_of(run, in_docker=True) == ()
 
 
+def test_a_container_of_an_image_that_was_committed_from_a_run_is_its_users_own(
+    docker_engine: "docker.DockerClient", docker_image: Callable[[str], str], run: str, dead: str
+) -> None:
+    ours = docker_engine.containers.run(
+        docker_image("redis:7.0-bookworm"),
+        detach=True,
+        labels=labels(run, dead),
+        name=f"gameday-{run}-redis",
+    )
+    image = ours.commit(repository=f"committed-{run}")
+    theirs = docker_engine.containers.run(str(image.id), ["60"], entrypoint=["sleep"], detach=True)
+    try:
+        assert theirs.labels["gameday.run"] == run, "the image hands it down"
+        assert f"removed container gameday-{run}-redis" in gameday("reap")
+        assert leftovers_of(run, in_docker=True) == ()
+        theirs.reload()
+        assert theirs.status == "running"
+    finally:
+        theirs.remove(force=True, v=True)
+        docker_engine.images.remove(str(image.id), force=True)
+
+
 def test_a_volume_alone_is_found_and_named_while_a_stranger_holds_it(
     docker_engine: "docker.DockerClient", docker_image: Callable[[str], str], run: str, dead: str
 ) -> None:

@@ -34,7 +34,7 @@ from gameday.environment.edges import proxy_name, traffic_of, traffic_so_far
 from gameday.environment.engine import engine_client, refusing
 from gameday.environment.engine_presence import engine_problem
 from gameday.environment.images import bring
-from gameday.environment.marks import OWNER_LABEL, RUN_LABEL, make_folder
+from gameday.environment.marks import OWNER_LABEL, RUN_LABEL, engine_name, make_folder
 from gameday.environment.owner import this_owner
 from gameday.environment.process_tree import is_of_container
 from gameday.environment.protocol import (
@@ -122,7 +122,7 @@ class ContainerEnvironment:
         checkpoint()
         with refusing("creating the run's network"):
             self._network = Network(self._engine_kw, {"labels": self._labels})
-            self._network.name = f"gameday-{self._given.run}"
+            self._network.name = engine_name(self._given.run)
             self._network.create()
         fixed = self._given.port_base
         number = len(target.edges)
@@ -293,7 +293,7 @@ class ContainerEnvironment:
         }
         clock: ContainerClock | None = None
         if spec.name in self._given.provision.clocks:
-            clock = ContainerClock(f"gameday-{self._given.run}-{spec.name}-clock")
+            clock = ContainerClock(f"{engine_name(self._given.run)}-{spec.name}-clock")
             clock.reach_from(made, self._client, self._labels)
             self._clocks[spec.name] = clock
         container = self._run(made)
@@ -378,7 +378,7 @@ class ContainerEnvironment:
         """Return a container to be, marked as this run's before it exists."""
         made = DockerContainer(image, self._engine_kw)
         made.get_docker_client().client.api.trust_env = False
-        made.with_name(f"gameday-{self._given.run}-{name}")
+        made.with_name(f"{engine_name(self._given.run)}-{name}")
         labels = {**self._labels, "gameday.service": name}
         # The proxy of the user's Docker settings is for the internet, and services are here.
         return made.with_kwargs(labels=labels, use_config_proxy=False, **more)

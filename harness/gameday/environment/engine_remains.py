@@ -1,4 +1,4 @@
-"""What the engine holds for runs, by its labels and names, and how it goes although it resists."""
+"""What the engine holds for runs, by its labels, and how it goes although it resists."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -43,8 +43,8 @@ def owners_held() -> dict[str, str]:
     """Return the owner of every run of which the engine holds anything."""
     with _engine() as engine:
         labels: list[Mapping[str, str]] = [
-            *(_labels_of(volume) for volume in _volumes(engine, RUN_LABEL)),
-            *(_labels_of(network) for network in _networks(engine, RUN_LABEL)),
+            *((volume.attrs or {}).get("Labels") or {} for volume in _volumes(engine, RUN_LABEL)),
+            *((net.attrs or {}).get("Labels") or {} for net in _networks(engine, RUN_LABEL)),
             *(container.labels for container in _containers(engine, RUN_LABEL)),
         ]
     return {one[RUN_LABEL]: one.get(OWNER_LABEL, "") for one in labels if RUN_LABEL in one}
@@ -73,29 +73,30 @@ def _containers(engine: docker.DockerClient, label: str) -> list[Container]:
     found: list[Container] = engine.containers.list(
         all=True, filters={"label": label}, ignore_removed=True
     )
-    return [one for one in found if _is_named_so(str(one.name), one.labels)]
+    return [container for container in found if _was_made_by_a_run(container)]
+
+
+def _was_made_by_a_run(container: Container) -> bool:
+    """Tell whether the label is the container's own: an image hands its labels down.
+
+    Whoever commits a container of a run, and starts another one of that image, has the label too.
+    """
+    run = container.labels[RUN_LABEL]
+    if str(container.name).startswith(f"{engine_name(run)}-"):
+        return True
+    try:
+        image = container.image
+    except NotFound:
+        return False
+    return image is None or image.labels.get(RUN_LABEL) != run
 
 
 def _networks(engine: docker.DockerClient, label: str) -> list[Network]:
-    found = engine.networks.list(filters={"label": label})
-    return [one for one in found if _is_named_so(str(one.name), _labels_of(one))]
+    return list(engine.networks.list(filters={"label": label}))
 
 
 def _volumes(engine: docker.DockerClient, label: str) -> list[Volume]:
-    found = engine.volumes.list(filters={"label": label})
-    return [one for one in found if _is_named_so(str(one.name), _labels_of(one))]
-
-
-def _labels_of(thing: Network | Volume) -> Mapping[str, str]:
-    return (thing.attrs or {}).get("Labels") or {}
-
-
-def _is_named_so(name: str, labels: Mapping[str, str]) -> bool:
-    """Tell whether it was made by the run of its label, which an image hands down by itself.
-
-    Whoever commits a container of a run, and starts another one of that image, has the label.
-    """
-    return f"{name}-".startswith(f"{engine_name(labels.get(RUN_LABEL, ''))}-")
+    return list(engine.volumes.list(filters={"label": label}))
 
 
 def _all_gone(

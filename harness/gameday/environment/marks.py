@@ -149,10 +149,7 @@ def cell_name(run: str, service: str = "") -> str:
 
 
 def engine_name(run: str) -> str:
-    """Return the name of what the engine holds for a run, or what it begins with before a `-`.
-
-    Nothing is taken for a run's own without it: labels are handed down by images.
-    """
+    """Return the name of a run's network; those of its containers and volumes begin with it."""
     return f"{_PREFIX}{run}"
 
 
