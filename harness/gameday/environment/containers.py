@@ -45,8 +45,10 @@ from gameday.environment.protocol import (
 )
 from gameday.environment.proxies import ProxyControl
 from gameday.environment.proxy_image import TOXIPROXY_IMAGE, proxy_image
+from gameday.environment.proxy_transport import TOKEN_VARIABLE
 from gameday.environment.reaping import leftovers_of, reap
 from gameday.environment.services import KINDS, with_logins
+from gameday.environment.services.passwords import new_password
 from gameday.environment.services.program import container_path
 from gameday.environment.services.protocol import talk_of
 from gameday.environment.services.variables import Need, variables_of
@@ -286,6 +288,7 @@ class ContainerEnvironment:
         made.with_network(self._network)
         made.with_network_aliases(spec.name)
         made.with_command(self._proxy_command())
+        made.with_env(TOKEN_VARIABLE, token := new_password())
         # Its with_bind_ports knows no address, and a port on all interfaces is not ours to open.
         made.ports |= {
             f"{inner}/tcp": (_LOOPBACK, outer)  # type: ignore[misc]
@@ -299,7 +302,7 @@ class ContainerEnvironment:
         container = self._run(made)
         if clock is not None:
             clock.fill(container)
-        control = ProxyControl(_LOOPBACK, api, toxiproxy=not self._own_proxy)
+        control = ProxyControl(_LOOPBACK, api, toxiproxy=not self._own_proxy, token=token)
         control.wait_until_up(time.monotonic_ns() + READY_LIMIT_NS)
         for edge in incoming:
             listen = f"0.0.0.0:{self._inner_front(edge)}"
@@ -368,8 +371,8 @@ class ContainerEnvironment:
 
     def _proxy_command(self) -> list[str]:
         command = ["--host=0.0.0.0", f"--port={_PROXY_API}"]
-        more = f"--seed={self._given.seed}" if self._own_proxy else "-proxy-metrics"
-        return [*command, more]
+        own = [f"--seed={self._given.seed}", "--beyond-loopback"]
+        return [*command, *(own if self._own_proxy else ["-proxy-metrics"])]
 
     def _inner_front(self, edge: Edge) -> int:
         return _FIRST_FRONT + self._given.target.edges.index(edge)

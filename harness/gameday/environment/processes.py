@@ -32,6 +32,7 @@ from gameday.environment.proxies import (
 )
 from gameday.environment.reaping import leftovers_of, reap
 from gameday.environment.services import KINDS, with_logins
+from gameday.environment.services.passwords import new_password
 from gameday.environment.services.protocol import talk_of
 from gameday.environment.services.variables import Need, process_variables
 from gameday.environment.sockets import Peer, visitors_of
@@ -192,7 +193,7 @@ class ProcessEnvironment:
     def _start_proxy(self) -> ProxyProcess:
         log = self._given.logs / "proxy.log"
         if self._given.proxy == "own":
-            return start_own_proxy(log, self._given.seed)
+            return start_own_proxy(log, self._given.seed, token=new_password())
         server = find_toxiproxy_server()
         assert server is not None, "missing() is asked first"
         return start_toxiproxy_server(server, log)

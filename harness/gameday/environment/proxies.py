@@ -18,6 +18,7 @@ from gameday.environment.proxy_control import (
     Stream,
     ToxicState,
 )
+from gameday.environment.proxy_transport import TOKEN_VARIABLE
 from gameday.environment.waiting import free_ports
 from gameday.errors import EnvironmentRefused, NotHealed
 from gameday.model.clock import SECOND
@@ -87,17 +88,20 @@ class ToxiproxyServer(OwnProxy):
     """The real Toxiproxy, under a shell that ends it when this process dies."""
 
 
-def start_own_proxy(log: Path, seed: int, *options: str) -> OwnProxy:
-    """Start gameday's own proxy and return once it listens; EnvironmentRefused if it does not."""
+def start_own_proxy(log: Path, seed: int, *options: str, token: str = "") -> OwnProxy:
+    """Start gameday's own proxy and return once it listens; EnvironmentRefused if it does not.
+
+    With a token nobody else can change anything at it.
+    """
     # -P keeps the working folder, which may hold a file of any name, off the import path.
     command = [sys.executable, "-P", "-m", "gameday.proxy", "--host", _LOOPBACK, "--port", "0"]
-    process = _start([*command, "--seed", str(seed), *options], log)
+    process = _start([*command, "--seed", str(seed), *options], log, token)
     assert process.stdout is not None
     line = _first_line(process.stdout)
     if not line.endswith(b"\n"):
         raise _not_up(process, log)
     ready: dict[str, int] = json.loads(line)
-    return OwnProxy(process, ProxyControl(_LOOPBACK, ready["port"]))
+    return OwnProxy(process, ProxyControl(_LOOPBACK, ready["port"], token=token))
 
 
 def find_toxiproxy_server() -> Path | None:
@@ -143,7 +147,7 @@ def _answers(process: subprocess.Popen[bytes], control: ProxyControl) -> bool:
     return False
 
 
-def _start(command: list[str], log: Path) -> subprocess.Popen[bytes]:
+def _start(command: list[str], log: Path, token: str = "") -> subprocess.Popen[bytes]:
     """Start `command` out of reach of the terminal's Ctrl-C."""
     with log.open("ab") as stderr:
         return subprocess.Popen(
@@ -151,7 +155,7 @@ def _start(command: list[str], log: Path) -> subprocess.Popen[bytes]:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=stderr,
-            env=for_own(),
+            env={**for_own(), TOKEN_VARIABLE: token},
             start_new_session=True,
         )
 

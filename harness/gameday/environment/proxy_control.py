@@ -113,11 +113,23 @@ class ProxyControl:
     """
 
     def __init__(
-        self, host: str, port: int, limit_s: float = _CALL_LIMIT_S, *, toxiproxy: bool = False
+        self,
+        host: str,
+        port: int,
+        limit_s: float = _CALL_LIMIT_S,
+        *,
+        toxiproxy: bool = False,
+        token: str = "",
     ) -> None:
-        """`toxiproxy`: the server is Toxiproxy, and is asked by the client of its users."""
-        transport = ToxiproxyClient if toxiproxy else PlainHttp
-        self._server: Transport = transport(host, port, limit_s)
+        """`toxiproxy`: the server is Toxiproxy, and is asked by the client of its users.
+
+        `token` is what gameday's own proxy was started with.
+        """
+        self._server: Transport = (
+            ToxiproxyClient(host, port, limit_s)
+            if toxiproxy
+            else PlainHttp(host, port, limit_s, token)
+        )
         self._limit_s = limit_s
         self.endpoint = Endpoint(host=host, port=port)
         self._where = f"the proxy server at {self.endpoint}"

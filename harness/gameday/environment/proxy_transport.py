@@ -11,7 +11,10 @@ from typing import Protocol
 from gameday.model.clock import SECOND
 from gameday.wire.http import BoundedSocket
 
-__all__ = ["Answer", "PlainHttp", "ToxiproxyClient", "Transport"]
+__all__ = ["TOKEN_VARIABLE", "Answer", "PlainHttp", "ToxiproxyClient", "Transport"]
+
+TOKEN_VARIABLE = "GAMEDAY_PROXY_TOKEN"  # noqa: S105  a name
+"""By which gameday's own proxy is told the token: arguments are for everybody to see."""
 
 # Calls to a server on this host must not go through the proxy that the environment names.
 _DIRECT = {"http": None, "https": None, "all": None}
@@ -44,9 +47,10 @@ class Transport(Protocol):
 class PlainHttp:
     """Calls by the standard library alone, each on a connection and with a deadline of its own."""
 
-    def __init__(self, host: str, port: int, limit_s: float) -> None:
+    def __init__(self, host: str, port: int, limit_s: float, token: str = "") -> None:
         self._address = (host, port)
         self._limit_s = limit_s
+        self._authorization = f"Authorization: Bearer {token}\r\n" if token else ""
 
     def ask(self, method: str, path: str, body: Mapping[str, object] | None = None) -> Answer:
         over_ns = time.monotonic_ns() + int(self._limit_s * SECOND)
@@ -54,7 +58,8 @@ class PlainHttp:
         content = b"" if body is None else json.dumps(body).encode()
         head = (
             f"{method} {path} HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n"
-            f"Content-Type: application/json\r\nContent-Length: {len(content)}\r\n\r\n"
+            f"Content-Type: application/json\r\nContent-Length: {len(content)}\r\n"
+            f"{self._authorization}\r\n"
         )
         with socket.create_connection(self._address, timeout=self._limit_s) as line:
             line.sendall(head.encode("ascii") + content)

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from http import HTTPStatus
 
 from gameday.proxy.address import Address, BadAddress, format_address, resolve_listen
+from gameday.proxy.gate import is_loopback
 from gameday.proxy.http import Request, Response
 from gameday.proxy.metrics import PROMETHEUS_TYPE, connections, counters, prometheus_text
 from gameday.proxy.proxy import Proxy, Speaks, Surroundings
@@ -43,9 +44,17 @@ class Api:
     call as a whole, which may resolve many.
     """
 
-    def __init__(self, around: Surroundings, limit_s: float = _CALL_LIMIT_S) -> None:
+    def __init__(
+        self,
+        around: Surroundings,
+        limit_s: float = _CALL_LIMIT_S,
+        *,
+        beyond_loopback: bool = False,
+    ) -> None:
+        """`beyond_loopback` lets proxies listen where other hosts can reach them."""
         self._around = around
         self._limit_s = limit_s
+        self._beyond_loopback = beyond_loopback
         self._proxies: dict[str, Proxy] = {}
         # The words of a path; "*" is the name of a proxy, the second one that of a toxic.
         self._routes: dict[tuple[str, ...], dict[str, _Call]] = {
@@ -133,7 +142,7 @@ class Api:
         """Give the proxy that `change` describes, made anew unless it is there already."""
         name, upstream = change.name or "", change.upstream or ""
         listen = change.listen or ""
-        address = await _resolved(listen)
+        address = await self._resolved(listen)
         known = self._proxies.get(name)
         if known is not None:
             same = known.listen == format_address(address) and known.upstream == upstream
@@ -158,7 +167,7 @@ class Api:
         name = change.name or ""
         if name in self._proxies:
             raise Refusal("proxy already exists", 409)
-        address = await _resolved(change.listen or "")
+        address = await self._resolved(change.listen or "")
         # Somebody else may have taken the name while the address was looked up.
         if name in self._proxies:
             raise Refusal("proxy already exists", 409)
@@ -190,7 +199,7 @@ class Api:
             if given == "":
                 raise Refusal(f"bad request body: {name} is empty", 400)
         # Only what the call names is compared: an address that was never bound stays as written.
-        address = await _resolved(change.listen) if change.listen else None
+        address = await self._resolved(change.listen) if change.listen else None
         # Somebody else may have deleted it while the address was looked up.
         if self._proxies.get(proxy_name) is not proxy:
             raise Refusal("proxy not found", 404)
@@ -256,6 +265,19 @@ class Api:
 
         return answer(request, self._proxy(proxy_name), rule_name)
 
+    async def _resolved(self, listen: str) -> Address:
+        try:
+            address = await resolve_listen(listen)
+        except BadAddress as error:
+            raise Refusal(f"listen tcp: {error}", 500) from error
+        if not self._beyond_loopback and not is_loopback(address.host):
+            raise Refusal(
+                f"listen tcp {format_address(address)}: other hosts could reach it; listen on "
+                "127.0.0.1, or start the proxy with --beyond-loopback",
+                403,
+            )
+        return address
+
     def _proxy(self, name: str) -> Proxy:
         proxy = self._proxies.get(name)
         if proxy is None:
@@ -291,10 +313,3 @@ def _enable(proxy: Proxy) -> None:
         if error.errno == errno.EADDRNOTAVAIL:
             reason = "cannot assign requested address"
         raise Refusal(f"listen tcp {proxy.listen}: bind: {reason}", 500) from error
-
-
-async def _resolved(listen: str) -> Address:
-    try:
-        return await resolve_listen(listen)
-    except BadAddress as error:
-        raise Refusal(f"listen tcp: {error}", 500) from error

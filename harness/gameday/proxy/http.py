@@ -13,6 +13,7 @@ _HEAD_LIMIT = 16 * 1024
 _BODY_LIMIT = 1024 * 1024
 _IDLE_LIMIT_S = 60.0
 _DIGITS = 19
+_ONCE = ("content-length", "host")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,8 +147,9 @@ class HttpSession(asyncio.Protocol):
             if not colon:
                 raise _Malformed(400)
             name, value = name.strip().lower(), value.strip()
-            # Whoever believes the other one would take a part of the body for a request.
-            if name == "content-length" and headers.get(name, value) != value:
+            # Whoever believes the other one would take a part of the body for a request, or the
+            # call for one to another host.
+            if name in _ONCE and headers.get(name, value) != value:
                 raise _Malformed(400)
             headers[name] = value
         taken = self._body(headers, end + 4)

@@ -14,11 +14,15 @@ from importlib.util import find_spec
 
 from gameday.proxy.api import Api
 from gameday.proxy.awake import Awake
+from gameday.proxy.gate import Gate, is_loopback
 from gameday.proxy.http import HttpSession
 from gameday.proxy.proxy import Surroundings
 from gameday.proxy.timer import DeadlineTimer
 
-__all__ = ["main"]
+__all__ = ["TOKEN", "main"]
+
+TOKEN = "GAMEDAY_PROXY_TOKEN"  # noqa: S105  a name
+"""The variable that has the token of the calls that change anything; without it none needs one."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -33,8 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Ctrl-C reaches the whole foreground group; the parent decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     loop = _LOOPS[options.loop]()
-    serve = _serve(options.host, options.port, options.seed, options.dial_timeout)
-    code = loop.run_until_complete(serve)
+    code = loop.run_until_complete(_serve(options, os.environ.pop(TOKEN, "")))
     # The loop is not closed and the threads are not joined: a resolver that hangs in one must not
     # keep the process alive.
     os._exit(code)
@@ -53,6 +56,7 @@ _LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
 
 
 class _Options(argparse.Namespace):
+    beyond_loopback: bool
     host: str
     port: int
     seed: int
@@ -83,20 +87,37 @@ def _options(arguments: Sequence[str] | None) -> _Options:
         default="uvloop" if find_spec("uvloop") else "asyncio",
         help="the event loop (%(default)s)",
     )
-    return parser.parse_args(arguments, namespace=_Options())
+    parser.add_argument(
+        "--beyond-loopback",
+        action="store_true",
+        help="let the API and the proxies listen where other hosts can reach them",
+    )
+    options = parser.parse_args(arguments, namespace=_Options())
+    if not options.beyond_loopback and not is_loopback(options.host):
+        parser.error(
+            f"other hosts could reach {options.host}: listen on 127.0.0.1, "
+            "or allow it by --beyond-loopback"
+        )
+    return options
 
 
-async def _serve(host: str, port: int, seed: int, dial_timeout_s: float) -> int:
+async def _serve(options: _Options, token: str) -> int:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     timer = DeadlineTimer(loop)
     around = Surroundings(
-        timer=timer, heard=Awake(loop).heard, seed=seed, dial_timeout_s=dial_timeout_s
+        timer=timer,
+        heard=Awake(loop).heard,
+        seed=options.seed,
+        dial_timeout_s=options.dial_timeout,
     )
-    api = Api(around)
+    api = Api(around, beyond_loopback=options.beyond_loopback)
+    gate = Gate(token=token, beyond_loopback=options.beyond_loopback)
+    handle = gate.before(api.handle)
+    host, port = options.host, options.port
     try:
-        server = await loop.create_server(lambda: HttpSession(api.handle), host, port)
+        server = await loop.create_server(lambda: HttpSession(handle), host, port)
     except OSError as error:
         print(f"cannot listen on {host}:{port}: {error}", file=sys.stderr)  # noqa: T201
         return 1

@@ -12,13 +12,13 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.live
 
-POST = b"POST /proxies HTTP/1.1\r\nHost: x\r\n"
-VERSION = b"GET /version HTTP/1.1\r\nHost: x\r\nConnection: close, TE\r\n\r\n"
+POST = b"POST /proxies HTTP/1.1\r\nHost: localhost\r\n"
+VERSION = b"GET /version HTTP/1.1\r\nHost: localhost\r\nConnection: close, TE\r\n\r\n"
 
 # What is sent before a call that is to be understood, and the statuses of both answers.
 ON_THE_WIRE: dict[str, tuple[bytes, list[int]]] = {
-    "HEAD": (b"HEAD /nope HTTP/1.1\r\nHost: x\r\n\r\n", [404, 200]),
-    "a whole URL": (b"GET http://x/version HTTP/1.1\r\nHost: x\r\n\r\n", [200, 200]),
+    "HEAD": (b"HEAD /nope HTTP/1.1\r\nHost: localhost\r\n\r\n", [404, 200]),
+    "a whole URL": (b"GET http://x/version HTTP/1.1\r\nHost: localhost\r\n\r\n", [200, 200]),
     "trailers": (
         POST + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\nX-T: 1\r\n\r\n",
         [400, 200],

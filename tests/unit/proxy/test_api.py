@@ -87,6 +87,23 @@ def test_metrics_without_a_proxy_name_their_families() -> None:
     ]
 
 
+@pytest.mark.parametrize("listen", ["", ":0", "0.0.0.0:0", "[::]:0", "192.0.2.1:0"])
+def test_a_proxy_that_other_hosts_could_reach_is_refused(listen: str) -> None:
+    given = {"name": "p", "listen": listen, "upstream": "127.0.0.1:9", "enabled": False}
+    here = {**given, "listen": "127.0.0.1:0"}
+    answers_ = answers(
+        ("POST", "/proxies", given),
+        ("POST", "/populate", [given]),
+        ("POST", "/proxies", here),
+        ("PATCH", "/proxies/p", {"listen": listen or ":0"}),
+        ("POST", "/proxies/p", {"listen": listen or ":0"}),
+    )
+    refused = [answers_[number] for number in (0, 1, 3, 4)]
+    assert {answer.status for answer in refused} == {403}
+    assert all(b"other hosts could reach it" in answer.body for answer in refused)
+    assert answers_[2].status == 201
+
+
 def test_names_may_hold_anything_in_a_path() -> None:
     name = {"name": 'a/b "c"', "listen": "127.0.0.1:0", "upstream": "127.0.0.1:9"}
     named = "a%2Fb%20%22c%22"
