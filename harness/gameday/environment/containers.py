@@ -53,7 +53,7 @@ from gameday.environment.services.program import container_path
 from gameday.environment.services.protocol import talk_of
 from gameday.environment.services.variables import Need, variables_of
 from gameday.environment.sockets import Peer, connections_in_network_of
-from gameday.environment.waiting import READY_LIMIT_NS, busy_ports, free_ports
+from gameday.environment.waiting import READY_LIMIT_NS, busy_ports, free_ports, release_ports
 from gameday.errors import NotHealed
 from gameday.model.clock import SECOND
 from gameday.model.scenario import CLIENT, Edge, ServiceSpec
@@ -270,6 +270,7 @@ class ContainerEnvironment:
             except (DockerException, requests.RequestException, OSError) as error:
                 problems.append(f"saving the log of {name}: {error}")
         reap(self._given.run, in_docker=True)
+        release_ports()
         if problems:
             raise NotHealed("; ".join(problems))
 

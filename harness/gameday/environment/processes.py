@@ -36,7 +36,7 @@ from gameday.environment.services.passwords import new_password
 from gameday.environment.services.protocol import talk_of
 from gameday.environment.services.variables import Need, process_variables
 from gameday.environment.sockets import Peer, visitors_of
-from gameday.environment.waiting import READY_LIMIT_NS, busy_ports, free_ports
+from gameday.environment.waiting import READY_LIMIT_NS, busy_ports, free_ports, release_ports
 from gameday.errors import NotHealed
 from gameday.extras import missing_of
 from gameday.model.scenario import Edge, ServiceSpec
@@ -184,6 +184,7 @@ class ProcessEnvironment:
             except (NotHealed, OSError, subprocess.SubprocessError) as error:
                 problems.append(error)
         reap(self._given.run, in_docker=False)
+        release_ports()
         if problems:
             raise NotHealed("; ".join(str(problem) for problem in problems))
 

@@ -3,8 +3,7 @@
 import random
 import socket
 import time
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from itertools import chain, repeat
 from pathlib import Path
@@ -14,7 +13,13 @@ from gameday.errors import EnvironmentRefused
 from gameday.model.clock import SECOND
 from gameday.model.units import format_duration
 
-__all__ = ["READY_LIMIT_NS", "busy_ports", "free_ports", "until_ready"]
+__all__ = [
+    "READY_LIMIT_NS",
+    "busy_ports",
+    "free_ports",
+    "release_ports",
+    "until_ready",
+]
 
 READY_LIMIT_NS = 30 * SECOND
 """How long a service may take from its start to its first answer."""
@@ -26,7 +31,7 @@ _TRIES = 1000
 _RESERVED = 256
 """How many of the ports given last are kept from others: several runs' worth."""
 
-_reservations: deque[socket.socket] = deque()
+_reservations: dict[int, socket.socket] = {}
 
 
 def until_ready(
@@ -75,7 +80,7 @@ def free_ports(number: int) -> list[int]:
 
     They are none of those that the kernel gives to outgoing connections, if it leaves enough:
     such a one may be taken before the server that it is for has started. Nobody else who asks
-    here, in this process or another, is given one of them until the servers have had their time.
+    here, in this process or another, is given one of them before `release_ports`.
     """
     ports: list[int] = []
     for port in chain(_settled_ports(), repeat(0, _TRIES)):
@@ -101,8 +106,16 @@ def _reserve(port: int) -> None:
         reservation.close()
         raise
     while len(_reservations) >= _RESERVED:
-        _reservations.popleft().close()
-    _reservations.append(reservation)
+        release_ports([next(iter(_reservations))])
+    _reservations[port] = reservation
+
+
+def release_ports(ports: Iterable[int] | None = None) -> None:
+    """Let others choose these ports again, or all that were given here: their servers are gone."""
+    for port in list(_reservations) if ports is None else ports:
+        reservation = _reservations.pop(port, None)
+        if reservation is not None:
+            reservation.close()
 
 
 def _settled_ports() -> list[int]:

@@ -12,7 +12,12 @@ from gameday.environment.protocol import Endpoint, NotReadyError
 from gameday.environment.services import KINDS, login_of, redis, with_logins
 from gameday.environment.services.program import app_image, is_program
 from gameday.environment.services.protocol import Personal, talk_of
-from gameday.environment.waiting import busy_ports, free_ports, until_ready
+from gameday.environment.waiting import (
+    busy_ports,
+    free_ports,
+    release_ports,
+    until_ready,
+)
 from gameday.errors import EnvironmentRefused
 from gameday.model.clock import MILLISECOND
 from gameday.model.scenario import ServiceSpec, Target
@@ -201,6 +206,15 @@ def test_a_port_that_was_given_long_ago_can_be_given_again(monkeypatch: pytest.M
     monkeypatch.setattr(waiting, "_RESERVED", 2)
     (first,) = free_ports(1)
     free_ports(2)
+    assert int(_run_python(_CHOOSE, first)) == first
+
+
+def test_a_port_whose_run_is_over_can_be_given_again_and_holds_nothing_open() -> None:
+    open_before = len(list(Path("/proc/self/fd").iterdir()))
+    (first, other) = free_ports(2)
+    release_ports([first, other])
+    release_ports([first])
+    assert len(list(Path("/proc/self/fd").iterdir())) == open_before
     assert int(_run_python(_CHOOSE, first)) == first
 
 

@@ -16,7 +16,7 @@ from gameday.environment.reaping import leftovers_of, reap
 from gameday.environment.services import KINDS, with_logins
 from gameday.environment.services.protocol import Following
 from gameday.environment.services.variables import Need, process_variables
-from gameday.environment.waiting import READY_LIMIT_NS, free_ports
+from gameday.environment.waiting import READY_LIMIT_NS, free_ports, release_ports
 from gameday.extras import missing_of
 from gameday.model.scenario import ServiceSpec, Target
 from gameday.model.units import format_duration
@@ -71,6 +71,7 @@ def _check(kind: str) -> str:
             for service in reversed(began):
                 service.ask_to_end()
                 service.make_end(_END_LIMIT_S)
+            release_ports(ports.values())
     return f"ready in {took}: {evidence}"
 
 
