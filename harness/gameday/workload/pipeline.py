@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from gameday.model.clock import SECOND
+from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.operation import Outcome
 from gameday.wire.opening import Opening, TurnedAway
 from gameday.workload.client import Call, Log, Sweeper, connect_error
@@ -16,6 +16,7 @@ from gameday.workload.messages import StreamPlan
 __all__ = ["PipelineClient", "Reply", "Speech"]
 
 _CONNECT_LIMIT_S = 1.0
+_NEXT_DIAL_NS = 200 * MILLISECOND
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +48,10 @@ class Speech(Protocol):
 class PipelineClient:
     """Writes each value at once, however many are unanswered.
 
-    While there is no connection every operation that comes due asks for one, at most one at a
-    time, so a server that is back is noticed within one interval of the rate.
+    While there is no connection every operation that comes due asks for one: at once if none is
+    being made, and beside the others if the last was asked for 200 ms ago. So a server that is
+    back is noticed within one interval of the rate, or 200 ms where it lets connections hang: a
+    packet that was lost is sent again only after a second, and the server has no part in that.
     """
 
     def __init__(self, plan: StreamPlan, log: Log, speech: Callable[[], Speech]) -> None:
@@ -60,7 +63,8 @@ class PipelineClient:
         self._connection: _Connection | None = None
         self._open: set[_Connection] = set()
         self._waiting: deque[Call] = deque()
-        self._dialling: asyncio.Task[None] | None = None
+        self._dials: set[asyncio.Task[None]] = set()
+        self._dialled_ns = 0
 
     @property
     def outstanding(self) -> int:
@@ -72,17 +76,23 @@ class PipelineClient:
         if self._connection is not None and self._connection.usable:
             self._connection.send(call)
             return
+        while self._waiting and self._waiting[0].done:
+            self._waiting.popleft()
         self._waiting.append(call)
-        if self._dialling is None:
-            self._dialling = self._loop.create_task(self._dial(self._plan.deadline_ns / SECOND))
+        now_ns = time.monotonic_ns()
+        if not self._dials or now_ns - self._dialled_ns >= _NEXT_DIAL_NS:
+            self._dialled_ns = now_ns
+            dial = self._loop.create_task(self._dial(self._plan.deadline_ns / SECOND))
+            self._dials.add(dial)
+            dial.add_done_callback(self._dials.discard)
 
     async def warm_up(self) -> None:
         await self._dial(_CONNECT_LIMIT_S)
 
     def close(self) -> None:
         self.sweeper.close()
-        if self._dialling is not None:
-            self._dialling.cancel()
+        for dial in self._dials:
+            dial.cancel()
         for connection in list(self._open):
             connection.abort()
 
@@ -91,7 +101,9 @@ class PipelineClient:
         self._open.add(connection)
 
     def opened(self, connection: "_Connection") -> None:
-        """Use this connection from now on, first for what has waited."""
+        """Use this connection from now on, first for what has waited, if there is no other."""
+        if self._connection is not None and self._connection.usable:
+            return
         self._connection = connection
         while self._waiting:
             call = self._waiting.popleft()
@@ -118,12 +130,14 @@ class PipelineClient:
                     self._plan.port,
                 )
                 await connection.ready
+        except TimeoutError:
+            # Who waited for so long has ended; the others may yet be served by another dial.
+            return
         except TurnedAway as error:
             self._fail_waiting(f"log in: {error}")
         except OSError as error:
             self._fail_waiting(connect_error(error))
         finally:
-            self._dialling = None
             if connection is not None and self._connection is not connection:
                 connection.abort()
 

@@ -4,6 +4,8 @@ import asyncio
 import time
 from collections.abc import Iterator
 
+import pytest
+
 from gameday.model.operation import Outcome
 from gameday.wire.opening import TurnedAway
 from gameday.workload.messages import StreamPlan
@@ -126,3 +128,55 @@ def test_a_login_without_an_answer_ends_with_the_deadline_and_its_connection() -
     log, _, _ = asyncio.run(served(b""))
     assert {outcome for outcome, _ in log.ended.values()} == {Outcome.FAILED}
     assert log.sent_ns == {}
+
+
+def test_a_connection_that_hangs_does_not_keep_others_from_a_server_that_is_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As when the packet that asks for it was lost: it is sent again only after a second."""
+    monkeypatch.setattr("gameday.workload.pipeline._NEXT_DIAL_NS", 0)
+
+    async def run() -> tuple[MemoryLog, int]:
+        log, came = MemoryLog(), list[asyncio.StreamWriter]()
+        first_came = asyncio.Event()
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            came.append(writer)
+            await reader.readline()
+            first_came.set()
+            if len(came) == 1:
+                return
+            writer.write(b"welcome\n")
+            while await reader.readline():
+                writer.write(b"ok\n")
+
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        plan = StreamPlan(
+            name="probe",
+            client="lines",
+            host="127.0.0.1",
+            port=port,
+            rate_per_s=100.0,
+            deadline_ns=5000 * MILLISECOND,
+        )
+        client = PipelineClient(plan, log, Lines)
+        client.offer(1, 1, time.monotonic_ns())
+        await asyncio.wait_for(first_came.wait(), 5)
+        client.offer(2, 2, time.monotonic_ns())
+        async with asyncio.timeout(4):
+            while client.outstanding:
+                await asyncio.sleep(0.001)
+        client.offer(3, 3, time.monotonic_ns())
+        async with asyncio.timeout(4):
+            while client.outstanding:
+                await asyncio.sleep(0.001)
+        client.close()
+        server.close()
+        for writer in came:
+            writer.transport.abort()
+        return log, len(came)
+
+    log, connections = asyncio.run(run())
+    assert set(log.ended.values()) == {(Outcome.OK, "")}
+    assert connections == 2
