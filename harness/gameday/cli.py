@@ -17,6 +17,7 @@ from gameday.environment.marks import belonging_to_others, is_run, janitors
 from gameday.environment.owner import ask_to_end, is_alive, is_dead, pid_of
 from gameday.environment.reaping import force_clean, owners
 from gameday.errors import EnvironmentRefused, GamedayError, ScenarioError
+from gameday.escaping import one_line, printable
 
 if TYPE_CHECKING:
     import pytest
@@ -74,7 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     listing = commands.add_parser("list", help="the scenarios that can be run from here")
     listing.set_defaults(act=_list)
     validating = commands.add_parser("validate", help="check scenarios; nothing is started")
-    validating.add_argument("scenario", nargs="+", help="a name, a glob, tag:NAME or a path")
+    validating.add_argument("scenario", nargs="+", help="a name, a glob, tag:NAME, or a path")
     validating.set_defaults(act=_validate)
     schema = commands.add_parser("schema", help="print the JSON Schema of a scenario file")
     schema.set_defaults(act=_schema)
@@ -142,7 +143,10 @@ def _list(_: argparse.Namespace) -> int:
 
     folders = _folders()
     code = _OK
-    for path in find("*", folders):
+    own = find("*", folders)
+    names = {path.stem for path in own}
+    others = [path for path in find("bundled:*", folders) if path.stem not in names]
+    for path in [*own, *others]:
         try:
             scenario = load(path, _options(folders)).scenario
         except GamedayError as error:
@@ -150,7 +154,8 @@ def _list(_: argparse.Namespace) -> int:
             code = _PROBLEM
             continue
         tags = f"  [{', '.join(sorted(scenario.tags))}]" if scenario.tags else ""
-        _say(f"{scenario.name:24} {scenario.title}{tags}")
+        bundled = "  (bundled)" if path in others else ""
+        _say(f"{one_line(scenario.name):24} {one_line(scenario.title)}{tags}{bundled}")
     return code
 
 
@@ -159,7 +164,15 @@ def _validate(chosen: argparse.Namespace) -> int:
 
     folders = _folders()
     options = _options(folders)
-    paths = {path for selector in chosen.scenario for path in find(selector, folders)}
+    paths: set[Path] = set()
+    wrong: list[str] = []
+    for selector in chosen.scenario:
+        try:
+            paths.update(find(selector, folders))
+        except ScenarioError as error:
+            wrong += error.problems
+    if wrong:
+        raise ScenarioError(*wrong)
     problems = 0
     for path in sorted(paths):
         try:
@@ -168,7 +181,7 @@ def _validate(chosen: argparse.Namespace) -> int:
             problems += 1
             _complain(str(error))
         else:
-            _say(f"{path}: right")
+            _say(f"{printable(str(path))}: right")
     return _PROBLEM if problems else _OK
 
 

@@ -1,5 +1,7 @@
 """What can go wrong with a run other than the system under test."""
 
+from gameday.escaping import printable
+
 __all__ = [
     "EnvironmentRefused",
     "GamedayError",
@@ -8,13 +10,29 @@ __all__ = [
     "ScenarioError",
 ]
 
+_MOST_PROBLEMS = 50
+
 
 class GamedayError(Exception):
     """The base of every error that gameday raises on purpose. Its text is one readable report."""
 
+    def __init__(self, *texts: object) -> None:
+        super().__init__(*(printable(text) if isinstance(text, str) else text for text in texts))
+
 
 class ScenarioError(GamedayError):
-    """A scenario, target or SLA file is wrong. Nothing was started: mend the file and run again."""
+    """A scenario, target or SLA file is wrong. Nothing was started: mend the file and run again.
+
+    `problems` are all of them, each once; the text shows the first fifty and says how many more.
+    """
+
+    def __init__(self, *problems: str) -> None:
+        each = (line for text in problems for line in printable(text).split("\n"))
+        self.problems = tuple(dict.fromkeys(each))
+        shown = self.problems[:_MOST_PROBLEMS]
+        more = len(self.problems) - len(shown)
+        rest = [f"and {more} more problem{'s' if more > 1 else ''}"] if more else []
+        super().__init__("\n".join([*shown, *rest]))
 
 
 class EnvironmentRefused(GamedayError):

@@ -4,19 +4,19 @@ import shutil
 import sys
 import time
 import traceback
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from secrets import token_hex
-from typing import Self, TextIO
+from typing import TextIO
 
 import pytest
 
 from gameday.environment.abandoned import still_there
 from gameday.environment.reaping import leftovers_of, reap
 from gameday.errors import EnvironmentRefused, GamedayError, InternalError, ScenarioError
-from gameday.model.facts import one_line
+from gameday.escaping import file_name, one_line
 from gameday.model.listener import Listener
 from gameday.model.result import Result
 from gameday.model.verdict import Verdict
@@ -27,8 +27,6 @@ from gameday.planning import (
     load,
     make_environment,
     make_plan,
-    sabotaged,
-    sweeps,
 )
 from gameday.report.explanation import failure_text
 from gameday.report.journal import Journal
@@ -44,13 +42,10 @@ __all__ = [
     "BrokenPromise",
     "CouldNotTell",
     "HarnessFailed",
-    "ScenarioFile",
     "ScenarioItem",
-    "collect_selected",
     "complete_report",
     "print_plans",
     "run_by_name",
-    "select_scenarios",
 ]
 
 
@@ -66,89 +61,8 @@ class HarnessFailed(Exception):
     """The verdict is ERROR: pytest's error, Allure's broken."""
 
 
-_SELECTED = pytest.StashKey[list[Path]]()
 _QUARANTINED = pytest.StashKey[tuple[str, str]]()
 """The run that left something behind, and its runtime."""
-
-
-def select_scenarios(config: pytest.Config, selectors: Iterable[str]) -> None:
-    """Note the files of the chosen scenarios, and leave out the folders pytest would search.
-
-    Paths that the user gave beside `--scenario` stay. Raises pytest.UsageError.
-    """
-    try:
-        files = [path for selector in selectors for path in find(selector, folders_of(config))]
-    except ScenarioError as error:
-        raise pytest.UsageError(str(error)) from error
-    config.stash[_SELECTED] = list(dict.fromkeys(files))
-    if config.args_source is not pytest.Config.ArgsSource.ARGS:
-        config.args = []
-
-
-def collect_selected(session: pytest.Session) -> Iterator[pytest.Item]:
-    """Yield the tests of the chosen files; pytest.UsageError if one of them is wrong.
-
-    They are no arguments of pytest's own: those it reaches by way of every folder above them, and
-    it would read the conftest.py of a checkout that gameday is installed from.
-    """
-    problems: list[str] = []
-    found = False
-    for path in session.config.stash[_SELECTED]:
-        file = ScenarioFile.make(session, path)
-        report = file.ihook.pytest_make_collect_report(collector=file)
-        if not report.passed:
-            problems.append(str(report.longrepr))
-            continue
-        file.ihook.pytest_collectreport(report=report)
-        found = found or bool(report.result)
-        yield from report.result
-    if problems:
-        raise pytest.UsageError("\n".join(problems))
-    if session.config.getoption("gameday_sabotage") and not found:
-        names = ", ".join(path.stem for path in session.config.stash[_SELECTED])
-        raise pytest.UsageError(f"--gameday-sabotage: {names} has no sabotage entries")
-
-
-class ScenarioFile(pytest.File):
-    """One scenario file: a test, or one for each value of its sweeps or for each sabotage."""
-
-    @classmethod
-    def make(cls, parent: pytest.Collector, path: Path) -> Self:
-        """Return the collector; a bundled file has a short name wherever it is installed."""
-        rootpath = parent.config.rootpath
-        nodeid = None if path.is_relative_to(rootpath) else f"gameday/{path.name}"
-        return cls.from_parent(parent, path=path, nodeid=nodeid)
-
-    def collect(self) -> Iterator["ScenarioItem"]:
-        options = options_of(self.config)
-        try:
-            if self.config.getoption("gameday_sabotage"):
-                experiment = load(self.path, options)
-                if not experiment.scenario.sabotage:
-                    name = experiment.scenario.name
-                    self.warn(pytest.PytestWarning(f"{name} has no sabotage entries to run"))
-                for sabotage in experiment.scenario.sabotage:
-                    yield self._item(sabotaged(experiment, sabotage), sabotage.name)
-            elif self.config.getoption("gameday_sweep"):
-                load(self.path, options)  # tells of all values at once
-                for settings in sweeps(self.path, options):
-                    label = ",".join(f"{name}={value}" for name, value in settings.items())
-                    yield self._item(load(self.path, options, settings), label)
-            else:
-                yield self._item(load(self.path, options), "")
-        except ScenarioError as error:
-            raise self.CollectError(str(error)) from error
-        except Exception as error:
-            # A stack of a thousand lines tells a reader less than the place that it came from.
-            last = traceback.extract_tb(error.__traceback__)[-1]
-            raise self.CollectError(
-                f"{self.path.name}: gameday itself failed while it read this, {_words(error)}, at "
-                f"{Path(last.filename).name}:{last.lineno}"
-            ) from error
-
-    def _item(self, experiment: Experiment, label: str) -> "ScenarioItem":
-        name = f"{experiment.scenario.name}[{label}]" if label else experiment.scenario.name
-        return ScenarioItem.from_parent(self, name=name, experiment=experiment)
 
 
 class ScenarioItem(pytest.Item):
@@ -380,7 +294,7 @@ def _make_folder(reports: Path, experiment: Experiment) -> Path:
     parts += [f"{name}={value}" for name, value in scenario.parameters.items()]
     if experiment.sabotage is not None:
         parts.append(experiment.sabotage.name)
-    name = "-".join(part.replace("/", "_") for part in parts)
+    name = file_name("-".join(parts))
     for attempt in range(100):
         folder = reports / (f"{name}-{attempt + 1}" if attempt else name)
         try:
@@ -388,6 +302,8 @@ def _make_folder(reports: Path, experiment: Experiment) -> Path:
         except FileExistsError:
             continue
         except OSError as error:
-            raise EnvironmentRefused(f"reports folder {reports}: {error.strerror}") from error
+            raise EnvironmentRefused(
+                f"reports folder {reports}: {error.strerror or error}"
+            ) from error
         return folder
     raise EnvironmentRefused(f"reports folder {reports}: 100 runs named {name} are there")

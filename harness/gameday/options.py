@@ -22,8 +22,15 @@ def check_options(config: pytest.Config) -> None:
             "a value of the sweep by --gameday-set"
         )
     # The option is there only with xdist, whose other processes would print to nobody.
-    if config.getoption("gameday_plan") and getattr(config.option, "dist", "no") != "no":
+    shared = getattr(config.option, "dist", "no") != "no"
+    if config.getoption("gameday_plan") and shared:
         raise pytest.UsageError("--gameday-plan starts nothing that could be shared; leave -n out")
+    alone = getattr(config.option, "numprocesses", None) == 1
+    if config.getoption("gameday_ports") and shared and not alone:
+        raise pytest.UsageError(
+            "--gameday-ports gives every run the same ports, and -n runs several at once; leave "
+            "one of the two out"
+        )
 
 
 def options_of(config: pytest.Config) -> Options:

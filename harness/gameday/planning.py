@@ -2,6 +2,7 @@
 
 import functools
 import operator
+import os
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
@@ -17,13 +18,14 @@ from gameday.environment.services.app import App
 from gameday.environment.services.program import is_bundled, is_program, program_image
 from gameday.environment.services.protocol import Following
 from gameday.environment.services.variables import told_about
-from gameday.errors import EnvironmentRefused
+from gameday.errors import EnvironmentRefused, ScenarioError
 from gameday.extras import missing_of
 from gameday.faults.overlaps import at_odds
 from gameday.faults.protocol import Demanding, Demands, Fault, Relative
 from gameday.faults.registry import FAULTS, kinds_of
 from gameday.faults.situation import situate
 from gameday.loading import (
+    Remembered,
     find_scenarios,
     find_target,
     load_scenario,
@@ -39,6 +41,7 @@ from gameday.model.scenario import (
     FaultStep,
     Sabotage,
     Scenario,
+    Sla,
     Target,
     Vocabulary,
 )
@@ -85,6 +88,9 @@ class Experiment:
     sabotage: Sabotage | None = None
 
 
+_TARGETS: Remembered[Target] = Remembered()
+
+
 def vocabulary() -> Vocabulary:
     """Return every word that a scenario may use."""
     return Vocabulary(
@@ -110,7 +116,7 @@ def scenario_schema() -> dict[str, object]:
 
 def find(selector: str, folders: Sequence[Path]) -> list[Path]:
     """Return the files of the scenarios that `selector` names; the user's come first."""
-    return find_scenarios(selector, [*folders, bundled("scenarios")])
+    return find_scenarios(selector, folders, bundled("scenarios"))
 
 
 def load(path: Path, options: Options, settings: Mapping[str, str] | None = None) -> Experiment:
@@ -121,27 +127,49 @@ def load(path: Path, options: Options, settings: Mapping[str, str] | None = None
         path.absolute().parent.parent / "targets",
         *(f.parent / "targets" for f in options.folders),
     ]
-    slas = [folder / "slas" for folder in (bundled("scenarios"), path.parent)]
 
     def target(name: str) -> Target:
         path = find_target(name, [*folders, bundled("targets")], words)
-        found[name] = load_target(path, words)
+        found[name] = _TARGETS(path, functools.partial(load_target, path, words))
         return found[name]
 
-    scenario = load_scenario(
-        path,
-        words,
-        slas=load_slas(sorted({p.resolve() for f in slas for p in f.glob("*.yaml")}), words),
-        target=target,
-        settings={**options.settings, **(settings or {})},
-        set_by={
-            name: "set by --gameday-set"
-            for name in options.settings
-            if name not in (settings or {})
-        },
-    )
+    problems: tuple[str, ...] = ()
+    slas: Mapping[str, Sla] | None = None
+    try:
+        slas = _promises(path.parent / "slas", words)
+    except ScenarioError as error:
+        problems = error.problems
+    try:
+        scenario = load_scenario(
+            path,
+            words,
+            slas=slas,
+            target=target,
+            settings={**options.settings, **(settings or {})},
+            set_by={
+                name: "set by --gameday-set"
+                for name in options.settings
+                if name not in (settings or {})
+            },
+        )
+    except ScenarioError as error:
+        raise ScenarioError(*error.problems, *problems) from None
+    if problems:
+        raise ScenarioError(*problems)
     steps = tuple(_beside(step, scenario) for step in scenario.faults)
     return Experiment(scenario=replace(scenario, faults=steps), target=found[scenario.target])
+
+
+def _promises(folder: Path, words: Vocabulary) -> Mapping[str, Sla]:
+    """Return the promises that scenarios beside `folder` may name.
+
+    Those of the project come before those of the same name that come with gameday.
+    """
+    usual = bundled("scenarios") / "slas"
+    # os.path, because Path.resolve raises for links that lead back to themselves.
+    same = os.path.realpath(folder) == os.path.realpath(usual)
+    own = load_slas(folder, words) if os.path.lexists(folder) and not same else {}
+    return {**load_slas(usual, words), **own}
 
 
 def sweeps(path: Path, options: Options) -> tuple[Mapping[str, str], ...]:

@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Protocol
 import pytest
 
 if TYPE_CHECKING:
-    from gameday.items import ScenarioFile
+    from gameday.collection import ScenarioFile
     from gameday.model.result import Result
 
-_HEAD_CHARS = 4096
+_LARGEST_BYTES = 256 * 1024
 _CHECKED = ("scenario", "gameday_set", "gameday_ports", "gameday_sabotage", "gameday_plan")
+_CHOSEN = pytest.StashKey[bool]()
+"""Whether scenarios were chosen, by `--scenario` or by the id of a bundled one."""
 
 
 class RunScenario(Protocol):
@@ -33,7 +35,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--scenario",
         action="append",
         metavar="NAME",
-        help="run chaos scenarios: a name, a glob, tag:NAME, a path, or a comma list of these",
+        help="run chaos scenarios: a name, a glob, tag:NAME, a path, or a comma list of these; "
+        "bundled:NAME, bundled:GLOB and bundled:tag:NAME mean those that come with gameday",
     )
     group.addoption(
         "--gameday-runtime",
@@ -93,14 +96,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Declare the marker, and let `--scenario` take the place of the folders to search."""
     config.addinivalue_line("markers", "gameday: a chaos scenario; every scenario's test has it")
-    if not any(config.getoption(name) for name in _CHECKED):
+    selectors: list[str] = config.getoption("scenario") or []
+    config.stash[_CHOSEN] = bool(selectors) or any(
+        arg.startswith("gameday/") and ".yaml" in arg for arg in config.args
+    )
+    if not config.stash[_CHOSEN] and not any(config.getoption(name) for name in _CHECKED):
         return
     from gameday.options import check_options
 
     check_options(config)
-    selectors: list[str] | None = config.getoption("scenario")
-    if selectors:
-        from gameday.items import select_scenarios
+    if config.stash[_CHOSEN]:
+        from gameday.collection import select_scenarios
 
         select_scenarios(config, selectors)
 
@@ -108,8 +114,8 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(session: pytest.Session, items: list[pytest.Item]) -> None:
     """Add the tests of the chosen scenarios, before `-k` and `-m` choose among all tests."""
-    if session.config.getoption("scenario"):
-        from gameday.items import collect_selected
+    if session.config.stash.get(_CHOSEN, False):
+        from gameday.collection import collect_selected
 
         items.extend(collect_selected(session))
 
@@ -120,7 +126,7 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> "ScenarioF
         return None
     if not _looks_like_a_scenario(file_path):
         return None
-    from gameday.items import ScenarioFile
+    from gameday.collection import ScenarioFile
 
     return ScenarioFile.make(parent, file_path)
 
@@ -200,8 +206,12 @@ def _one_of(*names: str) -> Callable[[str], str]:
 def _looks_like_a_scenario(path: Path) -> bool:
     """Whether the file has a top-level key `scenario`; other plugins have YAML of their own."""
     try:
-        with path.open(encoding="utf-8", errors="replace") as file:
-            head = file.read(_HEAD_CHARS)
+        with path.open("rb") as file:
+            content = file.read(_LARGEST_BYTES)
     except OSError:
         return False
-    return any(line.startswith("scenario:") for line in head.splitlines())
+    if b"scenario" not in content and b"\\" not in content:  # in quotes it may be "\x73cenario"
+        return False
+    from gameday.loading import is_scenario  # as the loader reads it
+
+    return is_scenario(path)

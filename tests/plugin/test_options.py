@@ -1,11 +1,15 @@
 """What a user of pytest meets: selection, plans, and one clear line for each mistake."""
 
+import json
+import os
 import socket
+from pathlib import Path
 
 import pytest
 
 # pytester forgets the modules that a run in this process imports; numpy cannot be imported twice.
-import gameday.items  # noqa: F401
+import gameday.collection  # noqa: F401
+from gameday.resources import bundled
 
 SCENARIO = """
 scenario: mine
@@ -82,6 +86,105 @@ def test_a_scenario_is_found_by_glob_tag_path_and_list(
     assert output(result).count("::mine") == 1
 
 
+def ids(result: pytest.RunResult) -> list[str]:
+    return [line for line in result.outlines if "::" in line]
+
+
+def test_every_scenario_has_an_id_of_its_own_that_pytest_takes_back(
+    mine: pytest.Pytester, tmp_path: Path
+) -> None:
+    for folder in (mine.path / "scenarios", mine.path / "more", tmp_path / "beside" / "more"):
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "mine.yaml").write_text(SCENARIO)
+    mine.makeini("[pytest]")  # else a path beside it would be a reason for another root folder
+    beside = os.path.relpath(tmp_path / "beside" / "more" / "mine.yaml", mine.path)
+    ways = f"mine,scenarios/mine.yaml,./more/mine.yaml,{beside},redis-restart"
+    result = run(mine, f"--scenario={ways}", "scenarios/mine.yaml", "--collect-only", "-q")
+    wanted = [
+        "scenarios/mine.yaml::mine",
+        "more/mine.yaml::mine",
+        f"{beside}::mine",
+        "gameday/redis-restart.yaml::redis-restart",
+    ]
+    assert ids(result) == wanted
+    assert ids(run(mine, *wanted, "--collect-only", "-q")) == wanted
+
+
+def test_of_a_bundled_file_that_was_given_by_id_only_that_test_is_chosen(
+    mine: pytest.Pytester,
+) -> None:
+    wanted = ["gameday/redis-restart.yaml::redis-restart[outage=2s]"]
+    assert ids(run(mine, *wanted, "--gameday-sweep", "--collect-only", "-q")) == wanted
+    whole = run(mine, "gameday/redis-restart.yaml", "--gameday-sweep", "--collect-only", "-q")
+    assert len(ids(whole)) == 2
+
+
+def test_entries_that_are_called_the_same_are_told_apart(mine: pytest.Pytester) -> None:
+    more = "  - {disable: kill, breaks: recovery}\n"
+    (mine.path / "scenarios" / "mine.yaml").write_text(SCENARIO + more)
+    result = run(mine, "--scenario=mine", "--gameday-sabotage", "--collect-only", "-q")
+    assert [name.partition("::")[2] for name in ids(result)] == ["mine[no-kill]", "mine[no-kill-2]"]
+
+
+def test_what_failed_is_run_again_by_its_id(mine: pytest.Pytester) -> None:
+    (mine.path / "other").mkdir()
+    (mine.path / "other" / "mine.yaml").write_text(SCENARIO)
+    failed = {"other/mine.yaml::mine": True, "gameday/redis-restart.yaml::redis-restart": True}
+    cache = mine.path / ".pytest_cache" / "v" / "cache"
+    cache.mkdir(parents=True)
+    (cache / "lastfailed").write_text(json.dumps(failed))
+    ways = "mine,other/mine.yaml,redis-restart,redis-freeze"
+    args = (f"--scenario={ways}", "--lf", "--collect-only", "-q")
+    assert ids(mine.runpytest_inprocess(*args)) == list(failed)
+
+
+def test_globs_and_tags_leave_the_bundled_scenarios_to_those_who_ask(
+    mine: pytest.Pytester,
+) -> None:
+    result = run(mine, "--scenario=*,tag:own", "--collect-only", "-q")
+    assert ids(result) == ["scenarios/mine.yaml::mine"]
+    result = run(mine, "--scenario=bundled:tag:nightly", "--collect-only", "-q")
+    assert len(ids(result)) == 2
+    result = run(mine, "--scenario=tag:nightly", "--collect-only", "-q")
+    assert "are meant by 'bundled:tag:nightly'" in output(result)
+
+
+@pytest.mark.parametrize(
+    "start",
+    ["# " + "a licence " * 1000 + "\n", "---\n", "? scenario\n: mine\n", '"scenario": mine\n'],
+)
+def test_a_scenario_file_is_known_however_its_key_is_written(
+    mine: pytest.Pytester, start: str
+) -> None:
+    text = SCENARIO if start[0] in "#-" else SCENARIO.replace("scenario: mine\n", "")
+    (mine.path / "scenarios" / "mine.yaml").write_text(start + text.lstrip())
+    result = run(mine, "scenarios/mine.yaml", "--collect-only", "-q")
+    assert ids(result) == ["scenarios/mine.yaml::mine"]
+
+
+def test_a_projects_own_copy_of_a_promise_counts(mine: pytest.Pytester) -> None:
+    slas = mine.path / "scenarios" / "slas"
+    slas.mkdir()
+    text = (bundled("scenarios") / "slas" / "arbees.yaml").read_text()
+    (slas / "arbees.yml").write_text(text.replace("< 2min", "< 9s"))
+    path = mine.path / "scenarios" / "mine.yaml"
+    path.write_text(SCENARIO.replace("expect:", "expect:\n  - sla: arbees/mttr"))
+    result = run(mine, "--scenario=mine", "--gameday-plan", "--gameday-runtime=process")
+    assert result.ret == pytest.ExitCode.OK, output(result)
+    assert "arbees/mttr: recovery < 9s" in output(result)
+
+
+def test_a_broken_promise_file_hides_no_problem_of_the_scenario(mine: pytest.Pytester) -> None:
+    slas = mine.path / "scenarios" / "slas"
+    slas.mkdir()
+    (slas / "loop.yaml").symlink_to("loop.yaml")
+    (mine.path / "scenarios" / "mine.yaml").write_text(SCENARIO.replace("100/s", "100"))
+    result = run(mine, "--scenario=mine", "--collect-only")
+    assert "loop.yaml:1:1: cannot be read: Too many levels of symbolic links" in output(result)
+    assert "100 has no unit" in output(result)
+    assert "Traceback" not in output(result)
+
+
 def test_scenarios_are_chosen_by_keyword_and_marker(mine: pytest.Pytester) -> None:
     by_tag = run(mine, "--scenario=mine,redis-restart", "-k", "own", "--collect-only", "-q")
     assert "::mine" in output(by_tag)
@@ -135,6 +238,7 @@ def test_a_plan_shows_every_step_and_starts_nothing(mine: pytest.Pytester) -> No
         (["--scenario=mine", "-k", "nothing", "--gameday-plan"], "none is chosen"),
         (["--scenario=mine", "-n2", "--gameday-plan"], "leave -n out"),
         (["--scenario=mine", "--gameday-ports=80"], "from 1024"),
+        (["--scenario=mine", "-n2", "--gameday-ports=2000"], "leave one of the two out"),
     ],
 )
 def test_a_wrong_option_is_one_clear_line_and_a_usage_error(

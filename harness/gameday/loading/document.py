@@ -1,23 +1,19 @@
 """YAML files are read as safe nodes: nothing is executed, and everything keeps its position."""
 
-import re
-import stat
 from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
-from typing import NoReturn
 
 import yaml
 
-from gameday.loading.source import Plain, Source, Spot, Where, is_text, quoted, refuse
+from gameday.loading.parsing import BAD_SCALAR, is_merge, mark_of
+from gameday.loading.source import Plain, Source, Spot, Where, quoted, refuse, unwritable
 
-__all__ = ["Substitute", "expand", "read_node", "read_text", "top_level"]
+__all__ = ["Substitute", "expand"]
 
 Substitute = Callable[[str], tuple[str, list[str], str]]
 """Puts parameters into a text; also returns what was wrong with it, and where they come from."""
 
-_LARGEST_BYTES = 256 * 1024
-_DEEPEST = 40
 _MOST_VALUES = 10_000
 _MOST_CHARACTERS = 1_000_000
 
@@ -25,108 +21,6 @@ _CORE = "tag:yaml.org,2002:"
 _TEXT_TAGS = {_CORE + name for name in ("str", "timestamp", "value", "merge")}
 _SCALARS = yaml.constructor.SafeConstructor()
 _RESOLVER = yaml.resolver.Resolver()
-# What YAML's own code raises for text that looks like a number and is none, or is far too long.
-_BAD_SCALAR = (ValueError, OverflowError, KeyError, IndexError)
-_PLAINLY = {
-    "found character '\\t'": "a tab stands here; indent with spaces",
-    "found character '`'": "a text cannot begin with '`' unless it is in quotes",
-    "found character '@'": "a text cannot begin with '@' unless it is in quotes",
-    "found character '%'": "a text cannot begin with '%' unless it is in quotes",
-    "found unexpected end of stream": "a quote is opened and never closed",
-    "mapping values are not allowed here": (
-        "a second ': ' in one line, or a key that is indented otherwise than those beside it; "
-        "put a text with ': ' in quotes"
-    ),
-    "could not find expected ':'": "a line of keys has no ':' after its key",
-    "expected ',' or ']'": "a list in brackets is not closed, or lacks a comma",
-    "expected ',' or '}'": "a mapping in braces is not closed, or lacks a comma",
-    "expected <block end>": "a line is indented otherwise than those beside it",
-}
-"""What the parser says, and what it means to whoever wrote the file."""
-_BEGINS_BEFORE = (
-    _PLAINLY["found unexpected end of stream"],
-    _PLAINLY["could not find expected ':'"],
-)
-"""What is wrong where it begins, and noticed by the parser far behind."""
-
-
-class _Loader(yaml.SafeLoader):
-    """Composes nodes to a bounded depth."""
-
-    _depth = 0
-
-    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        self._depth += 1
-        if self._depth > _DEEPEST:
-            event = self.peek_event()  # type: ignore[no-untyped-call]
-            raise yaml.composer.ComposerError(
-                None, None, f"nested deeper than {_DEEPEST} levels", event.start_mark
-            )
-        try:
-            return super().compose_node(parent, index)
-        finally:
-            self._depth -= 1
-
-    def next_is(self, kind: type[yaml.Event]) -> bool:
-        return bool(self.check_event(kind))
-
-    def take(self) -> object:
-        return self.get_event()  # type: ignore[no-untyped-call]
-
-
-def read_text(path: Path) -> str:
-    """Return the text of a file; ScenarioError when it is no UTF-8 file of sensible size."""
-    try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):
-            refuse(path, "is not a file")
-        with path.open("rb") as file:
-            content = file.read(_LARGEST_BYTES + 1)
-    except OSError as error:
-        refuse(path, f"cannot be read: {error.strerror or error}")
-    except ValueError as error:
-        refuse(path, f"cannot be read: {error}")
-    if len(content) > _LARGEST_BYTES:
-        refuse(path, f"is larger than {_LARGEST_BYTES // 1024} KiB")
-    try:
-        return content.decode("utf-8")
-    except UnicodeDecodeError as error:
-        before = content[: error.start].decode("utf-8")
-        refuse(path, f"byte 0x{content[error.start]:02x} is not UTF-8", _position(before))
-
-
-def read_node(path: Path) -> yaml.MappingNode:
-    """Return the top mapping of a file; ScenarioError when there is none."""
-    text = read_text(path)
-    loader = _open(path, text)
-    try:
-        node = loader.get_single_node()
-    except (yaml.YAMLError, *_BAD_SCALAR) as error:
-        _refuse_yaml(path, loader, error)
-    if node is None:
-        refuse(path, "is empty")
-    if not isinstance(node, yaml.MappingNode):
-        refuse(path, "has no keys; write 'key: value' lines", _mark(node))
-    return node
-
-
-def top_level(path: Path, key: str) -> yaml.Node | None:
-    """Return the value of one top key, without parsing what stands after it."""
-    text = read_text(path)
-    loader = _open(path, text)
-    try:
-        while not loader.next_is(yaml.MappingStartEvent):
-            if not isinstance(loader.take(), yaml.StreamStartEvent | yaml.DocumentStartEvent):
-                return None
-        loader.take()
-        while not loader.next_is(yaml.MappingEndEvent):
-            name = loader.compose_node(None, 0)
-            value = loader.compose_node(None, 0)
-            if isinstance(name, yaml.ScalarNode) and name.value == key:
-                return value
-    except (yaml.YAMLError, *_BAD_SCALAR) as error:
-        _refuse_yaml(path, loader, error)
-    return None
 
 
 def expand(
@@ -169,12 +63,12 @@ class _Expansion:
 
     def value(self, node: yaml.Node, where: Where, key: tuple[int, int] | None) -> Plain:
         self._count(node, 0)
-        spot = Spot(value=_mark(node), key=key)
+        spot = Spot(value=mark_of(node), key=key)
         self.source.spots[where] = spot
         if isinstance(node, yaml.ScalarNode):
             return self._scalar(node, where, spot)
         if id(node) in self._open:
-            refuse(self.source.path, "an alias stands inside what it names", _mark(node))
+            refuse(self.source.path, "an alias stands inside what it names", mark_of(node))
         self._open.add(id(node))
         try:
             if isinstance(node, yaml.SequenceNode):
@@ -195,7 +89,7 @@ class _Expansion:
                 if (self._only is None or key in self._only) and key not in self._without
             }
         return {
-            key: self.value(value, (*where, key), _mark(name))
+            key: self.value(value, (*where, key), mark_of(name))
             for key, (name, value) in entries.items()
         }
 
@@ -206,12 +100,12 @@ class _Expansion:
         own: dict[str, tuple[yaml.Node, yaml.Node]] = {}
         merged: list[yaml.Node] = []
         for name, value in node.value:
-            if name.tag == _CORE + "merge":
+            if is_merge(name):
                 merged.extend(value.value if isinstance(value, yaml.SequenceNode) else [value])
                 continue
             key = self._key(name, where)
             if key in own:
-                first = _mark(own[key][0])
+                first = mark_of(own[key][0])
                 self._complain(
                     name, (*where, key), f"stands here twice; the first is in line {first[0]}"
                 )
@@ -230,7 +124,7 @@ class _Expansion:
         # Merges are not values, so their circles and their number are watched here.
         marker = -id(part)
         if marker in self._open:
-            refuse(self.source.path, "an alias stands inside what it names", _mark(part))
+            refuse(self.source.path, "an alias stands inside what it names", mark_of(part))
         self._open.add(marker)
         self._count(part, 0)
         for key, entry in self._entries(part, where).items():
@@ -241,7 +135,7 @@ class _Expansion:
     def _key(self, node: yaml.Node, where: Where) -> str | None:
         """Return the key as it is written: `on`, `1` and `2s` are the same kind of word here."""
         standard = isinstance(node, yaml.ScalarNode) and node.tag.startswith(_CORE)
-        if not standard or not is_text(node.value):
+        if not standard or unwritable(node.value):
             self._complain(node, where, "a key must be plain text")
             return None
         self._count(node, len(node.value))
@@ -253,15 +147,15 @@ class _Expansion:
             text, wrong, origin = self._substitute(text)
             for complaint in wrong:
                 self._complain(node, where, complaint)
-            plain = node.style is None
+            plain = not node.style  # libyaml says '', PyYAML None
             tag = str(
                 _RESOLVER.resolve(yaml.ScalarNode, text, (plain, not plain))  # type: ignore[no-untyped-call]
             )
             spot = replace(spot, spoilt=bool(wrong), origin=origin)
         self._count(node, len(text))
         self.source.spots[where] = replace(spot, text=text)
-        if not is_text(text):
-            self._spoil(node, where, "holds half of a character")
+        if why := unwritable(text):
+            self._spoil(node, where, why)
             return None
         if tag == _CORE + "null":
             return None
@@ -283,7 +177,7 @@ class _Expansion:
                 case _:
                     self._spoil(node, where, f"the tag {quoted(scalar.tag)} is not allowed")
                     return None
-        except _BAD_SCALAR:
+        except BAD_SCALAR:
             self._spoil(node, where, f"{quoted(scalar.value)} is not a number")
             return None
         return result
@@ -297,7 +191,7 @@ class _Expansion:
             self._spoil(node, where, f"the tag {quoted(node.tag)} is not allowed")
 
     def _complain(self, node: yaml.Node, where: Where, text: str) -> None:
-        self.source.complain_at(_mark(node), where, text)
+        self.source.complain_at(mark_of(node), where, text)
 
     def _count(self, node: yaml.Node, characters: int) -> None:
         self._values += 1
@@ -307,37 +201,5 @@ class _Expansion:
                 self.source.path,
                 f"is larger than {_MOST_VALUES} values or {_MOST_CHARACTERS} characters "
                 "once its aliases and parameters are put in",
-                _mark(node),
+                mark_of(node),
             )
-
-
-def _open(path: Path, text: str) -> _Loader:
-    try:
-        return _Loader(text)
-    except yaml.reader.ReaderError as error:
-        refuse(
-            path,
-            f"the character U+{ord(text[error.position]):04X} is not allowed in YAML",
-            _position(text[: error.position]),
-        )
-
-
-def _refuse_yaml(path: Path, loader: _Loader, error: Exception) -> NoReturn:
-    """Raise ScenarioError with what the parser says, on one line and plainly where it can be."""
-    mark = getattr(error, "problem_mark", None) or loader.get_mark()
-    said = [getattr(error, "context", None), getattr(error, "problem", None)]
-    # Errors without such words are Python's own, of a character or number that cannot be.
-    words = ", ".join(str(part) for part in said if part) or "an impossible character or number"
-    words = re.sub(r"\s+", " ", words)
-    words = next((plain for part, plain in _PLAINLY.items() if part in words), words)
-    if words in _BEGINS_BEFORE:
-        mark = getattr(error, "context_mark", None) or mark
-    refuse(path, f"is not YAML: {words}", (mark.line + 1, mark.column + 1))
-
-
-def _mark(node: yaml.Node) -> tuple[int, int]:
-    return node.start_mark.line + 1, node.start_mark.column + 1
-
-
-def _position(before: str) -> tuple[int, int]:
-    return before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1

@@ -11,7 +11,7 @@ from typing import Annotated, TypeVar, Union, cast, get_args, get_origin, get_ty
 from pydantic import TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
-from gameday.loading.forms import Choice, key_of, shaped
+from gameday.loading.forms import Choice, key_of, partial, shaped
 from gameday.loading.source import Plain, Source, Where, nearest, one_of
 from gameday.model.unfit import Unfit
 
@@ -46,13 +46,15 @@ def fill(
     as_a: type[Form],
     *,
     apart: Collection[str] = (),
+    parts: Collection[str] = (),
     wanted: Callable[[Where], str] = _anything,
 ) -> Form:
     """Return the form filled from the source; what is wrong is complained about.
 
     So that everything else can still be judged, top keys with a problem are None in what is
     returned. Of the top keys in `apart` only the wrong entries are missing: None in a list, absent
-    in a mapping. `wanted` says what is wanted in a place, where its type alone does not tell.
+    in a mapping. Of those in `parts`, mappings whose keys are known, only the wrong keys are None.
+    `wanted` says what is wanted in a place, where its type alone does not tell.
     """
     assert isinstance(source.plain, dict)
     try:
@@ -67,9 +69,13 @@ def fill(
             rest[top] = [None if i == where[1] else entry for i, entry in enumerate(value)]
         elif top in apart and len(where) > 1 and isinstance(value, dict) and len(value) > 1:
             rest[top] = {key: entry for key, entry in value.items() if key != where[1]}
+        elif top in parts and len(where) > 1 and isinstance(value, dict):
+            known = _keys(get_type_hints(form)[top])
+            judged = {key: entry for key, entry in value.items() if key in known}
+            rest[top] = {**judged, str(where[1]): None} if where[1] in known else judged
         else:
             rest.pop(top, None)
-    return _validated(_incomplete(form), rest, as_a)
+    return _validated(_incomplete(form, frozenset(parts)), rest, as_a)
 
 
 def _validated(form: type, plain: Mapping[str, Plain], as_a: type[Form]) -> Form:
@@ -85,8 +91,10 @@ def _adapter(form: type) -> TypeAdapter[object]:
 
 
 @functools.lru_cache(maxsize=16)
-def _incomplete(form: type) -> type:
-    return shaped(form, {}, incomplete=True)
+def _incomplete(form: type, parts: frozenset[str]) -> type:
+    hints = get_type_hints(form, include_extras=True)
+    lacking = {part: partial(hints[part]) for part in parts}
+    return shaped(form, lacking, incomplete=True)
 
 
 def _explain(

@@ -7,8 +7,17 @@ of a list such as `faults:` is known by one of its keys, its word: `- kill: redi
 import functools
 import operator
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import MISSING, dataclass, field, fields, is_dataclass, make_dataclass
-from typing import Annotated, ClassVar, TypeVar, cast, get_args, get_origin, get_type_hints
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass, make_dataclass, replace
+from typing import (
+    Annotated,
+    ClassVar,
+    Optional,
+    TypeVar,
+    cast,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 import pydantic
 from pydantic import BeforeValidator, ConfigDict, Discriminator, PlainValidator, Tag, WithJsonSchema
@@ -17,6 +26,7 @@ __all__ = [
     "Choice",
     "Column",
     "Item",
+    "Name",
     "Names",
     "annotated",
     "build",
@@ -24,6 +34,7 @@ __all__ = [
     "columns",
     "item",
     "key_of",
+    "partial",
     "shaped",
 ]
 
@@ -34,6 +45,9 @@ def key_of(name: str) -> str:
     """Return the key that people write for a field: its name without the unit."""
     return name.removesuffix("_ns").removesuffix("_per_s").removesuffix("_bytes")
 
+
+Name = Annotated[str, pydantic.Field(pattern=r"^\w[\w.-]{0,59}$")]
+"""What tags, parameters and promises are called: they stand in options, labels and file names."""
 
 _CONFIG = ConfigDict(extra="forbid", alias_generator=key_of, strict=True)
 
@@ -66,6 +80,10 @@ class Column:
         """Return the column filled from `key`."""
         kind = annotated(self.kind, pydantic.Field(alias=key))
         return Column(self.name, kind, self.default, self.default_factory)
+
+    @property
+    def needed(self) -> bool:
+        return self.default is MISSING and self.default_factory is None
 
     @property
     def for_dataclass(self) -> tuple[str, object, object]:
@@ -141,10 +159,17 @@ def choice(
     return annotated(union, Discriminator(word_of), Choice(noun, tuple(words), own))
 
 
-def shaped(form: type, kinds: Mapping[str, object], *, incomplete: bool = False) -> type:
+def shaped(
+    form: type,
+    kinds: Mapping[str, object],
+    *,
+    incomplete: bool = False,
+    lacking_nothing: bool = False,
+) -> type:
     """Return `form` with the types of some of its fields set.
 
-    An `incomplete` one lacks nothing without its fields, nor without entries of its lists.
+    An `incomplete` one lacks nothing without its fields, nor without entries of its lists; one that
+    is `lacking_nothing` has None for a field without a default.
     """
     own = [
         Column(c.name, kinds.get(c.name, c.kind), c.default, c.default_factory)
@@ -152,6 +177,8 @@ def shaped(form: type, kinds: Mapping[str, object], *, incomplete: bool = False)
     ]
     if incomplete:
         own = [Column(c.name, _or_none(c.kind), None) for c in own]
+    elif lacking_nothing:
+        own = [replace(c, default=None) if c.needed else c for c in own]
     made = make_dataclass(
         form.__name__,
         [column.for_dataclass for column in own],
@@ -161,6 +188,12 @@ def shaped(form: type, kinds: Mapping[str, object], *, incomplete: bool = False)
     )
     made.__pydantic_config__ = _CONFIG  # type: ignore[attr-defined]
     return made
+
+
+def partial(form: type) -> object:
+    """Return the type of `form` or None whose fields may be None, when what is given is wrong."""
+    kinds = {c.name: Optional[c.kind] for c in columns(form)}  # noqa: UP045
+    return Optional[shaped(form, kinds, lacking_nothing=True)]  # noqa: UP045
 
 
 def _or_none(kind: object) -> object:

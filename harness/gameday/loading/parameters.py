@@ -1,6 +1,7 @@
 """`${name}` stands for a parameter's value: its default, or what the caller sets."""
 
 import itertools
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,9 +9,10 @@ from typing import Annotated
 
 from pydantic import Field
 
+from gameday.loading.forms import Name
 from gameday.loading.source import Source, one_of, quoted
 
-__all__ = ["Parameter", "Parameters", "Swept", "combinations"]
+__all__ = ["Parameter", "Parameters", "Swept", "combinations", "complain_of_many"]
 
 _USE = re.compile(r"\$\{([^}]*)\}")
 _MOST_COMBINATIONS = 1_000
@@ -28,7 +30,7 @@ class Parameter:
 class Swept:
     """The only key of a scenario file that its sweeps depend on."""
 
-    parameters: Mapping[str, Parameter] = field(default_factory=dict)
+    parameters: Mapping[Name, Parameter] = field(default_factory=dict)
 
 
 class Parameters:
@@ -66,9 +68,9 @@ class Parameters:
             name = match[1].strip()
             self._used.add(name)
             if name not in self._names:
-                wrong.append(f"unknown parameter {match[0]!r:.60}{one_of(name, self._names)}")
+                wrong.append(f"unknown parameter {quoted(match[0])}{one_of(name, self._names)}")
             elif name not in self.values:
-                wrong.append(f"the parameter {name!r:.60} has no default")
+                wrong.append(f"the parameter {quoted(name)} has no default")
             origins.append(self._origins.get(name, match[0]))
             return self.values.get(name, match[0])
 
@@ -95,9 +97,32 @@ def complain_of_unknown(source: Source, settings: Mapping[str, str]) -> None:
         if name not in names:
             source.complain(
                 ("parameters",),
-                f"there is no parameter {name!r} to set{one_of(name, names)}",
+                f"there is no parameter {quoted(name)} to set{one_of(name, names)}",
                 at_key=True,
             )
+
+
+def complain_of_many(
+    source: Source, parameters: Mapping[str, Parameter], settings: Mapping[str, str]
+) -> None:
+    """Note it when the sweeps ask for more runs than anybody waits for."""
+    count = math.prod(len(values) for values in _sweeps(parameters, settings).values())
+    if count > _MOST_COMBINATIONS:
+        source.complain(
+            ("parameters",),
+            f"the sweeps ask for {count} runs; at most {_MOST_COMBINATIONS} are made",
+            at_key=True,
+        )
+
+
+def _sweeps(
+    parameters: Mapping[str, Parameter], settings: Mapping[str, str]
+) -> Mapping[str, tuple[str, ...]]:
+    return {
+        name: parameter.sweep
+        for name, parameter in parameters.items()
+        if parameter.sweep is not None and name not in settings
+    }
 
 
 def combinations(
@@ -105,20 +130,8 @@ def combinations(
 ) -> tuple[Mapping[str, str], ...]:
     """Return every combination of the swept values; what is set from outside is not swept."""
     complain_of_unknown(source, settings)
-    sweeps = {
-        name: parameter.sweep
-        for name, parameter in swept.parameters.items()
-        if parameter.sweep is not None and name not in settings
-    }
-    count = 1
-    for values in sweeps.values():
-        count *= len(values)
-    if count > _MOST_COMBINATIONS:
-        source.complain(
-            ("parameters",),
-            f"the sweeps ask for {count} runs; at most {_MOST_COMBINATIONS} are made",
-            at_key=True,
-        )
+    complain_of_many(source, swept.parameters, settings)
+    sweeps = _sweeps(swept.parameters, settings)
     source.refuse_if_wrong()
     return tuple(
         dict(zip(sweeps, values, strict=True)) for values in itertools.product(*sweeps.values())

@@ -6,14 +6,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
+import yaml
 from pydantic import Field, TypeAdapter
 
 from gameday.errors import ScenarioError
+from gameday.loading.bounds import (
+    complain_of_overlaps,
+    complain_of_safety,
+    complain_of_steady,
+    complain_of_watch,
+)
 from gameday.loading.checks import Checks, SabotageItem
-from gameday.loading.document import expand, read_node
+from gameday.loading.document import expand
 from gameday.loading.filling import fill
-from gameday.loading.forms import Column, Item, annotated, choice, columns, shaped
-from gameday.loading.parameters import Parameter, Parameters, Swept, combinations
+from gameday.loading.forms import Column, Item, Name, annotated, choice, columns, shaped
+from gameday.loading.parameters import Parameter, Parameters, Swept, combinations, complain_of_many
+from gameday.loading.parsing import read_node
 from gameday.loading.source import Source, quoted
 from gameday.loading.words import complain_of_spans
 from gameday.model.clock import SECOND
@@ -34,6 +42,7 @@ __all__ = ["load_scenario", "schema", "sweep"]
 _MOST_TRIED = 32
 """How many combinations of swept values are tried when a file is read."""
 _LISTS = ("workload", "faults", "expect", "sabotage")
+_PARTS = ("steady", "timeline", "safety")
 _WRITTEN: Mapping[str, Callable[[float], str]] = {
     "a duration": lambda ns: format_duration(round(ns)).replace(" ", ""),
     "a duration with a sign": lambda ns: f"{ns / SECOND:+g}s",
@@ -56,8 +65,8 @@ class ScenarioFile:
     scenario: str
     title: str
     target: str
-    tags: frozenset[str] = frozenset()
-    parameters: Mapping[str, Parameter] = field(default_factory=dict)
+    tags: frozenset[Name] = frozenset()
+    parameters: Mapping[Name, Parameter] = field(default_factory=dict)
     workload: tuple[Item | None, ...]
     steady: Steady
     timeline: Timeline = field(default_factory=Timeline)
@@ -71,41 +80,40 @@ def load_scenario(
     path: Path,
     vocabulary: Vocabulary,
     *,
-    slas: Mapping[str, Sla],
+    slas: Mapping[str, Sla] | None,
     target: Callable[[str], Target],
     settings: Mapping[str, str] = _NO_SETTINGS,
     set_by: Mapping[str, str] = _NO_SETTINGS,
 ) -> Scenario:
     """Return the scenario of a file with its parameters put in.
 
-    `target` finds a target by name, `settings` are parameter values that replace the defaults and
-    `set_by` says of some of them by what. Every value that a sweep would try is tried as well.
+    `slas` are the promises that it may name, None when they are not known; `target` finds a target
+    by name, `settings` are parameter values that replace the defaults and `set_by` says of some of
+    them by what. If the file is right, every value that a sweep would try is tried as well.
     Raises ScenarioError with all problems at once.
     """
-    load = functools.partial(_load, path, vocabulary, slas=slas, target=functools.cache(target))
-    problems: dict[str, None] = {}
-    scenario: Scenario | None = None
-    try:
-        scenario = load(settings=settings, set_by=set_by)
-    except ScenarioError as error:
-        problems |= dict.fromkeys(str(error).splitlines())
-    for values in _swept_values(path, settings):
+    node = read_node(path)
+    load = functools.partial(
+        _load, path, node, vocabulary, slas=slas, target=functools.cache(target)
+    )
+    scenario = load(settings=settings, set_by=set_by)
+    problems: list[str] = []
+    for values in _swept_values(path, node, settings):
         by = {name: f"{quoted(value)} in its sweep" for name, value in values.items()}
         try:
             load(settings={**settings, **values}, set_by={**set_by, **by})
         except ScenarioError as error:
-            problems |= dict.fromkeys(str(error).splitlines())
-    if problems or scenario is None:
-        raise ScenarioError("\n".join(problems))
+            problems += error.problems
+    if problems:
+        raise ScenarioError(*problems)
     return scenario
 
 
-def _swept_values(path: Path, settings: Mapping[str, str]) -> list[Mapping[str, str]]:
+def _swept_values(
+    path: Path, node: yaml.Node, settings: Mapping[str, str]
+) -> list[Mapping[str, str]]:
     """Return what a sweep would set: every combination, or each value alone if they are many."""
-    try:
-        every = sweep(path, settings=settings)
-    except ScenarioError:
-        return []  # its problems are among those of the whole file
+    every = _sweep(path, node, settings)
     if len(every) > _MOST_TRIED:
         each = {(name, value): None for values in every for name, value in values.items()}
         return [{name: value} for name, value in each]
@@ -114,34 +122,39 @@ def _swept_values(path: Path, settings: Mapping[str, str]) -> list[Mapping[str, 
 
 def _load(
     path: Path,
+    node: yaml.Node,
     vocabulary: Vocabulary,
     *,
-    slas: Mapping[str, Sla],
+    slas: Mapping[str, Sla] | None,
     target: Callable[[str], Target],
     settings: Mapping[str, str],
     set_by: Mapping[str, str],
 ) -> Scenario:
-    source, parameters = _read(path, settings, set_by)
+    source, parameters = _read(path, node, settings, set_by)
     checks = Checks(source, vocabulary)
     named = source.at(("target",))
     found = _target(source, named, target) if isinstance(named, str) else None
     wanted = functools.partial(checks.wanted_of, target=found)
-    file = fill(_form_of(vocabulary), source, ScenarioFile, apart=_LISTS, wanted=wanted)
+    file = fill(
+        _form_of(vocabulary), source, ScenarioFile, apart=_LISTS, parts=_PARTS, wanted=wanted
+    )
     if file.scenario is not None:
         checks.name(file.scenario)
+    if file.parameters is not None:
+        complain_of_many(source, file.parameters, settings)
     workload = checks.workload(file.workload or (), found)
     steps = checks.faults(file.faults or (), found, workload)
     expect = checks.expect(file.expect or (), slas)
     if file.steady is not None:
-        checks.steady(file.steady)
+        complain_of_steady(source, file.steady)
         complain_of_spans(source, "steady", file.steady)
     if file.timeline is not None:
         complain_of_spans(source, "timeline", file.timeline)
-        checks.watched_long_enough(file.timeline, expect)
+        complain_of_watch(source, file.timeline, expect)
     if file.safety is not None:
         complain_of_spans(source, "safety", file.safety)
-        checks.safety(file.safety, steps)
-    checks.overlaps(steps)
+        complain_of_safety(source, file.safety, steps)
+    complain_of_overlaps(source, vocabulary, steps)
     sabotage = checks.sabotage(
         file.sabotage or (),
         switches=None if found is None else tuple(found.switches),
@@ -173,7 +186,13 @@ def sweep(
 
     A parameter in `settings` keeps that value: it is not swept.
     """
-    source = expand(path, read_node(path), only=("parameters",), as_text=True)
+    return _sweep(path, read_node(path), settings)
+
+
+def _sweep(
+    path: Path, node: yaml.Node, settings: Mapping[str, str]
+) -> tuple[Mapping[str, str], ...]:
+    source = expand(path, node, only=("parameters",), as_text=True)
     swept = fill(_swept(), source, Swept)
     source.refuse_if_wrong()
     return combinations(source, swept, settings)
@@ -192,10 +211,9 @@ def schema(vocabulary: Vocabulary) -> dict[str, object]:
 
 
 def _read(
-    path: Path, settings: Mapping[str, str], set_by: Mapping[str, str]
+    path: Path, node: yaml.Node, settings: Mapping[str, str], set_by: Mapping[str, str]
 ) -> tuple[Source, Parameters]:
     """Return the file with its parameters put in; their own section stays as written."""
-    node = read_node(path)
     raw = expand(path, node, only=("parameters",), as_text=True)
     parameters = Parameters(raw, settings, set_by)
     source = expand(path, node, without=("parameters",), substitute=parameters.substitute)
@@ -212,8 +230,9 @@ def _target(source: Source, name: str, target: Callable[[str], Target]) -> Targe
     try:
         return target(name)
     except ScenarioError as error:
-        first, *others = str(error).splitlines()
-        source.complain(("target",), first if not others else f"{name!r} is wrong itself")
+        first, *others = error.problems
+        wrong = f"{quoted(name)} is wrong itself"
+        source.complain(("target",), first if not others else wrong)
         if others:
             source.appendix.extend([first, *others])
         return None

@@ -9,10 +9,13 @@ from typing import Literal
 from pydantic import Field
 
 from gameday.errors import ScenarioError
-from gameday.loading.document import expand, read_node
+from gameday.loading.document import expand
 from gameday.loading.filling import fill
-from gameday.loading.forms import Column, Item, annotated, choice, columns, shaped
-from gameday.loading.source import Source
+from gameday.loading.forms import Column, Item, Name, annotated, choice, columns, shaped
+from gameday.loading.parsing import read_node
+from gameday.loading.remembered import Remembered
+from gameday.loading.selection import yaml_files
+from gameday.loading.source import Source, spell
 from gameday.loading.words import complain_of_limit
 from gameday.model.scenario import Sla, Vocabulary
 from gameday.model.units import LIMITS, Limit, Unit
@@ -27,10 +30,22 @@ _BESIDE = ("title", "section", "quote", "severity")
 class _SlaFile:
     """The keys of an SLA file."""
 
-    slas: str
+    slas: Name
     document: str
     title: str = ""
-    promises: Mapping[str, Item]
+    promises: Mapping[Name, Item]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Read:
+    """What a file promises, where each promise stands, and what is wrong with the file."""
+
+    slas: Mapping[str, Sla]
+    places: Mapping[str, str]
+    problems: tuple[str, ...]
+
+
+_FILES: Remembered[_Read] = Remembered()
 
 
 def load_slas(source: Path | Iterable[Path], vocabulary: Vocabulary) -> dict[str, Sla]:
@@ -39,30 +54,40 @@ def load_slas(source: Path | Iterable[Path], vocabulary: Vocabulary) -> dict[str
     Raises ScenarioError with all problems of all files.
     """
     if isinstance(source, Path):
-        paths = sorted(source.glob("*.yaml")) if source.is_dir() else [source]
+        paths = yaml_files(source) if source.is_dir() else [source]
     else:
         paths = list(source)
+    findings = tuple(vocabulary.findings.items())
     slas: dict[str, Sla] = {}
     problems: list[str] = []
     for path in paths:
-        try:
-            slas |= _load(path, vocabulary, slas)
-        except ScenarioError as error:
-            problems.append(str(error))
+        file = _FILES(path, functools.partial(_load, path, vocabulary), of=findings)
+        problems += file.problems
+        problems += [
+            f"{place}: another file promises the same name"
+            for name, place in file.places.items()
+            if name in slas
+        ]
+        slas |= file.slas
     if problems:
-        raise ScenarioError("\n".join(problems))
+        raise ScenarioError(*problems)
     return slas
 
 
-def _load(path: Path, vocabulary: Vocabulary, known: Mapping[str, Sla]) -> dict[str, Sla]:
-    source = expand(path, read_node(path))
+def _load(path: Path, vocabulary: Vocabulary) -> _Read:
+    try:
+        source = expand(path, read_node(path))
+    except ScenarioError as error:
+        return _Read(slas={}, places={}, problems=error.problems)
     file = fill(_form(tuple(vocabulary.findings.items())), source, _SlaFile, apart=("promises",))
-    slas = {}
+    slas, places = {}, {}
     for name, promise in (file.promises or {}).items():
         _check(source, name, promise, vocabulary)
         values = promise.values
         limit = values["limit"]
         assert isinstance(limit, Limit)
+        if file.slas is None:
+            continue  # what it would be called is not known
         sla = Sla(
             name=f"{file.slas}/{name}",
             finding=promise.word,
@@ -70,11 +95,10 @@ def _load(path: Path, vocabulary: Vocabulary, known: Mapping[str, Sla]) -> dict[
             document=file.document,
             **{key: str(values[key]) for key in _BESIDE},
         )
-        if sla.name in known:
-            source.complain(("promises", name), "another file promises the same name", at_key=True)
         slas[sla.name] = sla
-    source.refuse_if_wrong()
-    return slas
+        line, column = source.spots["promises", name].key or (1, 1)
+        places[sla.name] = f"{path}:{line}:{column}: {spell(('promises', name))}"
+    return _Read(slas=slas, places=places, problems=tuple(source.lines))
 
 
 def _check(source: Source, name: str, promise: Item, vocabulary: Vocabulary) -> None:
@@ -93,7 +117,7 @@ def _form(findings: tuple[tuple[str, str], ...]) -> type:
     ]
     words = {name: [Column("limit", LIMITS[Unit(unit)]).under(name)] for name, unit in findings}
     promises = annotated(
-        Mapping[str, choice("finding", words, beside)],  # type: ignore[misc]
+        Mapping[Name, choice("finding", words, beside)],  # type: ignore[misc]
         Field(min_length=1),
     )
     return shaped(_SlaFile, {"promises": promises})

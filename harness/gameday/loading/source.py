@@ -2,6 +2,7 @@
 
 import difflib
 import re
+import unicodedata
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,12 +15,13 @@ __all__ = [
     "Source",
     "Spot",
     "Where",
-    "is_text",
+    "composed",
     "nearest",
     "one_of",
     "quoted",
     "refuse",
     "spell",
+    "unwritable",
 ]
 
 Plain = dict[str, "Plain"] | list["Plain"] | str | int | float | bool | None
@@ -27,7 +29,8 @@ Where = tuple[str | int, ...]
 """The keys and indexes that lead from the top of a file to a value."""
 
 _LONGEST_SHOWN = 60
-_NOT_TEXT = re.compile("[\ud800-\udfff]")
+_MOST_NAMED = 80
+_UNWRITABLE = re.compile("[\ud800-\udfff\x00]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +124,7 @@ class Source:
     def refuse_if_wrong(self) -> None:
         """Raise ScenarioError with all problems, if there are any."""
         if self.problems:
-            raise ScenarioError("\n".join(self.lines))
+            raise ScenarioError(*self.lines)
 
 
 def refuse(path: Path, text: str, position: tuple[int, int] = (1, 1)) -> NoReturn:
@@ -172,9 +175,25 @@ def one_of(word: str, known: Collection[str]) -> str:
     if not known:
         return "; there are none"
     near = nearest(word, known)
-    return f"; valid: {', '.join(known)}" + (f"; nearest: {near!r}" if near else "")
+    named = [name if len(name) <= _LONGEST_SHOWN else quoted(name) for name in known]
+    if len(named) > _MOST_NAMED:
+        named[_MOST_NAMED:] = [f"and {len(named) - _MOST_NAMED} more"]
+    return f"; valid: {', '.join(named)}" + (f"; nearest: {quoted(near)}" if near else "")
 
 
-def is_text(text: str) -> bool:
-    """Tell whether the text can be written to a file."""
-    return text.isascii() or _NOT_TEXT.search(text) is None
+def composed(name: str) -> str:
+    """Return a name with each letter and its accents as one character, as most keyboards do.
+
+    Some file systems keep `é` as two: the same name, and not the same text.
+    """
+    return name if name.isascii() else unicodedata.normalize("NFC", name)
+
+
+def unwritable(text: str) -> str:
+    """Return why no file or program can be given the text; empty when any can."""
+    found = _UNWRITABLE.search(text)
+    if found is None:
+        return ""
+    if found[0] == "\0":
+        return "holds a NUL character, which no program, variable or file name can be given"
+    return "holds half of a character"

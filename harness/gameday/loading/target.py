@@ -10,9 +10,10 @@ from typing import Annotated
 from pydantic import Field
 
 from gameday.errors import ScenarioError
-from gameday.loading.document import expand, read_node
+from gameday.loading.document import expand
 from gameday.loading.filling import fill
 from gameday.loading.forms import Item, build, columns, item, shaped
+from gameday.loading.parsing import read_node
 from gameday.loading.source import Source, one_of, quoted
 from gameday.loading.variables import check_variables
 from gameday.model.scenario import CLIENT, ServiceSpec, Switch, Target, Vocabulary
@@ -48,7 +49,7 @@ def find_target(name: str, folders: Iterable[Path], vocabulary: Vocabulary) -> P
     }
     if name not in known:
         offered = [other for other in sorted(known) if _serves(known[other], vocabulary)]
-        raise ScenarioError(f"no target {name!r}{one_of(name, offered)}")
+        raise ScenarioError(f"no target {quoted(name)}{one_of(name, offered)}")
     return known[name]
 
 
@@ -79,7 +80,7 @@ def load_target(path: Path, vocabulary: Vocabulary) -> Target:
     if file.target is not None and file.target != path.resolve().parent.name:
         folder = path.resolve().parent.name
         source.complain(
-            ("target",), f"{file.target!r} is not the name of its folder; write {folder!r}"
+            ("target",), f"{quoted(file.target)} is not the name of its folder; write {folder!r}"
         )
     source.refuse_if_wrong()
     return Target(
@@ -122,7 +123,7 @@ def _check_services(
             text = f"{CLIENT!r} is what the harness's own connections are called; name it otherwise"
             source.complain(where, text, at_key=True)
         if spec.kind not in vocabulary.services:
-            text = f"{spec.kind!r} is not a kind of service{one_of(spec.kind, kinds)}"
+            text = f"{quoted(spec.kind)} is not a kind of service{one_of(spec.kind, kinds)}"
             source.complain((*where, "kind"), text)
         if spec.kind in vocabulary.programs and spec.program is None:
             text = f"a service of kind {spec.kind!r} runs a program; name it: 'program: apps.mine'"
@@ -133,10 +134,10 @@ def _check_services(
         for i, need in enumerate(spec.needs):
             others = [name for name in names if name != spec.name]
             if need not in others:
-                text = f"{need!r} is not another service{one_of(need, others)}"
+                text = f"{quoted(need)} is not another service{one_of(need, others)}"
                 source.complain((*where, "needs", i), text)
             elif need in spec.needs[:i]:
-                source.complain((*where, "needs", i), f"{need!r} is needed twice")
+                source.complain((*where, "needs", i), f"{quoted(need)} is needed twice")
         _check_primary(source, spec, specs, vocabulary)
     graph = {spec.name: {need for need in spec.needs if need != spec.name} for spec in specs}
     try:
@@ -189,7 +190,7 @@ def _check_switches(source: Source, switches: Mapping[str, Switch], services: li
     for name, switch in switches.items():
         where = ("switches", name)
         if switch.service not in services:
-            text = f"{switch.service!r} is not a service{one_of(switch.service, services)}"
+            text = f"{quoted(switch.service)} is not a service{one_of(switch.service, services)}"
             source.complain((*where, "service"), text)
         if not switch.env and not switch.options:
             source.complain(where, "switches nothing; give it env or options", at_key=True)

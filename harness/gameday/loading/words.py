@@ -2,7 +2,7 @@
 
 import math
 
-from gameday.loading.source import Source, Where
+from gameday.loading.source import Source, Where, quoted
 from gameday.model.clock import MILLISECOND, MINUTE
 from gameday.model.unfit import Unfit, require
 from gameday.model.units import Limit, Unit
@@ -34,7 +34,7 @@ def complain_of_limit(source: Source, where: Where, limit: Limit, unit: str, nam
     if limit.unit != unit:
         source.complain(
             where,
-            f"{limit.text!r} is {_CALLED[limit.unit]}, but {name} is {_CALLED[wanted]}; "
+            f"{quoted(limit.text)} is {_CALLED[limit.unit]}, but {name} is {_CALLED[wanted]}; "
             f"write it as in {_SUCH_AS[wanted]!r}",
         )
         return
@@ -43,17 +43,21 @@ def complain_of_limit(source: Source, where: Where, limit: Limit, unit: str, nam
     ends = (limit.holds(least), limit.holds(most))
     if not (any(ends) or within) or all(ends):
         why = "can break" if all(ends) else "can keep"
-        text = f"{limit.text!r} is what nothing {why}; write it as in {_SUCH_AS[wanted]!r}"
+        text = f"{quoted(limit.text)} is what nothing {why}; write it as in {_SUCH_AS[wanted]!r}"
         source.complain(where, text)
 
 
 def complain_of_spans(source: Source, part: str, value: object) -> None:
-    """Note the spans in a part of a file that are too short to mean anything, or endless."""
+    """Note the spans in a part of a file that are too short to mean anything, or endless.
+
+    A span that is None was complained about.
+    """
     try:
         require(
             *(
-                (key, least <= getattr(value, f"{key}_ns") <= most, wanted)
+                (key, least <= span_ns <= most, wanted)
                 for key, (least, most, wanted) in _SPANS[part].items()
+                if (span_ns := getattr(value, f"{key}_ns")) is not None
             )
         )
     except Unfit as error:

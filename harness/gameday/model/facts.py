@@ -3,16 +3,11 @@
 import math
 from collections.abc import Mapping
 
+from gameday.escaping import one_line
 from gameday.model.event import Scalar
 from gameday.model.units import format_duration
 
 __all__ = ["details", "one_line"]
-
-
-def one_line(text: str) -> str:
-    """Return `text` on one line, each run of blanks and control characters as one space."""
-    visible = (character if character.isprintable() else " " for character in text)
-    return " ".join("".join(visible).split())
 
 
 def details(values: Mapping[str, Scalar]) -> str:

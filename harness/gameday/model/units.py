@@ -28,6 +28,7 @@ __all__ = [
     "RatioLimit",
     "SizeBytes",
     "Unit",
+    "exact_duration",
     "format_duration",
     "format_value",
     "parse_byte_rate",
@@ -84,6 +85,8 @@ _COUNT = re.compile(r"[0-9]{1,15}")
 _LIMIT = re.compile(r"(<=|>=|==|<|>)\s*(.+)")
 _NEARLY_LIMIT = re.compile(r"(<=|>=|==|=<|=>|<|>|=|≤|≥|)\s*(.+)")
 _LONGEST_NS = 2**63 - 1
+_EXACT = (("min", MINUTE, 2), ("s", SECOND, 6), ("ms", MILLISECOND, 3), ("us", MICROSECOND, 3))
+"""Units, the largest first, and how many digits behind the point are read easily."""
 
 
 class Unit(StrEnum):
@@ -280,6 +283,16 @@ def format_duration(duration_ns: float) -> str:
             else (f"{duration_ns / SECOND:.0f} s")
         )
     return f"{duration_ns / MINUTE:.3g} min"
+
+
+def exact_duration(duration_ns: int) -> str:
+    """Return a duration with all of its digits, in words that `parse_duration` takes back."""
+    for unit, size, digits in _EXACT:
+        if duration_ns >= size and duration_ns * 10**digits % size == 0:
+            whole, rest = divmod(duration_ns, size)
+            part = f"{rest * 10**digits // size:0{digits}d}".rstrip("0") if rest else ""
+            return f"{whole}.{part} {unit}" if part else f"{whole} {unit}"
+    return "0 s" if duration_ns == 0 else f"{duration_ns / MICROSECOND:.3f} us"
 
 
 def format_value(value: float, unit: Unit) -> str:

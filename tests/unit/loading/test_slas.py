@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from gameday.loading import load_slas
+from gameday.loading.parsing import read_node
 from gameday.model.scenario import Sla, Vocabulary
 from gameday.model.units import parse_limit
 
@@ -118,6 +119,46 @@ def test_the_problems_of_all_files_are_told_at_once(
         "a.yaml:1:1: is empty",
         "c.yaml:5:3: promises.mttr: another file promises the same name",
         "c.yaml:6:3: promises.loss: another file promises the same name",
+    ]
+
+
+def test_a_file_is_read_once_until_it_changes(
+    tmp_path: Path, vocabulary: Vocabulary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "arbees.yml"
+    path.write_text(GOOD)
+    read: list[Path] = []
+
+    def counted(path: Path) -> object:
+        read.append(path)
+        return read_node(path)
+
+    monkeypatch.setattr("gameday.loading.slas.read_node", counted)
+    for _ in range(3):
+        load_slas(tmp_path, vocabulary)
+    assert read == [path]
+    path.write_text(GOOD.replace("2min", "30s"))
+    assert load_slas(tmp_path, vocabulary)["arbees/mttr"].limit.text == "< 30s"
+    assert len(read) == 2
+
+
+def test_a_link_that_leads_back_to_itself_is_a_problem_of_one_line(
+    tmp_path: Path, vocabulary: Vocabulary, complaints: Complaints
+) -> None:
+    (tmp_path / "loop.yaml").symlink_to("loop.yaml")
+    assert complaints(lambda: load_slas(tmp_path, vocabulary)) == [
+        "loop.yaml:1:1: cannot be read: Too many levels of symbolic links"
+    ]
+
+
+def test_promises_of_a_set_without_a_name_are_not_the_same(
+    tmp_path: Path, vocabulary: Vocabulary, complaints: Complaints
+) -> None:
+    for name in "ab":
+        (tmp_path / f"{name}.yaml").write_text(GOOD.replace("slas: arbees\n", ""))
+    assert complaints(lambda: load_slas(tmp_path, vocabulary)) == [
+        "a.yaml:1:1: slas: is missing",
+        "b.yaml:1:1: slas: is missing",
     ]
 
 
