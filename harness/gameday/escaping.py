@@ -19,12 +19,15 @@ _COMMANDS = (
 _GITHUB = re.compile(rf"::(?=(?:{_COMMANDS})\b)|(?<![\w:]):(?=:[A-Za-z][^\n]*?::)", re.IGNORECASE)
 # "##vso[task.setvariable]", "##[error]", "##teamcity[...]": obeyed anywhere in a line.
 _OTHERS = re.compile(r"#(?=#(?:vso|teamcity)?\[)", re.IGNORECASE)
+_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f]")
 _LONGEST_NAME_BYTES = 180
 _NOT_IN_NAMES = re.compile(r"[^\w.,=+@%~-]")
 
 
 def one_line(text: str) -> str:
-    """Return `text` on one line, safe to show, each run of blanks as one space."""
+    """Return `text` on one line, safe to show, each run of blanks and controls as one space."""
+    if not text.isprintable():
+        text = _CONTROLS.sub(" ", text)
     return printable(" ".join(text.split()))
 
 

@@ -5,7 +5,7 @@ from typing import NoReturn
 
 import pytest
 
-from gameday import items
+from gameday import collection, items
 
 SCENARIO = """
 scenario: mine
@@ -66,7 +66,7 @@ def test_a_users_own_test_gets_that_line_as_well(
 def test_what_breaks_while_a_file_is_read_is_told_with_its_place(
     mine: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(items, "load", lambda *_: deep())
+    monkeypatch.setattr(collection, "load", lambda *_: deep())
     result = run(mine, "--scenario=mine", "--gameday-runtime=process")
     lines = [*result.outlines, *result.errlines]
     (line,) = [line for line in lines if "gameday itself failed" in line]

@@ -72,7 +72,7 @@ class _Choice:
             return among.matching(part, self._also(part, among))
         if among is self._usual:
             among = self.every
-            if part not in among.named and Path(written).is_dir():
+            if part not in among.named and os.path.isdir(written):  # noqa: PTH112
                 return self._at(written)
         return [among.called(part)]
 

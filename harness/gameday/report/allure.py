@@ -112,7 +112,9 @@ class AllureReporter:
         self._leave(self._last_ms)
         self._add_unreached()
         self._test.parameters.extend(_test_parameters(result))
-        self._test.labels.extend(Label(name, value) for name, value in _labels(result, self._tags))
+        self._test.labels.extend(
+            Label(name, one_line(value)) for name, value in _labels(result, self._tags)
+        )
         self._test.description = f"```\n{failure_text(result)}\n```"
         _link(result.expectations)
         _attach(result)
@@ -230,7 +232,9 @@ def _worse(one: str | None, other: str) -> str:
 
 
 def _parameters(values: Mapping[str, Scalar]) -> list[Parameter]:
-    return [Parameter(name=name, value=one_line(str(value))) for name, value in values.items()]
+    return [
+        Parameter(name=one_line(name), value=one_line(str(value))) for name, value in values.items()
+    ]
 
 
 def _expectation(judgement: Judgement, at_ms: int) -> TestStepResult:
@@ -287,7 +291,7 @@ def _link(judgements: Iterable[Judgement]) -> None:
             continue
         document, _, section = one_line(judgement.source).partition(", ")
         address = f"{quote(document)}#{quote(section)}" if section else quote(document)
-        name = f"{judgement.sla}: {one_line(judgement.source)}"
+        name = one_line(f"{judgement.sla}: {judgement.source}")
         plugin_manager.hook.add_link(url=address, link_type="sla", name=name)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
+from gameday.escaping import printable
 from gameday.model.event import Phase
 from gameday.model.finding import Finding
 from gameday.model.result import FaultRecord, Result
@@ -54,8 +55,9 @@ def failure_text(result: Result) -> str:
     for title, content in sections:
         lines = list(content)
         if lines:
-            blocks.append("\n".join([title, *lines] if title else lines))
-    return "\n\n".join(blocks)
+            whole = (line.replace("\n", " ") for line in lines)
+            blocks.append("\n".join([title, *whole] if title else whole))
+    return printable("\n\n".join(blocks))
 
 
 def _head(result: Result) -> Iterator[str]:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict
 
+from gameday.escaping import printable
 from gameday.model.plan import Plan, PlannedFault
 from gameday.model.units import format_duration
 from gameday.report.wording import details
@@ -18,7 +19,12 @@ def plan_to_json(plan: Plan) -> str:
 
 def plan_text(plan: Plan) -> str:
     """Return what the run is going to do, step by step, on its own time line."""
-    return "\n".join(_lines(plan))
+    return printable("\n".join(map(_whole, _lines(plan))))
+
+
+def _whole(line: str) -> str:
+    """Return a line as one, whatever titles and parameters hold."""
+    return line.replace("\n", " ")
 
 
 def _lines(plan: Plan) -> Iterator[str]:

@@ -46,7 +46,7 @@ def rich_verdict_table(result: Result) -> Group:
 def closing_line(result: Result) -> str:
     """Return verdict, reason and folder in one line."""
     line = f"{result.verdict}  {in_short(result)}"
-    return f"{line}  [{result.folder}]" if result.folder else line
+    return f"{line}  [{one_line(result.folder)}]" if result.folder else line
 
 
 def _table(result: Result, shape: box.Box, *, coloured: bool) -> Table:
