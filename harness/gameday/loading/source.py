@@ -195,5 +195,5 @@ def unwritable(text: str) -> str:
     if found is None:
         return ""
     if found[0] == "\0":
-        return "holds a NUL character, which no program, variable or file name can be given"
+        return "no variable and no file name can hold the character NUL"
     return "holds half of a character"

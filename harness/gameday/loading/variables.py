@@ -78,8 +78,6 @@ def _check_env(
         place = (*where, key)
         if not _NAME.fullmatch(key):
             source.complain(place, _no_name(key), at_key=True)
-        if "\0" in value:
-            source.complain(place, "no variable can hold the character NUL")
         if not expands:
             if names_in(value):
                 text = "is not put in here, only in the env of a service that runs a program"

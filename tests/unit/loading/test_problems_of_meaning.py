@@ -64,7 +64,7 @@ ONE_PROBLEM = {
     "a NUL in a text": (
         "title: A scenario in which everything is right",
         'title: "a\\0b"',
-        ("2:8: title: holds a NUL character, which no program, variable or file name can be given"),
+        ("2:8: title: no variable and no file name can hold the character NUL"),
     ),
     "an unknown finding": (
         "- availability:",

@@ -68,7 +68,7 @@ VALID = "ORDER_DB_HOST, ORDER_DB_PORT, ORDER_DB_USER, ORDER_DB_PASSWORD, HOST, P
         ),
         (
             api('env: {AT: "a\\0b"}'),
-            "5: services.api.env.AT: no variable can hold the character NUL",
+            "5: services.api.env.AT: no variable and no file name can hold the character NUL",
         ),
         (
             api("pass_env: [TOKEN, 'MY TOKEN']"),
