@@ -44,6 +44,7 @@ class Watch:
         self._steady = scenario.steady
         self._stop = scenario.safety.stop
         self._minded_since_ns: int | None = None
+        self._baseline: tuple[Operations, int] | None = None
         self._stream = read_history(folder).stream(PUBLISH)
 
     def look(self, now_ns: int) -> dict[str, float | int | str]:
@@ -63,23 +64,29 @@ class Watch:
         }
 
     def unsteady(self, window: Window) -> str | None:
-        """Return why the steady state did not hold in `window`; None when it did."""
-        return unsteady(self._operations(window), self._steady)
+        """Return why the steady state did not hold in `window`; None when it did.
+
+        Whether it holds again later is told beside the last window that was asked for.
+        """
+        seen = self._operations(window)
+        answered = Window(start_ns=window.start_ns, end_ns=window.end_ns - _ANSWER_TIME_NS)
+        self._baseline = seen.within(answered), window.end_ns
+        return unsteady(seen, self._steady)
 
     def has_recovered(self, faults: Sequence[FaultTimes], load_start_ns: int, now_ns: int) -> bool:
         """Tell whether the steady state has held again for its span after every fault.
 
-        What came due some spans ago is not looked at: it has nothing to say about the last one.
+        Only the baseline and the last spans are looked at: what lies between has nothing to say
+        about the last one.
         """
         until_ns = now_ns - _ANSWER_TIME_NS
         span_ns = self._steady.for_ns
         if until_ns < max((f.undone.end_ns for f in faults if f.undone), default=0) + span_ns:
             return False
-        recent_ns = max(load_start_ns, until_ns - _SPANS * span_ns)
+        before, before_ns = self._baseline or (None, load_start_ns)
+        recent_ns = max(before_ns, until_ns - _SPANS * span_ns)
         seen = self._operations(Window(start_ns=recent_ns, end_ns=until_ns))
-        last = Window(start_ns=until_ns - span_ns, end_ns=until_ns)
-        if unsteady(seen.within(last), self._steady) is not None:
-            return False
+        seen = seen if before is None else before.then(seen)
         recovery = estimate(seen, faults, self._steady, until_ns)
         if recovery is None or recovery.healed is None:
             return False

@@ -57,7 +57,13 @@ class Receiver(HttpReader):
 class Load:
     """A load of so many seconds, watched each 200 ms, in which some spans were not served."""
 
-    def __init__(self, folder: Path, lasts_s: int, *outages_s: tuple[float, float]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        lasts_s: int,
+        *outages_s: tuple[float, float],
+        success: str = ">= 99%",
+    ) -> None:
         self.clock = ManualClock()
         self.clock.sleep_ns(START_NS - self.clock.now_ns())
         self.lasts_s = lasts_s
@@ -83,7 +89,7 @@ class Load:
             if row["outcome"] == Outcome.OK
         ]
         steady = Steady(
-            success=parse_limit(">= 99%"), p99=parse_limit("<= 100ms"), for_ns=HOLD_S * SECOND
+            success=parse_limit(success), p99=parse_limit("<= 100ms"), for_ns=HOLD_S * SECOND
         )
         scenario = SimpleNamespace(steady=steady, safety=SimpleNamespace(stop=None))
         ledger = Ledger(Receiver(record, self.clock), "r", self.clock)
@@ -202,4 +208,19 @@ def test_what_recovers_while_the_fault_is_in_is_watched_for_a_span_after_the_und
     assert not load.has_recovered((20, 30))
     load.go_on(36)
     assert load.has_recovered((20, 30))
+    load.close()
+
+
+def test_what_the_baseline_fails_too_does_not_keep_it_from_having_recovered(
+    tmp_path: Path,
+) -> None:
+    refused = tuple((at / 10 + 0.05, at / 10 + 0.055) for at in range(600))  # 5 %
+    load = Load(tmp_path, 60, (20, 42), *refused, success=">= 90%")
+    load.go_on(10)
+    held = Window(start_ns=START_NS, end_ns=START_NS + 10 * SECOND)
+    assert load.watch.unsteady(held) is None
+    load.go_on(42 + HOLD_S - 1)
+    assert not load.has_recovered((20, 42))
+    load.go_on(42 + HOLD_S + 1.5)
+    assert load.has_recovered((20, 42))
     load.close()

@@ -74,6 +74,16 @@ class Operations:
             good=self.good[span],
         )
 
+    def then(self, later: Self) -> Self:
+        """Return these and what came due `later`."""
+        return replace(
+            self,
+            due_ns=np.concatenate((self.due_ns, later.due_ns)),
+            done_ns=np.concatenate((self.done_ns, later.done_ns)),
+            outcome=np.concatenate((self.outcome, later.outcome)),
+            good=np.concatenate((self.good, later.good)),
+        )
+
     def __len__(self) -> int:
         return int(self.due_ns.size)
 
