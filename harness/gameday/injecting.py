@@ -1,10 +1,13 @@
 """Step 5 of a run: every fault recorded, injected, proven, looked at, undone and proven gone."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
 from typing import Protocol
 
 from gameday.chronicle import Chronicle
 from gameday.environment.protocol import Checkpoint, Environment, NotReadyError
+from gameday.environment.waiting import NotInTime, within
 from gameday.errors import EnvironmentRefused
 from gameday.faults.protocol import Counted, Fault, Proof
 from gameday.faults.undo import UndoRecord
@@ -86,13 +89,25 @@ class Injector:
                 return False
         return True
 
-    def heal(self, *, at_once: bool = False) -> None:
+    def undo_now(self) -> None:
+        """Undo all from another thread than the one that conducts, and prove nothing.
+
+        That one may be in the middle of putting a fault in, so it undoes all again.
+        """
+        for active in reversed(tuple(self._active)):
+            active.hurry()
+            with suppress(Exception):
+                active.undo()
+            active.undoings += 1
+
+    def heal(self, *, at_once: bool = False, proof_limit_s: float | None = None) -> None:
         """Undo whatever is not proven gone, last in first out; a failure does not stop the others.
 
         All are undone before the first is read again: that may take long, and the others are in
         meanwhile. What another fault kept from being undone is undone again once that one is gone.
-        Where that has to be `at_once`, nothing is looked at before. Raises ExceptionGroup of what
-        could not be undone.
+        Where that has to be `at_once`, nothing is looked at before; with a `proof_limit_s` what is
+        not read again in that time counts as not undone. Raises ExceptionGroup of what could not
+        be undone.
         """
         for active in self._active if at_once else ():
             active.hurry()
@@ -115,7 +130,7 @@ class Injector:
                 if active.planned.step in problems:
                     continue
                 try:
-                    goes_on |= self._read_again(active, lambda: None)
+                    goes_on |= self._read_again(active, lambda: None, proof_limit_s)
                 except Exception as error:
                     problems[active.planned.step] = error
         if problems:
@@ -207,9 +222,15 @@ class Injector:
             returned_ns=bracket.end_ns,
         )
 
-    def _read_again(self, active: Ongoing, checkpoint: Checkpoint) -> bool:
+    def _read_again(
+        self, active: Ongoing, checkpoint: Checkpoint, limit_s: float | None = None
+    ) -> bool:
         """Tell whether a fault is proven gone; `heal` lets no signal cut that short."""
-        proof = active.injection.prove_undone(checkpoint)
+        read = partial(active.injection.prove_undone, checkpoint)
+        try:
+            proof = read() if limit_s is None else within(limit_s, read)
+        except NotInTime as error:
+            proof = Proof(proven=False, measured={"error": str(error)})
         active.measured |= proof.measured
         if proof.proven:
             active.undo_proven_ns = self._now_ns()

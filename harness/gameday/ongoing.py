@@ -1,11 +1,11 @@
 """One fault of a run, from when it is to come in until it is proven gone."""
 
-import queue
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from gameday.environment.waiting import NotInTime, within
 from gameday.errors import NotHealed
 from gameday.faults.protocol import Injection, Lasting, Proof
 from gameday.model.clock import SECOND
@@ -111,22 +111,10 @@ class Ongoing:
             self._undoing.release()
 
     def _undo_in_time(self) -> Window:
-        came: queue.SimpleQueue[Window | BaseException] = queue.SimpleQueue()
-
-        def act() -> None:
-            try:
-                came.put(self.injection.undo())
-            except BaseException as error:
-                came.put(error)
-
-        threading.Thread(target=act, daemon=True).start()
         try:
-            end = came.get(timeout=_UNDO_LIMIT_S)
-        except queue.Empty:
+            return within(_UNDO_LIMIT_S, self.injection.undo)
+        except NotInTime:
             raise self._hangs() from None
-        if isinstance(end, BaseException):
-            raise end
-        return end
 
     def _hangs(self) -> NotHealed:
         return NotHealed(

@@ -1,8 +1,6 @@
 """The conductor: the only module that knows every part of a run."""
 
-import traceback
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import cast
@@ -14,18 +12,20 @@ from gameday.environment.abandoned import heal_abandoned
 from gameday.environment.janitor import Janitor
 from gameday.environment.marks import marked
 from gameday.environment.protocol import Environment
-from gameday.errors import EnvironmentRefused, GamedayError
+from gameday.errors import EnvironmentRefused
+from gameday.failures import Failures
 from gameday.faults.protocol import Fault
 from gameday.faults.undo import UndoRecord
 from gameday.injecting import Injector
-from gameday.interrupts import Interrupts
-from gameday.judge import judge
+from gameday.interrupts import Interrupted, Interrupts
+from gameday.judge import Judged, judge
 from gameday.model.clock import MILLISECOND, SECOND, Clock, MonotonicClock
 from gameday.model.event import Phase, Progress, ServiceUp
 from gameday.model.history import Connections, Deliveries, History, HostNoise, Observation
 from gameday.model.listener import Listener
 from gameday.model.plan import Plan, PlannedFault
-from gameday.model.result import Marks, Result, Window
+from gameday.model.result import FaultRecord, Result, Window
+from gameday.outcome import Draft, cut_short, outcome, what_ended
 from gameday.planning import Experiment
 from gameday.reach import Reach
 from gameday.streams import exposed
@@ -42,6 +42,8 @@ __all__ = ["Conductor"]
 _TICK_NS = 200 * MILLISECOND
 _FIRST_OPERATION_IN_NS = 50 * MILLISECOND
 _DRIVER_STOP_LIMIT_NS = 5 * SECOND
+_LAST_PROOF_S = 2.0
+"""How long each undoing may be looked at once the run is interrupted: all of it goes anyway."""
 
 
 class Conductor:
@@ -67,13 +69,13 @@ class Conductor:
         self._run = run
         self._folder = folder
         self._clock = clock or MonotonicClock()
-        self._chronicle = Chronicle(listeners, self._clock)
-        self._interrupts = Interrupts()
-        self._reach = Reach(experiment.target, environment)
-        self._undo_record = UndoRecord(folder / "undo.jsonl")
         self._janitor = Janitor(
             run, in_docker=plan.runtime == "docker", log=folder / "logs" / "janitor.log"
         )
+        self._draft = Draft(self._janitor)
+        self._chronicle = Chronicle([*listeners, self._draft], self._clock)
+        self._reach = Reach(experiment.target, environment)
+        self._undo_record = UndoRecord(folder / "undo.jsonl")
         self._injector = Injector(
             [cast(Fault, step.fault) for step in self._scenario.faults],
             plan.faults,
@@ -82,6 +84,8 @@ class Conductor:
             self._undo_record,
             self._janitor,
         )
+        self._interrupts = Interrupts(self._injector.undo_now)
+        self._failures = Failures(self._interrupts, self._chronicle.note)
         self._driver: LoadDriver | None = None
         self._detector = BypassDetector(
             environment, self._scenario, experiment.target, seed=plan.seed, clock=self._clock
@@ -98,35 +102,42 @@ class Conductor:
         self._connections: Connections | None = None
         self._unsteady: str | None = None
         self._stopped: str | None = None
-        self._problems: list[str] = []
         self._clean: tuple[str, ...] = ()
+        self._started_at = ""
 
     def execute(self) -> Result:
         """Conduct steps 3 to 9 and return what they came to; steps 1 and 2 made the plan.
 
         The environment is taken down before the judgement, so that one verdict covers that too.
-        Raises Interrupted after a signal, once everything is healed and removed.
+        What ends it from outside, as a signal or a plugin's time limit, is raised again once
+        everything is healed and removed, and a result says so.
         """
-        started_at = datetime.now(UTC).isoformat(timespec="milliseconds")
+        self._started_at = datetime.now(UTC).isoformat(timespec="milliseconds")
         self._janitor.start()
+        self._draft.begin(self._outcome(cut_short("the harness is gone"), ()))
         with self._interrupts, self._undo_record, marked(self._run):
             try:
                 self._announce()
                 self._start()
-                with self._going_on():
+                with self._failures.going_on():
                     if self._baseline() and self._break():
                         self._recover()
                 self._settle()
-            except Exception as error:
-                self._fail(error)
-            finally:
-                self._clean_up()
-            self._interrupts.checkpoint()
-            analysis = None
-            with self._going_on():
-                analysis = self._analyse()
-            result = self._judge(analysis, started_at)
+            except BaseException as error:
+                self._interrupts.clean_up()
+                self._failures.keep(error)
+            self._interrupts.clean_up()
+            self._clean_up()
+            if self._failures.ended is not None:
+                result = self._cut_short(self._failures.ended)
+            else:
+                analysis = None
+                with self._failures.going_on():
+                    analysis = self._analyse()
+                result = self._judge(analysis)
         self._chronicle.finish(result)
+        if self._failures.ended is not None:
+            raise self._failures.ended
         # A signal that came in the meantime ends the session, not only this run.
         self._interrupts.checkpoint()
         return result
@@ -218,8 +229,8 @@ class Conductor:
         """Step 7: the load ends, a quiet period, then the final reads of every ledger."""
         assert self._driver is not None
         assert self._ledger is not None
-        with self._going_on():
-            self._injector.heal(at_once=bool(self._problems))
+        with self._failures.going_on():
+            self._injector.heal(at_once=bool(self._failures.problems))
         self._chronicle.enter(Phase.SETTLE)
         # What comes due while the driver hears of its end was not promised to anybody.
         self._load = Window(start_ns=self._load.start_ns, end_ns=self._clock.now_ns())
@@ -265,14 +276,14 @@ class Conductor:
             )
         )
 
-    def _judge(self, analysis: Analysis | None, started_at: str) -> Result:
+    def _judge(self, analysis: Analysis | None) -> Result:
         """Step 9: findings against expectations, proofs and guards: one verdict."""
         self._chronicle.enter(Phase.JUDGE)
         faults = self._injector.records(self._exposed)
         findings = analysis.findings if analysis else ()
         guards = failed_guards(analysis) if analysis else ()
         bypass: tuple[str, ...] = ()
-        with self._going_on():
+        with self._failures.going_on():
             bypass = self._bypass()
         judged = judge(
             # Without a measurement there is nothing to hold against a promise.
@@ -284,93 +295,71 @@ class Conductor:
             unsteady=self._unsteady,
             stopped=self._stopped,
             bypass=bypass,
-            problems=(
-                *self._problems,
-                *self._chronicle.problems,
-                *(f"left behind: {left}" for left in self._clean),
-            ),
+            problems=self._all_problems(),
         )
         self._chronicle.close()
-        plan = self._plan
-        return Result(
-            scenario=plan.scenario,
-            title=plan.title,
-            verdict=judged.verdict,
-            reason=judged.reason,
-            runtime=plan.runtime,
-            seed=plan.seed,
-            parameters=plan.parameters,
-            started_at=started_at,
+        return self._outcome(judged, faults, analysis)
+
+    def _cut_short(self, error: BaseException) -> Result:
+        """Return the result of a run that something ended from outside: nothing is judged."""
+        why = what_ended(error, self._interrupts.received, self._chronicle.phase)
+        self._chronicle.close()
+        faults = self._injector.records(self._exposed)
+        return self._outcome(cut_short(why, *self._all_problems()), faults)
+
+    def _all_problems(self) -> tuple[str, ...]:
+        left = (f"left behind: {left}" for left in self._clean)
+        return (*self._failures.problems, *self._chronicle.problems, *left)
+
+    def _outcome(
+        self,
+        judged: Judged,
+        faults: tuple[FaultRecord, ...],
+        analysis: Analysis | None = None,
+    ) -> Result:
+        return outcome(
+            self._plan,
+            self._scenario,
+            judged,
+            started_at=self._started_at,
+            folder=str(self._folder),
             host=host_facts(self._noise, self._environment.proxy),
             faults=faults,
-            findings=findings,
-            expectations=judged.judgements,
-            guards=judged.guards,
-            marks=analysis.marks if analysis else Marks(),
-            outages=analysis.outages if analysis else (),
+            analysis=analysis,
             phases=self._chronicle.phases,
-            series=analysis.series if analysis else None,
-            steady={
-                "success": self._scenario.steady.success.text,
-                "p99": self._scenario.steady.p99.text,
-            },
-            proxy_share=next((f for f in findings if f.name == "proxy_share"), None),
             clean=self._clean,
-            folder=str(self._folder),
-            sabotage=plan.sabotage,
         )
-
-    def _fail(self, error: Exception) -> None:
-        """Keep an error of the harness: it makes the verdict ERROR and discards no measurement."""
-        if isinstance(error, ExceptionGroup):
-            for one in error.exceptions:
-                self._fail(one)
-            return
-        expected = isinstance(error, GamedayError)
-        problem = str(error)
-        if not expected:
-            problem = f"{type(error).__name__}: {error}; the traceback is in journal.jsonl"
-        if problem in self._problems:  # what could not be undone is tried again in the end
-            return
-        self._problems.append(problem)
-        if not expected:
-            self._chronicle.note("".join(traceback.format_exception(error)))
 
     def _clean_up(self) -> None:
         """Heal, end the load and remove the environment, whatever went wrong before."""
-        with self._going_on():
-            self._injector.heal(at_once=True)
-        with self._going_on():
+        with self._failures.cleaning():
+            limit_s = None if self._failures.ended is None else _LAST_PROOF_S
+            self._injector.heal(at_once=True, proof_limit_s=limit_s)
+        with self._failures.cleaning():
             if self._driver is not None:
                 self._driver.kill()
-        with self._going_on():
+        with self._failures.cleaning():
             self._hiccups.kill()
-        with self._going_on():
+        with self._failures.cleaning():
             if self._watch is not None:
                 self._watch.close()
-        with self._going_on():
+        with self._failures.cleaning():
             self._detector.stop()
-        with self._going_on():
+        with self._failures.cleaning():
             self._environment.stop()
         self._clean = ("what is left could not be read",)
-        with self._going_on():
+        with self._failures.cleaning():
             self._clean = self._environment.leftovers()
-        with self._going_on():
+        with self._failures.cleaning():
             if self._clean:
                 self._janitor.abandon()
             else:
                 self._janitor.dismiss()
-        if self._interrupts.received is not None:
+        number = self._interrupts.received
+        if number is not None:
+            self._failures.keep(Interrupted(f"stopped by {number.name}"))
             left = ", ".join(self._clean) or "nothing is left"
-            self._chronicle.note(f"stopped by {self._interrupts.received.name}; {left}")
-
-    @contextmanager
-    def _going_on(self) -> Iterator[None]:
-        """Keep an error of one step of the clean-up and let the other steps go on."""
-        try:
-            yield
-        except Exception as error:
-            self._fail(error)
+            self._chronicle.note(f"stopped by {number.name}; {left}")
 
     def _tick_until(self, until_ns: int) -> None:
         """Let the time pass until `until_ns`, watching the load and minding signals."""

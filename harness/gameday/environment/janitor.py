@@ -1,7 +1,8 @@
 """A process outside of the harness that heals when the harness cannot, `python -m` this module.
 
 It reads what the harness tells it, one JSON object a line: a fault that is in and until when it
-may be (`fault`, `until_ns`), a fault that is healed (`healed`), and that all is done (`done`).
+may be (`fault`, `until_ns`), a fault that is healed (`healed`), the result to leave if the harness
+does not (`result`, `draft`), the phase of the run (`phase`), and that all is done (`done`).
 When the lines end without `done` the harness is dead; when a fault outlives its time the harness
 hangs. Either way everything that carries the run's marks is removed, and tried again for a minute
 while anything resists. What it writes it may not be able to write: the disk may be full.
@@ -13,7 +14,9 @@ import select
 import signal
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from gameday.child import Child
@@ -73,6 +76,19 @@ class Janitor:
         """Let it forget the fault of that step."""
         self._say({"healed": step})
 
+    def leave_result(self, path: Path, draft: str) -> None:
+        """Let it write `draft`, a JSON object, to `path` if it has to act and nothing is there.
+
+        It says in `reason` why it had to, and in `clean` what it could not remove.
+        """
+        self._say({"result": str(path.absolute()), "draft": draft})
+
+    def enter(self, phase: str) -> None:
+        """Let it know how far the run is. One that is gone is told nothing: `check` tells."""
+        if self._child is not None:
+            with suppress(InternalError):
+                self._say({"phase": phase})
+
     def dismiss(self) -> None:
         """Let it end without doing anything: the harness itself has cleaned up."""
         if self._child is not None:
@@ -84,15 +100,42 @@ class Janitor:
         if self._child is not None:
             self._child.end(_ACT_LIMIT_NS)
 
-    def _say(self, told: dict[str, int]) -> None:
+    def _say(self, told: Mapping[str, int | str]) -> None:
         if self._child is None:
             raise InternalError("the janitor was not started")
         self._child.check()
         self._child.say(json.dumps(told))
 
 
+@dataclass(slots=True, kw_only=True)
+class _Draft:
+    """The result to leave of a run whose harness leaves none."""
+
+    path: str = ""
+    text: str = ""
+    phase: str = "start"
+
+    def leave(self, why: str, left: list[str]) -> None:
+        """Write it whole, or not at all; what the harness wrote stays."""
+        if not self.path or Path(self.path).exists():
+            return
+        draft = json.loads(self.text)
+        ended = f"it ended during {self.phase}; the janitor removed the run"
+        draft["reason"] = f"{why}: {ended}."
+        draft["clean"] = left
+        beside = Path(f"{self.path}.janitor")
+        try:
+            beside.write_text(json.dumps(draft, indent=2) + "\n", encoding="utf-8")
+            beside.replace(self.path)
+        except OSError as error:
+            _say(f"no result could be left: {error}")
+            with suppress(OSError):
+                beside.unlink()
+
+
 def _watch(run: str, in_docker: bool) -> None:
     until_ns: dict[int, int] = {}
+    draft = _Draft()
     data = b""
     while True:
         left_s = _LOOK_S
@@ -100,25 +143,30 @@ def _watch(run: str, in_docker: bool) -> None:
             left_s = max(0.0, (min(until_ns.values()) - time.monotonic_ns()) / SECOND)
         if not select.select([sys.stdin], [], [], left_s)[0]:
             if until_ns and min(until_ns.values()) <= time.monotonic_ns():
-                _act(run, in_docker, "a fault outlived its time")
+                why = "a fault outlived its time"
+                draft.leave(why, _act(run, in_docker, why))
                 return
             continue
         chunk = os.read(sys.stdin.fileno(), 1 << 16)
         if not chunk:
-            _act(run, in_docker, "the harness is gone")
+            why = "the harness is gone"
+            draft.leave(why, _act(run, in_docker, why))
             return
         *lines, data = (data + chunk).split(b"\n")
         for line in lines:
-            told: dict[str, int] = json.loads(line)
+            told = json.loads(line)
             if "done" in told:
                 return
             if "fault" in told:
                 until_ns[told["fault"]] = told["until_ns"]
             until_ns.pop(told.get("healed", -1), None)
+            if "draft" in told:
+                draft.path, draft.text = told["result"], told["draft"]
+            draft.phase = told.get("phase", draft.phase)
 
 
-def _act(run: str, in_docker: bool, why: str) -> None:
-    """Remove everything of the run, and say in the log what was done.
+def _act(run: str, in_docker: bool, why: str) -> list[str]:
+    """Remove everything of the run, and say in the log what was done; return what is left.
 
     Some looks are taken in any case: the engine may still be at what the dead harness asked for.
     """
@@ -135,6 +183,7 @@ def _act(run: str, in_docker: bool, why: str) -> None:
         pause_s = min(pause_s * _PAUSES_GROW, _LONGEST_PAUSE_S)
     for problem in problems:
         _say(f"given up: {problem}")
+    return problems
 
 
 def _say(text: str) -> None:

@@ -1,12 +1,15 @@
 """Waits for a fact, never for a time."""
 
+import queue
 import random
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from itertools import chain, repeat
 from pathlib import Path
+from typing import TypeVar
 
 from gameday.environment.protocol import Checkpoint, NotReadyError
 from gameday.errors import EnvironmentRefused
@@ -15,10 +18,12 @@ from gameday.model.units import format_duration
 
 __all__ = [
     "READY_LIMIT_NS",
+    "NotInTime",
     "busy_ports",
     "free_ports",
     "release_ports",
     "until_ready",
+    "within",
 ]
 
 READY_LIMIT_NS = 30 * SECOND
@@ -32,6 +37,35 @@ _RESERVED = 256
 """How many of the ports given last are kept from others: several runs' worth."""
 
 _reservations: dict[int, socket.socket] = {}
+
+T = TypeVar("T")
+
+
+class NotInTime(Exception):
+    """A call has not come to its end within its limit, and was left to itself."""
+
+
+def within(limit_s: float, act: Callable[[], T]) -> T:
+    """Return what `act` returns, or raise what it raises; NotInTime after `limit_s`.
+
+    It runs in a thread, so a signal reaches who waits here, whatever `act` waits for.
+    """
+    came: queue.SimpleQueue[T | BaseException] = queue.SimpleQueue()
+
+    def keep() -> None:
+        try:
+            came.put(act())
+        except BaseException as error:
+            came.put(error)
+
+    threading.Thread(target=keep, daemon=True).start()
+    try:
+        end = came.get(timeout=limit_s)
+    except queue.Empty:
+        raise NotInTime(f"no end within {limit_s:g} s") from None
+    if isinstance(end, BaseException):
+        raise end
+    return end
 
 
 def until_ready(

@@ -1,7 +1,9 @@
 """The janitor does its work on a host where next to nothing works any more."""
 
+import json
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from secrets import token_hex
 
@@ -136,3 +138,38 @@ def test_it_gives_up_after_a_minute_and_names_what_is_left(
 
 def test_an_abandoned_janitor_is_given_the_time_that_it_may_need() -> None:
     assert janitor._ACT_LIMIT_NS > janitor._TRY_FOR_S * 1e9
+
+
+@pytest.fixture
+def watching(run: str, tmp_path: Path) -> Iterator[Janitor]:
+    """A janitor that is to leave a result, and has been told how far the run is."""
+    made = Janitor(run, in_docker=False, log=tmp_path / "log")
+    made.start()
+    made.leave_result(tmp_path / "result.json", '{"verdict": "ERROR", "reason": "", "clean": []}')
+    made.enter("baseline")
+    made.enter("recover")
+    yield made
+    with suppress(InternalError):  # the test has ended it
+        made.dismiss()
+
+
+def test_a_harness_that_dies_leaves_a_result_that_says_so(
+    watching: Janitor, tmp_path: Path
+) -> None:
+    watching.abandon()
+    assert json.loads((tmp_path / "result.json").read_text()) == {
+        "verdict": "ERROR",
+        "reason": "the harness is gone: it ended during recover; the janitor removed the run.",
+        "clean": [],
+    }
+
+
+def test_the_result_of_the_harness_itself_stays(watching: Janitor, tmp_path: Path) -> None:
+    (tmp_path / "result.json").write_text("{}")
+    watching.abandon()
+    assert (tmp_path / "result.json").read_text() == "{}"
+
+
+def test_a_dismissed_janitor_leaves_no_result(watching: Janitor, tmp_path: Path) -> None:
+    watching.dismiss()
+    assert [path.name for path in tmp_path.iterdir()] == ["log"]
