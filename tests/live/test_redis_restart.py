@@ -207,13 +207,14 @@ def test_a_listener_that_gives_up_breaks_the_promised_recovery(
     [
         ("start", signal.SIGTERM),
         ("baseline", signal.SIGINT),
+        ("baseline", signal.SIGHUP),
         ("break", signal.SIGINT),
         ("break", signal.SIGTERM),
         ("recover", signal.SIGINT),
         ("settle", signal.SIGTERM),
     ],
 )
-def test_a_signal_at_any_moment_leaves_nothing_but_the_journal(
+def test_a_signal_at_any_moment_leaves_nothing_but_the_reports(
     launch: Launch, tmp_path: Path, runtime: str, phase: str, number: signal.Signals
 ) -> None:
     process = launch(tmp_path, [*_JOB, f"--gameday-runtime={runtime}", "--gameday-set=outage=1s"])
@@ -234,6 +235,9 @@ def test_a_signal_at_any_moment_leaves_nothing_but_the_journal(
     assert phase != "break" or len(healed_s) == 1
     assert [child for child in family if child.is_running()] == []
     assert leftovers_in_docker(journal) == []
+    result = done.result()
+    assert (result["verdict"], result["clean"], result["expectations"]) == ("ERROR", [], [])
+    assert f"interrupted by {number.name} during {phase}" in str(result["reason"])
 
 
 def wait_for_phase(folder: Path, phase: str, process: "subprocess.Popen[str]") -> Path:
