@@ -91,6 +91,7 @@ class Experiment:
 _TARGETS: Remembered[Target] = Remembered()
 
 
+@functools.cache
 def vocabulary() -> Vocabulary:
     """Return every word that a scenario may use."""
     return Vocabulary(

@@ -14,6 +14,7 @@ from pydantic.fields import FieldInfo
 from gameday.loading.forms import Choice, key_of, partial, shaped
 from gameday.loading.source import Plain, Source, Where, nearest, one_of
 from gameday.model.unfit import Unfit
+from gameday.model.unit_text import UnitText
 
 __all__ = ["fill"]
 
@@ -221,6 +222,11 @@ def _text(
         case "value_error":
             return str(context["error"])
         case "not_unit_text":
+            unit, spot = context.get("unit"), source.spots.get(place.where)
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            # As it stands there: 010 is 8 to YAML, and to nobody else.
+            if number and isinstance(unit, UnitText) and spot is not None and spot.text:
+                return f"{seen} {unit.advice(spot.text)}"
             return f"{seen} {context['advice']}"
         case "too_short":
             return "is empty; wanted at least one"

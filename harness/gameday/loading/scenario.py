@@ -99,6 +99,8 @@ def load_scenario(
     scenario = load(settings=settings, set_by=set_by)
     problems: list[str] = []
     for values in _swept_values(path, node, settings):
+        if values.items() <= scenario.parameters.items():
+            continue  # as just loaded
         by = {name: f"{quoted(value)} in its sweep" for name, value in values.items()}
         try:
             load(settings={**settings, **values}, set_by={**set_by, **by})

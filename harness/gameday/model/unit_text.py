@@ -52,7 +52,9 @@ class UnitText:
             advice = self.advice(str(value) if number else "")
             # A type of its own, so that loading can say what stands in the file in place of `seen`.
             raise PydanticCustomError(
-                "not_unit_text", "{seen} {advice}", {"seen": str(value)[:60], "advice": advice}
+                "not_unit_text",
+                "{seen} {advice}",
+                {"seen": str(value)[:60], "advice": advice, "unit": self},
             )
 
         return core_schema.no_info_plain_validator_function(

@@ -5,7 +5,6 @@ types whose YAML is text with a unit and whose value is the plain number. A refu
 valid and the nearest valid text.
 """
 
-import difflib
 import math
 import re
 from collections.abc import Mapping
@@ -14,6 +13,15 @@ from enum import StrEnum
 from typing import Annotated
 
 from gameday.model.clock import MICROSECOND, MILLISECOND, MINUTE, SECOND
+from gameday.model.unit_hints import (
+    near_byte_rate,
+    near_count,
+    near_duration,
+    near_offset,
+    near_rate,
+    near_ratio,
+    near_size,
+)
 from gameday.model.unit_text import NUMBER, UnitText
 
 __all__ = [
@@ -42,32 +50,17 @@ __all__ = [
 
 _DURATION_UNITS = {
     "us": MICROSECOND,
+    "µs": MICROSECOND,  # the micro sign, and the Greek letter: both are typed
+    "μs": MICROSECOND,
     "ms": MILLISECOND,
     "s": SECOND,
     "min": MINUTE,
     "h": 60 * MINUTE,
 }
-_UNIT_WORDS = {
-    "": "s",
-    "µs": "us",
-    "usec": "us",
-    "msec": "ms",
-    "millis": "ms",
-    "sec": "s",
-    "second": "s",
-    "seconds": "s",
-    "m": "min",
-    "minute": "min",
-    "minutes": "min",
-    "hr": "h",
-    "hour": "h",
-    "hours": "h",
-} | {unit: unit for unit in _DURATION_UNITS}
+_DURATION_NAMES = "us, ms, s, min, h"
 _OP_WORDS = {"=": "==", "=<": "<=", "=>": ">=", "≤": "<=", "≥": ">="}
 _DEFAULT_OPS = {"ns": "<=", "ratio": ">=", "count": "=="}
-_DURATION = re.compile(rf"{NUMBER}\s*(us|ms|s|min|h)")
-_NEARLY_NUMBER = r"([0-9]{0,15}(?:\.[0-9]{1,15})?)"
-_NEARLY_DURATION = re.compile(rf"{_NEARLY_NUMBER}\s*([^\W\d_]{{0,20}})\.?")
+_DURATION = re.compile(rf"{NUMBER}\s*(us|µs|μs|ms|s|min|h)")
 _RATE = re.compile(rf"{NUMBER}\s*/\s*(s|min)")
 _SIZE_UNITS = {
     "B": 1,
@@ -79,7 +72,6 @@ _SIZE_UNITS = {
     "GiB": 1024**3,
 }
 _SIZE = re.compile(rf"{NUMBER}\s*([kMG]?B|[KMG]iB)")
-_NEARLY_SIZE = re.compile(rf"{NUMBER}\s*([a-zA-Z]{{0,20}})")
 _RATIO = re.compile(rf"{NUMBER}\s*%")
 _COUNT = re.compile(r"[0-9]{1,15}")
 _LIMIT = re.compile(r"(<=|>=|==|<|>)\s*(.+)")
@@ -198,68 +190,22 @@ def _amount(text: str) -> tuple[float, Unit] | None:
         return None
 
 
-def _nearest_duration(text: str) -> str | None:
-    match = _NEARLY_DURATION.fullmatch(text.strip())
-    if match is None:
-        return None
-    word, number = match[2].lower(), match[1]
-    near = [word] if word in _UNIT_WORDS else difflib.get_close_matches(word, _UNIT_WORDS, n=1)
-    if not near or not number:
-        return None
-    number = f"0{number}" if number.startswith(".") else number
-    return f"{number}{_UNIT_WORDS[near[0]]}"
-
-
-def _nearest_offset(text: str) -> str | None:
-    sign = "-" if text.strip().startswith("-") else "+"
-    duration = _nearest_duration(text.strip().removeprefix(sign))
-    return None if duration is None else sign + duration
-
-
-def _nearest_rate(text: str) -> str | None:
-    amount, slash, per = text.strip().partition("/")
-    if re.fullmatch(NUMBER, amount.strip()) is None or float(amount) == 0:
-        return None
-    return f"{amount.strip()}/{'min' if slash and per.strip().startswith('m') else 's'}"
-
-
-def _nearest_size(text: str) -> str | None:
-    match = _NEARLY_SIZE.fullmatch(text.strip())
-    if match is None:
-        return None
-    word = match[2].lower()
-    for unit in _SIZE_UNITS:
-        if word in (unit.lower(), unit.lower().removesuffix("b")):
-            return f"{match[1]}{unit}"
-    if word in ("t", "tb", "tib"):
-        return f"{float(match[1]) * 1000:.15g}GB"
-    return None
-
-
-def _nearest_byte_rate(text: str) -> str | None:
-    size = _nearest_size(text.partition("/")[0].strip().removesuffix("ps"))
-    return None if size is None else f"{size}/s"
-
-
-def _nearest_ratio(text: str) -> str | None:
-    match = re.fullmatch(NUMBER, text.strip().removesuffix("%"))
-    if match is None or float(match[1]) > 100:
-        return None
-    # 0.99 is meant as 99%: nobody asks for less than one percent.
-    return f"{float(match[1]) * 100:g}%" if float(match[1]) <= 1 else f"{match[1]}%"
-
-
 def _nearest_limit(text: str, of: Unit | None = None) -> str | None:
     match = _NEARLY_LIMIT.fullmatch(text.strip())
     if match is None:
         return None
     seen = match[2].strip()
-    amount: str | None = seen
     known = _amount(seen)
+    amount: str | None = seen
     if of is Unit.RATIO and (known is None or known[1] is Unit.COUNT):
-        amount = _nearest_ratio(seen)
-    elif of is not Unit.COUNT and known is None:
-        amount = _nearest_duration(seen)
+        amount = near_ratio(seen)
+    elif of is Unit.COUNT and known is None:
+        amount = near_count(seen)
+    elif known is None:
+        # Without a unit it may be anything.
+        amount = None if re.fullmatch(r"[0-9.,_]*", seen) else near_duration(seen)
+    elif of is Unit.NS and known[1] is Unit.COUNT:
+        amount = None
     known = None if amount is None else _amount(amount)
     if known is None:
         return None
@@ -308,38 +254,36 @@ def format_value(value: float, unit: Unit) -> str:
 
 _DURATION_TEXT = UnitText(
     "a duration",
-    f"a number and one of {', '.join(_DURATION_UNITS)}",
+    f"a number and one of {_DURATION_NAMES}",
     "2s",
     parse_duration,
-    _nearest_duration,
+    near_duration,
 )
 _OFFSET_TEXT = UnitText(
     "a duration with a sign",
-    f"+ or -, a number and one of {', '.join(_DURATION_UNITS)}",
+    f"+ or -, a number and one of {_DURATION_NAMES}",
     "+5min",
     parse_offset,
-    _nearest_offset,
+    near_offset,
 )
 _RATE_TEXT = UnitText(
-    "a rate", "a number above 0 and '/s' or '/min'", "200/s", parse_rate, _nearest_rate
+    "a rate", "a number above 0 and '/s' or '/min'", "200/s", parse_rate, near_rate
 )
 _SIZE_TEXT = UnitText(
     "a size",
     f"a number and one of {', '.join(_SIZE_UNITS)}",
     "64kB",
     parse_size,
-    _nearest_size,
+    near_size,
 )
 _BYTE_RATE_TEXT = UnitText(
     "a byte rate",
     f"a number, one of {', '.join(_SIZE_UNITS)}, and '/s'",
     "64kB/s",
     parse_byte_rate,
-    _nearest_byte_rate,
+    near_byte_rate,
 )
-_RATIO_TEXT = UnitText(
-    "a share", "a percentage from 0% to 100%", "99%", parse_ratio, _nearest_ratio
-)
+_RATIO_TEXT = UnitText("a share", "a percentage from 0% to 100%", "99%", parse_ratio, near_ratio)
 
 
 def _limit_text(amount: str, example: str, of: Unit | None = None) -> UnitText:

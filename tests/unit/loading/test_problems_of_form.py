@@ -288,3 +288,12 @@ def test_an_experiment_without_a_part_that_matters_is_refused(
     text = re.sub(rf"{part}:\n(  .*\n)+", f"{part}: []\n", good)
     told = complaints(lambda: load(text))
     assert any(line.endswith(f"{part}: is empty; wanted at least one") for line in told), told
+
+
+@pytest.mark.parametrize("written", ["010", "1:30", "0x10", "1_000", "1e3", "0b11", ".inf"])
+def test_a_number_that_yaml_reads_otherwise_than_people_do_gets_no_hint(
+    told_after: ToldAfter, written: str
+) -> None:
+    (told,) = told_after("for: 5s", f"for: {written}")
+    assert re.search(rf"steady\.for: '?{re.escape(written)}'? ", told)
+    assert "nearest" not in told
