@@ -1,7 +1,7 @@
 """All findings of a run, from its observation and nothing else."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gameday.analysis import guards
 from gameday.analysis.availability import availability
@@ -9,6 +9,7 @@ from gameday.analysis.connections import reconnection_success
 from gameday.analysis.latency import latencies
 from gameday.analysis.loss import LEDGER_FINDINGS, losses, unknown_count, unmeasured_losses
 from gameday.analysis.noise import doubts
+from gameday.analysis.operations import Operations
 from gameday.analysis.phases import (
     PHASES,
     PROBES,
@@ -23,7 +24,7 @@ from gameday.analysis.series import time_series
 from gameday.analysis.signals import NO_FINAL_READ, match, published_in
 from gameday.model.finding import Finding
 from gameday.model.guard import Doubt, Guard
-from gameday.model.history import Observation
+from gameday.model.history import Deliveries, Observation
 from gameday.model.result import Marks, OutageSpan, TimeSeries
 from gameday.model.units import Unit
 
@@ -102,7 +103,7 @@ def analyse(observation: Observation) -> Analysis:
         injected = [fault.injected for fault in observation.faults]
         first = min(injected, key=lambda window: window.start_ns, default=None)
         found += [
-            availability("availability", shown, served="acknowledged and delivered"),
+            _delivered(shown, observation.deliveries),
             *latencies(shown),
             *losses(ledger, first),
         ]
@@ -119,6 +120,18 @@ def analyse(observation: Observation) -> Analysis:
         series=time_series(shown, observation.load, observation.start_ns),
         facts=facts,
         doubts=doubts(observation, by_name, views, split.marks),
+    )
+
+
+def _delivered(shown: Operations, deliveries: Deliveries) -> Finding:
+    """Return the availability from end to end, with what the receiver said wrongly."""
+    finding = availability("availability", shown, served="acknowledged and delivered")
+    if not deliveries.backdated:
+        return finding
+    return replace(
+        finding,
+        evidence=f"{finding.evidence}; {deliveries.backdated} deliveries bear a time at which a "
+        "read of the record did not show them, and count from the time of that read",
     )
 
 

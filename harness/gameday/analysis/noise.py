@@ -4,12 +4,12 @@ A stall makes a system look slower or less available than it is, never better. S
 that a stall can worsen gets a second, better bound: what it would be if the system had not been
 held up. Operations that were under way during stalls get twice that time back, for an operation
 waits for the stall that it comes into and for its own; a span of time gets back every stall that
-lies in it. On processors that are used up a time is divided by 1 / (1 - busy), the stretch of a
-processor-sharing queue (Kleinrock, Queueing Systems II, 4.4).
+lies in it. On processors that are used up, a time is divided by the number of threads that shared
+each of them: a fair scheduler gives each of n threads on c processors c / n of one.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -25,13 +25,12 @@ from gameday.model.history import HostNoise, Observation
 from gameday.model.operation import Outcome
 from gameday.model.result import Marks, Window
 from gameday.model.scenario import Steady
-from gameday.model.units import Unit, format_duration
+from gameday.model.units import format_duration
 
 __all__ = ["doubts"]
 
 _MOST_BUSY = 0.90
 _MOST_STEAL = 0.05
-_MOST_CPU = 0.70
 _BETWEEN_SYNCS_NS = 50 * MILLISECOND
 _BETWEEN_BEATS_NS = 20 * MILLISECOND
 _SPANS = {
@@ -69,15 +68,15 @@ def doubts(
             if _hangs_on_time(finding)
         }
     stalls = _Stalls.of(noise, observation.load)
+    stretch, used_up = _stretch(noise)
     better: dict[str, Finding] = {}
     for name, operations in views.items():
-        spared = _spared(operations, stalls, observation.steady)
+        spared = _spared(operations, stalls, stretch, observation.steady)
         better[name] = availability(name, spared, served="served")
         if name == "availability":
             better |= {finding.name: finding for finding in latencies(spared)}
             recovered = phases(observation, spared).findings
             better |= {finding.name: finding for finding in recovered}
-    stretch, used_up = _stretch(noise)
     open_: dict[str, Doubt] = {}
     for name, finding in findings.items():
         if not _hangs_on_time(finding) or finding.low is None or finding.high is None:
@@ -85,12 +84,8 @@ def doubts(
         other = better.get(name, finding)
         low = min(finding.low, finding.low if other.low is None else other.low)
         high = max(finding.high, finding.high if other.high is None else other.high)
-        if finding.unit is Unit.RATIO:
-            high = 1.0 if used_up else high
-        else:
-            if name in _TIMES:
-                low -= stalls.within(*_span(name, moments, observation))
-            low = max(0.0, low / stretch)
+        if name in _TIMES:
+            low = max(0.0, low - stalls.within(*_span(name, moments, observation))) / stretch
         if low < finding.low or high > finding.high:
             open_[name] = Doubt(low=low, high=high, why="; ".join((*stalls.named, *used_up)))
     return open_
@@ -171,8 +166,8 @@ class _Stalls:
         return int(edges[1] - edges[0])
 
 
-def _spared(operations: Operations, stalls: _Stalls, steady: Steady) -> Operations:
-    """Return the operations as they may have gone on a host that never stalled.
+def _spared(operations: Operations, stalls: _Stalls, stretch: float, steady: Steady) -> Operations:
+    """Return the operations as they may have gone on a host that never stalled or was crowded.
 
     What was served is served sooner. What got nothing by its deadline is served where the stalls
     alone can have kept it from an answer that keeps the steady state's p99, and what got an error
@@ -184,9 +179,9 @@ def _spared(operations: Operations, stalls: _Stalls, steady: Steady) -> Operatio
         silent | (operations.done_ns == 0), due_ns + operations.deadline_ns, operations.done_ns
     )
     held_ns = _WAITS * (stalls.until(ended_ns) - stalls.until(due_ns))
-    if not held_ns.any():
+    if stretch == 1 and not held_ns.any():
         return operations
-    took_ns = np.maximum(ended_ns - due_ns - held_ns, 0)
+    took_ns = (np.maximum(ended_ns - due_ns - held_ns, 0) / stretch).astype(np.int64)
     never = (
         np.equal(operations.done_ns, 0)
         & ~operations.ok
@@ -204,15 +199,16 @@ def _spared(operations: Operations, stalls: _Stalls, steady: Steady) -> Operatio
     )
 
 
-def _stretch(noise: HostNoise) -> tuple[float, Sequence[str]]:
+def _stretch(noise: HostNoise) -> tuple[float, tuple[str, ...]]:
     """Return by how much used-up processors can have stretched a time, and the words for it."""
     stretch, named = 1.0, []
-    for words, share, most in (
-        ("of the processors' time was used", noise.busy, _MOST_BUSY),
-        ("of the processors' time was taken by the hypervisor", noise.steal, _MOST_STEAL),
-        ("of a processor was used by the load driver", noise.driver_cpu, _MOST_CPU),
-    ):
-        if share > most:
-            stretch *= 1 / (1 - share) if share < 1 else math.inf
-            named.append(f"{share:.0%} {words}, at most {most:.0%} is allowed")
-    return stretch, named
+    if noise.busy > _MOST_BUSY:
+        stretch *= max(1.0, noise.crowding)
+        named.append(
+            f"{noise.busy:.0%} of the processors' time was used, with {noise.crowding:.1f} threads "
+            "for each"
+        )
+    if noise.steal > _MOST_STEAL:
+        stretch *= 1 / max(1 - noise.steal, _MOST_STEAL)
+        named.append(f"the hypervisor took {noise.steal:.0%} of the processors' time")
+    return stretch, tuple(named)

@@ -57,9 +57,11 @@ class Deliveries:
 
     value: NDArray[np.uint32]
     received_ns: NDArray[np.int64]
-    """On the host's monotonic clock, stamped by the receiver."""
+    """On the host's monotonic clock, stamped by the receiver; not before a read that lacked it."""
     intact: NDArray[np.bool_]
     """Whether the checksum fits the value."""
+    backdated: int = 0
+    """How many the receiver stamped with a time at which a read of its record lacked them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +110,8 @@ class HostNoise:
     """The share of time in which something waited for a disk. None: it is not counted."""
     driver_cpu: float
     """The share of one core that the load driver used, 0 to 1."""
+    crowding: float = 1.0
+    """How many threads ran on each processor or waited for it, on average; at least 1."""
     lateness_p99_ns: int = 0
     """The 99th percentile of how late the driver took an operation up, from when it was due."""
     late_at_ns: NDArray[np.int64] = field(default_factory=_no_spells)

@@ -20,12 +20,22 @@ from gameday.model.history import HostNoise
 from gameday.workload.heartbeat import PAIR, SILENT_NS
 from gameday.workload.recorder import LATENESS
 
-__all__ = ["HiccupMeter", "HostTimes", "host_facts", "read_host_times", "read_pairs", "share"]
+__all__ = [
+    "HiccupMeter",
+    "HostTimes",
+    "crowding",
+    "host_facts",
+    "read_host_times",
+    "read_pairs",
+    "read_runnable",
+    "share",
+]
 
 _READY_LIMIT_NS = 15 * SECOND
 _EXIT_LIMIT_NS = 20 * SECOND
 """A sync that is under way ends first: nothing can cut it short."""
 _IDLE, _IOWAIT, _STEAL, _GUEST = 3, 4, 7, 8
+_RUNNING = re.compile(r"^procs_running (\d+)", re.MULTILINE)
 _SOME_WAITED = re.compile(r"^some .*\btotal=(\d+)", re.MULTILINE)
 
 
@@ -43,6 +53,7 @@ class HiccupMeter:
         self._log = log
         self._child: Child | None = None
         self._before: HostTimes | None = None
+        self._runnable: list[int] = []
 
     def start(self, proxies: Sequence[str] = ()) -> None:
         """Return once it measures; `proxies` are the addresses where proxy servers take calls."""
@@ -57,7 +68,11 @@ class HiccupMeter:
         self._before = read_host_times()
 
     def check(self) -> None:
-        """Raise EnvironmentRefused if a proxy is silent for long, InternalError if it has died."""
+        """Count who wants a processor; some times a second.
+
+        Raises EnvironmentRefused if a proxy is silent for long, InternalError if it has died.
+        """
+        self._runnable.append(read_runnable())
         message = None if self._child is None else self._child.heard()
         if message is not None:
             raise EnvironmentRefused(
@@ -95,6 +110,7 @@ class HiccupMeter:
             cpu_pressure=share(before.cpu_waited_us, after.cpu_waited_us, passed_us),
             io_pressure=share(before.io_waited_us, after.io_waited_us, passed_us),
             driver_cpu=driver_cpu,
+            crowding=crowding(self._runnable, processors=os.cpu_count() or 1),
             lateness_p99_ns=lateness_p99_ns,
             late_at_ns=late_at_ns,
             late_ns=late_ns,
@@ -153,6 +169,18 @@ def read_host_times(proc: Path = Path("/proc")) -> HostTimes:
     )
 
 
+def read_runnable(proc: Path = Path("/proc")) -> int:
+    """Return how many threads of the host run or wait for a processor, but for the caller's."""
+    found = _RUNNING.search(_text(proc / "stat"))
+    return max(0, int(found[1]) - 1) if found else 0
+
+
+def crowding(runnable: Sequence[int], *, processors: int) -> float:
+    """Return how many threads share a processor, on average; at least 1."""
+    shares = [max(1.0, count / processors) for count in runnable]
+    return sum(shares) / len(shares) if shares else 1.0
+
+
 def _waited_us(file: Path) -> int | None:
     found = _SOME_WAITED.search(_text(file))
     return int(found[1]) if found else None
@@ -181,6 +209,7 @@ def host_facts(noise: HostNoise | None, proxy: str) -> dict[str, Scalar]:
         else {
             "busy": noise.busy,
             "steal": noise.steal,
+            "crowding": noise.crowding,
             "cpu_pressure": noise.cpu_pressure,
             "io_pressure": noise.io_pressure,
         }

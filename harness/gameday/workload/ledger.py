@@ -49,6 +49,8 @@ class _Entries:
     intact: list[bool] = field(default_factory=list)
     shown: list[int] = field(default_factory=list)
     """When the read that first showed an entry had ended."""
+    place: list[int] = field(default_factory=list)
+    """Where in the record an entry stands, counted from 0."""
 
 
 class Ledger:
@@ -64,6 +66,10 @@ class Ledger:
         self._clock = clock or MonotonicClock()
         self._next_poll_ns = 0
         self._seen = _Entries()
+        self._asked_ns: list[int] = []
+        self._had: list[int] = []
+        self._anew = False
+        """When each read began that had the record to its end, and how many entries that were."""
 
     def poll(self) -> None:
         """Read what is new; a service that does not answer now is asked again later."""
@@ -71,7 +77,9 @@ class Ledger:
             return
         asked_ns = self._clock.now_ns()
         try:
-            self._page(_POLL_LIMIT_NS)
+            if not self._page(_POLL_LIMIT_NS) and not self._anew:
+                self._asked_ns.append(asked_ns)
+                self._had.append(self._seen.read)
         except NoReply:
             if self._clock.now_ns() - asked_ns >= _POLL_LIMIT_NS // 2:
                 self._next_poll_ns = self._clock.now_ns() + _POLL_PAUSE_NS
@@ -106,10 +114,19 @@ class Ledger:
         return self._from(bisect_left(self._seen.shown, at_ns))
 
     def _from(self, first: int) -> Deliveries:
+        """Return the entries from there on; none was received before a read that did not show it.
+
+        The receiver's own stamp counts, but not against what was seen from outside.
+        """
+        received_ns = np.array(self._seen.received[first:], dtype=np.int64)
+        place = np.array(self._seen.place[first:], dtype=np.int64)
+        lacking = np.searchsorted(np.array(self._had, dtype=np.int64), place, "right")
+        not_before_ns = np.array([-_NO_TIME, *self._asked_ns], dtype=np.int64)[lacking]
         return Deliveries(
             value=np.array(self._seen.values[first:], dtype=np.uint32),
-            received_ns=np.array(self._seen.received[first:], dtype=np.int64),
+            received_ns=np.maximum(received_ns, not_before_ns),
             intact=np.array(self._seen.intact[first:], dtype=np.bool_),
+            backdated=int(np.count_nonzero(received_ns < not_before_ns)),
         )
 
     def close(self) -> None:
@@ -123,6 +140,10 @@ class Ledger:
             page, total = self._entries(body["entries"]), int(str(body["total"]))
         except (ValueError, TypeError, KeyError) as error:
             raise NoReply(f"GET /record: {type(error).__name__}: {str(error)[:200]}") from error
+        self._anew = total < seen.read
+        if self._anew:  # the receiver has begun another record: no place is what it was
+            self._asked_ns, self._had = [], []
+        seen.place += [seen.read + place for place in page.place]
         seen.read += page.read
         seen.values += page.values
         seen.received += page.received
@@ -139,6 +160,7 @@ class Ledger:
             page.read += 1
             if check == checksum(surge, int(value)):
                 continue
+            page.place.append(page.read - 1)
             page.values.append(min(max(int(value), 0), _NO_VALUE))
             page.received.append(min(max(int(received_ns), -_NO_TIME), _NO_TIME))
             page.intact.append(check == checksum(own, int(value)))

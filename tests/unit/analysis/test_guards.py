@@ -111,19 +111,32 @@ def test_the_width_of_the_faults_own_call_is_in_the_bounds_and_nowhere_else() ->
 
 @pytest.mark.parametrize(
     ("busy", "limit", "expected"),
-    [(0.90, "<= 950ms", F), (0.91, "<= 950ms", U), (0.91, "<= 100ms", U), (0.91, "<= 50ms", F)],
+    [(0.90, "<= 950ms", F), (0.91, "<= 950ms", U), (0.91, "<= 300ms", U), (0.91, "<= 200ms", F)],
 )
-def test_used_up_processors_stretch_a_time_as_a_shared_queue_does(
+def test_used_up_processors_stretch_a_time_by_the_threads_that_share_them(
     busy: float, limit: str, expected: Verdict
 ) -> None:
     observation = OUTAGE.build()
     assert observation.noise is not None
-    crowded = replace(observation, noise=replace(observation.noise, busy=busy))
+    noise = replace(observation.noise, busy=busy, crowding=4.0)
+    crowded = replace(observation, noise=noise)
     outcome = verdict(crowded, recovery=limit)
     assert outcome.judgements[0].verdict is expected
     if expected is U:
-        assert outcome.guards == ("91% of the processors' time was used, at most 90% is allowed",)
+        (guard,) = outcome.guards
+        assert guard == "91% of the processors' time was used, with 4.0 threads for each"
     assert one(crowded, "lost", "== 0") is P
+
+
+def test_used_up_processors_make_answers_late_and_no_errors() -> None:
+    slow = HistoryBuilder(deadline="500ms").slow("10s", "12s", "900ms").build()
+    errors = HistoryBuilder().brown_out("10s", "12s", 1.0).build()
+    for observation, expected in ((slow, U), (errors, F)):
+        assert observation.noise is not None
+        noise = replace(observation.noise, busy=1.0, crowding=3.0)
+        crowded = replace(observation, noise=noise)
+        assert one(observation, "availability", ">= 99%") is F
+        assert one(crowded, "availability", ">= 99%") is expected
 
 
 def test_a_time_is_not_judged_on_a_host_that_nobody_watched() -> None:

@@ -11,7 +11,14 @@ from gameday.errors import InternalError
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.workload import hiccup, sleeper
 from gameday.workload.heartbeat import PAIR
-from gameday.workload.hiccup import HiccupMeter, read_host_times, read_pairs, share
+from gameday.workload.hiccup import (
+    HiccupMeter,
+    crowding,
+    read_host_times,
+    read_pairs,
+    read_runnable,
+    share,
+)
 
 
 def test_pairs_are_read_as_they_were_written_and_half_a_pair_is_none(tmp_path: Path) -> None:
@@ -38,6 +45,14 @@ def test_the_hosts_times_count_guests_once_and_waiting_for_the_disk_as_idle(tmp_
     times = read_host_times(tmp_path)
     assert (times.ticks, times.busy, times.steal) == (100, 30, 7)
     assert (times.cpu_waited_us, times.io_waited_us) == (1234, 77)
+
+
+def test_crowding_is_the_threads_that_share_a_processor_and_never_below_one(tmp_path: Path) -> None:
+    assert read_runnable(tmp_path) == 0
+    (tmp_path / "stat").write_text("cpu 1 2 3\nprocs_running 7\nprocs_blocked 0\n")
+    assert read_runnable(tmp_path) == 6, "whoever asks runs, too"
+    assert crowding([6, 0, 2], processors=2) == pytest.approx((3 + 1 + 1) / 3)
+    assert crowding([], processors=2) == 1
 
 
 @pytest.mark.parametrize("stat", [None, "", "cpu 1 2 3 4\n", "intr 1 2 3 4 5 6 7 8 9\n"])

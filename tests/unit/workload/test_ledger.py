@@ -167,3 +167,40 @@ def test_a_status_that_lacks_something_is_none(receiver: Receiver) -> None:
     receiver.say({"connected": True})
     with pytest.raises(NoReply, match="connections_lost"):
         read_status(receiver)
+
+
+def test_an_entry_counts_from_the_last_read_that_did_not_show_it(
+    ledger: Ledger, receiver: Receiver, record: list[Entry]
+) -> None:
+    """A receiver that stamps what it got with an earlier time is not believed."""
+    receiver.clock.sleep_ns(100)
+    ledger.poll()
+    receiver.clock.sleep_ns(900)
+    asked_ns = receiver.clock.now_ns()
+    ledger.poll()
+    receiver.clock.sleep_ns(500)
+    late_ns = receiver.clock.now_ns()
+    record += [(3, checksum("r", 3), 30), (4, checksum("r", 4), late_ns)]
+    seen = ledger.final_read()
+    assert seen.received_ns.tolist() == [10, 20, asked_ns, late_ns]
+    assert seen.backdated == 1
+
+
+def test_a_read_that_stopped_at_a_full_page_says_nothing_of_what_it_left(
+    ledger: Ledger, receiver: Receiver, record: list[Entry]
+) -> None:
+    record += [(3, checksum("r", 3), 30)]
+    receiver.clock.sleep_ns(SECOND)
+    ledger.poll()  # the first two of three
+    assert ledger.final_read().received_ns.tolist() == [10, 20, 30]
+
+
+def test_a_record_that_begins_anew_is_not_held_against_its_predecessor(
+    ledger: Ledger, receiver: Receiver, record: list[Entry]
+) -> None:
+    receiver.clock.sleep_ns(SECOND)
+    ledger.poll()
+    record[:] = [(5, checksum("r", 5), 500)]
+    ledger.poll()
+    record += [(6, checksum("r", 6), 600), (7, checksum("r", 7), 700)]
+    assert ledger.final_read().received_ns.tolist() == [500, 600, 700]
