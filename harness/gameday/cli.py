@@ -77,7 +77,8 @@ def _parser() -> argparse.ArgumentParser:
     validating = commands.add_parser("validate", help="check scenarios; nothing is started")
     validating.add_argument("scenario", nargs="+", help="a name, a glob, tag:NAME, or a path")
     validating.set_defaults(act=_validate)
-    schema = commands.add_parser("schema", help="print the JSON Schema of a scenario file")
+    schema = commands.add_parser("schema", help="print the JSON Schema of a file")
+    schema.add_argument("file", nargs="?", choices=("scenario", "target"), default="scenario")
     schema.set_defaults(act=_schema)
     doctor = commands.add_parser("doctor", help="try what scenarios need on this host")
     doctor.add_argument("--json", action="store_true", help="for programs")
@@ -185,10 +186,12 @@ def _validate(chosen: argparse.Namespace) -> int:
     return _PROBLEM if problems else _OK
 
 
-def _schema(_: argparse.Namespace) -> int:
+def _schema(chosen: argparse.Namespace) -> int:
+    from gameday.loading import target_schema
     from gameday.planning import scenario_schema
 
-    _say(json.dumps(scenario_schema(), indent=2, sort_keys=True))
+    made = target_schema() if chosen.file == "target" else scenario_schema()
+    _say(json.dumps(made, indent=2, sort_keys=True))
     return _OK
 
 

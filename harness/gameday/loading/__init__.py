@@ -5,7 +5,7 @@ from gameday.loading.remembered import Remembered
 from gameday.loading.scenario import load_scenario, schema, sweep
 from gameday.loading.selection import find_scenarios
 from gameday.loading.slas import load_slas
-from gameday.loading.target import find_target, load_target
+from gameday.loading.target import find_target, load_target, target_schema
 
 __all__ = [
     "Remembered",
@@ -17,4 +17,5 @@ __all__ = [
     "load_target",
     "schema",
     "sweep",
+    "target_schema",
 ]

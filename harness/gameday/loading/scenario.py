@@ -37,7 +37,7 @@ from gameday.model.scenario import (
 )
 from gameday.model.units import LIMITS, Unit, format_duration
 
-__all__ = ["load_scenario", "schema", "sweep"]
+__all__ = ["load_scenario", "schema", "schema_of", "sweep"]
 
 _MOST_TRIED = 32
 """How many combinations of swept values are tried when a file is read."""
@@ -207,7 +207,12 @@ def _swept() -> type:
 
 def schema(vocabulary: Vocabulary) -> dict[str, object]:
     """Return the JSON Schema of scenario files in these words."""
-    made: dict[str, object] = TypeAdapter(_form_of(vocabulary, strict=True)).json_schema()
+    return schema_of(_form_of(vocabulary, strict=True))
+
+
+def schema_of(form: type) -> dict[str, object]:
+    """Return the JSON Schema of a form, in the words of its file."""
+    made: dict[str, object] = TypeAdapter(form).json_schema()
     _in_words(made)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **made}
 

@@ -14,12 +14,13 @@ from gameday.loading.document import expand
 from gameday.loading.filling import fill
 from gameday.loading.forms import Item, build, columns, item, shaped
 from gameday.loading.parsing import read_node
+from gameday.loading.scenario import schema_of
 from gameday.loading.source import Source, one_of, quoted
 from gameday.loading.variables import check_variables
 from gameday.model.scenario import CLIENT, ServiceSpec, Switch, Target, Vocabulary
 from gameday.resources import bundled
 
-__all__ = ["find_target", "load_target"]
+__all__ = ["find_target", "load_target", "target_schema"]
 
 _Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,59}$")]
 
@@ -90,6 +91,11 @@ def load_target(path: Path, vocabulary: Vocabulary) -> Target:
         services=tuple(specs),
         switches=file.switches,
     )
+
+
+def target_schema() -> dict[str, object]:
+    """Return the JSON Schema of target files."""
+    return schema_of(_form())
 
 
 def _places(path: Path) -> tuple[Path, ...]:

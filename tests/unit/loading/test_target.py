@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from gameday.loading import find_target, load_target
+from gameday.loading import find_target, load_target, target_schema
 from gameday.model.scenario import ServiceSpec, Switch, Vocabulary
 
 Complaints = Callable[[Callable[[], object]], list[str]]
@@ -297,3 +297,16 @@ def test_a_target_is_found_by_the_name_of_its_folder(
     assert complaints(lambda: find_target("signal", [tmp_path], vocabulary)) == [
         "no target 'signal'; valid: signals; nearest: 'signals'"
     ]
+
+
+def test_the_schema_of_a_target_has_the_keys_that_people_write() -> None:
+    made = target_schema()
+    definitions = made["$defs"]
+    assert isinstance(definitions, dict)
+    service = definitions["item_service"]
+    assert set(service["properties"]) == {
+        "kind", "needs", "image", "program", "options", "env", "pass_env", "disk",
+    }  # fmt: skip
+    assert service["additionalProperties"] is False
+    assert service["properties"]["pass_env"]["items"] == {"type": "string"}
+    assert made["required"] == ["target", "title", "services"]
