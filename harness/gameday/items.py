@@ -298,7 +298,10 @@ def _make_folder(reports: Path, experiment: Experiment) -> Path:
     for attempt in range(100):
         folder = reports / (f"{name}-{attempt + 1}" if attempt else name)
         try:
-            (folder / "logs").mkdir(parents=True)
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            # What services write may be nobody else's business.
+            folder.mkdir(mode=0o700)
+            (folder / "logs").mkdir()
         except FileExistsError:
             continue
         except OSError as error:

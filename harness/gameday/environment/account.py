@@ -3,6 +3,7 @@
 import functools
 import os
 import pwd
+import secrets
 import subprocess
 import tempfile
 from collections.abc import Sequence
@@ -11,7 +12,16 @@ from typing import TypedDict
 
 from gameday.variables import for_services
 
-__all__ = ["Identity", "account", "as_account", "give_to", "may_run", "named", "our_uids"]
+__all__ = [
+    "Identity",
+    "account",
+    "as_account",
+    "create_file",
+    "give_to",
+    "may_run",
+    "named",
+    "our_uids",
+]
 
 _UNUSED = 2_100_731_429
 """Above what directories of users and containers give out, below what systemd keeps for itself."""
@@ -23,6 +33,7 @@ _ANSWER_LIMIT_S = 10
 _NAMED = """
 set -e
 mount --bind "$1" /etc/passwd
+rm -- "$1"
 exec setpriv --reuid="$2" --regid="$2" --clear-groups -- "$0" "${@:3}"
 """
 
@@ -67,14 +78,23 @@ def give_to(path: Path, number: int | None) -> None:
         os.chown(path, number, number, follow_symlinks=False)
 
 
+def create_file(file: Path, content: bytes, number: int | None = None, mode: int = 0o600) -> None:
+    """Make a file that was not there, for that account; no link is followed."""
+    opened = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
+    with os.fdopen(opened, "wb") as made:
+        made.write(content)
+        if number is not None:
+            os.fchown(opened, number, number)
+
+
 def named(command: Sequence[str], number: int, home: Path) -> list[str]:
     """Return a command for root that runs another one as that account, with a name of its own."""
     if number != _UNUSED:
         drop = [f"--reuid={number}", f"--regid={number}", "--clear-groups"]
         return ["setpriv", *drop, "--", *command]
-    names = home / "passwd"
-    names.write_text(f"root:x:0:0::/:/bin/sh\n{_NAME}:x:{number}:{number}::/:/bin/sh\n")
-    names.chmod(0o644)
+    names = home / f"passwd-{secrets.token_hex(4)}"
+    said = f"root:x:0:0::/:/bin/sh\n{_NAME}:x:{number}:{number}::/:/bin/sh\n"
+    create_file(names, said.encode(), mode=0o644)
     program, *arguments = command
     shell = ["bash", "-c", _NAMED, program, str(names), str(number), *arguments]
     return ["unshare", "--mount", *shell]

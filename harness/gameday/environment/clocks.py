@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from secrets import token_hex
 
-from gameday.environment.account import give_to
+from gameday.environment.account import create_file
 from gameday.environment.ours import is_our_file
 from gameday.model.clock import SECOND
 from gameday.model.result import Window
@@ -117,7 +117,7 @@ class Clock:
         self._shared = (_SHARED / f"sem.{shared}", _SHARED / shared)
         self._account = account
         for file, content in zip(self._shared, (_semaphore(), bytes(4096)), strict=True):
-            _create(file, content, account)
+            create_file(file, content, account)
         self.say(self.said() or UNTOUCHED)
         library = find_libfaketime()
         assert library is not None, "planning has tried it"
@@ -130,7 +130,7 @@ class Clock:
     def say(self, text: str) -> None:
         """Replace the file at once: half of a text would be another time."""
         new = self._file.with_name(f"{self._file.name}.{token_hex(4)}")
-        _create(new, text.encode(), self._account)
+        create_file(new, text.encode(), self._account)
         os.replace(new, self._file)  # noqa: PTH105
 
 
@@ -161,14 +161,6 @@ def _remove(files: Iterable[Path]) -> None:
     for file in files:
         with suppress(OSError):
             file.unlink()
-
-
-def _create(file: Path, content: bytes, account: int | None) -> None:
-    """Make a file that was not there, for that account alone; no link is followed."""
-    opened = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    with os.fdopen(opened, "wb") as made:
-        made.write(content)
-    give_to(file, account)
 
 
 START = f"""umask 0

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import psutil
 
+from gameday.environment.account import create_file
 from gameday.environment.ours import is_our_folder, is_our_process, read_ours, whose
 from gameday.environment.owner import is_alive, pid_of, this_owner
 
@@ -207,9 +208,7 @@ def announced_by(folder: Path) -> list[Path]:
 
 def _make_folder(run: str, root: Path) -> Path:
     folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{run}-", dir=root))
-    owner = folder / _OWNER_FILE
-    owner.touch(mode=0o600)
-    owner.write_text(this_owner(), encoding="ascii")
+    create_file(folder / _OWNER_FILE, this_owner().encode("ascii"))
     return folder
 
 

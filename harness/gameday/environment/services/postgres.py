@@ -16,7 +16,7 @@ from gameday.environment.abilities.postgres import (
     PostgresLogin,
     postgres_login,
 )
-from gameday.environment.account import account, give_to, may_run, named
+from gameday.environment.account import account, create_file, may_run, named
 from gameday.environment.marks import marks_here
 from gameday.environment.protocol import Endpoint, NotReadyError
 from gameday.environment.services.carried import POSTGRES_WHEEL
@@ -115,9 +115,7 @@ class Postgres:
         server = _server()
         login = postgres_login(spec)
         secret = home / "password"
-        secret.touch(mode=0o600)
-        secret.write_text(login["password"] + "\n")
-        give_to(secret, self.account)
+        create_file(secret, f"{login['password']}\n".encode(), self.account)
         # Without sync: only a power cut of the host would tell, and it would take the run along.
         self._run(
             [str(server.with_name("initdb")), "--no-sync", "--no-instructions", "--encoding=UTF8",

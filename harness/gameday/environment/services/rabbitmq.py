@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gameday.environment.abilities.rabbitmq import rabbitmq_login
-from gameday.environment.account import account, give_to, may_run
+from gameday.environment.account import account, create_file, may_run
 from gameday.environment.protocol import Endpoint, NotReadyError
 from gameday.environment.services.conversation import RabbitMQTalk
 from gameday.environment.services.passwords import new_password
@@ -98,13 +98,11 @@ class RabbitMQ:
 
         Erlang would make the cookie from the time, which others can guess.
         """
-        (home / _PORTS).write_text(" ".join(map(str, free_ports(2))))
-        cookie = home / _COOKIE
-        if not cookie.exists():
-            cookie.touch(mode=0o600)
-            cookie.write_text(secrets.token_hex(_COOKIE_BYTES))
-            give_to(cookie, self.account)
-            cookie.chmod(0o400)
+        (home / _PORTS).unlink(missing_ok=True)
+        create_file(home / _PORTS, " ".join(map(str, free_ports(2))).encode())
+        if not (home / _COOKIE).exists():
+            cookie = secrets.token_hex(_COOKIE_BYTES).encode()
+            create_file(home / _COOKIE, cookie, self.account, mode=0o400)
 
     def process_command(self, spec: ServiceSpec, *, port: int, home: Path) -> list[str]:
         server = find_rabbitmq_server()
