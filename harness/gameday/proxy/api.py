@@ -266,6 +266,8 @@ class Api:
         return answer(request, self._proxy(proxy_name), rule_name)
 
     async def _resolved(self, listen: str) -> Address:
+        if not self._beyond_loopback and listen.partition(":")[0] == "":
+            listen = f"127.0.0.1{listen or ':0'}"  # to Go no host is any, which nobody asked for
         try:
             address = await resolve_listen(listen)
         except BadAddress as error:
