@@ -266,6 +266,9 @@ def test_nothing_that_a_run_writes_or_is_told_can_be_read(
         return [opened, [word for word in passwords if word in seen.stdout]]
 
     assert as_a_stranger(attack) == "came to: [[], []]"
+    logs = [file.read_text(errors="replace") for file in environment._given.logs.iterdir()]
+    assert logs
+    assert not [password for password in passwords for log in logs if password in log]
 
 
 def test_the_proxy_does_nothing_for_others(environment: ProcessEnvironment) -> None:

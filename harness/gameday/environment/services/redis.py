@@ -48,7 +48,7 @@ exec "$@" --replicaof "$host" "$port"
 """
 _LIMITED = (
     "+@all -@admin -@dangerous "
-    "+info +keys +sort +flushdb +flushall +swapdb +restore "
+    "+info +role +keys +sort +flushdb +flushall +swapdb +restore "
     "+client|id +client|setname +client|getname +client|reply +client|tracking +client|caching"
 )
 """The rights of services: all that is done to data, nothing that is done to the server.
