@@ -4,20 +4,21 @@ import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from gameday.crossing import Crossing
 from gameday.environment.abilities.packets import Networked
 from gameday.environment.abilities.traffic import Metered, Traced, Traffic
 from gameday.environment.lookout import Lookout
 from gameday.environment.protocol import Environment
 from gameday.errors import EnvironmentRefused
-from gameday.model.aim import breaks, pairs_of
-from gameday.model.clock import Clock
+from gameday.model.aim import Way, breaks, pairs_of
+from gameday.model.clock import MILLISECOND, SECOND, Clock
 from gameday.model.history import History, Rows
 from gameday.model.operation import Outcome
 from gameday.model.scenario import CLIENT, Edge, FaultSpec, Scenario, Target
 from gameday.streams import way_of_load
 from gameday.workload.load import StreamPlan
 from gameday.workload.postgres import PostgresSpeech
-from gameday.workload.publish import publish_request
+from gameday.workload.publish import Publish, publish_request
 from gameday.workload.rabbitmq import RabbitMQSpeech
 from gameday.workload.ready import ready_request
 from gameday.workload.redis import RedisSpeech
@@ -28,6 +29,8 @@ _READINGS = 3
 """So often the counters are read at the end of the baseline: nothing may be on its way then."""
 _ON_THEIR_WAY = 5
 """So many connections may have been accepted by a proxy before, and made by it after a look."""
+_REST_NS = 100 * MILLISECOND
+"""How long a span without load has to be before its traffic tells anything."""
 _ANSWER_BYTES: Mapping[str, int] = {"redis-write": 5, "redis-read": 4, "postgres-write": 22}
 """What each answer takes to a probe whose answers are all equally long."""
 
@@ -61,7 +64,10 @@ class BypassDetector:
         self._edges = {str(edge): edge for edge in target.edges}
         faults = [step.fault for step in scenario.faults]
         self._hit = [e for e in target.edges if any(self._evades(e, fault) for fault in faults)]
-        self._on_the_way = way_of_load(scenario, target).edges
+        self._needed = Way.of_load(target, scenario.workload[0]).edges
+        self._way = way_of_load(scenario, target)
+        self._to_be_met = [step.fault for step in scenario.faults if step.met_by == "load"]
+        self._at_rest: list[_Reading] = []
         self._unknown: list[str] = []
         self._first: _Reading | None = None
         self._later: list[_Reading] = []
@@ -73,6 +79,15 @@ class BypassDetector:
         self._inner = [edge for edge in self._hit if edge.client != CLIENT]
         if isinstance(environment, Traced):
             self._lookout = Lookout(environment, self._inner, random.Random(seed))
+
+    def rest(self) -> None:
+        """Read the counters while there is no load: when a span without one begins, and ends.
+
+        The one before the load ends with `begin`.
+        """
+        reading = self._reading()
+        if reading is not None:
+            self._at_rest.append(reading)
 
     def begin(self) -> None:
         """Read the counters before the load, whose clients are connected; look from now on."""
@@ -118,6 +133,7 @@ class BypassDetector:
             *self._around(),
             *self._silent(history, by_edge, run),
             *self._unseen(history, by_edge, run),
+            *self._unmet(history, streams, run),
         )
 
     def _evades(self, edge: Edge, fault: FaultSpec) -> bool:
@@ -182,7 +198,7 @@ class BypassDetector:
             traffic = self._traffic.get(edge)
             if traffic is not None and not traffic.upstream_bytes:
                 yield f"nothing of what {edge.client} sent passed the proxy of {edge}"
-            elif edge in self._on_the_way and edge.client != CLIENT:
+            elif edge in self._needed and edge.client != CLIENT:
                 own = streams.get(edge, ())
                 if any(self._is_silent(edge, r, history, own, run) for r in self._later):
                     yield (
@@ -222,6 +238,55 @@ class BypassDetector:
                 passed = self._since_the_first(edge, reading).upstream_bytes
                 yield from _more(history, on_edge, run, edge, passed, reading.called_ns)
 
+    def _unmet(self, history: History, streams: Streams, run: str) -> Iterator[str]:
+        """Yield each fault that the load was to meet, and did not by what passed the proxies."""
+        load = history.of(Publish.verb)
+        for fault in self._to_be_met:
+            edges = sorted(self._way.edges_to(fault), key=str)
+            if not edges or any(edge.client == CLIENT for edge in edges):
+                continue  # The load itself takes it, or nothing of it is declared to be measured.
+            seen = [self._crossing(edge, load, history, streams, run) for edge in edges]
+            if all(one is not None and not one.scales for one in seen):
+                told = "; ".join(f"{e}: {one}" for e, one in zip(edges, seen, strict=True))
+                yield (
+                    f"the load did not pass {fault.target}, so {fault.verb} met nothing of it "
+                    f"({told}); write 'met_by: probes' if only the harness's own probes are to"
+                )
+
+    def _crossing(
+        self, edge: Edge, load: Rows, history: History, streams: Streams, run: str
+    ) -> Crossing | None:
+        """Return what passed an edge for the load's operations; None: that is not known."""
+        until_ns: int | None = None
+        per_s: list[float] = []
+        if self._first is not None and self._later:
+            reading = self._later[-1]
+            passed, until_ns = self._since_the_first(edge, reading), reading.called_ns
+            lasted_ns = reading.returned_ns - self._first.called_ns
+            per_s = [_rate(edge, *span) for span in self._spans_at_rest()]
+        elif edge in self._traffic:
+            passed, lasted_ns = self._traffic[edge], 0
+        else:
+            return None
+        left = passed.upstream_bytes + passed.downstream_bytes
+        for name, stream in streams:
+            if name == str(edge) and stream.name != Publish.verb:
+                left -= _said(stream, history.of(stream.name), run, until_ns, passed)
+        return Crossing(
+            passed_bytes=left,
+            operations=len(_served(load, until_ns)),
+            per_s=left * SECOND / lasted_ns if lasted_ns else 0.0,
+            at_rest_per_s=per_s,
+        )
+
+    def _spans_at_rest(self) -> Iterator[tuple[_Reading, _Reading]]:
+        """Yield the spans without load, before and after it, that are long enough to tell."""
+        assert self._first is not None, "there is nothing live without it"
+        at_rest = [*self._at_rest[:1], self._first, *self._at_rest[1:]]
+        for began, ended in zip(at_rest[::2], at_rest[1::2], strict=False):
+            if ended.called_ns - began.returned_ns >= _REST_NS:
+                yield began, ended
+
     def _since_the_first(self, edge: Edge, reading: _Reading) -> Traffic:
         assert self._first is not None, "there is no later reading without it"
         before, after = self._first.passed[edge], reading.passed[edge]
@@ -242,6 +307,27 @@ def spoken(stream: StreamPlan, served: Rows, run: str) -> tuple[int, int] | None
         return None
     request = _request(stream, run)
     return sum(len(request(int(value))) for value in served["value"]), answer * len(served)
+
+
+def _said(stream: StreamPlan, rows: Rows, run: str, until_ns: int | None, passed: Traffic) -> int:
+    """Return what a probe sent, and heard, of the bytes that passed; at most is all it heard."""
+    sent = rows[rows["sent_ns"] > 0]
+    if until_ns is not None:
+        sent = sent[sent["sent_ns"] < until_ns]
+    said = spoken(stream, sent, run)
+    if said is not None:
+        return sum(said)
+    # Answers of unequal length: none of them is taken for the load's.
+    request = _request(stream, run)
+    return sum(len(request(int(value))) for value in sent["value"]) + passed.downstream_bytes
+
+
+def _rate(edge: Edge, began: _Reading, ended: _Reading) -> float:
+    """Return how many bytes a second passed an edge between two readings."""
+    before, after = began.passed[edge], ended.passed[edge]
+    up = after.upstream_bytes - before.upstream_bytes
+    down = after.downstream_bytes - before.downstream_bytes
+    return (up + down) * SECOND / (ended.called_ns - began.returned_ns)
 
 
 def _more(

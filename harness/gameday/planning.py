@@ -241,7 +241,7 @@ def make_plan(experiment: Experiment, options: Options) -> Plan:
         edges=tuple(str(edge) for edge in target.edges),
         streams=streams,
         faults=tuple(
-            _planned(number, step, met_by(step.fault, streams, scenario, target), runtime)
+            _planned(number, step, met_by(step, streams, scenario, target), runtime)
             for number, step in enumerate(scenario.faults)
         ),
         expectations=tuple(map(_expected, scenario.expect)),

@@ -164,6 +164,7 @@ class Conductor:
         for healed in heal_abandoned(in_docker=self._plan.runtime == "docker"):
             self._chronicle.note(healed)
         self._environment.start(self._service_up, self._interrupts.checkpoint)
+        self._detector.rest()
         log = self._folder / "logs" / "driver.log"
         self._streams = tuple(self._reach.stream(planned) for planned in self._plan.streams)
         self._driver = LoadDriver(
@@ -240,10 +241,12 @@ class Conductor:
         )
         if report.shortage:
             self._chronicle.note(report.shortage)
+        self._detector.rest()
         quiet_until_ns = self._clock.now_ns() + self._plan.quiet_ns
         while (left_ns := quiet_until_ns - self._clock.now_ns()) > 0:
             self._interrupts.checkpoint()
             self._clock.sleep_ns(min(_TICK_NS, left_ns))
+        self._detector.rest()
         try:
             self._deliveries = self._ledger.final_read()
             save_record(self._deliveries, self._folder)

@@ -15,7 +15,7 @@ from gameday.model.clock import SECOND
 from gameday.model.history import History
 from gameday.model.plan import PlannedFault, PlannedStream
 from gameday.model.result import Window
-from gameday.model.scenario import CLIENT, Edge, FaultSpec, Scenario, Target
+from gameday.model.scenario import CLIENT, Edge, FaultSpec, FaultStep, Scenario, Target
 from gameday.workload.publish import Publish
 
 __all__ = ["exposed", "met_by", "plan_streams", "way_of_load"]
@@ -42,25 +42,33 @@ def plan_streams(scenario: Scenario, target: Target) -> tuple[PlannedStream, ...
 
     The first store that the first fault hits is written to on both of its paths, so that the
     recovery can be told from what the proxy adds. What neither these nor the load come by gets a
-    probe of its own: a fault that nobody meets shows nothing.
+    probe of its own.
     """
     streams = [_load(scenario), *_both_paths(scenario, target)]
     for step in scenario.faults:
-        if not met_by(step.fault, streams, scenario, target):
+        if not any(_way_of(s, scenario, target).meets(step.fault) for s in streams):
             streams += _probe_of(step.fault, target)
     return tuple(streams)
 
 
 def met_by(
-    fault: FaultSpec, streams: Sequence[PlannedStream], scenario: Scenario, target: Target
+    step: FaultStep, streams: Sequence[PlannedStream], scenario: Scenario, target: Target
 ) -> tuple[str, ...]:
-    """Return the names of the streams whose operations come by what a fault hits."""
-    return tuple(s.name for s in streams if _way_of(s, scenario, target).meets(fault))
+    """Return the names of the streams whose operations count as having met a fault.
+
+    Probes, which the harness itself adds, count only where the scenario says so.
+    """
+    load = [_load(scenario).name] if way_of_load(scenario, target).meets(step.fault) else []
+    if step.met_by == "load":
+        return tuple(load)
+    probes = [s for s in streams if s.client != Publish.verb]
+    met = (s.name for s in probes if _way_of(s, scenario, target).meets(step.fault))
+    return (*load, *met)
 
 
 def way_of_load(scenario: Scenario, target: Target) -> Way:
-    """Return what the operations of the workload come through."""
-    return _way_of(_load(scenario), scenario, target)
+    """Return what the load reaches, as far as the target declares it."""
+    return Way.of_load(target, scenario.workload[0]).with_readers(target)
 
 
 def exposed(history: History, fault: PlannedFault, window: Window) -> int:
@@ -74,10 +82,10 @@ def exposed(history: History, fault: PlannedFault, window: Window) -> int:
 
 def _way_of(stream: PlannedStream, scenario: Scenario, target: Target) -> Way:
     """Return what the operations of a stream come through."""
+    if stream.client == Publish.verb:
+        return Way.of_load(target, scenario.workload[0])
     client, arrow, service = stream.edge.rpartition(" -> ")
-    ledger = cast(Publish, scenario.workload[0]).ledger
-    asked = [service, ledger] if stream.client == Publish.verb else [service]
-    return Way.through(target, asked, Edge(client=client, service=service) if arrow else None)
+    return Way.through(target, [service], Edge(client=client, service=service) if arrow else None)
 
 
 def _load(scenario: Scenario) -> PlannedStream:

@@ -51,8 +51,8 @@ _FAULTS: Mapping[str, Sequence[str]] = {
     "storage": ("{disk-fill: redis, for: 500ms}",),
     "clock": ("{clock-offset: listener, offset: +1h, for: 500ms}",),
     "redis": ("{maxmemory: redis, of_used: 50%, for: 500ms}",),
-    "postgres": ("{connection-cap: postgres, for: 500ms}",),
-    "rabbitmq": ("{memory-alarm: rabbitmq, for: 500ms}",),
+    "postgres": ("{connection-cap: postgres, for: 500ms, met_by: probes}",),
+    "rabbitmq": ("{memory-alarm: rabbitmq, for: 500ms, met_by: probes}",),
     "http": ("{http-status: client -> relay, status: 503, share: 50%, for: 500ms}",),
     "load": ("{surge: relay, factor: 2, for: 500ms}",),
 }

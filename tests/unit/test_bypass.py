@@ -17,7 +17,7 @@ from gameday.faults.kill import Kill
 from gameday.faults.network import Blackhole, Partition
 from gameday.model.clock import SECOND
 from gameday.model.operation import Outcome
-from gameday.model.scenario import Edge, FaultSpec, Scenario, ServiceSpec, Target
+from gameday.model.scenario import Edge, FaultSpec, MetBy, Scenario, ServiceSpec, Target
 from gameday.planning import Options, load
 from gameday.resources import bundled
 from gameday.testing.clocks import ManualClock
@@ -25,10 +25,12 @@ from gameday.testing.environments import MemoryEnvironment
 from gameday.testing.histories import HistoryBuilder
 from gameday.workload.load import StreamPlan
 from gameday.workload.publish import publish_request
+from gameday.workload.rabbitmq import RabbitMQSpeech
 from gameday.workload.redis import RedisSpeech
 
 RELAY = Edge(client="relay", service="redis")
 ASIDE = Edge(client="aside", service="redis")
+LISTENER = Edge(client="listener", service="redis")
 CLIENT = Edge(client="client", service="relay")
 
 
@@ -124,9 +126,9 @@ TARGET = Target(
     path=Path(),
     services=(
         ServiceSpec(name="redis", kind="redis"),
-        ServiceSpec(name="relay", kind="app", needs=("redis",)),
-        ServiceSpec(name="listener", kind="app", needs=("redis",)),
-        ServiceSpec(name="aside", kind="app", needs=("redis",)),
+        ServiceSpec(name="relay", kind="app", program="p", needs=("redis",)),
+        ServiceSpec(name="listener", kind="app", program="p", needs=("redis",)),
+        ServiceSpec(name="aside", kind="app", program="p", needs=("redis",)),
     ),
 )
 
@@ -155,6 +157,7 @@ class Told(Protocol):
         *streams: tuple[str, StreamPlan],
         fault: FaultSpec = ...,
         until_ns: int = ...,
+        met_by: MetBy = ...,
     ) -> tuple[str, ...]: ...
 
 
@@ -165,8 +168,10 @@ def told(scenario: Scenario) -> Told:
         *streams: tuple[str, StreamPlan],
         fault: FaultSpec = BLACKHOLE,
         until_ns: int = END_NS,
+        met_by: MetBy = "probes",
     ) -> tuple[str, ...]:
-        hitting = replace(scenario, faults=(replace(scenario.faults[0], fault=fault),))
+        step = replace(scenario.faults[0], fault=fault, met_by=met_by)
+        hitting = replace(scenario, faults=(step,))
         detector = BypassDetector(environment, hitting, TARGET, seed=1, clock=environment.clock)
         environment.readings = 0
         detector.begin()
@@ -336,6 +341,88 @@ def test_the_streams_of_one_edge_are_counted_together(environment: Counting, tol
     other = ("relay -> redis", stream("probe-direct", "redis-write"))
     (sentence,) = told(environment, PROBE, other)
     assert f"{2 * PROBES} operations of probe-front and probe-direct" in sentence
+
+
+AT_LEAST = SERVED * 8
+
+
+@pytest.mark.parametrize("live", [True, False])
+@pytest.mark.parametrize(
+    ("to_redis", "met"),
+    [
+        ({}, False),
+        ({RELAY: AT_LEAST - 1, ASIDE: 99, LISTENER: 99}, False),
+        ({RELAY: AT_LEAST}, True),
+        ({LISTENER: AT_LEAST}, True),
+    ],
+)
+def test_a_service_that_the_load_was_not_seen_to_pass_was_not_met(
+    environment: Counting, told: Told, live: bool, to_redis: Mapping[Edge, int], met: bool
+) -> None:
+    environment.live = live
+    for edge in (RELAY, ASIDE, LISTENER):
+        passed = Traffic(upstream_bytes=to_redis.get(edge, 0), downstream_bytes=0)
+        environment.passed[edge] = passed
+    kill = Kill(target="redis")
+    sentences = told(environment, fault=kill, met_by="load")
+    assert sentences == () if met else sentences[0].startswith("the load did not pass redis, so ")
+    assert told(environment, fault=kill, met_by="probes") == ()
+
+
+@pytest.mark.parametrize(("more", "met"), [(AT_LEAST - 1, False), (AT_LEAST, True)])
+@pytest.mark.parametrize("client", ["redis-write", "rabbitmq-publish"])
+def test_what_probes_say_on_an_edge_is_not_the_loads(
+    environment: Counting, told: Told, client: str, more: int, met: bool
+) -> None:
+    probe = ("relay -> redis", stream("probe-front", client))
+    request = RedisSpeech("probe-front") if client == "redis-write" else RabbitMQSpeech(probe[1])
+    said = sum(len(request.write(n, n)) for n in range(1, PROBES + 1))
+    heard = 5 * PROBES if client == "redis-write" else 10**9
+    environment.passed[RELAY] = Traffic(upstream_bytes=said + more, downstream_bytes=heard)
+    sentences = told(environment, probe, met_by="load")
+    assert any("the load did not pass" in one for one in sentences) is not met
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "met"),
+    [(1.0, 1.0, False), (0.5, 0.5, False), (1.0, 0.0, True), (0.0, 1.0, True), (0.4, 0.4, True)],
+)
+def test_traffic_that_is_there_without_load_is_not_the_loads(
+    environment: Counting, scenario: Scenario, before: float, after: float, met: bool
+) -> None:
+    step = replace(scenario.faults[0], fault=Kill(target="redis"), met_by="load")
+    clock = environment.clock
+    detector = BypassDetector(
+        environment, replace(scenario, faults=(step,)), TARGET, seed=1, clock=clock
+    )
+    environment.passed = dict.fromkeys(TARGET.edges, NOTHING)
+    environment.readings = 1
+
+    def pass_for_a_second(share: float) -> None:
+        clock.sleep_ns(SECOND)
+        bytes_now = environment.passed[RELAY].upstream_bytes + round(share * AT_LEAST)
+        environment.passed[RELAY] = Traffic(upstream_bytes=bytes_now, downstream_bytes=0)
+
+    detector.rest()
+    pass_for_a_second(before)
+    detector.begin()
+    for _ in range(3):
+        pass_for_a_second(1.0)
+    detector.end_baseline()
+    detector.rest()
+    pass_for_a_second(after)
+    detector.rest()
+    detector.read_counters()
+    environment.passed[CLIENT] = PLENTY
+    sentences = detector.sentences(HISTORY, (PUBLISH,), "r")
+    assert any("as much passed before and after the load" in one for one in sentences) is not met
+
+
+@pytest.mark.parametrize("hit", ["relay", "client -> relay"])
+def test_what_the_load_takes_itself_is_met(environment: Counting, told: Told, hit: str) -> None:
+    environment.passed |= dict.fromkeys((RELAY, ASIDE, LISTENER), NOTHING)
+    fault = Blackhole(target=hit) if "->" in hit else Kill(target=hit)
+    assert told(environment, fault=fault, met_by="load") == ()
 
 
 def test_counters_that_cannot_be_read_are_told(environment: Counting, told: Told) -> None:

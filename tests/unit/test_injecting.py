@@ -142,7 +142,7 @@ def test_the_undo_is_on_disk_before_the_fault_is_in(stage: Stage) -> None:
     stage.environment.services["a"] = type("Watched", (), {
         "spec": victim.spec, "vitals": victim.vitals, "kill": staticmethod(look_first),
         "start_again": victim.start_again, "wait_until_ready": victim.wait_until_ready,
-        "check": victim.check, "direct": victim.direct,
+        "check": victim.check, "direct": victim.direct, "end_signal": victim.end_signal,
     })()  # fmt: skip
     stage.play()
     assert json.loads(seen[0])["undo"] == "start a again with its data"

@@ -7,8 +7,8 @@ import pytest
 
 from gameday.faults.kill import Kill
 from gameday.faults.network import Latency, Partition, Refuse
-from gameday.model.clock import MILLISECOND
-from gameday.model.scenario import FaultSpec, Scenario, ServiceSpec, Target
+from gameday.model.clock import MILLISECOND, SECOND
+from gameday.model.scenario import FaultSpec, FaultStep, MetBy, Scenario, ServiceSpec, Target
 from gameday.planning import Options, load
 from gameday.resources import bundled
 from gameday.streams import met_by, plan_streams
@@ -41,9 +41,12 @@ def target() -> Target:
     )
 
 
+def step(fault: FaultSpec, met_by: MetBy = "probes") -> FaultStep:
+    return FaultStep(fault=fault, for_ns=SECOND, met_by=met_by)
+
+
 def hitting(scenario: Scenario, *faults: FaultSpec) -> Scenario:
-    step = scenario.faults[0]
-    return replace(scenario, faults=tuple(replace(step, fault=fault) for fault in faults))
+    return replace(scenario, faults=tuple(step(fault) for fault in faults))
 
 
 def spoken(scenario: Scenario, target: Target) -> dict[str, tuple[str, str]]:
@@ -95,7 +98,8 @@ def test_what_the_load_does_not_come_by_gets_a_probe(
     assert probes.pop(name) == probe
     assert list(probes) == ["probe-front", "probe-direct"]
     streams = plan_streams(both, target)
-    assert met_by(Kill(target=hit), streams, both, target) == (name,)
+    met = met_by(step(Kill(target=hit)), streams, both, target)
+    assert [one for one in met if one != "publish"] == [name]
 
 
 def test_an_edge_that_the_load_does_not_take_is_probed_through_its_front(
@@ -117,16 +121,40 @@ def test_an_app_on_the_loads_way_gets_no_probe(scenario: Scenario, target: Targe
     assert spoken(hitting(scenario, Kill(target="relay")), target) == {}
 
 
+def test_only_the_load_counts_unless_the_scenario_asks_for_probes(
+    scenario: Scenario, target: Target
+) -> None:
+    streams = plan_streams(scenario, target)
+    assert met_by(step(Kill(target="redis"), "load"), streams, scenario, target) == ("publish",)
+    aside = hitting(scenario, Kill(target="rabbitmq"))
+    streams = plan_streams(aside, target)
+    assert met_by(step(Kill(target="rabbitmq"), "load"), streams, aside, target) == ()
+
+
+def test_who_reads_a_store_that_the_load_writes_to_is_met_by_it(
+    scenario: Scenario, target: Target
+) -> None:
+    streams = plan_streams(scenario, target)
+    met = met_by(step(Kill(target="aside"), "load"), streams, scenario, target)
+    assert met == ("publish",)
+    copied = met_by(step(Kill(target="rcopy"), "load"), streams, scenario, target)
+    assert copied == (), "no operation rests on a replica"
+
+
 def test_a_fault_is_met_by_the_load_and_the_probes_that_come_by_it(
     scenario: Scenario, target: Target
 ) -> None:
     streams = plan_streams(scenario, target)
     redis = Kill(target="redis")
-    assert met_by(redis, streams, scenario, target) == ("publish", "probe-front", "probe-direct")
+    assert met_by(step(redis), streams, scenario, target) == (
+        "publish",
+        "probe-front",
+        "probe-direct",
+    )
     refused = Refuse(target="listener -> redis")
     cut = hitting(scenario, refused)
     streams = plan_streams(cut, target)
-    assert met_by(refused, streams, cut, target) == (
+    assert met_by(step(refused), streams, cut, target) == (
         "publish",
         "probe-front",
     ), "the direct way goes past the edge"
@@ -141,12 +169,14 @@ def test_a_ring_is_met_only_by_those_who_need_what_it_cuts(
     ring = Partition(target=RING, shape="ring")
     both = hitting(scenario, Kill(target="redis"), ring)
     streams = plan_streams(both, target)
-    assert met_by(ring, streams, both, target) == ("probe-rcopy",), "the load crosses neither cut"
+    assert met_by(step(ring), streams, both, target) == ("probe-rcopy",), (
+        "the load crosses neither cut"
+    )
     whole = Partition(target=RING, shape="isolated")
-    assert met_by(whole, streams, both, target) == ("publish", "probe-rcopy")
+    assert met_by(step(whole), streams, both, target) == ("publish", "probe-rcopy")
 
 
 def test_a_dud_is_met_as_what_it_stands_for(scenario: Scenario, target: Target) -> None:
     dud = Dud(fault=Partition(target=RING, shape="ring"))
     both = hitting(scenario, Kill(target="redis"), dud)
-    assert met_by(dud, plan_streams(both, target), both, target) == ("probe-rcopy",)
+    assert met_by(step(dud), plan_streams(both, target), both, target) == ("probe-rcopy",)

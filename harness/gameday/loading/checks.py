@@ -10,7 +10,7 @@ from gameday.loading.bounds import length_of
 from gameday.loading.forms import Item, Names, build
 from gameday.loading.source import Source, Where, composed, one_of, quoted
 from gameday.loading.words import complain_of_limit
-from gameday.model.aim import groups_of
+from gameday.model.aim import groups_of, unreached
 from gameday.model.scenario import (
     CLIENT,
     Expectation,
@@ -107,6 +107,8 @@ class Checks:
             if step is not None and aim is not None and target is not None:
                 with self._fitting(("faults", i)):
                     self._vocabulary.situate(step, target, workload)
+                if workload and (why := unreached(step, target, workload[0])):
+                    self._source.complain(where, why)
             steps.append(step)
         return tuple(steps)
 

@@ -4,9 +4,18 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from gameday.model.scenario import CLIENT, Edge, FaultSpec, Target
+from gameday.model.scenario import CLIENT, Edge, FaultSpec, FaultStep, Target, WorkloadSpec
 
-__all__ = ["Pairs", "Parting", "Way", "breaks", "groups_of", "pairs_of", "services_of"]
+__all__ = [
+    "Pairs",
+    "Parting",
+    "Way",
+    "breaks",
+    "groups_of",
+    "pairs_of",
+    "services_of",
+    "unreached",
+]
 
 Pairs = frozenset[tuple[str, str]]
 """Who sends, and who does not hear it."""
@@ -81,9 +90,54 @@ class Way:
         inner = {Edge(client=name, service=need) for name in services for need in needs[name]}
         return cls(frozenset(services), frozenset(inner if first is None else inner | {first}))
 
+    @classmethod
+    def of_load(cls, target: Target, load: WorkloadSpec) -> "Way":
+        """Return the request path of a load, as the target declares it."""
+        return cls.through(target, [load.to, load.ledger], Edge(client=CLIENT, service=load.to))
+
+    def with_readers(self, target: Target) -> "Way":
+        """Return the path together with the programs that read what it writes.
+
+        They are those that need a store on it: a worker behind a queue is on no path of needs.
+        """
+        programs = [spec for spec in target.services if spec.program is not None]
+        stores = {spec.name for spec in target.services} - {spec.name for spec in programs}
+        way, grown = self, frozenset[str]()
+        while grown != way.services:
+            grown = way.services
+            reads = [spec.name for spec in programs if stores & grown & {*spec.needs}]
+            more = Way.through(target, [*grown, *reads])
+            way = Way(more.services, way.edges | more.edges)
+        return way
+
     def meets(self, fault: FaultSpec) -> bool:
         """Tell whether what a fault hits is on the way."""
         pairs = pairs_of(fault)
         return fault.target in self.services or any(
             breaks(fault.target, edge, pairs) for edge in self.edges
         )
+
+    def edges_to(self, fault: FaultSpec) -> frozenset[Edge]:
+        """Return the connections on the way by which its traffic meets a fault."""
+        pairs = pairs_of(fault)
+        return frozenset(
+            edge
+            for edge in self.edges
+            if fault.target == edge.client or breaks(fault.target, edge, pairs)
+        )
+
+
+def unreached(step: FaultStep, target: Target, load: WorkloadSpec) -> str | None:
+    """Return why the load, which is to meet a fault, cannot; None: as declared, it can."""
+    hit = step.fault.target
+    names = {spec.name for spec in target.services}
+    known = hit in map(str, target.edges) if "->" in hit else names.issuperset(services_of(hit))
+    if step.met_by == "probes" or not known or not names.issuperset({load.to, load.ledger}):
+        return None
+    if Way.of_load(target, load).with_readers(target).meets(step.fault):
+        return None
+    return (
+        f"the load never passes {hit}: nothing that it reaches from {load.to} or "
+        f"{load.ledger} needs that, so the run could show nothing; hit something else, or write "
+        "'met_by: probes' to count the harness's own probes"
+    )

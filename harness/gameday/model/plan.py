@@ -23,7 +23,7 @@ class PlannedFault:
     exposure: int = 1
     """How many operations have to come due while it is in."""
     met_by: tuple[str, ...] = ()
-    """The streams of operations that it is in the way of."""
+    """The streams whose operations count as having met it."""
     usual: tuple[str, ...] = ()
     """The settings that have the value which goes without saying."""
     needs: tuple[str, ...] = ()

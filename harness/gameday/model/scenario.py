@@ -17,6 +17,7 @@ __all__ = [
     "FaultSpec",
     "FaultStep",
     "Hits",
+    "MetBy",
     "Sabotage",
     "Safety",
     "Scenario",
@@ -39,6 +40,9 @@ Hits = Literal["service", "edge", "services"]
 """What a fault is aimed at: a service, a connection "a -> b", or several services "a | b, c"."""
 
 
+MetBy = Literal["load", "probes"]
+
+
 class FaultSpec(Protocol):
     """A verb of the `faults:` list with its parameters: a frozen dataclass."""
 
@@ -59,6 +63,11 @@ class WorkloadSpec(Protocol):
     @property
     def to(self) -> str:
         """The service that receives the load."""
+        ...
+
+    @property
+    def ledger(self) -> str:
+        """The service that tells what became of the load."""
         ...
 
 
@@ -116,7 +125,9 @@ class FaultStep:
     at_ns: DurationNs = 0
     for_ns: DurationNs
     exposure: int = 1
-    """How many operations of the load have to come due while it is in, at least."""
+    """How many operations have to come due while it is in, at least."""
+    met_by: MetBy = "load"
+    """Whose operations count: those of the load alone, or those of the harness's probes, too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -34,6 +34,7 @@ _SERVICES: Mapping[str, str] = {
     "rabbitmq": "{kind: rabbitmq, env: {RABBITMQ_DEFAULT_USER: ann, RABBITMQ_DEFAULT_PASS: bee}}",
 }
 """Nobody's load comes by the last five: what hits them is met by probes of their own."""
+_BESIDE_THE_LOAD = ("aside", "rcopy", "postgres", "pcopy", "rabbitmq", "client -> redis")
 _ALWAYS = ("redis", "relay", "listener")
 _SCENARIO = """
 scenario: tour
@@ -184,10 +185,15 @@ def _verb(fault: str) -> str:
     return fault.partition(":")[0]
 
 
+def _met_by(fault: str) -> str:
+    hit = fault.partition(":")[2].strip().split(",")[0]
+    return "probes" if any(name in hit for name in _BESIDE_THE_LOAD) else "load"
+
+
 def write(folder: Path, services: Sequence[str], faults: Sequence[str]) -> None:
     """Write a scenario of which each fault begins when the one before ends, and its target."""
     steps = (
-        f"  - {{{fault}, at: {number * _FOR_MS}ms, for: {_FOR_MS}ms}}"
+        f"  - {{{fault}, at: {number * _FOR_MS}ms, for: {_FOR_MS}ms, met_by: {_met_by(fault)}}}"
         for number, fault in enumerate(faults)
     )
     entries = (f"  {name}: {_SERVICES[name]}" for name in services)

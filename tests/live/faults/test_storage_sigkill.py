@@ -44,6 +44,7 @@ faults:
     at: 200ms
     for: 60s
   - read-only-data: store
+    met_by: probes
     at: 300ms
     for: 60s
 expect:

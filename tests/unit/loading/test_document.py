@@ -183,9 +183,10 @@ def test_a_merged_key_keeps_its_place(told_after: ToldAfter) -> None:
         "  - kill: redis\n",
         "  - &first {kill: relay, att: 1s, for: 1s}\n  - <<: [*first, 3]\n    kill: redis\n",
     )
+    valid = "valid: kill, signal, at, for, exposure, met_by; nearest: 'at'"
     assert lines == [
-        "12:26: faults[0].att: unknown key; valid: kill, signal, at, for, exposure; nearest: 'at'",
-        "12:26: faults[1].att: unknown key; valid: kill, signal, at, for, exposure; nearest: 'at'",
+        f"12:26: faults[0].att: unknown key; {valid}",
+        f"12:26: faults[1].att: unknown key; {valid}",
         "13:18: faults[1]['<<']: can only merge mappings",
     ]
 

@@ -259,7 +259,7 @@ ONE_PROBLEM = {
             ),
             (
                 "18:5: faults[1].sgnal: unknown key; valid: latency, delay, jitter, share, count, "
-                "scale, once, at, for, exposure; nearest: 'scale'"
+                "scale, once, at, for, exposure, met_by; nearest: 'scale'"
             ),
         ],
     ),

@@ -260,6 +260,15 @@ ONE_PROBLEM = {
         'p99: "<= 1%"',
         "9:34: steady.p99: '<= 1%' cannot be a steady state; write it as in '<= 50ms'",
     ),
+    "a fault that the load never meets": (
+        "    for: ${outage}\n",
+        "    for: ${outage}\n  - latency: client -> redis\n    for: 1s\n    delay: 1s\n",
+        (
+            "15:14: faults[1].latency: the load never passes client -> redis: nothing that it "
+            "reaches from relay or listener needs that, so the run could show nothing; hit "
+            "something else, or write 'met_by: probes' to count the harness's own probes"
+        ),
+    ),
     "a fault that has to meet nothing": (
         "    for: ${outage}\n",
         "    for: ${outage}\n    exposure: 0\n",

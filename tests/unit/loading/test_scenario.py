@@ -202,6 +202,7 @@ def test_the_schema_has_the_keys_that_people_write(vocabulary: Vocabulary) -> No
         "at",
         "for",
         "exposure",
+        "met_by",
     }
     assert definitions["fault_kill"]["required"] == ["kill", "for"]
     assert definitions["fault_kill"]["additionalProperties"] is False
@@ -222,3 +223,9 @@ def test_loading_leaves_the_dataclasses_of_the_vocabulary_alone(
     kill = vocabulary.faults["kill"]
     assert TypeAdapter(kill).validate_python({"target": "redis"}) == kill(target="redis")  # type: ignore[call-arg]
     assert not hasattr(kill, "__pydantic_config__")
+
+
+def test_a_fault_that_only_probes_are_to_meet_may_be_beside_the_load(load: Load, good: str) -> None:
+    beside = "  - {latency: client -> redis, delay: 1s, for: 1s, met_by: probes}\n"
+    scenario = load(good.replace("expect:\n", f"{beside}expect:\n"))
+    assert [step.met_by for step in scenario.faults] == ["load", "probes"]
