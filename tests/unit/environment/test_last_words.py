@@ -31,7 +31,7 @@ def test_only_the_last_lines_are_shown_and_none_is_long() -> None:
 def test_escapes_and_control_characters_are_taken_out() -> None:
     log = b"\x1b[31mred\x1b[0m \x1b]0;title\x07and\x08 \x1b[2Jback\r\n::error::no\n"
     words = last_words("a", log)
-    assert words == "; logs/a.log ends with: red and back | ::error::no"
+    assert words == "; logs/a.log ends with: red and back | \\x3a:error::no"
 
 
 def test_a_log_of_indented_lines_alone_is_shown_as_it_is() -> None:

@@ -407,7 +407,7 @@ ONE_PROBLEM = {
         "sweep: [500ms, 10s]",
         "sweep: [1s, 2parsec]",
         (
-            f"14:10: faults[0].for: '2parsec' is not a duration; {DURATION}; nearest: '2s' "
+            f"14:10: faults[0].for: '2parsec' is not a duration; {DURATION} "
             "(from ${outage}, '2parsec' in its sweep)"
         ),
     ),
