@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -146,6 +146,7 @@ class Orders:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
+    """A project with a target, whose program and what that imports are in two places."""
     root = tmp_path / "project"
     for name, text in _FILES.items():
         path = root / name
@@ -162,6 +163,18 @@ def place(request: pytest.FixtureRequest, project: Path, tmp_path: Path) -> tupl
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     return elsewhere, "../project/scenarios/x.yaml"
+
+
+@pytest.fixture
+def images(runtime: str, project: Path, request: pytest.FixtureRequest) -> Iterator[None]:
+    """Leave no image of the project behind."""
+    yield
+    if runtime == "docker":
+        engine = request.getfixturevalue("docker_engine")
+        label = f"gameday.programs=api of {project / 'targets' / 'shop'}"
+        made = engine.images.list(filters={"label": label})
+        assert len(made) == 1
+        engine.images.remove(made[0].id)
 
 
 def said(folder: Path, *command: str) -> str:
@@ -210,6 +223,7 @@ def test_what_validate_does_not_find_the_plan_and_the_run_do_not_find_either(
 
 
 @pytest.mark.alone
+@pytest.mark.usefixtures("images")
 def test_a_run_from_any_folder_starts_the_projects_own_program(
     launch: Launch, place: tuple[Path, str], runtime: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -223,6 +237,7 @@ def test_a_run_from_any_folder_starts_the_projects_own_program(
     )
     output, _ = process.communicate(timeout=_LIMIT_S)
     assert process.returncode == 0, output
+    assert f"services run in {runtime}: --gameday-runtime={runtime}" in output
     (run,) = (folder / "reports").iterdir()
     result = json.loads((run / "result.json").read_text())
     assert (result["verdict"], result["runtime"]) == ("PASS", runtime)

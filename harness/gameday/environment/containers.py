@@ -106,6 +106,8 @@ class ContainerEnvironment:
         # The containers are labelled before they start and removed by label; testcontainers'
         # reaper would only add an image to pull.
         testcontainers_config.ryuk_disabled = True
+        # Its settings may name another engine than the one that everything else is asked of.
+        testcontainers_config.tc_properties.pop("tc.host", None)
 
     def missing(self) -> tuple[str, ...]:
         problem = engine_problem()
@@ -382,6 +384,7 @@ class ContainerEnvironment:
         """Return a container to be, marked as this run's before it exists."""
         made = DockerContainer(image, self._engine_kw)
         made.get_docker_client().client.api.trust_env = False
+        made.image = image  # which a variable of testcontainers may have put a registry before
         made.with_name(f"{engine_name(self._given.run)}-{name}")
         labels = {**self._labels, "gameday.service": name}
         # The proxy of the user's Docker settings is for the internet, and services are here.

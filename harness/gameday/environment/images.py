@@ -70,7 +70,7 @@ def _build(
 ) -> None:
     labels = {"gameday.image": what}
     if spec is not None:
-        labels["gameday.programs"] = str(spec.places[0])
+        labels["gameday.programs"] = _programs_of(spec)
     built = client.api.build(
         fileobj=context,
         custom_context=True,
@@ -83,7 +83,11 @@ def _build(
     )
     _follow(built, checkpoint)
     if spec is not None:
-        _remove_older(client, image, f"gameday.programs={spec.places[0]}")
+        _remove_older(client, image, f"gameday.programs={_programs_of(spec)}")
+
+
+def _programs_of(spec: ServiceSpec) -> str:
+    return f"{spec.name} of {spec.places[0]}"
 
 
 def _remove_older(client: docker.DockerClient, image: str, label: str) -> None:
