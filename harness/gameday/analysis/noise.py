@@ -1,11 +1,12 @@
 """What the noise of the host and of the harness can have done to each finding.
 
-A stall makes a system look slower or less available than it is, never better. So each finding
-that a stall can worsen gets a second, better bound: what it would be if the system had not been
-held up. Operations that were under way during stalls get twice that time back, for an operation
-waits for the stall that it comes into and for its own; a span of time gets back every stall that
-lies in it. On processors that are used up, a time is divided by the number of threads that shared
-each of them: a fair scheduler gives each of n threads on c processors c / n of one.
+A stall makes a system look slower or less available than it is. So each finding that a stall can
+worsen gets a second, better bound: what it would be if the system had not been held up. The marks
+of a recovery are stamped by the harness, which a stall holds up as well: its phases are as unsure
+to the other side. Operations that were under way during stalls get twice that time back, for an
+operation waits for the stall that it comes into and for its own; a span of time gets back every
+stall that lies in it. On processors that are used up, a time is divided by the number of threads
+that shared each of them: a fair scheduler gives each of n threads on c processors c / n of one.
 """
 
 import math
@@ -85,7 +86,8 @@ def doubts(
         low = min(finding.low, finding.low if other.low is None else other.low)
         high = max(finding.high, finding.high if other.high is None else other.high)
         if name in _TIMES:
-            low = max(0.0, low - stalls.within(*_span(name, moments, observation))) / stretch
+            stood_ns = stalls.within(*_span(name, moments, observation))
+            low, high = max(0.0, low - stood_ns) / stretch, (high + stood_ns) * stretch
         if low < finding.low or high > finding.high:
             open_[name] = Doubt(low=low, high=high, why="; ".join((*stalls.named, *used_up)))
     return open_

@@ -102,6 +102,13 @@ def test_what_held_beside_noise_held() -> None:
     assert held.guards == ()
 
 
+def test_a_pass_that_is_closer_to_its_limit_than_the_noise_is_none() -> None:
+    stalled = OUTAGE.hiccup("5.5s", "60ms")
+    assert one(stalled, "recovery", "<= 1200ms") is P
+    assert one(stalled, "recovery", "<= 1050ms") is U
+    assert one(OUTAGE, "recovery", "<= 1050ms") is P
+
+
 def test_the_width_of_the_faults_own_call_is_in_the_bounds_and_nowhere_else() -> None:
     slow_kill = HistoryBuilder().fault("5s", "6s", call="250ms").outage("5.1s", "6s")
     assert one(slow_kill, "p99", "<= 100ms") is P
@@ -111,7 +118,15 @@ def test_the_width_of_the_faults_own_call_is_in_the_bounds_and_nowhere_else() ->
 
 @pytest.mark.parametrize(
     ("busy", "limit", "expected"),
-    [(0.90, "<= 950ms", F), (0.91, "<= 950ms", U), (0.91, "<= 300ms", U), (0.91, "<= 200ms", F)],
+    [
+        (0.90, "<= 950ms", F),
+        (0.91, "<= 950ms", U),
+        (0.91, "<= 300ms", U),
+        (0.91, "<= 200ms", F),
+        (0.90, "<= 3s", P),
+        (0.91, "<= 3s", U),
+        (0.91, "<= 5s", P),
+    ],
 )
 def test_used_up_processors_stretch_a_time_by_the_threads_that_share_them(
     busy: float, limit: str, expected: Verdict
