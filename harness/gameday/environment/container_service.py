@@ -19,6 +19,7 @@ from gameday.environment.abilities.throttling import DiskBounds
 from gameday.environment.container_bounds import ContainerBounds
 from gameday.environment.container_clock import ContainerClock
 from gameday.environment.container_disk import ContainerDisk
+from gameday.environment.container_options import collected
 from gameday.environment.descriptors import descriptors_of, limit_descriptors, listener_among
 from gameday.environment.engine import ran_in, ran_once, refusing
 from gameday.environment.last_words import last_words
@@ -199,7 +200,7 @@ class ContainerService:
         """
         old = self.container
         with refusing(f"making a successor of {self.spec.name}"):
-            self.past_log += old.logs(timestamps=True)
+            self.past_log = collected(old, self.past_log)
             used = self._disk.renew() if self._disk and not keep_data else ""
             successor = self._make_successor(with_volumes=keep_data, instead_of=used)
         called_ns = time.monotonic_ns()

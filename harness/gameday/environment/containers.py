@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import TypeVar
 
 import docker
-import requests
 from docker.errors import DockerException
 from docker.models.containers import Container
 from testcontainers.core.config import testcontainers_config
@@ -28,6 +27,7 @@ from gameday.environment.abilities.traffic import Paths, Traffic
 from gameday.environment.container_clock import ContainerClock
 from gameday.environment.container_disk import disk_of
 from gameday.environment.container_network import ContainerNetwork, chain_of, send_datagrams
+from gameday.environment.container_options import bounds_of, save_log
 from gameday.environment.container_service import ContainerService
 from gameday.environment.edge_proxy import ControlledEdge, reaches
 from gameday.environment.edges import proxy_name, traffic_of, traffic_so_far
@@ -262,14 +262,12 @@ class ContainerEnvironment:
 
     def stop(self) -> None:
         problems: list[str] = []
-        started = {name: service.container for name, service in self._services.items()}
-        started |= {f"{name}-proxy": c.container for name, c in self._companions.items()}
-        past = {name: service.past_log for name, service in self._services.items()}
-        for name, container in started.items():
+        logs = [(name, s.container, s.past_log) for name, s in self._services.items()]
+        logs += [(f"{name}-proxy", c.container, b"") for name, c in self._companions.items()]
+        for name, container, past in logs:
             try:
-                log = past.get(name, b"") + container.logs(timestamps=True)
-                (self._given.logs / f"{name}.log").write_bytes(log)
-            except (DockerException, requests.RequestException, OSError) as error:
+                save_log(container, past, self._given.logs / f"{name}.log")
+            except (DockerException, OSError) as error:
                 problems.append(f"saving the log of {name}: {error}")
         reap(self._given.run, in_docker=True)
         release_ports()
@@ -331,7 +329,8 @@ class ContainerEnvironment:
         if spec.program is not None and spec.image is None:
             told["PYTHONPATH"] = container_path(spec)
         image = kind.image(spec)
-        more: dict[str, object] = {"network_mode": f"container:{companion.container.id}"}
+        more = bounds_of(spec)
+        more["network_mode"] = f"container:{companion.container.id}"
         clock = self._clocks.get(spec.name)
         if clock is not None:
             more["entrypoint"] = clock.entry_point(self._client.images.get(image).attrs["Config"])
@@ -388,7 +387,7 @@ class ContainerEnvironment:
         made.with_name(f"{engine_name(self._given.run)}-{name}")
         labels = {**self._labels, "gameday.service": name}
         # The proxy of the user's Docker settings is for the internet, and services are here.
-        return made.with_kwargs(labels=labels, use_config_proxy=False, **more)
+        return made.with_kwargs(labels=labels, use_config_proxy=False, **{**bounds_of(), **more})
 
     @staticmethod
     def _run(made: DockerContainer) -> Container:

@@ -21,6 +21,7 @@ from gameday.environment.account import as_account, give_to
 from gameday.environment.descriptors import descriptors_of, limit_descriptors, listener_among
 from gameday.environment.disks import mount_disk, release
 from gameday.environment.last_words import last_words_in
+from gameday.environment.logs import Logs
 from gameday.environment.process_bounds import ProcessBounds
 from gameday.environment.protocol import ROOT, Checkpoint, Endpoint, Inmate, Motion, Ran, Vitals
 from gameday.environment.services import ServiceKind
@@ -58,15 +59,15 @@ class ProcessService:
         *,
         port: int,
         home: Path,
-        log: Path,
+        logs: Logs,
         env: Mapping[str, str],
         clock: clocks.Clock | None = None,
     ) -> None:
-        """`env` is all that it gets; of this process's own variables nothing is added."""
+        """`logs` has one of its name; `env` is all that it gets, nothing of this process's own."""
         self.spec = spec
         self._kind = kind
         self._home = home
-        self._log = log
+        self._logs = logs
         self._env = env
         self._clock = clock
         self._process: subprocess.Popen[bytes] | None = None
@@ -93,18 +94,21 @@ class ProcessService:
         self._started = f"{self._main.create_time():.2f}"
 
     def _spawn(self, account: int | None) -> "subprocess.Popen[bytes]":
-        with self._log.open("ab") as log:
-            return subprocess.Popen(
-                self._kind.process_command(self.spec, port=self.direct.port, home=self._home),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                cwd=self._home,
-                env={**self._env, **(self._clock.variables(account) if self._clock else {})},
-                umask=_OURS_ALONE,
-                start_new_session=True,
-                **as_account(account),
-            )
+        return subprocess.Popen(
+            self._kind.process_command(self.spec, port=self.direct.port, home=self._home),
+            stdin=subprocess.DEVNULL,
+            stdout=self._logs.writer(self.spec.name),
+            stderr=subprocess.STDOUT,
+            cwd=self._home,
+            env={**self._env, **(self._clock.variables(account) if self._clock else {})},
+            umask=_OURS_ALONE,
+            start_new_session=True,
+            **as_account(account),
+        )
+
+    def _last_words(self) -> str:
+        self._logs.settle()
+        return last_words_in(self._logs.files[self.spec.name])
 
     def _beside(self) -> Mapping[str, str]:
         if not isinstance(self._kind, Attended):
@@ -132,8 +136,7 @@ class ProcessService:
             if not vitals.alive:
                 code = vitals.exit_code
                 raise EnvironmentRefused(
-                    f"{name} ended with exit code {code} before it was ready"
-                    f"{last_words_in(self._log)}"
+                    f"{name} ended with exit code {code} before it was ready{self._last_words()}"
                 )
             return self.check()
 
@@ -142,7 +145,7 @@ class ProcessService:
             check_alive,
             limit_ns=limit_ns,
             checkpoint=checkpoint,
-            log=lambda: last_words_in(self._log),
+            log=self._last_words,
         )
 
     def vitals(self) -> Vitals:

@@ -14,6 +14,7 @@ from gameday.environment.account import account
 from gameday.environment.clocks import Clock
 from gameday.environment.edge_proxy import ControlledEdge
 from gameday.environment.edges import Edges, proxy_name, traffic_of, traffic_so_far
+from gameday.environment.logs import Logs
 from gameday.environment.marks import make_folder, marked
 from gameday.environment.mechanisms import trial
 from gameday.environment.mechanisms.storage import BOUNDED_DISK
@@ -45,6 +46,8 @@ __all__ = ["ProcessEnvironment"]
 
 _LOOPBACK = "127.0.0.1"
 _STOP_LIMIT_S = 3.0
+_PROXY = "(proxy)"
+"""What the proxy is called among those that write a log: no service can have that name."""
 
 
 class ProcessEnvironment:
@@ -55,6 +58,7 @@ class ProcessEnvironment:
     def __init__(self, surroundings: Surroundings) -> None:
         self._given = replace(surroundings, target=with_logins(surroundings.target))
         self._home: Path | None = None
+        self._logs: Logs | None = None
         self._proxy: ProxyProcess | None = None
         self._edges: Edges | None = None
         self._services: dict[str, ProcessService] = {}
@@ -85,9 +89,11 @@ class ProcessEnvironment:
         if account() is not None:
             # The servers' account reaches its own folders through this one, and cannot list it.
             self._home.chmod(0o711)
-        with marked(self._given.run):
-            self._proxy = self._start_proxy()
         target = self._given.target
+        files = {spec.name: self._given.logs / f"{spec.name}.log" for spec in target.services}
+        with marked(self._given.run):
+            self._logs = Logs({**files, _PROXY: self._given.logs / "proxy.log"})
+            self._proxy = self._start_proxy()
         ports = dict(
             zip((s.name for s in target.services), free_ports(len(target.services)), strict=True)
         )
@@ -183,6 +189,11 @@ class ProcessEnvironment:
                 self._proxy.stop(_STOP_LIMIT_S)
             except (NotHealed, OSError, subprocess.SubprocessError) as error:
                 problems.append(error)
+        if self._logs is not None:
+            try:
+                self._logs.stop()
+            except (OSError, subprocess.SubprocessError) as error:
+                problems.append(error)
         reap(self._given.run, in_docker=False)
         release_ports()
         if problems:
@@ -192,15 +203,17 @@ class ProcessEnvironment:
         return leftovers_of(self._given.run, in_docker=False)
 
     def _start_proxy(self) -> ProxyProcess:
-        log = self._given.logs / "proxy.log"
+        assert self._logs is not None
+        log, stderr = self._logs.files[_PROXY], self._logs.writer(_PROXY)
         if self._given.proxy == "own":
-            return start_own_proxy(log, self._given.seed, token=new_password())
+            return start_own_proxy(log, self._given.seed, token=new_password(), stderr=stderr)
         server = find_toxiproxy_server()
         assert server is not None, "missing() is asked first"
-        return start_toxiproxy_server(server, log)
+        return start_toxiproxy_server(server, log, stderr)
 
     def _make(self, spec: ServiceSpec, port: int) -> ProcessService:
         assert self._home is not None
+        assert self._logs is not None
         home = self._home / spec.name
         needs = [
             Need(spec=self._spec(need), at=self.front(Edge(client=spec.name, service=need)))
@@ -211,7 +224,7 @@ class ProcessEnvironment:
             KINDS[spec.kind],
             port=port,
             home=home,
-            log=self._given.logs / f"{spec.name}.log",
+            logs=self._logs,
             env=process_variables(spec, needs, port=port, home=home, run=self._given.run),
             clock=Clock(self._given.run, spec.name, self._home)
             if spec.name in self._given.provision.clocks
@@ -231,6 +244,8 @@ class ProcessEnvironment:
             self._services[spec.name].start()
             evidence = self._services[spec.name].wait_until_ready(READY_LIMIT_NS, checkpoint)
             self._services[spec.name].refuse_without_clock()
+            if spec.memory_bytes is not None or spec.pids is not None:
+                evidence += "; its `memory:` and `pids:` hold in docker only"
             return spec.name, time.monotonic_ns() - began_ns, evidence
 
         with ThreadPoolExecutor(len(wave)) as pool:

@@ -88,14 +88,16 @@ class ToxiproxyServer(OwnProxy):
     """The real Toxiproxy, under a shell that ends it when this process dies."""
 
 
-def start_own_proxy(log: Path, seed: int, *options: str, token: str = "") -> OwnProxy:
+def start_own_proxy(
+    log: Path, seed: int, *options: str, token: str = "", stderr: int | None = None
+) -> OwnProxy:
     """Start gameday's own proxy and return once it listens; EnvironmentRefused if it does not.
 
-    With a token nobody else can change anything at it.
+    With a token nobody else can change anything at it. `stderr` leads to its log, if it is given.
     """
     # -P keeps the working folder, which may hold a file of any name, off the import path.
     command = [sys.executable, "-P", "-m", "gameday.proxy", "--host", _LOOPBACK, "--port", "0"]
-    process = _start([*command, "--seed", str(seed), *options], log, token)
+    process = _start([*command, "--seed", str(seed), *options], log, token, stderr)
     assert process.stdout is not None
     line = _first_line(process.stdout)
     if not line.endswith(b"\n"):
@@ -110,7 +112,7 @@ def find_toxiproxy_server() -> Path | None:
     return Path(found) if found else None
 
 
-def start_toxiproxy_server(path: Path, log: Path) -> ToxiproxyServer:
+def start_toxiproxy_server(path: Path, log: Path, stderr: int | None = None) -> ToxiproxyServer:
     """Start the real Toxiproxy and return once it answers; EnvironmentRefused if it does not."""
     for last in (False,) * (_PORT_TRIES - 1) + (True,):
         # It cannot choose a port and say which: another process may be quicker with ours.
@@ -126,7 +128,7 @@ def start_toxiproxy_server(path: Path, log: Path) -> ToxiproxyServer:
             str(port),
             "-proxy-metrics",
         ]
-        process = _start(command, log)
+        process = _start(command, log, stderr=stderr)
         control = ProxyControl(_LOOPBACK, port, toxiproxy=True)
         if _answers(process, control):
             return ToxiproxyServer(process, control)
@@ -147,14 +149,16 @@ def _answers(process: subprocess.Popen[bytes], control: ProxyControl) -> bool:
     return False
 
 
-def _start(command: list[str], log: Path, token: str = "") -> subprocess.Popen[bytes]:
+def _start(
+    command: list[str], log: Path, token: str = "", stderr: int | None = None
+) -> subprocess.Popen[bytes]:
     """Start `command` out of reach of the terminal's Ctrl-C."""
-    with log.open("ab") as stderr:
+    with log.open("ab") as file:
         return subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=stderr,
+            stderr=file if stderr is None else stderr,
             env={**for_own(), TOKEN_VARIABLE: token},
             start_new_session=True,
         )

@@ -25,6 +25,8 @@ __all__ = ["find_target", "load_target", "target_schema"]
 _Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,59}$")]
 
 _SMALLEST, _LARGEST = 4_000_000, 1_000_000_000
+_LEAST_HELD, _MOST_HELD = 16_000_000, 1_000_000_000_000
+_FEWEST, _MOST_PIDS = 16, 100_000
 _ROOT_HAS = ("pyproject.toml", "pytest.ini", "tox.ini", "setup.cfg", "setup.py", ".git")
 
 
@@ -137,6 +139,10 @@ def _check_services(
         _check_program(source, spec, vocabulary)
         if spec.disk_bytes is not None and not _SMALLEST <= spec.disk_bytes <= _LARGEST:
             source.complain_of_unfit(where, [("disk", "4MB to 1GB: it is in memory")])
+        if spec.memory_bytes is not None and not _LEAST_HELD <= spec.memory_bytes <= _MOST_HELD:
+            source.complain_of_unfit(where, [("memory", "16MB to 1TB")])
+        if spec.pids is not None and not _FEWEST <= spec.pids <= _MOST_PIDS:
+            source.complain_of_unfit(where, [("pids", "16 to 100000")])
         for i, need in enumerate(spec.needs):
             others = [name for name in names if name != spec.name]
             if need not in others:

@@ -244,6 +244,10 @@ class ServiceSpec:
     """The variables of whoever runs gameday that it gets; one that is not set it does not get."""
     disk_bytes: SizeBytes | None = None
     """What its data may take, in memory; None: as much as the host's disk."""
+    memory_bytes: SizeBytes | None = None
+    """What its processes may hold in docker; None: 2 GiB."""
+    pids: int | None = None
+    """How many processes and threads it may have in docker; None: 4096."""
     places: tuple[Path, ...] = ()
     """The folders where its program is looked for before the bundled and the installed ones."""
     logins: Logins = field(default_factory=Logins, repr=False)

@@ -15,6 +15,7 @@ from types import SimpleNamespace
 from typing import cast
 
 from gameday.environment import process_bounds
+from gameday.environment.logs import Logs
 from gameday.environment.process_service import ProcessService
 from gameday.environment.protocol import Environment
 from gameday.environment.services import KINDS
@@ -52,13 +53,16 @@ def become(name: str) -> None:
 @contextmanager
 def redis() -> Iterator[ProcessService]:
     """A Redis of whoever this is, without a proxy before it."""
-    with tempfile.TemporaryDirectory(prefix="redis-of-a-user-") as made:
+    with (
+        tempfile.TemporaryDirectory(prefix="redis-of-a-user-") as made,
+        Logs({"redis": Path(made) / "log"}) as logs,
+    ):
         service = ProcessService(
             ServiceSpec(name="redis", kind="redis"),
             KINDS["redis"],
             port=free_ports(1)[0],
             home=Path(made) / "data",
-            log=Path(made) / "log",
+            logs=logs,
             env={},
         )
         try:

@@ -40,6 +40,9 @@ def test_what_prepares_a_service_inherits_the_marks_of_the_run(
     monkeypatch.setattr(ProcessService, "wait_until_ready", lambda *_: "ready")
     monkeypatch.setattr(ProcessService, "refuse_without_clock", lambda _: None)
     given = Surroundings(run=_RUN, target=alone, logs=tmp_path, seed=1, proxy="own")
-    ProcessEnvironment(given).start(lambda *_: None, lambda: None)
+    environment = ProcessEnvironment(given)
+    environment.start(lambda *_: None, lambda: None)
+    assert environment._logs is not None
+    environment._logs.stop()
     assert inherited == [_RUN]
     assert RUN_MARK not in os.environ

@@ -92,6 +92,16 @@ ONE_PROBLEM = {
         "kind: redis, disk: 2GB, ",
         ["4:30: services.redis.disk: '2GB' is given; wanted 4MB to 1GB: it is in memory"],
     ),
+    "memory that holds no server": (
+        "kind: redis, ",
+        "kind: redis, memory: 8MB, ",
+        ["4:32: services.redis.memory: '8MB' is given; wanted 16MB to 1TB"],
+    ),
+    "no process at all": (
+        "kind: redis, ",
+        "kind: redis, pids: 0, ",
+        ["4:30: services.redis.pids: 0 is given; wanted 16 to 100000"],
+    ),
     "a program where none is run": (
         "kind: redis, ",
         "kind: redis, program: apps.relay, ",
@@ -178,7 +188,7 @@ ONE_PROBLEM = {
         [
             (
                 "5:22: services.relay.programm: unknown key; "
-                "valid: kind, needs, image, program, options, env, pass_env, disk; "
+                "valid: kind, needs, image, program, options, env, pass_env, disk, memory, pids; "
                 "nearest: 'program'"
             )
         ],

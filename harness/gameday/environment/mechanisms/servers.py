@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from secrets import token_hex
 
+from gameday.environment.logs import Logs
 from gameday.environment.marks import make_folder, marked
 from gameday.environment.mechanisms import Lacking, Mechanism
 from gameday.environment.process_service import ProcessService
@@ -58,10 +59,14 @@ def _check(kind: str) -> str:
             raise Lacking(seen.removeprefix(f"{spec.name}: "), cure)
     began: list[ProcessService] = []
     ports = dict(zip((spec.name for spec in specs), free_ports(len(specs)), strict=True))
-    with scratch() as (run, folder), marked(run):
+    with (
+        scratch() as (run, folder),
+        marked(run),
+        Logs({spec.name: folder / f"{spec.name}.log" for spec in specs}) as logs,
+    ):
         try:
             for spec in specs:
-                service = _service(spec, specs, ports, run, folder)
+                service = _service(spec, specs, ports, run, folder, logs)
                 began_ns = time.monotonic_ns()
                 began.append(service)
                 service.start()
@@ -99,6 +104,7 @@ def _service(
     ports: Mapping[str, int],
     run: str,
     folder: Path,
+    logs: Logs,
 ) -> ProcessService:
     home = folder / spec.name
     needs = [
@@ -111,7 +117,7 @@ def _service(
         KINDS[spec.kind],
         port=ports[spec.name],
         home=home,
-        log=folder / f"{spec.name}.log",
+        logs=logs,
         env=process_variables(spec, needs, port=ports[spec.name], home=home, run=run),
     )
 

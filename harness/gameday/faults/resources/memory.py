@@ -189,6 +189,12 @@ class MemoryBurn:
         def put() -> None:
             nonlocal used
             used = 0 if bounds is None else bounds.usage()
+            most = None if bounds is None else bounds.limit()
+            if most is not None and used + self.size_bytes > most:
+                raise EnvironmentRefused(
+                    f"{self.verb} of {self.target}: {self.size_bytes} bytes are wanted, it uses "
+                    f"{used} now and may hold {most}; give it more by `memory:` in its target"
+                )
             scene.invite(allocating(self.size_bytes, _PIECE, victim=True))
 
         def held() -> int:
