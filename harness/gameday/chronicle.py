@@ -1,8 +1,9 @@
 """What has happened so far: the phase, its windows, and every listener told of each event."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from gameday.errors import EnvironmentRefused
+from gameday.full_disk import is_full, no_room
 from gameday.model.clock import Clock
 from gameday.model.event import Event, Note, Phase, PhaseEntered
 from gameday.model.listener import Listener
@@ -20,7 +21,7 @@ class Chronicle:
         self.start_ns = clock.now_ns()
         self.phase = Phase.LOAD
         self.phases: dict[str, Window] = {}
-        self._deaf: dict[int, str] = {}
+        self._deaf: dict[int, tuple[Listener, Exception]] = {}
 
     def now_ns(self) -> int:
         """Return the time since the start of the run."""
@@ -57,24 +58,33 @@ class Chronicle:
             try:
                 listener.on_event(event)
             except Exception as error:
-                self._deaf.setdefault(id(listener), _unheard(listener, error))
+                self._deaf.setdefault(id(listener), (listener, error))
 
     @property
     def problems(self) -> tuple[str, ...]:
         """Which listeners could not keep what they were told, and why, each once."""
-        return tuple(self._deaf.values())
+        return tuple(_unheard(self._deaf.values()))
 
     def finish(self, result: Result) -> None:
         """Tell every listener what the run came to; EnvironmentRefused if one could not keep it."""
-        unheard = []
+        unheard: list[tuple[Listener, Exception]] = []
         for listener in self._listeners:
             try:
                 listener.on_result(result)
             except OSError as error:
-                unheard.append(_unheard(listener, error))
+                unheard.append((listener, error))
         if unheard:
-            raise EnvironmentRefused("; ".join(unheard))
+            raise EnvironmentRefused("; ".join(_unheard(unheard)))
 
 
-def _unheard(listener: Listener, error: Exception) -> str:
-    return f"{type(listener).__name__} could not keep what it was told: {error}"
+def _unheard(deaf: Iterable[tuple[Listener, Exception]]) -> Iterator[str]:
+    """Yield a sentence for each that could not keep what it was told, and one for a full disk."""
+    full: dict[str, Exception] = {}
+    for listener, error in deaf:
+        name = type(listener).__name__
+        if is_full(error):
+            full[name] = error
+        else:
+            yield f"{name} could not keep what it was told: {error}"
+    for error in list(full.values())[:1]:
+        yield no_room(error, full)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from gameday.errors import GamedayError
+from gameday.full_disk import is_full, no_room
 from gameday.interrupts import Interrupts
 
 __all__ = ["Failures"]
@@ -31,8 +32,8 @@ class Failures:
         if not isinstance(error, Exception):
             self.ended = self.ended or error
             return
-        expected = isinstance(error, GamedayError)
-        problem = str(error)
+        expected = isinstance(error, GamedayError) or is_full(error)
+        problem = no_room(error) if is_full(error) else str(error)
         if not expected:
             problem = f"{type(error).__name__}: {error}; the traceback is in journal.jsonl"
         if problem in self.problems:  # what could not be undone is tried again in the end

@@ -5,7 +5,7 @@ import sys
 import time
 import traceback
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from secrets import token_hex
@@ -17,6 +17,7 @@ from gameday.environment.abandoned import still_there
 from gameday.environment.reaping import leftovers_of, reap
 from gameday.errors import EnvironmentRefused, GamedayError, InternalError, ScenarioError
 from gameday.escaping import file_name, one_line
+from gameday.full_disk import is_full, lacks_room, no_room
 from gameday.model.listener import Listener
 from gameday.model.result import Result
 from gameday.model.verdict import Verdict
@@ -37,6 +38,7 @@ from gameday.report.table import verdict_table
 from gameday.report.terminal import TerminalReporter
 from gameday.report.timeline import TimelineWriter
 from gameday.run import Conductor
+from gameday.workload.load import history_bytes
 
 __all__ = [
     "BrokenPromise",
@@ -167,8 +169,11 @@ def _run(config: pytest.Config, experiment: Experiment) -> Result:
     except GamedayError:
         raise
     except Exception as error:
+        if is_full(error):
+            raise EnvironmentRefused(no_room(error)) from None
         log = folder / "logs" / "harness.log"
-        log.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+        with suppress(OSError):
+            log.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
         raise InternalError(
             f"ERROR  gameday itself failed, {_words(error)}; the traceback is in {log}"
         ) from None
@@ -186,6 +191,9 @@ def _run_in(folder: Path, config: pytest.Config, experiment: Experiment) -> Resu
         environment = make_environment(
             plan, experiment, run=run, logs=folder / "logs", port_base=options.port_base
         )
+        lack = lacks_room(folder, history_bytes(plan))
+        if lack is not None:
+            raise EnvironmentRefused(lack)
     except EnvironmentRefused:
         shutil.rmtree(folder)  # nothing was run, so there is nothing to report
         raise

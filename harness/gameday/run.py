@@ -1,6 +1,7 @@
 """The conductor: the only module that knows every part of a run."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import cast
@@ -135,9 +136,11 @@ class Conductor:
                 with self._failures.going_on():
                     analysis = self._analyse()
                 result = self._judge(analysis)
-        self._chronicle.finish(result)
         if self._failures.ended is not None:
+            with suppress(EnvironmentRefused):  # what ended it is what is told
+                self._chronicle.finish(result)
             raise self._failures.ended
+        self._chronicle.finish(result)
         # A signal that came in the meantime ends the session, not only this run.
         self._interrupts.checkpoint()
         return result

@@ -1,5 +1,6 @@
 """Everybody hears of everything, and who cannot listen keeps nobody else from it."""
 
+import errno
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -29,6 +30,10 @@ class Ear:
         self.heard.append("the result")
 
 
+class Mouth(Ear):
+    """Another listener."""
+
+
 def test_a_listener_that_fails_is_named_once_and_the_others_hear_all() -> None:
     deaf, ear = Ear(deaf=OSError("no space left")), Ear()
     chronicle = Chronicle([deaf, ear], ManualClock())
@@ -43,6 +48,20 @@ def test_a_result_that_somebody_cannot_keep_is_refused_once_all_the_others_have_
     with pytest.raises(EnvironmentRefused, match="Ear could not keep what it was told: no space"):
         Chronicle([deaf, ear], ManualClock()).finish(cast(Result, object()))
     assert ear.heard == ["the result"]
+
+
+def test_a_full_disk_is_one_sentence_whoever_meets_it() -> None:
+    full = OSError(errno.ENOSPC, "No space left on device")
+    chronicle = Chronicle([Ear(deaf=full), Mouth(deaf=full)], ManualClock())
+    chronicle.note("one")
+    (problem,) = chronicle.problems
+    assert problem == (
+        "the disk of the reports is full (No space left on device): Ear, Mouth could not keep "
+        "everything; make room, or choose another folder by --gameday-reports"
+    )
+    with pytest.raises(EnvironmentRefused) as raised:
+        chronicle.finish(cast(Result, object()))
+    assert str(raised.value) == problem
 
 
 def test_nobody_who_listens_is_a_problem() -> None:

@@ -7,13 +7,21 @@ from pathlib import Path
 from gameday.child import Child
 from gameday.errors import InternalError
 from gameday.model.clock import SECOND
+from gameday.model.operation import ROW
+from gameday.model.plan import Plan
 from gameday.workload.messages import DriverReport, DriverSpec, StreamPlan
 from gameday.workload.pacer import Schedule
 
-__all__ = ["DriverReport", "LoadDriver", "StreamPlan"]
+__all__ = ["DriverReport", "LoadDriver", "StreamPlan", "history_bytes"]
 
 _READY_LIMIT_NS = 15 * SECOND
 _EXIT_LIMIT_NS = 2 * SECOND
+
+
+def history_bytes(plan: Plan) -> int:
+    """Return what the history of a run takes on its disk from the start, for its longest load."""
+    ends = (Schedule(start_ns=0, rate_per_s=s.rate_per_s) for s in plan.streams)
+    return sum(schedule.due_by(plan.longest_ns) for schedule in ends) * ROW.size
 
 
 class LoadDriver:
