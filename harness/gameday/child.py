@@ -1,5 +1,6 @@
 """A process of gameday's own that speaks in lines of JSON, and dies when its parent does."""
 
+import io
 import json
 import os
 import select
@@ -9,16 +10,18 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TextIO
 
 from gameday.errors import InternalError
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.variables import for_own
 
-__all__ = ["Child", "Message"]
+__all__ = ["Child", "Message", "cap_stderr"]
 
 Message = Mapping[str, str | int | float | bool]
 
 _TAIL_BYTES = 2000
+_MOST_CHARS = 1_000_000
 _KILL_LIMIT_S = 5.0
 
 
@@ -138,3 +141,27 @@ class Child:
             log.seek(max(0, self._log.stat().st_size - _TAIL_BYTES))
             text = log.read().decode(errors="replace").strip()
         return f"; the end of {self._log}:\n{text}" if text else f"; {self._log} is empty"
+
+
+def cap_stderr(most_chars: int = _MOST_CHARS) -> None:
+    """Let this process write so much to its log: what fails at every operation fails often."""
+    sys.stderr = _Capped(sys.stderr, most_chars)
+
+
+class _Capped(io.TextIOBase):
+    """A stream that drops what is beyond its cap, and says so once."""
+
+    def __init__(self, stream: TextIO, most_chars: int) -> None:
+        self._stream = stream
+        self._left = most_chars
+
+    def write(self, text: str) -> int:
+        if self._left > 0:
+            self._stream.write(text[: self._left])
+            self._left -= len(text)
+            if self._left <= 0:
+                self._stream.write("\ngameday: this log has reached its cap\n")
+        return len(text)
+
+    def flush(self) -> None:
+        self._stream.flush()

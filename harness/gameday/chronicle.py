@@ -11,6 +11,8 @@ from gameday.model.result import Result, Window
 
 __all__ = ["Chronicle"]
 
+_MOST_CHARS = 20_000
+
 
 class Chronicle:
     """The event stream of one run; all its times count from `start_ns`."""
@@ -47,8 +49,10 @@ class Chronicle:
             self.phases[self.phase] = Window(start_ns=start_ns, end_ns=self.now_ns())
 
     def note(self, text: str) -> None:
-        """Tell anything worth a line."""
-        self.tell(Note, text=text)
+        """Tell anything worth a line; what is longer than a long traceback is cut off."""
+        more = len(text) - _MOST_CHARS
+        cut = f"{text[:_MOST_CHARS]} ... and {more} characters more"
+        self.tell(Note, text=cut if more > 0 else text)
 
     def tell(self, kind: Callable[..., Event], **facts: object) -> None:  # type: ignore[explicit-any]
         """Tell every listener of an event of that kind, stamped with the time and the phase."""

@@ -68,3 +68,11 @@ def test_nobody_who_listens_is_a_problem() -> None:
     chronicle = Chronicle([Ear()], ManualClock())
     chronicle.note("one")
     assert chronicle.problems == ()
+
+
+def test_a_note_of_any_length_takes_a_bounded_part_of_the_journal() -> None:
+    ear = Ear()
+    Chronicle([ear], ManualClock()).note("x" * 600_000_000)
+    (text,) = ear.heard
+    assert len(text) < 21_000
+    assert text.endswith("and 599980000 characters more")

@@ -19,6 +19,7 @@ from array import array
 from collections.abc import Callable
 from dataclasses import asdict, replace
 
+from gameday.child import cap_stderr
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.operation import StreamInfo
 from gameday.workload.client import Client
@@ -260,6 +261,7 @@ def main() -> None:
     """Run the driver until it is told to stop or its input ends."""
     # Ctrl-C goes to the whole terminal; the run that is stopped by it tells the driver itself.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    cap_stderr()
     commands = _Input(sys.stdin.fileno())
     line = commands.first()
     if line:

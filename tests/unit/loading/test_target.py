@@ -315,7 +315,8 @@ def test_the_schema_of_a_target_has_the_keys_that_people_write() -> None:
     assert isinstance(definitions, dict)
     service = definitions["item_service"]
     assert set(service["properties"]) == {
-        "kind", "needs", "image", "program", "options", "env", "pass_env", "disk",
+        "kind", "needs", "image", "program", "options", "env", "pass_env", "disk", "memory",
+        "pids",
     }  # fmt: skip
     assert service["additionalProperties"] is False
     assert service["properties"]["pass_env"]["items"] == {"type": "string"}
