@@ -30,6 +30,7 @@ READY_LIMIT_NS = 30 * SECOND
 """How long a service may take from its start to its first answer."""
 
 _PAUSE_S = 0.01
+_CHECK_LIMIT_S = 10.0
 _LENT_PORTS = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _LEAST_PORT = 20_000
 _TRIES = 1000
@@ -78,14 +79,15 @@ def until_ready(
 ) -> str:
     """Return the evidence of `check` as soon as it does not raise NotReadyError.
 
-    Raises EnvironmentRefused, with the last answer and what `log` returns, once `limit_ns`
-    nanoseconds have passed.
+    One that has not come to its end within ten seconds is no answer: the limits of the clients
+    it uses are for each read. Raises EnvironmentRefused, with the last answer and what `log`
+    returns, once `limit_ns` nanoseconds have passed.
     """
     give_up_ns = time.monotonic_ns() + limit_ns
     while True:
         try:
-            return check()
-        except NotReadyError as error:
+            return within(_CHECK_LIMIT_S, check)
+        except (NotReadyError, NotInTime) as error:
             if time.monotonic_ns() > give_up_ns:
                 raise EnvironmentRefused(
                     f"{what} is not ready after {format_duration(limit_ns)}: {error}{log()}"

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -174,6 +175,19 @@ def test_a_wait_ends_with_the_last_answer_when_its_limit_is_over() -> None:
 
     with pytest.raises(EnvironmentRefused, match="db is not ready after 20 ms: still loading"):
         until_ready("db", never, limit_ns=20 * MILLISECOND, checkpoint=lambda: None)
+
+
+def test_a_check_that_hangs_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting, "_CHECK_LIMIT_S", 0.05)
+    hangs = threading.Event()
+
+    def drips() -> str:
+        hangs.wait(20)
+        return "too late"
+
+    with pytest.raises(EnvironmentRefused, match="db is not ready after 100 ms: no end within"):
+        until_ready("db", drips, limit_ns=100 * MILLISECOND, checkpoint=lambda: None)
+    hangs.set()
 
 
 def test_a_wait_minds_its_checkpoint() -> None:

@@ -17,6 +17,7 @@ from gameday.model.result import Window
 from gameday.model.scenario import CLIENT, Edge, Hits
 from gameday.model.unfit import require
 from gameday.model.units import RatePerS
+from gameday.wire.http import BoundedSocket
 
 __all__ = ["MalformedPayload"]
 
@@ -32,6 +33,7 @@ _BODIES: Mapping[str, bytes] = {
 _MOST_PER_S = 1000.0
 _LONGEST_NS = 10 * MINUTE
 _ANSWER_LIMIT_S = 2.0
+_HEAD_BYTES = 64 * 1024
 _PROOF_MARGIN_NS = 3 * SECOND
 _JOIN_LIMIT_S = 5.0
 _TOLERANCE = 0.5
@@ -110,13 +112,16 @@ class _Sender:
             self._stop.wait(max(0, due_ns - time.monotonic_ns()) / SECOND)
 
     def _send(self, name: str) -> None:
+        over_ns = time.monotonic_ns() + round(_ANSWER_LIMIT_S * SECOND)
         connection = http.client.HTTPConnection(
             self._front.host, self._front.port, timeout=_ANSWER_LIMIT_S
         )
         self.sent += 1
         try:
             connection.request("POST", self._path, _BODIES[name])
-            status = connection.getresponse().status
+            response = BoundedSocket(connection.sock, over_ns, _HEAD_BYTES).response("POST")
+            response.begin()
+            status = response.status
         except TimeoutError:
             self.answers["silent"] += 1
         except ConnectionRefusedError:
