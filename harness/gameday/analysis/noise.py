@@ -17,7 +17,7 @@ import numpy as np
 
 from gameday.analysis.availability import availability
 from gameday.analysis.latency import latencies
-from gameday.analysis.operations import Int64s, Operations, keeps
+from gameday.analysis.operations import Flags, Int64s, Operations, keeps
 from gameday.analysis.phases import PHASES, PROBES, phases
 from gameday.model.clock import MILLISECOND
 from gameday.model.finding import Finding
@@ -48,6 +48,10 @@ _SPANS = {
 _TIMES = (*PHASES, *PROBES)
 _WAITS = 2
 """A stall costs an operation its time once for its own wait, and once for those before it."""
+
+
+_AFTER = 2
+"""For so many times its length, what a long stall set off is put down to it."""
 
 
 def doubts(
@@ -162,6 +166,15 @@ class _Stalls:
         own = np.clip(at_ns - self.starts_ns[some], 0, self.ends_ns[some] - self.starts_ns[some])
         return np.where(which >= 0, self.before_ns[some] + own, 0)
 
+    def set_off(self, due_ns: Int64s, steady: Steady) -> Flags:
+        """Tell what came due in a stall that breaks the steady state by itself, or soon after."""
+        lasted_ns = self.ends_ns - self.starts_ns
+        long = ~keeps(steady.p99, _WAITS * lasted_ns)
+        starts_ns, ends_ns = self.starts_ns[long], (self.ends_ns + _AFTER * lasted_ns)[long]
+        begun = np.searchsorted(starts_ns, due_ns, "right")
+        latest_ns = np.append(np.int64(0), np.maximum.accumulate(ends_ns))
+        return np.asarray(due_ns < latest_ns[begun], np.bool_)
+
     def within(self, start_ns: float, end_ns: float) -> int:
         """Return how long stalls lasted together in a span."""
         edges = self.until(np.array([round(start_ns), round(end_ns)], np.int64))
@@ -173,7 +186,9 @@ def _spared(operations: Operations, stalls: _Stalls, stretch: float, steady: Ste
 
     What was served is served sooner. What got nothing by its deadline is served where the stalls
     alone can have kept it from an answer that keeps the steady state's p99, and what got an error
-    where stalls held it up by that much. What was acknowledged and never delivered stays so.
+    where stalls held it up by that much. So is what failed or was slow behind such a stall, for
+    twice as long as that: clients that try again after doubling waits are back by then. What was
+    acknowledged and never delivered stays so.
     """
     due_ns = operations.due_ns
     silent = operations.unanswered
@@ -181,9 +196,11 @@ def _spared(operations: Operations, stalls: _Stalls, stretch: float, steady: Ste
         silent | (operations.done_ns == 0), due_ns + operations.deadline_ns, operations.done_ns
     )
     held_ns = _WAITS * (stalls.until(ended_ns) - stalls.until(due_ns))
-    if stretch == 1 and not held_ns.any():
+    set_off = stalls.set_off(due_ns, steady)
+    if stretch == 1 and not held_ns.any() and not set_off.any():
         return operations
     took_ns = (np.maximum(ended_ns - due_ns - held_ns, 0) / stretch).astype(np.int64)
+    took_ns[set_off] = 0
     never = (
         np.equal(operations.done_ns, 0)
         & ~operations.ok
@@ -191,7 +208,7 @@ def _spared(operations: Operations, stalls: _Stalls, stretch: float, steady: Ste
     )
     swift = keeps(steady.p99, took_ns)
     error = ~operations.ok & ~silent
-    excused = (silent & swift & ~never) | (error & ~keeps(steady.p99, held_ns))
+    excused = (silent & swift & ~never) | (error & (set_off | ~keeps(steady.p99, held_ns)))
     ok = operations.ok | excused
     return replace(
         operations,

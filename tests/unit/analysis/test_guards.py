@@ -83,6 +83,18 @@ def test_a_stall_elsewhere_explains_no_outage() -> None:
     assert one(silent, "availability", ">= 99%") is F
 
 
+@pytest.mark.parametrize(("stall", "expected"), [("1000ms", U), ("250ms", F), ("40ms", F)])
+def test_errors_that_a_long_stall_set_off_are_put_down_to_it_for_a_while(
+    stall: str, expected: Verdict
+) -> None:
+    """A client that lost its connection in the stall tries again only some time after it."""
+    errors = HistoryBuilder().fault("5s", "7s").brown_out("10s", "12s", 1.0)
+    for kind in ("proxy_stall", "hiccup"):
+        stalled = getattr(errors, kind)("9.5s", stall)
+        assert one(stalled, "availability", ">= 99%") is expected
+        assert one(stalled, "outage", "<= 1200ms") is expected
+
+
 def test_a_short_stall_does_not_explain_an_error() -> None:
     errors = HistoryBuilder().fault("5s", "7s").brown_out("5s", "7s", 1.0)
     assert one(errors.hiccup("6s", "5ms"), "availability", ">= 99%") is F
