@@ -246,6 +246,8 @@ class MemoryLine:
             if refused and not (edge.forwarded or edge.accepts_first)
             else Seen.REJECTED
             if full
+            else Seen.SILENT
+            if edge.login_bytes and not edge.serves
             else Seen.ANSWERED
         )
         self.opening = Heard(seen=self.opened, reads=(edge.login_bytes,))

@@ -25,6 +25,7 @@ from gameday.faults.resources import PidsLimit
 from gameday.model.event import Scalar
 from gameday.model.scenario import ServiceSpec
 from gameday.testing.dud import Dud
+from gameday.testing.logins import armed
 
 _END_LIMIT_S = 5
 
@@ -58,7 +59,7 @@ def redis() -> Iterator[ProcessService]:
         Logs({"redis": Path(made) / "log"}) as logs,
     ):
         service = ProcessService(
-            ServiceSpec(name="redis", kind="redis"),
+            armed(ServiceSpec(name="redis", kind="redis")),
             KINDS["redis"],
             port=free_ports(1)[0],
             home=Path(made) / "data",

@@ -83,12 +83,13 @@ def test_a_clock_fault_moves_the_clock_as_asked_and_is_undone(
     assert abs(ahead_ns(environment, fault.target)) < 50 * MILLISECOND
 
 
-@pytest.mark.sample("drift-relay")
+@pytest.mark.sample("process-clock-drift-relay")
 @pytest.mark.parametrize("fault", [FAULTS[0], FAULTS[3], FAULTS[-1]], ids=name)
 def test_a_clock_that_was_left_alone_is_not_proven_wrong(unproven: Unproven, fault: Fault) -> None:
     unproven(fault)
 
 
+@pytest.mark.sample("process")
 def test_a_wrong_clock_survives_a_restart_and_does_not_pass_for_right(
     environment: Environment,
 ) -> None:
@@ -126,6 +127,7 @@ def test_the_clock_of_a_dead_service_is_set_right_for_its_next_start(
     assert injection.prove_undone(lambda: None).proven
 
 
+@pytest.mark.sample("process")
 def test_a_service_that_was_started_with_the_clock_of_its_host_is_refused(
     environment: Environment,
 ) -> None:

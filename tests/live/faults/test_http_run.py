@@ -32,6 +32,7 @@ expect:
 """
 
 
+@pytest.mark.sample("process")
 def test_half_of_the_signals_are_refused_and_the_availability_fails(
     launch: Callable[[Path, list[str]], "subprocess.Popen[str]"], tmp_path: Path, runtime: str
 ) -> None:

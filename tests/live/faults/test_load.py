@@ -130,7 +130,7 @@ def test_poison_for_no_stream_is_refused(environment: Environment) -> None:
         injection.inject()
 
 
-@pytest.mark.sample("surge")
+@pytest.mark.sample("process-surge")
 @pytest.mark.parametrize(
     "fault",
     [

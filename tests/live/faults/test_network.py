@@ -91,7 +91,7 @@ def test_another_jitter_does_not_pass_for_the_one_that_was_asked_for(
     assert not proof.proven, proof.measured
 
 
-@pytest.mark.sample("blackhole")
+@pytest.mark.sample("process-blackhole")
 @pytest.mark.parametrize(
     "fault",
     [Blackhole(target=REDIS), Refuse(target=REDIS), Partition(target="redis | relay")],

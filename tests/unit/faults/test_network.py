@@ -340,6 +340,14 @@ def test_an_edge_that_did_not_answer_before_proves_nothing(
     assert healed(made).proven
 
 
+def test_an_edge_whose_login_got_no_answer_is_asked_nothing_more(
+    environment: EdgedEnvironment, edge: MemoryEdge
+) -> None:
+    edge.login_bytes, edge.serves = 30, False
+    Blackhole(target=EDGE).on(environment).inject()
+    assert edge.asked == 0, "each question takes a second of waiting, before the fault is in"
+
+
 def test_a_stall_keeps_what_was_sent_and_says_so(environment: EdgedEnvironment) -> None:
     made, effect = put(Bandwidth(target=EDGE, rate_bytes_per_s=0), environment)
     assert effect.measured["open_connection"] == Seen.SILENT

@@ -127,7 +127,10 @@ class EdgeInjection:
 
     def inject(self) -> Window:
         witness = self._scene.edge.open(Route.FRONT, _WITNESS_LIMIT_NS)
-        if witness.ask(self._scene.talk.greeting, _WITNESS_LIMIT_NS).seen is Seen.ANSWERED:
+        # One that waited in vain for its login is not waited for once more.
+        logged_in = witness.opened is Seen.ANSWERED
+        greeting = self._scene.talk.greeting
+        if logged_in and witness.ask(greeting, _WITNESS_LIMIT_NS).seen is Seen.ANSWERED:
             # The rest of an answer in parts would pass for an answer to what is asked later.
             for _ in range(_MOST_RESTS):
                 if witness.listen(_REST_LIMIT_NS).seen is not Seen.ANSWERED:

@@ -232,7 +232,9 @@ class _Partitioning:
     def _witness(self, edge: Edge) -> Line | None:
         """Return a connection that was answered before the partition; None: there is none."""
         line = self._barrier.open(edge, _WITNESS_LIMIT_NS)
-        if line.ask(self._talks[edge].greeting, _WITNESS_LIMIT_NS).seen is Seen.ANSWERED:
+        logged_in = line.opened is Seen.ANSWERED
+        greeting = self._talks[edge].greeting
+        if logged_in and line.ask(greeting, _WITNESS_LIMIT_NS).seen is Seen.ANSWERED:
             return line
         line.close()
         return None
