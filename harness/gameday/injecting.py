@@ -16,12 +16,13 @@ from gameday.model.event import (
     EffectProven,
     FaultInjected,
     FaultUndone,
+    Scalar,
     UndoProven,
     UndoRecorded,
 )
 from gameday.model.history import FaultTimes
 from gameday.model.plan import PlannedFault
-from gameday.model.result import IN_AT_END, FaultRecord, Window
+from gameday.model.result import IN_AT_END, LAPSE, FaultRecord, Window
 from gameday.ongoing import Ongoing
 
 __all__ = ["Injector", "Lease"]
@@ -196,9 +197,14 @@ class Injector:
         proven = proof.proven and not active.is_out()
         if proven:
             active.proven_ns = self._now_ns()
-            active.undo_in(active.over_ns - self._now_ns())
+            active.attend(active.over_ns - self._now_ns(), alone=self._is_alone(planned))
         self._chronicle.tell(EffectProven, **active.facts, proven=proven, measured=proof.measured)
         return proven
+
+    def _is_alone(self, planned: PlannedFault) -> bool:
+        """Tell whether no other fault is planned to be in at the same time."""
+        others = (other for other in self._planned if other is not planned)
+        return all(o.until_ns <= planned.at_ns or planned.until_ns <= o.at_ns for o in others)
 
     def _now_ns(self) -> int:
         return self._chronicle.start_ns + self._chronicle.now_ns()
@@ -213,8 +219,8 @@ class Injector:
         again = active.undoings > 0
         active.undoings += 1
         bracket = self._chronicle.since_start(active.undo(again=again))
-        if active.at_end is not None and IN_AT_END not in active.measured:
-            self._tell_of_the_end(active, active.at_end)
+        if IN_AT_END not in active.measured:
+            self._tell_of_the_end(active)
         self._chronicle.tell(
             FaultUndone,
             **active.facts,
@@ -242,14 +248,16 @@ class Injector:
         )
         return proof.proven
 
-    def _tell_of_the_end(self, active: Ongoing, seen: Proof) -> None:
-        """Keep what was seen right before the undoing; that it was in still is no news."""
-        measured = {
-            IN_AT_END: seen.proven,
-            **{f"at_end_{name}": value for name, value in seen.measured.items()},
-        }
+    def _tell_of_the_end(self, active: Ongoing) -> None:
+        """Keep what was seen until the undoing; that it was in all the time is no news."""
+        seen = active.at_end.measured if active.at_end is not None else {}
+        measured: dict[str, Scalar] = {f"at_end_{name}": value for name, value in seen.items()}
+        if active.at_end is not None or active.lapse:
+            measured[IN_AT_END] = active.lasted
+        if active.lapse:
+            measured[LAPSE] = active.lapse
         active.measured |= measured
-        if not seen.proven:
+        if not active.lasted:
             self._chronicle.tell(EffectProven, **active.facts, proven=False, measured=measured)
 
     def _as_record(

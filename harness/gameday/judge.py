@@ -8,7 +8,7 @@ from gameday.errors import InternalError
 from gameday.model.facts import details, one_line
 from gameday.model.finding import Finding
 from gameday.model.guard import Doubt, Guard
-from gameday.model.result import IN_AT_END, FaultRecord
+from gameday.model.result import IN_AT_END, LAPSE, FaultRecord
 from gameday.model.scenario import Expectation
 from gameday.model.units import Limit, Unit, format_value
 from gameday.model.verdict import Judgement, Verdict
@@ -235,6 +235,8 @@ def _unproven(fault: FaultRecord) -> str:
     lacking = "was not proven to bite"
     if fault.measured.get(IN_AT_END) is False:
         lacking = "was proven to bite, and not shown to be in still at its end"
+    if lapse := fault.measured.get(LAPSE):
+        lacking = f"took effect and did not last: {lapse}"
     head = f"{fault.fault} of {fault.target} {lacking}, so the run says nothing"
     met, wanted = fault.measured.get("operations_exposed"), fault.asked.get("exposure")
     seen = {name: value for name, value in fault.measured.items() if name != "operations_exposed"}

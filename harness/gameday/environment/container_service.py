@@ -35,6 +35,7 @@ from gameday.environment.protocol import (
 from gameday.environment.services import ServiceKind
 from gameday.environment.services.protocol import Markable, Private, end_signal_of, told_by
 from gameday.environment.sockets import accepted_in_network_of
+from gameday.environment.stillness import FrozenGroup, freezer_of
 from gameday.environment.waiting import READY_LIMIT_NS, until_ready
 from gameday.errors import EnvironmentRefused
 from gameday.model.clock import SECOND
@@ -42,15 +43,6 @@ from gameday.model.result import Window
 from gameday.model.scenario import ServiceSpec
 
 __all__ = ["ContainerService", "refusing"]
-
-_MOTIONS: Mapping[str, Motion] = {
-    "FROZEN": "frozen",
-    "FREEZING": "partly frozen",
-    "THAWED": "running",
-    "1": "frozen",
-    "0": "running",
-}
-"""How the two versions of cgroups say it."""
 
 _LOOK_LIMIT_NS = 5 * SECOND
 _LAST_LINES = 100
@@ -155,10 +147,16 @@ class ContainerService:
         vitals = self.vitals()
         if not vitals.alive:
             return "running"
-        state = self._freezer_state(vitals.pid) if self._is_ours(vitals.pid) else None
+        group = self.watch_freeze()
+        state = group.motion() if group is not None else None
         if state is None:
             return "frozen" if self.container.attrs["State"]["Paused"] else "running"
         return state
+
+    def watch_freeze(self) -> FrozenGroup | None:
+        """Return the freezer's own file where it is this host's."""
+        pid = int(str(self.container.attrs["State"]["Pid"]))
+        return freezer_of(pid) if self._is_ours(pid) else None
 
     def freeze(self) -> Window:
         called_ns = time.monotonic_ns()
@@ -334,20 +332,6 @@ class ContainerService:
 
     def _processes(self) -> list[psutil.Process]:
         return process_tree.of_container(str(self.container.id))
-
-    def _freezer_state(self, pid: int) -> Motion | None:
-        """Return what the kernel says of the container's cgroup; None: it says nothing here."""
-        for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines():
-            _, controllers, path = line.split(":", 2)
-            if controllers == "freezer":
-                file = Path(f"/sys/fs/cgroup/freezer{path}/freezer.state")
-            elif controllers == "":
-                file = Path(f"/sys/fs/cgroup{path}/cgroup.freeze")
-            else:
-                continue
-            if file.is_file():
-                return _MOTIONS.get(file.read_text().strip())
-        return None
 
     def _exists(self, kind: str, name: str) -> bool:
         assert self.container.client is not None

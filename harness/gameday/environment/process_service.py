@@ -21,6 +21,7 @@ from gameday.environment.account import as_account, give_to
 from gameday.environment.descriptors import descriptors_of, limit_descriptors, listener_among
 from gameday.environment.disks import mount_disk, release
 from gameday.environment.last_words import last_words_in
+from gameday.environment.listening import stranger_on
 from gameday.environment.logs import Logs
 from gameday.environment.process_bounds import ProcessBounds
 from gameday.environment.protocol import ROOT, Checkpoint, Endpoint, Inmate, Motion, Ran, Vitals
@@ -35,6 +36,7 @@ from gameday.environment.services.protocol import (
 )
 from gameday.environment.shared_memory import remove_segments
 from gameday.environment.sockets import Connection, accepted_in_network_of, connections_of
+from gameday.environment.stillness import StoppedProcesses
 from gameday.environment.waiting import until_ready
 from gameday.errors import EnvironmentRefused, NotHealed
 from gameday.model.clock import SECOND
@@ -138,7 +140,12 @@ class ProcessService:
                 raise EnvironmentRefused(
                     f"{name} ended with exit code {code} before it was ready{self._last_words()}"
                 )
-            return self.check()
+            evidence = self.check()
+            if who := self.stranger():
+                raise EnvironmentRefused(
+                    f"{name} has lost its port {self.direct.port} to {who}, which answers instead"
+                )
+            return evidence
 
         return until_ready(
             name,
@@ -194,6 +201,12 @@ class ProcessService:
         called_ns = time.monotonic_ns()
         process_tree.send(self._tree(), signal.SIGCONT)
         return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
+
+    def stranger(self) -> str:
+        return stranger_on(self.direct.port, self._tree)
+
+    def watch_freeze(self) -> StoppedProcesses:
+        return StoppedProcesses(self._tree())
 
     def parts(self) -> frozenset[str]:
         """Return the process while it lives, and the data folder by its inode."""

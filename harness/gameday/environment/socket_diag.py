@@ -4,7 +4,7 @@ import socket
 import struct
 from collections.abc import Iterator
 
-__all__ = ["list_sockets"]
+__all__ = ["list_listeners", "list_sockets"]
 
 _SOCK_DIAG = 4
 _BY_FAMILY = 20
@@ -16,6 +16,7 @@ _MOST_BYTES = 1 << 16
 _LIMIT_S = 1.0
 _HELD = sum(1 << state for state in (1, 4, 5, 8, 9, 11))
 """ESTABLISHED, and those that are being closed and still belong to somebody."""
+_LISTENING = 1 << 10
 _OVER = 1 << 6
 """TIME_WAIT: closed here, and remembered for a minute."""
 
@@ -28,6 +29,15 @@ def list_sockets(*, over: bool) -> list[Row] | None:
 
     None where the kernel does not tell it this way.
     """
+    return _list(_HELD | _OVER if over else _HELD)
+
+
+def list_listeners() -> list[Row] | None:
+    """Return what listens; None where the kernel does not tell it this way."""
+    return _list(_LISTENING)
+
+
+def _list(states: int) -> list[Row] | None:
     if not hasattr(socket, "AF_NETLINK"):
         return None
     rows: list[Row] = []
@@ -35,7 +45,6 @@ def list_sockets(*, over: bool) -> list[Row] | None:
         with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _SOCK_DIAG) as line:
             line.settimeout(_LIMIT_S)
             for family in (socket.AF_INET, socket.AF_INET6):
-                states = _HELD | _OVER if over else _HELD
                 asked = _ASKED.pack(family, socket.IPPROTO_TCP, 0, 0, states)
                 size = _HEADER.size + len(asked)
                 line.send(_HEADER.pack(size, _BY_FAMILY, _REQUEST_A_DUMP, 1, 0) + asked)

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from gameday.environment.socket_diag import list_sockets
+from gameday.environment.socket_diag import list_listeners, list_sockets
 
 __all__ = [
     "Connection",
@@ -15,10 +15,12 @@ __all__ = [
     "accepted_in_network_of",
     "connections_in_network_of",
     "connections_of",
+    "held_by",
+    "listening_on",
     "visitors_of",
 ]
 
-_ESTABLISHED, _TIME_WAIT = 1, 6
+_ESTABLISHED, _TIME_WAIT, _LISTEN = 1, 6, 10
 _NOT_CONNECTED = frozenset({2, 3, 7, 10, 12})
 """SYN_SENT, SYN_RECV, CLOSE, LISTEN and NEW_SYN_RECV."""
 _MAPPED = "::ffff:"
@@ -54,6 +56,14 @@ def connections_of(pids: Collection[int]) -> list[Connection]:
     # Asked for last: a connection that ends in between is missed, and none is taken for another.
     held = {inode for pid in pids for inode in _held_by(pid)}
     return [connection for connection in found if connection.inode in held]
+
+
+def listening_on(port: int) -> frozenset[int]:
+    """Return the inodes of what listens on that port in this network, on whatever address."""
+    listed = list_listeners()
+    if listed is None:
+        listed = [row for row in _rows_in_network_of("self") if row[0] == _LISTEN]
+    return frozenset(inode for _, own_port, _, _, inode in listed if own_port == port)
 
 
 def visitors_of(server: Peer) -> frozenset[int]:
@@ -93,14 +103,18 @@ def _is_accepted(fields: list[str], port: int) -> bool:
     return own_port == port and int(state, 16) == _ESTABLISHED and inode != "0"
 
 
+def held_by(pid: int) -> Iterator[int]:
+    """Yield the inodes of the sockets that a process has open; OSError if it does not show them."""
+    for entry in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(OSError):
+            name = str(entry.readlink())
+            if name.startswith(_SOCKET):
+                yield int(name[len(_SOCKET) : -1])
+
+
 def _held_by(pid: int) -> Iterator[int]:
-    """Yield the inodes of the sockets that a process has open."""
     with suppress(OSError):
-        for entry in Path(f"/proc/{pid}/fd").iterdir():
-            with suppress(OSError):
-                name = str(entry.readlink())
-                if name.startswith(_SOCKET):
-                    yield int(name[len(_SOCKET) : -1])
+        yield from held_by(pid)
 
 
 def _connections(listed: Collection[tuple[int, int, bytes, int, int]]) -> Iterator[Connection]:
@@ -116,10 +130,14 @@ def _listed_here(*, over: bool) -> Iterator[Connection]:
 
 
 def _listed_in_network_of(pid: str) -> Iterator[Connection]:
+    return _connections(list(_rows_in_network_of(pid)))
+
+
+def _rows_in_network_of(pid: str) -> Iterator[tuple[int, int, bytes, int, int]]:
     for name in ("tcp", "tcp6"):
         with suppress(OSError):
             table = Path(f"/proc/{pid}/net/{name}").read_text(encoding="ascii")
-            yield from _connections([_row(line.split()) for line in table.splitlines()[1:]])
+            yield from (_row(line.split()) for line in table.splitlines()[1:])
 
 
 def _row(fields: list[str]) -> tuple[int, int, bytes, int, int]:

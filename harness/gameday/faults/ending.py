@@ -6,6 +6,7 @@ from contextlib import suppress
 from signal import Signals
 from typing import Literal
 
+from gameday.environment.abilities.witness import OwnPort
 from gameday.environment.protocol import Checkpoint, Killable, NotReadyError, Service, Vitals
 from gameday.errors import EnvironmentRefused
 from gameday.faults.protocol import Proof
@@ -23,6 +24,7 @@ __all__ = [
     "EndingSignal",
     "answers_again",
     "grace_within_bounds",
+    "taken_by",
     "until",
 ]
 
@@ -68,6 +70,12 @@ def answers_again(service: Service, checkpoint: Checkpoint) -> Proof:
 def grace_within_bounds(grace_ns: int) -> None:
     """Raise ValueError for a grace that the run could not wait for."""
     require(("grace", grace_ns <= LONGEST_NS, f"at most {format_duration(LONGEST_NS)}"))
+
+
+def taken_by(victim: Killable, name: str) -> str:
+    """Return who listens on the port of a service that is down; empty: nobody, as far as seen."""
+    who = victim.stranger() if isinstance(victim, OwnPort) else ""
+    return f"{who} listened on the port of {name}" if who else ""
 
 
 class Ending:
@@ -130,7 +138,17 @@ class Ending:
         now = self._victim.vitals()
         # Of what has ended the number may be gone.
         anew = now.started != self.before.started
-        return Proof(proven=not anew, measured={"alive": now.alive, "started_anew": anew})
+        measured: dict[str, Scalar] = {"alive": now.alive, "started_anew": anew}
+        lapse = self.lapse()
+        if lapse:
+            measured["lapse"] = lapse
+        return Proof(proven=not anew and not lapse, measured=measured)
+
+    def lapse(self) -> str:
+        """Return who has taken the place of what ended; empty: nobody."""
+        if not self.ended:
+            return ""
+        return taken_by(self._victim, self._service.spec.name)
 
     def prove_new_start(self, checkpoint: Checkpoint) -> Proof:
         """Prove that the service answers a write, by a new start if the old one ended."""

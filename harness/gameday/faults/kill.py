@@ -139,6 +139,9 @@ class _Killing:
     def still_in(self) -> Proof:
         return self._ending.still_down()
 
+    def lapse(self) -> str:
+        return self._ending.lapse()
+
     def undo(self) -> Window:
         return self._ending.start_again(spare=self._spares)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from threading import Thread
 from typing import ClassVar
 
+from gameday.environment.abilities.witness import FreezeWitness, WitnessedFreeze
 from gameday.environment.protocol import (
     Checkpoint,
     Endpoint,
@@ -65,6 +66,7 @@ class _Pausing:
         self._sleeper = sleeper
         self._frozen: Window | None = None
         self._thawed: Window | None = None
+        self._witness: FreezeWitness | None = None
 
     @property
     def undo_text(self) -> str:
@@ -89,6 +91,8 @@ class _Pausing:
             heard["silent_at_least_ns"] = _SILENCE_NS
         elif frozen:
             heard["answered_after_ns"] = answer_ns
+        if silent and isinstance(self._sleeper, WitnessedFreeze):
+            self._witness = self._sleeper.watch_freeze()
         return Proof(
             proven=frozen and accepts and silent,
             measured={
@@ -99,9 +103,18 @@ class _Pausing:
         )
 
     def still_in(self) -> Proof:
-        """It is frozen at every look: what thaws it in turns may be met at the wrong moment."""
-        thawed = until(lambda: self._sleeper.motion() != "frozen", _STANDS_STILL_NS, lambda: None)
-        return Proof(proven=not thawed, measured={"state": self._sleeper.motion()})
+        """It is frozen, and was all the time if it is watched.
+
+        Else it is looked at for a while: what thaws it in turns may be met at the wrong moment.
+        """
+        still_ns = _STANDS_STILL_NS if self._witness is None else 0
+        thawed = until(lambda: self._sleeper.motion() != "frozen", still_ns, lambda: None)
+        return Proof(
+            proven=not thawed and not self.lapse(), measured={"state": self._sleeper.motion()}
+        )
+
+    def lapse(self) -> str:
+        return "" if self._witness is None else self._witness.thawed()
 
     def undo(self) -> Window:
         thawed = self._sleeper.thaw()

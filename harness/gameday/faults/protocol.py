@@ -20,6 +20,7 @@ __all__ = [
     "Proof",
     "Relative",
     "Situated",
+    "Watchful",
 ]
 
 
@@ -69,9 +70,22 @@ class Lasting(Protocol):
     """
 
     def still_in(self) -> Proof:
-        """Read, once, in about a second and without load, whether it is in still.
+        """Read, in about a second at most and without load, whether it is in still.
 
-        Asked right before the undo, of what was proven. What raises is not shown to be in.
+        Asked of what was proven, some times while it is in and right before the undo is due. What
+        raises right before the undo is not shown to be in.
+        """
+        ...
+
+
+@runtime_checkable
+class Watchful(Lasting, Protocol):
+    """A lasting injection that is watched all the time from its proof to its undoing."""
+
+    def lapse(self) -> str:
+        """Return what shows that it was not in for a while; empty: nothing. Takes a millisecond.
+
+        What is over for a while may be asked about only afterwards.
         """
         ...
 

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 from gameday.environment.protocol import Checkpoint, Environment, NotReadyError, Removable, Service
 from gameday.errors import EnvironmentRefused
-from gameday.faults.ending import answers_again, until
+from gameday.faults.ending import answers_again, taken_by, until
 from gameday.faults.protocol import Demands, Injection, Proof
 from gameday.model.clock import SECOND
 from gameday.model.event import Scalar
@@ -106,6 +106,9 @@ class _Removing:
         """Nothing runs in its place."""
         alive = self._victim.vitals().alive
         return Proof(proven=not alive, measured={"alive": alive})
+
+    def lapse(self) -> str:
+        return taken_by(self._victim, self._service.spec.name) if self._removed else ""
 
     def undo(self) -> Window:
         return self._victim.start_again()

@@ -98,6 +98,9 @@ class Stopping:
     def still_in(self) -> Proof:
         return self._ending.still_down()
 
+    def lapse(self) -> str:
+        return self._ending.lapse()
+
     def undo(self) -> Window:
         return self._ending.start_again()
 

@@ -9,6 +9,7 @@ from gameday.model.verdict import Judgement, Verdict
 
 __all__ = [
     "IN_AT_END",
+    "LAPSE",
     "SCHEMA_VERSION",
     "FaultRecord",
     "Marks",
@@ -22,6 +23,9 @@ SCHEMA_VERSION = 1
 
 IN_AT_END = "in_at_end"
 """What a fault's measurements call whether it was in still when it was undone."""
+
+LAPSE = "lapse"
+"""What they call what shows that it was not in for a while between its proof and its undoing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -34,6 +34,8 @@ class MemoryService:
     clock: ManualClock
     survives_signals: bool = False
     end_signal: signal.Signals = signal.SIGTERM
+    port_taken_by: str = ""
+    """Who listens on its port, if it is not the service."""
     exit_code: int | None = None
     """Reported instead of that of the signal, when set."""
     starts: bool = True
@@ -126,6 +128,9 @@ class MemoryService:
             self._pid += 1
             self._volumes.add(self._volume)
         return Window(start_ns=called_ns, end_ns=self.clock.now_ns())
+
+    def stranger(self) -> str:
+        return self.port_taken_by
 
     def motion(self) -> Motion:
         return "frozen" if self._frozen else "running"

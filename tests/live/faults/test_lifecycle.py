@@ -2,6 +2,7 @@
 
 import os
 import socket
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,13 +13,14 @@ from signal import Signals
 import pytest
 import redis
 
-from gameday.environment.protocol import Environment, Inhabited, Removable
+from gameday.environment.protocol import Environment, Inhabited, Pausable, Removable
 from gameday.environment.services import login_of
 from gameday.faults.crash_loop import CrashLoop
+from gameday.faults.ending import until
 from gameday.faults.kill import Kill
 from gameday.faults.kill_inside import KillInside
 from gameday.faults.pause import Pause
-from gameday.faults.protocol import Fault, Proof
+from gameday.faults.protocol import Fault, Proof, Watchful
 from gameday.faults.remove import Remove
 from gameday.faults.restart import Restart
 from gameday.faults.stop import Stop
@@ -241,3 +243,49 @@ def test_a_process_inside_dies_and_the_service_lives(through: Through) -> None:
 )
 def test_what_did_nothing_is_not_proven_on_a_real_service(unproven: Unproven, fault: Fault) -> None:
     unproven(fault)
+
+
+def test_a_pause_that_was_lifted_for_a_while_is_found_out(environment: Environment) -> None:
+    service = environment.service("redis")
+    injection = Pause(target="redis").on(environment)
+    assert isinstance(service, Pausable)
+    assert isinstance(injection, Watchful)
+    injection.inject()
+    try:
+        assert injection.prove(lambda: None).proven
+        assert (injection.lapse(), injection.still_in().proven) == ("", True)
+        service.thaw()
+        in_between = injection.lapse()
+        time.sleep(0.1)
+        service.freeze()
+        after = injection.lapse()
+    finally:
+        injection.undo()
+    assert injection.prove_undone(lambda: None).proven
+    assert in_between
+    # In docker the freezer's file tells of now alone, and is read every 20 ms.
+    assert after or environment.runtime == "docker"
+
+
+def test_a_service_whose_port_another_took_is_not_back(environment: Environment) -> None:
+    if environment.runtime == "docker":
+        pytest.skip("the port is in a network of the service's own")
+    direct = environment.service("redis").direct
+    injection = Kill(target="redis").on(environment)
+    assert isinstance(injection, Watchful)
+    injection.inject()
+    assert injection.prove(lambda: None).proven
+    command = ["redis-server", "--port", str(direct.port), "--save", "", "--bind", direct.host]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as other:
+        try:
+            assert until(lambda: bool(injection.lapse()), 5 * SECOND, lambda: None)
+            assert injection.lapse().startswith(f"process {other.pid} (redis-server)")
+            assert not injection.still_in().proven
+            injection.undo()
+            taken = injection.prove_undone(lambda: None)
+        finally:
+            other.kill()
+    injection.undo()
+    assert injection.prove_undone(lambda: None).proven
+    assert not taken.proven
+    assert "port" in str(taken.measured["error"])

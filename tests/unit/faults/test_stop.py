@@ -5,7 +5,8 @@ from signal import Signals
 import pytest
 
 from gameday.faults import ending
-from gameday.faults.protocol import Fault, Injection, Lasting
+from gameday.faults.kill import Kill
+from gameday.faults.protocol import Fault, Injection, Lasting, Watchful
 from gameday.faults.restart import Restart
 from gameday.faults.stop import Stop
 from gameday.model.clock import MILLISECOND, SECOND
@@ -195,3 +196,16 @@ def test_a_service_is_asked_to_end_by_the_signal_of_its_kind(
     injection = injected(environment, fault)
     assert injection.asked["signal"] == "SIGINT"
     assert injection.prove(no_checkpoint).measured["exit_code"] == 130
+
+
+@pytest.mark.parametrize("kind", [Kill, Stop])
+def test_who_takes_the_port_of_what_is_down_has_ended_the_fault(
+    environment: MemoryEnvironment, db: MemoryService, kind: type[Kill | Stop]
+) -> None:
+    injection = injected(environment, kind(target="db"))
+    assert injection.prove(no_checkpoint).proven
+    assert isinstance(injection, Watchful)
+    assert injection.lapse() == ""
+    db.port_taken_by = "process 7 (redis-server)"
+    assert injection.lapse() == "process 7 (redis-server) listened on the port of db"
+    assert not still_in(injection)

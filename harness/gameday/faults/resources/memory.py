@@ -258,6 +258,9 @@ class _Exhaustion:
     def still_in(self) -> Proof:
         return self._ending.still_down()
 
+    def lapse(self) -> str:
+        return self._ending.lapse()
+
     def undo(self) -> Window:
         ended = self._limiting.undo()
         if self._chosen:

@@ -1,0 +1,31 @@
+"""What may be asked of a service to see that it is down, or frozen, all the time."""
+
+from typing import Protocol, runtime_checkable
+
+__all__ = ["FreezeWitness", "OwnPort", "WitnessedFreeze"]
+
+
+@runtime_checkable
+class OwnPort(Protocol):
+    """A service whose port another process of this host could take."""
+
+    def stranger(self) -> str:
+        """Return who listens there and is not the service, in words; empty: nobody."""
+        ...
+
+
+class FreezeWitness(Protocol):
+    """Sees at little cost whether what was frozen has been frozen ever since."""
+
+    def thawed(self) -> str:
+        """Return what shows that it has not; empty: nothing does."""
+        ...
+
+
+@runtime_checkable
+class WitnessedFreeze(Protocol):
+    """A service that can be watched while it is frozen."""
+
+    def watch_freeze(self) -> FreezeWitness | None:
+        """Return who watches it from now on; None: it cannot be watched from here."""
+        ...
