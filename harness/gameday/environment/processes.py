@@ -1,5 +1,6 @@
 """The embedded environment: the target's services as processes of this host, on loopback."""
 
+import os
 import subprocess
 import time
 from collections.abc import Mapping
@@ -86,9 +87,11 @@ class ProcessEnvironment:
 
     def start(self, emit: Emit, checkpoint: Checkpoint) -> None:
         self._home = make_folder(self._given.run)
-        if account() is not None:
+        number = account()
+        if number is not None:
             # The servers' account reaches its own folders through this one, and cannot list it.
-            self._home.chmod(0o711)
+            os.chown(self._home, -1, number)
+            self._home.chmod(0o710)
         target = self._given.target
         files = {spec.name: self._given.logs / f"{spec.name}.log" for spec in target.services}
         with marked(self._given.run):
