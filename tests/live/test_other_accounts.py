@@ -311,6 +311,7 @@ class Planted:
         self.segment = ctypes.CDLL(None).shmget(0, 56, _IPC_CREAT | 0o600)
         self.shared = Path(f"/dev/shm/PostgreSQL.{os.getpid()}")
         self.shared.write_bytes(bytes(4096))
+        self.alike = Path(f"/tmp/alike-{token_hex(4)}")
         self.strangers = [self._marked(), self._janitor()]
         self.folders = as_a_stranger(self._plant).removeprefix("came to: ").split()
 
@@ -339,8 +340,7 @@ class Planted:
         """Start a process with a run's marks that has mapped what is called as root's is."""
 
         def attack() -> None:
-            folder = Path(tempfile.mkdtemp(dir="/tmp"))
-            alike = folder / "dev" / "shm" / self.shared.name
+            alike = self.alike / "dev" / "shm" / self.shared.name
             alike.parent.mkdir(parents=True)
             alike.write_bytes(bytes(4096))
             held = mmap.mmap(os.open(alike, os.O_RDWR), 4096)
@@ -357,7 +357,10 @@ class Planted:
         module = "gameday.environment.janitor"
 
         def attack() -> None:
-            words = ["sh", "-c", "sleep 300; :", module, self.runs[2], "process", self.owner]
+            words = ["sh", "-c", "read _", module, self.runs[2], "process", self.owner]
+            reads, writes = os.pipe()  # nobody ever writes to it
+            os.dup2(reads, 0)
+            os.set_inheritable(writes, True)
             os.execve("/bin/sh", words, {"PATH": "/bin"})
 
         return _start(attack)
@@ -370,7 +373,7 @@ class Planted:
         self.victim.wait()
         ctypes.CDLL(None).shmctl(self.segment, _IPC_RMID, None)
         self.shared.unlink(missing_ok=True)
-        subprocess.run(["rm", "-rf", "--", *self.folders], check=True)
+        subprocess.run(["rm", "-rf", "--", self.alike, *self.folders], check=True)
 
     def assert_unharmed(self) -> None:
         assert self.victim.poll() is None
@@ -386,6 +389,7 @@ def _start(attack: Callable[[], None]) -> int:
     child = os.fork()
     if not child:
         try:
+            os.closerange(3, 4096)
             os.setgroups([])
             os.setresgid(STRANGER, STRANGER, STRANGER)
             os.setresuid(STRANGER, STRANGER, STRANGER)
