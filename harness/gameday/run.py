@@ -330,6 +330,7 @@ class Conductor:
             started_at=self._started_at,
             folder=str(self._folder),
             host=host_facts(self._noise, self._environment.proxy),
+            versions=dict(self._environment.versions),
             faults=faults,
             analysis=analysis,
             phases=self._chronicle.phases,

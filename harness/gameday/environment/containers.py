@@ -103,6 +103,7 @@ class ContainerEnvironment:
         self._clocks: dict[str, ContainerClock] = {}
         self._outlooks: dict[Edge, _Outlook | None] = {}
         self.proxy = surroundings.proxy
+        self.versions: dict[str, str] = {}
         # The containers are labelled before they start and removed by label; testcontainers'
         # reaper would only add an image to pull.
         testcontainers_config.ryuk_disabled = True
@@ -110,8 +111,7 @@ class ContainerEnvironment:
         testcontainers_config.tc_properties.pop("tc.host", None)
 
     def missing(self) -> tuple[str, ...]:
-        problem = engine_problem()
-        if problem is not None:
+        if (problem := engine_problem()) is not None:
             return (f"{problem}, or use --gameday-runtime=process",)
         base = self._given.port_base
         busy = busy_ports(base, len(self._given.target.edges)) if base else None
@@ -122,7 +122,7 @@ class ContainerEnvironment:
         wanted = {KINDS[spec.kind].image(spec): spec for spec in target.services}
         for image in sorted({self._proxy_image, *wanted}):
             checkpoint()
-            bring(self._client, image, checkpoint, wanted.get(image))
+            self.versions[image] = bring(self._client, image, checkpoint, wanted.get(image))
         checkpoint()
         with refusing("creating the run's network"):
             self._network = Network(self._engine_kw, {"labels": self._labels})

@@ -19,13 +19,14 @@ __all__ = ["bring"]
 
 def bring(
     client: docker.DockerClient, image: str, checkpoint: Checkpoint, spec: ServiceSpec | None = None
-) -> None:
+) -> str:
     """Make sure of an image: pull an official one, build one of what is bundled or the target's.
 
-    `spec` is a service that wants it. Raises EnvironmentRefused when it cannot be had.
+    Return its digest, or its id if it was built here. `spec` is a service that wants it. Raises
+    EnvironmentRefused when it cannot be had.
     """
     try:
-        client.images.get(image)
+        return _digest(client, image)
     except ImageNotFound:
         with refusing(f"image {image} is not here and cannot be had"):
             if image == app_image():
@@ -37,6 +38,13 @@ def bring(
                 _build(client, image, checkpoint, program_context(spec), "programs", spec)
             else:
                 _pull(client, image, checkpoint)
+            return _digest(client, image)
+
+
+def _digest(client: docker.DockerClient, image: str) -> str:
+    found = client.images.get(image)
+    pulled = [str(name) for name in (found.attrs or {}).get("RepoDigests") or ()]
+    return pulled[0].rpartition("@")[2] if pulled else str(found.id)
 
 
 def _pull(client: docker.DockerClient, image: str, checkpoint: Checkpoint) -> None:

@@ -33,7 +33,7 @@ from gameday.environment.proxies import (
     start_toxiproxy_server,
 )
 from gameday.environment.reaping import leftovers_of, reap
-from gameday.environment.services import KINDS, with_logins
+from gameday.environment.services import KINDS, versions_of, with_logins
 from gameday.environment.services.passwords import new_password
 from gameday.environment.services.protocol import talk_of
 from gameday.environment.services.variables import Need, process_variables
@@ -64,6 +64,7 @@ class ProcessEnvironment:
         self._edges: Edges | None = None
         self._services: dict[str, ProcessService] = {}
         self.proxy = surroundings.proxy
+        self.versions: dict[str, str] = {}
 
     def missing(self) -> tuple[str, ...]:
         specs = self._given.target.services
@@ -116,6 +117,7 @@ class ProcessEnvironment:
                 self._services[spec.name] = self._make(spec, ports[spec.name])
             with marked(self._given.run):  # what prepares a service is part of the run, too
                 self._start_wave(wave, emit, checkpoint)
+        self.versions = versions_of(target.services)
 
     def service(self, name: str) -> ProcessService:
         return self._services[name]

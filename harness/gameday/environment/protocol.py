@@ -269,6 +269,11 @@ class Environment(Protocol):
         """Name and version of the proxy before every edge."""
         ...
 
+    @property
+    def versions(self) -> Mapping[str, str]:
+        """What was started: each image and its digest, or each service and its server's version."""
+        ...
+
     def missing(self) -> tuple[str, ...]:
         """Return what the host lacks for this target, each with how to get it; starts nothing."""
         ...

@@ -121,6 +121,10 @@ class Result:
     steady: Mapping[str, str] = field(default_factory=dict)
     """The limits of the steady state by name ("success", "p99"), as the scenario wrote them."""
     proxy_share: Finding | None = None
+    images: Mapping[str, str] = field(default_factory=dict)
+    """In docker: each image and its digest, or its id if it was built on this host."""
+    servers: Mapping[str, str] = field(default_factory=dict)
+    """In process: each service whose server tells its version, and what it says."""
     clean: tuple[str, ...] = ()
     """What the last check found left behind: empty is clean."""
     folder: str = ""

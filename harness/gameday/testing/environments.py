@@ -196,6 +196,7 @@ class MemoryEnvironment:
     services: dict[str, MemoryService] = field(default_factory=dict)
     runtime: str = "memory"
     proxy: str = "none"
+    versions: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for spec in self.target.services:

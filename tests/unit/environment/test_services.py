@@ -10,7 +10,7 @@ import pytest
 from gameday.environment import waiting
 from gameday.environment.edge_protocol import Copious, Introduced
 from gameday.environment.protocol import Endpoint, NotReadyError
-from gameday.environment.services import KINDS, login_of, redis, with_logins
+from gameday.environment.services import KINDS, login_of, redis, versions_of, with_logins
 from gameday.environment.services.program import app_image, is_program
 from gameday.environment.services.protocol import Personal, talk_of
 from gameday.environment.waiting import (
@@ -254,3 +254,21 @@ def test_what_is_no_module_is_no_program(name: str) -> None:
 
 def app(program: str) -> ServiceSpec:
     return ServiceSpec(name="app", kind="app", program=program)
+
+
+def test_what_the_server_says_of_its_version_is_told_for_kinds_of_one_program(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = tmp_path / "redis-server"
+    server.write_text("#!/bin/sh\necho Redis server v=7.0.15\necho more\n")
+    server.chmod(0o755)
+    monkeypatch.setattr(redis, "find_redis_server", lambda: server)
+    app = ServiceSpec(name="relay", kind="app", program="apps.relay", needs=("db",))
+    assert versions_of((REDIS, app)) == {"db": "Redis server v=7.0.15"}
+
+
+def test_a_server_that_cannot_tell_its_version_is_no_reason_to_stop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis, "find_redis_server", lambda: tmp_path / "none")
+    assert versions_of((REDIS,))["db"].startswith("not told: ")

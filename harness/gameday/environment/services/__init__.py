@@ -1,18 +1,23 @@
 """The kinds of service that a target may name."""
 
-from collections.abc import Mapping
+import functools
+import subprocess
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from pathlib import Path
 
 from gameday.environment.services.app import App
 from gameday.environment.services.postgres import Postgres
 from gameday.environment.services.postgres_replica import PostgresReplica
-from gameday.environment.services.protocol import Following, Personal, ServiceKind
+from gameday.environment.services.protocol import Following, Personal, ServiceKind, Serving
 from gameday.environment.services.rabbitmq import RabbitMQ
 from gameday.environment.services.redis import Redis, RedisReplica
 from gameday.model.login import Login
 from gameday.model.scenario import ServiceSpec, Target
 
-__all__ = ["KINDS", "ServiceKind", "login_of", "with_logins"]
+__all__ = ["KINDS", "ServiceKind", "login_of", "versions_of", "with_logins"]
+
+_ANSWER_LIMIT_S = 5
 
 KINDS: Mapping[str, ServiceKind] = {
     kind.name: kind
@@ -40,3 +45,30 @@ def with_logins(target: Target) -> Target:
 def login_of(spec: ServiceSpec) -> Login:
     """Return who a client of that service has to be; nobody, where nobody asks."""
     return spec.logins.service
+
+
+def versions_of(services: Iterable[ServiceSpec]) -> dict[str, str]:
+    """Return what the server of each service says of its version, where that is one program."""
+    found = {}
+    for spec in services:
+        kind = KINDS[spec.kind]
+        program = kind.program() if isinstance(kind, Serving) else None
+        if program is not None:
+            found[spec.name] = _version(program)
+    return found
+
+
+@functools.cache
+def _version(program: Path) -> str:
+    try:
+        done = subprocess.run(
+            [program, "--version"],
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=_ANSWER_LIMIT_S,
+            check=False,
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        return f"not told: {error}"
+    return (done.stdout or done.stderr).strip().partition("\n")[0]

@@ -87,6 +87,9 @@ class Postgres:
         server = ["docker-entrypoint.sh", "postgres", *_settings(spec.options)]
         return ["sh", "-c", _PREPARE, *server]
 
+    def program(self) -> Path | None:
+        return find_postgres()
+
     def missing(self, spec: ServiceSpec) -> str | None:
         if find_postgres() is not None:
             return None

@@ -87,6 +87,9 @@ class PostgresReplica:
         # data to the server's account and becomes it, as it does at every start.
         return _start(spec, self._server.container_command(spec))
 
+    def program(self) -> Path | None:
+        return find_postgres()
+
     def missing(self, spec: ServiceSpec) -> str | None:
         server = find_postgres()
         if server is None:

@@ -19,6 +19,7 @@ __all__ = [
     "Prepared",
     "Private",
     "ServiceKind",
+    "Serving",
     "Telling",
     "end_signal_of",
     "talk_of",
@@ -155,6 +156,13 @@ def talk_of(kind: ServiceKind, spec: ServiceSpec) -> Conversing | None:
     if isinstance(kind, Personal):
         return kind.talk_as(spec)
     return kind if isinstance(kind, Conversing) else None
+
+
+@runtime_checkable
+class Serving(Protocol):
+    """A kind whose server is one program of this host."""
+
+    def program(self) -> Path | None: ...
 
 
 @runtime_checkable

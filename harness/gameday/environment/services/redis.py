@@ -78,6 +78,9 @@ class _RedisServer:
     def container_command(self, spec: ServiceSpec) -> list[str]:
         return ["sh", "-c", _START_IN_IMAGE, "redis", _PROGRAM, *_options(spec)]
 
+    def program(self) -> Path | None:
+        return find_redis_server()
+
     def missing(self, spec: ServiceSpec) -> str | None:
         if find_redis_server() is not None:
             return None
