@@ -8,7 +8,7 @@ would not bring about in one run of a hundred is one.
 
 Where only a share of the operations fails, an episode may have begun before its first failure and
 have ended after its last: by as many operations as the share near that edge lets pass with a
-chance of 2 %.
+chance of 1 %, and its outermost failures may be the baseline's.
 """
 
 import math
@@ -17,7 +17,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gameday.analysis.connections import supported_rate
 from gameday.analysis.operations import Flags, Int64s
 from gameday.model.clock import SECOND
 
@@ -27,13 +26,14 @@ _APART_NS = SECOND // 2
 """A calm of this length parts two episodes, unless the share that fails makes it likely."""
 _LIKELY = 0.001
 """A gap with a smaller chance than this parts two episodes."""
-_UNSEEN = 0.02
+_UNSEEN = 0.01
 """The chance that an episode reached further than the bounds say, at each of its edges."""
 _CHANCE = 0.01
 """The most that the baseline's failures may look like an episode, as a chance for a whole run."""
 _EDGE = 10
 """The failures next to an edge whose share says how far the episode may reach beyond it."""
-_CONFIDENCE = 0.80
+_Z = 0.8416
+"""The normal quantile of 80 %: so sure is the least share that those edges rest on."""
 _ALMOST_ALL = 0.999
 """Stands for the share of an episode in which everything failed, whose logarithm is finite."""
 
@@ -49,6 +49,9 @@ class Episode:
     """By how many operations it may have begun before its first failure; at least 1."""
     after: int
     """By how many operations it may have ended after its last failure; at least 1."""
+    surely_first: int
+    """The first failure that is not the baseline's; `first` where the baseline has none."""
+    surely_last: int
 
     @property
     def share(self) -> float:
@@ -67,21 +70,39 @@ def episodes(failed: Flags, due_ns: Int64s, since: int) -> tuple[Episode, ...]:
     usual = int(np.count_nonzero(failed[:since])) / since if since else 0.0
     later = int(failed.size) - since
     return tuple(
-        _episode(own)
+        _episode(own, usual)
         for cluster in _clusters(where, due_ns)
         for own in (_fitting(cluster, usual) if usual else [cluster])
         if not usual or _unlikely(own, usual, later)
     )
 
 
-def _episode(own: Int64s) -> Episode:
+def _episode(own: Int64s, usual: float) -> Episode:
+    before, after = _reach(own[:_EDGE]), _reach(own[-_EDGE:])
+    most = (int(own.size) - 1) // 2
     return Episode(
         first=int(own[0]),
         last=int(own[-1]),
         failed=int(own.size),
-        before=_reach(own[:_EDGE]),
-        after=_reach(own[-_EDGE:]),
+        before=before,
+        after=after,
+        surely_first=int(own[min(_strays(before * usual), most)]),
+        surely_last=int(own[-1 - min(_strays(after * usual), most)]),
     )
+
+
+def _strays(expected: float) -> int:
+    """Return how many failures of the baseline there are at most where so many are expected.
+
+    More have a chance below `_UNSEEN`, by Poisson.
+    """
+    count, chance = 0, math.exp(-expected)
+    left = 1 - chance
+    while left > _UNSEEN:
+        count += 1
+        chance *= expected / count
+        left -= chance
+    return count
 
 
 def _clusters(where: Int64s, due_ns: Int64s) -> list[Int64s]:
@@ -109,7 +130,14 @@ def _least_share(own: Int64s) -> float:
     gaps, operations = int(own.size) - 1, int(own[-1] - own[0])
     if gaps == operations:  # nothing succeeded in between
         return 1.0
-    return supported_rate(gaps, operations, confidence=_CONFIDENCE)
+    return _lower_bound(gaps, operations)
+
+
+def _lower_bound(successes: int, trials: int) -> float:
+    """Return Wilson's lower bound of a rate (JASA 22, 1927), one-sided with `_Z`."""
+    share, spread = successes / trials, _Z * _Z / trials
+    root = math.sqrt(share * (1 - share) * spread + spread * spread / 4)
+    return (share + spread / 2 - root) / (1 + spread)
 
 
 def _reach(edge: Int64s) -> int:

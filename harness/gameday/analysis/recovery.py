@@ -227,13 +227,13 @@ def _failing(operations: Operations, episode: Episode, t0_ns: int) -> Bracket:
     return Bracket(
         at_ns=max(due_ns, t0_ns),
         low_ns=max(before_ns, t0_ns),
-        high_ns=max(latest_ns, due_ns, t0_ns),
+        high_ns=max(latest_ns, int(operations.due_ns[episode.surely_first]), t0_ns),
     )
 
 
 def _served(operations: Operations, episode: Episode, t0_ns: int) -> Bracket:
     """Return t5, bracketed by when the last failure came due and when successes ruled it out."""
-    low_ns = max(int(operations.due_ns[episode.last]), t0_ns)
+    low_ns = max(int(operations.due_ns[episode.surely_last]), t0_ns)
     later = episode.last + 1 + np.flatnonzero(operations.good[episode.last + 1 :])
     if not later.size:
         return Bracket(at_ns=math.inf, low_ns=low_ns, high_ns=math.inf)
