@@ -8,6 +8,8 @@ __all__ = ["for_containers", "for_own", "for_services"]
 _TO_SERVICES = (
     "PATH",
     "LD_LIBRARY_PATH",
+    "PYTHONHOME",
+    "PYTHONUSERBASE",
     "HOME",
     "USER",
     "LOGNAME",

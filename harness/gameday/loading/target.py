@@ -104,13 +104,16 @@ def _places(path: Path) -> tuple[Path, ...]:
     """Return where a target's programs are: its folder, the one above, the root of the project.
 
     That is where the settings of Python's tools are, or else where the folder of targets is.
+    Packages may be in its `src`.
     """
     folder = path.resolve().parent
     targets = folder.parent
     if targets == bundled("targets").resolve():
         return (folder, targets)
     marked = (p for p in targets.parents if any((p / name).exists() for name in _ROOT_HAS))
-    return tuple(dict.fromkeys((folder, targets, targets.parent, next(marked, targets.parent))))
+    root = next(marked, targets.parent)
+    sources = [root / "src"] if (root / "src").is_dir() else []
+    return tuple(dict.fromkeys((folder, targets, targets.parent, root, *sources)))
 
 
 @functools.cache

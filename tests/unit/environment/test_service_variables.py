@@ -144,6 +144,14 @@ def test_programs_are_beside_the_target_and_in_the_root_of_the_project(project: 
         assert "Error" not in done.stderr
 
 
+def test_packages_may_be_in_the_src_of_the_project(project: Path) -> None:
+    (project / "src").mkdir()
+    (project / "shop").rename(project / "src" / "shop")
+    spec = services(project)["back"]
+    assert spec.places[-1] == project / "src"
+    assert KINDS["app"].image(spec).startswith("gameday-programs:")
+
+
 def test_the_callers_pythonpath_is_no_place_of_programs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
