@@ -148,6 +148,7 @@ def test_who_goes_past_the_proxies_meets_a_partition_of_packets(around: Around) 
     assert result["verdict"] not in ("INVALID", "ERROR"), result["output"]
 
 
+@pytest.mark.sample("blackhole")
 @pytest.mark.parametrize("fault", ["blackhole: relay -> redis", "partition: redis | relay"])
 def test_a_client_that_goes_past_the_proxy_makes_a_run_invalid(
     around: Around, redis_port: int, fault: str
@@ -157,6 +158,7 @@ def test_a_client_that_goes_past_the_proxy_makes_a_run_invalid(
     assert _PAST in result["reason"]
 
 
+@pytest.mark.sample("partition")
 @pytest.mark.parametrize("fault", ["blackhole: relay -> redis", "partition: redis | relay"])
 def test_a_client_that_goes_past_the_proxy_for_each_request_makes_a_run_invalid(
     around: Around, redis_port: int, tmp_path: Path, fault: str
@@ -253,6 +255,7 @@ def test_connections_and_bytes_are_those_that_were_made(environment: ProcessEnvi
     assert traffic[_LISTENER].upstream_bytes > 0
 
 
+@pytest.mark.sample("own")
 @pytest.mark.parametrize("ended_by", ["the client", "the server"])
 def test_connections_that_are_over_are_known_by_the_arrivals_at_a_service(
     environment: ProcessEnvironment, ended_by: str

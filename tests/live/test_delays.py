@@ -132,6 +132,7 @@ def proxy_of(process: "subprocess.Popen[str]") -> psutil.Process:
     return proxy
 
 
+@pytest.mark.full
 @pytest.mark.alone
 def test_a_session_of_several_runs_holds_no_more_open_after_each(
     launch: Launch, tmp_path: Path

@@ -12,7 +12,7 @@ import pytest
 
 from gameday.environment.marks import marked_processes
 
-pytestmark = [pytest.mark.live, pytest.mark.alone]
+pytestmark = pytest.mark.live
 
 Launch = Callable[[Path, list[str]], "subprocess.Popen[str]"]
 
@@ -179,6 +179,7 @@ def test_a_receiver_that_drips_holds_no_phase(
     assert f"interrupted by SIGTERM during {phase}" in str(result_of(journal)["reason"])
 
 
+@pytest.mark.alone
 def test_a_record_that_drips_to_the_end_is_not_measured(
     launch: Launch, tmp_path: Path, drip: Path
 ) -> None:

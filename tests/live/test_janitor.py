@@ -184,6 +184,7 @@ def test_reap_removes_what_a_killed_run_and_its_killed_janitor_left(
     assert leftovers_of(run, in_docker=in_docker) == ()
 
 
+@pytest.mark.sample("process")
 def test_the_next_start_removes_what_is_left(launch: Launch, tmp_path: Path, runtime: str) -> None:
     (tmp_path / "first").mkdir()
     (tmp_path / "second").mkdir()
@@ -230,6 +231,7 @@ expect:
 """
 
 
+@pytest.mark.sample("harness-and-janitor")
 @pytest.mark.parametrize("janitor_too", [False, True], ids=["harness", "harness-and-janitor"])
 def test_control_groups_go_with_the_run_that_was_killed_within_them(
     launch: Launch, tmp_path: Path, janitor_too: bool

@@ -113,6 +113,7 @@ def stored(environment: Environment, store: str, stream: str) -> int:
     return int(body.split()[1])
 
 
+@pytest.mark.sample("rabbitmq")
 @pytest.mark.parametrize("store", ["postgres", "rabbitmq"])
 def test_a_probe_recovers_from_a_kill_and_what_it_was_told_is_stored(
     environment: Environment, store: str, tmp_path: Path
@@ -149,6 +150,7 @@ def test_a_probe_recovers_from_a_kill_and_what_it_was_told_is_stored(
         assert stored(environment, store, stream) == int(np.max(confirmed))
 
 
+@pytest.mark.sample("postgres")
 @pytest.mark.parametrize("store", ["postgres", "rabbitmq"])
 def test_a_probe_does_not_wait_for_an_answer_before_it_writes_again(
     environment: Environment, store: str, tmp_path: Path

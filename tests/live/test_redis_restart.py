@@ -110,6 +110,7 @@ def test_a_restart_is_measured_judged_and_cleaned_up(
     assert_allure(tmp_path / "allure")
 
 
+@pytest.mark.full
 @pytest.mark.alone
 def test_gamedays_own_proxy_does_the_main_job_in_docker(
     launch: Launch, tmp_path: Path, docker_engine: object

@@ -175,6 +175,7 @@ def read_within(spec: ServiceSpec, front: Endpoint, word: str) -> str:
         time.sleep(0.01)
 
 
+@pytest.mark.sample("rabbitmq")
 @pytest.mark.parametrize("name", WORDS)
 def test_a_killed_store_is_back_at_its_front_with_what_it_confirmed(
     environment: Environment, name: str
@@ -200,6 +201,7 @@ def test_a_killed_store_is_back_at_its_front_with_what_it_confirmed(
     assert store.read(spec, front) == f"kept by {name}"
 
 
+@pytest.mark.sample("process")
 def test_what_a_primary_commits_is_on_its_replica_which_catches_up_after_its_death(
     environment: Environment,
 ) -> None:

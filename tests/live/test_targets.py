@@ -261,6 +261,7 @@ def test_a_restart_under_load_loses_and_repeats_nothing(build: Build) -> None:
         assert (app.status("connections_lost"), app.status("connections_restored")) == (1, 1)
 
 
+@pytest.mark.full
 def test_without_replay_the_same_restart_loses_signals(build: Build) -> None:
     system = build(SIGNALS_REPLAY="off", **LATE)
     with system.load():
@@ -270,6 +271,7 @@ def test_without_replay_the_same_restart_loses_signals(build: Build) -> None:
     assert system.lost()
 
 
+@pytest.mark.full
 def test_without_reconnection_the_listener_gives_up_and_still_answers(build: Build) -> None:
     system = build(SIGNALS_RECONNECT="off")
     with system.load():
@@ -298,6 +300,7 @@ def test_a_redis_frozen_for_3_s_is_noticed_by_both_and_survived(build: Build) ->
     assert system.codes[503] > 10
 
 
+@pytest.mark.full
 def test_a_redis_that_returns_without_its_data_does_not_stall_the_listener(build: Build) -> None:
     system = build(**LATE)
     with system.load():
@@ -308,6 +311,7 @@ def test_a_redis_that_returns_without_its_data_does_not_stall_the_listener(build
     assert len(set(received)) == len(received)
 
 
+@pytest.mark.full
 def test_entries_of_a_clock_set_back_are_received(build: Build) -> None:
     system = build(**LATE)
     assert system.post()[0] == 200
@@ -322,6 +326,7 @@ def test_entries_of_a_clock_set_back_are_received(build: Build) -> None:
         until(lambda: system.received() == [0, 77, 77, 77], "so are those that are pushed later")
 
 
+@pytest.mark.full
 def test_an_older_copy_of_the_data_repeats_nothing(build: Build, tmp_path: Path) -> None:
     system = build(**LATE)
     for _ in range(3):
@@ -357,6 +362,7 @@ def test_a_command_that_got_no_reply_is_504_and_one_that_was_not_sent_is_503(bui
     assert 1 not in system.received()
 
 
+@pytest.mark.full
 def test_a_listener_that_was_killed_goes_on_where_it_was(build: Build) -> None:
     system = build()
     with system.load():
@@ -370,6 +376,7 @@ def test_a_listener_that_was_killed_goes_on_where_it_was(build: Build) -> None:
     assert len(set(received)) == len(received)
 
 
+@pytest.mark.full
 def test_a_listener_that_lags_loses_what_redis_forgot(build: Build) -> None:
     system = build(SIGNALS_PUSH="off")
     with system.load():
