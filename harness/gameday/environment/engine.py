@@ -18,6 +18,12 @@ __all__ = ["engine_client", "ran_in", "ran_once", "refusing"]
 _NOT_RUN = (124, 126, 127, 137)
 """What `timeout` ends with when the command took too long, or could not be run at all."""
 
+_NO_ADDRESSES = ("address pool", "no available IPv4 addresses")
+_NO_ADDRESSES_CURE = (
+    "; the engine has no address range left for another network: remove unused networks by "
+    "`docker network prune`, or add to `default-address-pools` in its daemon.json"
+)
+
 
 class _DirectApi(docker.APIClient):
     """Asks the engine itself, whatever proxy the caller's variables name: it is on this host."""
@@ -49,7 +55,8 @@ def refusing(what: str) -> Iterator[None]:
     except (DockerException, requests.RequestException) as error:
         innermost = innermost_os_error(error)
         why = error if innermost is None else innermost.strerror
-        raise EnvironmentRefused(f"{what}: {why}") from error
+        cure = _NO_ADDRESSES_CURE if any(said in str(error) for said in _NO_ADDRESSES) else ""
+        raise EnvironmentRefused(f"{what}: {why}{cure}") from error
 
 
 def ran_in(
