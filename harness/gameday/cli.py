@@ -99,7 +99,7 @@ def _say(text: str) -> None:
 def _complain(text: str) -> None:
     if sys.stderr is not None:
         with suppress(OSError):
-            sys.stderr.write(f"{text}\n")
+            sys.stderr.write(f"{printable(text)}\n")
 
 
 def _drop_output() -> None:

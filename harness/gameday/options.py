@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from gameday.escaping import printable
 from gameday.planning import Options
 from gameday.resources import bundled
 
@@ -15,7 +16,7 @@ def check_options(config: pytest.Config) -> None:
     try:
         options_of(config)
     except ValueError as error:
-        raise pytest.UsageError(str(error)) from error
+        raise pytest.UsageError(printable(str(error))) from error
     if config.getoption("gameday_sweep") and config.getoption("gameday_sabotage"):
         raise pytest.UsageError(
             "--gameday-sweep and --gameday-sabotage each make tests of their own; choose one, and "
