@@ -18,6 +18,7 @@ from gameday.loading.source import refuse
 
 __all__ = [
     "BAD_SCALAR",
+    "SUFFIXES",
     "is_merge",
     "is_scenario",
     "mark_of",
@@ -28,6 +29,7 @@ __all__ = [
 
 Read = TypeVar("Read")
 
+SUFFIXES = (".yaml", ".yml")
 _LARGEST_BYTES = 256 * 1024
 _DEEPEST = 40
 # What YAML's own code raises for text that looks like a number and is none, or is far too long.

@@ -8,14 +8,13 @@ from pathlib import Path
 import yaml
 
 from gameday.errors import ScenarioError
-from gameday.loading.parsing import mark_of, top_level
+from gameday.loading.parsing import SUFFIXES, mark_of, top_level
 from gameday.loading.source import composed, one_of, quoted, refuse
 
 __all__ = ["find_scenarios", "yaml_files"]
 
 _TAG = "tag:"
 _BUNDLED = "bundled:"
-_SUFFIXES = (".yaml", ".yml")
 
 
 def find_scenarios(
@@ -46,7 +45,7 @@ def find_scenarios(
 
 def yaml_files(folder: Path) -> list[Path]:
     """Return the YAML files that stand in a folder, in the order of their names."""
-    return sorted(path for suffix in _SUFFIXES for path in folder.glob(f"*{suffix}"))
+    return sorted(path for suffix in SUFFIXES for path in folder.glob(f"*{suffix}"))
 
 
 class _Choice:
@@ -145,7 +144,7 @@ class _Scenarios:
 
 
 def _is_path(part: str) -> bool:
-    return "/" in part or part.endswith(_SUFFIXES) or part in (".", "..")
+    return "/" in part or part.endswith(SUFFIXES) or part in (".", "..")
 
 
 def _spelled_otherwise(path: Path) -> Path:

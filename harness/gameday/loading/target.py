@@ -13,9 +13,9 @@ from gameday.errors import ScenarioError
 from gameday.loading.document import expand
 from gameday.loading.filling import fill
 from gameday.loading.forms import Item, build, columns, item, shaped
-from gameday.loading.parsing import read_node
+from gameday.loading.parsing import SUFFIXES, read_node
 from gameday.loading.scenario import schema_of
-from gameday.loading.source import Source, one_of, quoted
+from gameday.loading.source import Source, composed, one_of, quoted
 from gameday.loading.variables import check_variables
 from gameday.model.scenario import CLIENT, ServiceSpec, Switch, Target, Vocabulary
 from gameday.resources import bundled
@@ -46,14 +46,15 @@ def find_target(name: str, folders: Iterable[Path], vocabulary: Vocabulary) -> P
     A target without a service that runs a program is not offered: no load can be sent to it.
     """
     known = {
-        path.parent.name: path
+        composed(path.parent.name): path
         for folder in reversed(tuple(folders))
-        for path in sorted(folder.glob("*/target.yaml"))
+        for suffix in reversed(SUFFIXES)
+        for path in sorted(folder.glob(f"*/target{suffix}"))
     }
-    if name not in known:
+    if composed(name) not in known:
         offered = [other for other in sorted(known) if _serves(known[other], vocabulary)]
         raise ScenarioError(f"no target {quoted(name)}{one_of(name, offered)}")
-    return known[name]
+    return known[composed(name)]
 
 
 def _serves(path: Path, vocabulary: Vocabulary) -> bool:
@@ -67,24 +68,22 @@ def _serves(path: Path, vocabulary: Vocabulary) -> bool:
 def load_target(path: Path, vocabulary: Vocabulary) -> Target:
     """Return the target of a file; ScenarioError with all problems."""
     source = expand(path, read_node(path))
-    file = fill(_form(), source, _TargetFile, apart=("services",))
-    specs: list[ServiceSpec] = []
+    file = fill(_form(), source, _TargetFile, apart=("services", "switches"))
     places = _places(path)
-    if file.services is not None:
-        specs = [
-            build(ServiceSpec, {**entry.values, "name": name, "places": places})
-            for name, entry in file.services.items()
-        ]
-        written = source.at(("services",))
-        names = list(written) if isinstance(written, dict) else []
-        _check_services(source, specs, names, vocabulary)
-        _check_switches(source, file.switches or {}, names)
+    specs = [
+        build(ServiceSpec, {**entry.values, "name": name, "places": places})
+        for name, entry in (file.services or {}).items()
+    ]
+    written = source.at(("services",))
+    if isinstance(written, dict):
+        _check_names(source, list(written), vocabulary)
+        _check_services(source, specs, list(written), vocabulary)
+        _check_switches(source, file.switches or {}, list(written))
         check_variables(source, specs, file.switches or {}, vocabulary)
-    if file.target is not None and file.target != path.resolve().parent.name:
-        folder = path.resolve().parent.name
-        source.complain(
-            ("target",), f"{quoted(file.target)} is not the name of its folder; write {folder!r}"
-        )
+    folder = path.resolve().parent.name
+    if file.target is not None and composed(file.target) != composed(folder):
+        text = f"{quoted(file.target)} is not the name of its folder; write {quoted(folder)}"
+        source.complain(("target",), text)
     source.refuse_if_wrong()
     return Target(
         name=file.target,
@@ -123,19 +122,32 @@ def _form() -> type:
     return shaped(_TargetFile, {"services": services})
 
 
+def _check_names(source: Source, names: list[str], vocabulary: Vocabulary) -> None:
+    """Check what services are called and what they name, also in those that are wrong otherwise."""
+    kinds = tuple(sorted(vocabulary.services))
+    for name in names:
+        where = ("services", name)
+        if name == CLIENT:
+            text = f"{CLIENT!r} is what the harness's own connections are called; name it otherwise"
+            source.complain(where, text, at_key=True)
+        kind = source.at((*where, "kind"))
+        if isinstance(kind, str) and kind not in vocabulary.services:
+            text = f"{quoted(kind)} is not a kind of service{one_of(kind, kinds)}"
+            source.complain((*where, "kind"), text)
+        needs = source.at((*where, "needs"))
+        others = [other for other in names if other != name]
+        for i, need in enumerate(needs if isinstance(needs, list) else ()):
+            if isinstance(need, str) and need not in others:
+                text = f"{quoted(need)} is not another service{one_of(need, others)}"
+                source.complain((*where, "needs", i), text)
+
+
 def _check_services(
     source: Source, specs: list[ServiceSpec], names: list[str], vocabulary: Vocabulary
 ) -> None:
     """Check those services whose form is right; `names` are those of all."""
-    kinds = tuple(sorted(vocabulary.services))
     for spec in specs:
         where = ("services", spec.name)
-        if spec.name == CLIENT:
-            text = f"{CLIENT!r} is what the harness's own connections are called; name it otherwise"
-            source.complain(where, text, at_key=True)
-        if spec.kind not in vocabulary.services:
-            text = f"{quoted(spec.kind)} is not a kind of service{one_of(spec.kind, kinds)}"
-            source.complain((*where, "kind"), text)
         if spec.kind in vocabulary.programs and spec.program is None:
             text = f"a service of kind {spec.kind!r} runs a program; name it: 'program: apps.mine'"
             source.complain(where, text, at_key=True)
@@ -147,11 +159,7 @@ def _check_services(
         if spec.pids is not None and not _FEWEST <= spec.pids <= _MOST_PIDS:
             source.complain_of_unfit(where, [("pids", "16 to 100000")])
         for i, need in enumerate(spec.needs):
-            others = [name for name in names if name != spec.name]
-            if need not in others:
-                text = f"{quoted(need)} is not another service{one_of(need, others)}"
-                source.complain((*where, "needs", i), text)
-            elif need in spec.needs[:i]:
+            if need in spec.needs[:i]:
                 source.complain((*where, "needs", i), f"{quoted(need)} is needed twice")
         _check_primary(source, spec, specs, vocabulary)
     graph = {spec.name: {need for need in spec.needs if need != spec.name} for spec in specs}

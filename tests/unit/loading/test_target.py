@@ -1,6 +1,8 @@
+import unicodedata
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -321,3 +323,44 @@ def test_the_schema_of_a_target_has_the_keys_that_people_write() -> None:
     assert service["additionalProperties"] is False
     assert service["properties"]["pass_env"]["items"] == {"type": "string"}
     assert made["required"] == ["target", "title", "services"]
+
+
+@pytest.mark.parametrize("on_disk", ["NFC", "NFD"])
+@pytest.mark.parametrize("written", ["NFC", "NFD"])
+def test_a_target_is_found_however_its_accents_and_its_suffix_are_written(
+    tmp_path: Path,
+    vocabulary: Vocabulary,
+    on_disk: Literal["NFC", "NFD"],
+    written: Literal["NFC", "NFD"],
+) -> None:
+    path = tmp_path / unicodedata.normalize(on_disk, "café") / "target.yml"
+    path.parent.mkdir()
+    name = unicodedata.normalize(written, "café")
+    path.write_text(GOOD.replace("target: signals", f"target: {name}"), encoding="utf-8")
+    assert find_target(name, [tmp_path], vocabulary) == path
+    assert load_target(path, vocabulary).name == name
+
+
+def test_names_are_judged_in_services_and_switches_that_are_wrong_otherwise(
+    tmp_path: Path, vocabulary: Vocabulary, complaints: Complaints
+) -> None:
+    text = """\
+target: signals
+title: 5
+services:
+  redis: {kind: reddis, image: 5}
+  relay: {kind: app, program: apps.relay, needs: [rediss], envs: {}}
+switches:
+  reconnect: {service: relai, env: {RECONNECT: "off"}}
+  replay: {service: relay, envs: {}}
+"""
+    told = complaints(lambda: load_target(write(tmp_path, text), vocabulary))
+    assert [line.split(": ")[1] for line in told] == [
+        "title",
+        "services.redis.kind",
+        "services.redis.image",
+        "services.relay.needs[0]",
+        "services.relay.envs",
+        "switches.reconnect.service",
+        "switches.replay.envs",
+    ]
