@@ -102,6 +102,9 @@ def test_root_runs_servers_as_an_account_that_nobody_else_is(
     assert number is not None
     with pytest.raises(KeyError):
         pwd.getpwuid(number)
+    monkeypatch.setattr(account, "_can_be_named", lambda _: False)
+    assert account.account() == number
+    assert account.account(with_a_name=True) == pwd.getpwnam("nobody").pw_uid, "it has a name"
     monkeypatch.setattr(account, "_is_free", lambda _: False)
     assert account.account() == pwd.getpwnam("nobody").pw_uid, "where that is not to be had"
 
