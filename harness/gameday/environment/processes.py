@@ -92,7 +92,7 @@ class ProcessEnvironment:
         if number is not None:
             # The servers' account reaches its own folders through this one, and cannot list it.
             os.chown(self._home, -1, number)
-            self._home.chmod(0o710)
+            self._home.chmod(0o710 if account(with_a_name=True) == number else 0o711)
         target = self._given.target
         files = {spec.name: self._given.logs / f"{spec.name}.log" for spec in target.services}
         with marked(self._given.run):
