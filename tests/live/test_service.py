@@ -27,7 +27,7 @@ expect:
 ERRORS = "[{http-status: client -> relay, status: 500, for: 3s}]"
 SILENCE = "[{blackhole: client -> relay, for: 3s}]"
 RELAPSE = """
-  - {latency: listener -> redis, delay: 5ms, for: 6s}
+  - {latency: listener -> redis, delay: 20ms, for: 6s}
   - {http-status: client -> relay, status: 503, at: 500ms, for: 200ms}
   - {http-status: client -> relay, status: 503, at: 2500ms, for: 2s}
 """
