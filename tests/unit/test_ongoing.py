@@ -117,3 +117,8 @@ def test_a_question_that_fails_half_way_says_nothing() -> None:
         return True
 
     assert attended(Slow(says=says)).lasted
+
+
+def test_what_is_being_put_right_at_the_moment_of_a_look_is_in() -> None:
+    answers = iter([True, False, *[True] * 99])
+    assert attended(Slow(says=lambda _: next(answers))).lasted
