@@ -1,14 +1,12 @@
 """What a broker did is believed only when a client of its own saw it, and so is its undoing."""
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from signal import SIGKILL
 
 import pytest
 
-from gameday.environment.protocol import NotReadyError, Ran, Service
+from gameday.environment.protocol import Ran
 from gameday.errors import EnvironmentRefused
 from gameday.faults.protocol import Fault, Injection, Proof
 from gameday.faults.rabbitmq import (
@@ -20,14 +18,14 @@ from gameday.faults.rabbitmq import (
     StopApp,
     broker,
 )
-from gameday.faults.rabbitmq.broker import AmqpBroker, Depth, Line, Published, erlang_text
+from gameday.faults.rabbitmq.broker import AmqpBroker, Depth, erlang_text
 from gameday.faults.registry import kinds_of
-from gameday.model.clock import MILLISECOND
 from gameday.model.scenario import ServiceSpec, Target
 from gameday.testing.clocks import ManualClock
 from gameday.testing.dud import Dud
 from gameday.testing.environments import MemoryEnvironment, MemoryService
 from gameday.testing.lasting import still_in
+from gameday.testing.rabbitmq import BrokerHouse, MemoryBroker
 
 FAULTS: list[Fault] = [
     CloseConnections(target="mq"),
@@ -41,173 +39,20 @@ FAULTS: list[Fault] = [
 each_fault = pytest.mark.parametrize("fault", FAULTS, ids=str)
 
 
-@dataclass(slots=True, kw_only=True)
-class House(MemoryService):
-    """A service in which commands can be run; what they would do is for the broker to say."""
-
-    ran: list[list[str]] = field(default_factory=list)
-    result: Ran = field(default_factory=lambda: Ran(code=0, output=""))
-
-    def run_inside(self, command: Sequence[str], limit_ns: int, *, user: str = "") -> Ran:
-        self.ran.append(list(command))
-        return self.result
-
-
-@dataclass(slots=True, kw_only=True)
-class MemoryBroker:
-    """A broker in memory; each of its defects is a field."""
-
-    service: Service
-    user: str = "gameday"
-    connections: int = 3
-    closes: bool = True
-    words: str = "320 closed by gameday"
-    """What it tells those that it closes."""
-    alarms: dict[str, str] = field(
-        default_factory=lambda: {"memory": "0.4,400,100", "disk": "50,50,900"}
-    )
-    alarmed: set[str] = field(default_factory=set)
-    alarms_come: bool = True
-    alarms_go: bool = True
-    blocks: bool = True
-    runs: bool = True
-    refuses: bool = True
-    """Whether one that does not run lets nobody in."""
-    stops: bool = True
-    hangs_up: bool = True
-    """Whether one that is stopped closes its connections."""
-    starts: bool = True
-    depth: Depth = field(default_factory=lambda: Depth(messages=40, consumers=2))
-    purges: bool = True
-    claims: int | None = None
-    """How many messages it says that it dropped, if that is not the truth."""
-    arrive: int = 0
-    """How many messages come after a purge."""
-    has_queue: bool = True
-    delivers: bool = True
-    cancels: bool = True
-    consumers_left: int = 0
-    shape: str = "running,1234,2"
-    shape_after: str = "running,1234,2"
-    controls: bool = True
-    """Whether rabbitmqctl works."""
-    said: list[tuple[str, ...]] = field(default_factory=list)
-    lines: list["MemoryLine"] = field(default_factory=list)
-
-    def open(self, vhost: str = "/") -> Line:
-        if not self.runs:
-            raise NotReadyError("refused")
-        self.lines.append(MemoryLine(self))
-        return self.lines[-1]
-
-    def greeting(self) -> str:
-        return "answered" if self.runs or not self.refuses else "refused"
-
-    def control(self, *words: str, limit_ns: int = 0) -> str:
-        self.said.append(words)
-        if not self.controls:
-            raise EnvironmentRefused("rabbitmqctl does not work")
-        match words:
-            case ("stop_app",):
-                self.runs = not self.stops
-                if self.stops and self.hangs_up:
-                    self._end("320 shutdown")
-            case ("start_app",):
-                self.runs = self.runs or self.starts
-            case ("set_vm_memory_high_watermark", *value):
-                self._set("memory", value[-1], breaks=value == ["0"])
-            case ("set_disk_free_limit", value):
-                self._set("disk", value, breaks=len(value) > 10)
-        return ""
-
-    def evaluate(self, expression: str) -> str:
-        if not self.controls:
-            raise EnvironmentRefused("rabbitmqctl does not work")
-        if "rabbit_networking:close_connection" in expression:
-            mine = "User = <<>>" in expression
-            if self.closes and mine:
-                self._end(self.words)
-            return f"{self.connections + mine},{0 if self.closes else self.connections}"
-        if "is_running" in expression:
-            return str(self.runs).lower()
-        if "sys:suspend" in expression:
-            for line in self.lines:
-                line.was_cancelled = self.cancels
-            self.shape = self.shape_after
-            return f"{self.depth.consumers + 1},{self.consumers_left},40,40,20000"
-        if "phash2" in expression:
-            return self.shape
-        name = "memory" if "vm_memory_monitor" in expression else "disk"
-        return f"{str(name in self.alarmed).lower()},{self.alarms[name]}"
-
-    def _set(self, name: str, value: str, *, breaks: bool) -> None:
-        amount = self.alarms[name].split(",")[-1]
-        limit = {"0.4": "400"}.get(value, value)
-        self.alarms[name] = f"{value},{limit},{amount}"
-        if breaks and self.alarms_come:
-            self.alarmed.add(name)
-        elif not breaks and self.alarms_go:
-            self.alarmed.discard(name)
-
-    def _end(self, words: str) -> None:
-        for line in self.lines:
-            line.words = words
-
-
-class MemoryLine:
-    """A connection to it."""
-
-    def __init__(self, house: MemoryBroker) -> None:
-        self._broker = house
-        self.words: str | None = None
-        self.was_cancelled = False
-        self.is_open = True
-
-    def publish(self) -> Published:
-        blocked = bool(self._broker.alarmed) and self._broker.blocks
-        return Published(confirmed=not blocked, waited_ns=500 * MILLISECOND)
-
-    def round_trip(self) -> bool:
-        return self._broker.delivers
-
-    def ended(self, limit_ns: int) -> str | None:
-        return self.words
-
-    def depth(self, queue: str) -> Depth:
-        if not self._broker.has_queue:
-            raise NotReadyError("NOT_FOUND")
-        return self._broker.depth
-
-    def purge(self, queue: str) -> int:
-        dropped = self._broker.depth.messages
-        if self._broker.purges:
-            self._broker.depth = Depth(messages=self._broker.arrive, consumers=2)
-        return dropped if self._broker.claims is None else self._broker.claims
-
-    def watch(self, queue: str) -> None:
-        return
-
-    def cancelled(self, limit_ns: int) -> bool:
-        return self.was_cancelled
-
-    def close(self) -> None:
-        self.is_open = False
-
-
 @pytest.fixture
-def house() -> House:
+def house() -> BrokerHouse:
     spec = ServiceSpec(name="mq", kind="rabbitmq")
-    return House(spec=spec, clock=ManualClock())
+    return BrokerHouse(spec=spec, clock=ManualClock())
 
 
 @pytest.fixture
-def environment(house: House) -> MemoryEnvironment:
+def environment(house: BrokerHouse) -> MemoryEnvironment:
     target = Target(name="t", title="T", path=Path(), services=(house.spec,))
     return MemoryEnvironment(target=target, clock=house.clock, services={"mq": house})
 
 
 @pytest.fixture
-def mq(house: House, monkeypatch: pytest.MonkeyPatch) -> MemoryBroker:
+def mq(house: BrokerHouse, monkeypatch: pytest.MonkeyPatch) -> MemoryBroker:
     made = MemoryBroker(service=house)
     monkeypatch.setattr(broker, "AmqpBroker", lambda *_: made)
     monkeypatch.setattr(time, "sleep", lambda _: None)
@@ -261,7 +106,7 @@ def test_only_a_broker_that_can_be_controlled_is_hit(
     )
     with pytest.raises(EnvironmentRefused, match="rabbitmqctl cannot be run in mq in memory"):
         fault.on(environment)
-    environment.services["mq"] = House(
+    environment.services["mq"] = BrokerHouse(
         spec=ServiceSpec(name="mq", kind="redis"), clock=ManualClock()
     )
     with pytest.raises(EnvironmentRefused, match="mq is no RabbitMQ in memory"):
@@ -342,7 +187,7 @@ def test_what_is_not_as_it_was_is_not_undone(
 
 @each_fault
 def test_a_broker_that_takes_no_write_is_not_healed(
-    environment: MemoryEnvironment, house: House, mq: MemoryBroker, fault: Fault
+    environment: MemoryEnvironment, house: BrokerHouse, mq: MemoryBroker, fault: Fault
 ) -> None:
     injection = injected(fault, environment)
     house.answers = False
@@ -406,7 +251,7 @@ def test_a_publisher_that_another_alarm_blocks_proves_nothing(
 
 
 def test_a_node_that_died_is_no_stopped_app(
-    environment: MemoryEnvironment, house: House, mq: MemoryBroker
+    environment: MemoryEnvironment, house: BrokerHouse, mq: MemoryBroker
 ) -> None:
     injection = injected(StopApp(target="mq"), environment)
     house._pid += 1
@@ -451,7 +296,7 @@ def test_a_reason_that_amqp_cannot_carry_is_refused(reason: str) -> None:
         CloseConnections(target="mq", reason=reason)
 
 
-def test_what_rabbitmqctl_says_is_found_among_its_warnings(house: House) -> None:
+def test_what_rabbitmqctl_says_is_found_among_its_warnings(house: BrokerHouse) -> None:
     house.result = Ran(code=0, output="warning: latin1\n{gameday,12,\n   {absolute, 3}}\n")
     assert AmqpBroker(house, house).evaluate("x.") == "12,{absolute,3}"
     assert house.ran == [["rabbitmqctl", "eval", "x."]]
@@ -466,7 +311,7 @@ def test_what_rabbitmqctl_says_is_found_among_its_warnings(house: House) -> None
     ids=str,
 )
 def test_a_rabbitmqctl_that_did_not_work_is_an_error_with_its_words(
-    house: House, result: Ran
+    house: BrokerHouse, result: Ran
 ) -> None:
     house.result = result
     with pytest.raises(EnvironmentRefused, match=r"mq: rabbitmqctl eval .*(unable|badrpc)"):
@@ -491,7 +336,7 @@ def test_a_broker_that_takes_messages_again_is_not_alarmed_any_more(
 
 @pytest.mark.parametrize("lost", ["broker", "node"])
 def test_a_broker_that_runs_again_is_not_stopped_any_more(
-    environment: MemoryEnvironment, mq: MemoryBroker, house: House, lost: str
+    environment: MemoryEnvironment, mq: MemoryBroker, house: BrokerHouse, lost: str
 ) -> None:
     made = injected(StopApp(target="mq"), environment)
     assert made.prove(lambda: None).proven
