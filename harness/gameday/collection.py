@@ -109,7 +109,9 @@ class ScenarioFile(pytest.File):
         here = path.parent != usual or usual.parent == rootpath
         if here or (rootpath / nodeid).exists():
             nodeid = os.path.relpath(path, rootpath).replace(os.sep, "/")
-        return cls.from_parent(parent, path=path, nodeid=printable(nodeid))
+        file = cls.from_parent(parent, path=path, nodeid=printable(nodeid))
+        file.name = printable(file.name)
+        return file
 
     def collect(self) -> Iterator["ScenarioItem"]:
         options = options_of(self.config)

@@ -2,13 +2,17 @@
 
 import json
 import os
+import re
 import socket
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 # pytester forgets the modules that a run in this process imports; numpy cannot be imported twice.
-import gameday.collection  # noqa: F401
+import gameday.collection
+import gameday.items
+from gameday.planning import Options, load
 from gameday.resources import bundled
 
 SCENARIO = """
@@ -183,6 +187,33 @@ def test_a_broken_promise_file_hides_no_problem_of_the_scenario(mine: pytest.Pyt
     assert "loop.yaml:1:1: cannot be read: Too many levels of symbolic links" in output(result)
     assert "100 has no unit" in output(result)
     assert "Traceback" not in output(result)
+
+
+def test_a_name_and_a_title_do_nothing_to_who_reads_the_plan(mine: pytest.Pytester) -> None:
+    text = SCENARIO.replace("scenario: mine", r'scenario: "a\e[31mb::error::c"')
+    text = text.replace("A scenario of my own", r'"\e]0;x\a ::error::boo\n##vso[x] \u202eabc"')
+    (mine.path / "scenarios" / "a\x1b[31mb::error::c.yaml").write_text(text)
+    args = ("--scenario=a*", "--gameday-runtime=process")
+    for more in ("--gameday-plan", "--collect-only"):
+        result = run(mine, *args, more, "-v")
+        assert result.ret == pytest.ExitCode.OK, output(result)
+        shown = output(result)
+        assert r"\x3a:error::" in shown
+        for acting in ("\x1b", "::error::", "##vso[", "\u202e", "\x07"):
+            assert acting not in shown, repr(acting)
+
+
+def test_a_runs_folder_has_a_name_that_every_store_takes(mine: pytest.Pytester) -> None:
+    path = mine.path / "scenarios" / "mine.yaml"
+    path.write_text(SCENARIO.replace("outage: {default: 1s", 'outage: {default: " 1s"'))
+    options = Options(runtime="process", seed=0, settings={})
+    experiment = load(path, options)
+    wild = {"outage": "../a:b\x1b[31m\n" + "x" * 300}
+    experiment = replace(experiment, scenario=replace(experiment.scenario, parameters=wild))
+    for _ in range(2):
+        folder = gameday.items._make_folder(mine.path / "reports", experiment)
+        assert folder.parent == mine.path / "reports"
+        assert re.fullmatch(r"[\w.,=+@%~-]{1,200}", folder.name)
 
 
 def test_scenarios_are_chosen_by_keyword_and_marker(mine: pytest.Pytester) -> None:

@@ -15,7 +15,7 @@ from gameday.loading.forms import Column, Item, Name, annotated, choice, columns
 from gameday.loading.parsing import read_node
 from gameday.loading.remembered import Remembered
 from gameday.loading.selection import yaml_files
-from gameday.loading.source import Source, spell
+from gameday.loading.source import Source, composed, spell
 from gameday.loading.words import complain_of_limit
 from gameday.model.scenario import Sla, Vocabulary
 from gameday.model.units import LIMITS, Limit, Unit
@@ -89,7 +89,7 @@ def _load(path: Path, vocabulary: Vocabulary) -> _Read:
         if file.slas is None:
             continue  # what it would be called is not known
         sla = Sla(
-            name=f"{file.slas}/{name}",
+            name=composed(f"{file.slas}/{name}"),
             finding=promise.word,
             limit=limit,
             document=file.document,

@@ -2,6 +2,7 @@
 
 import math
 
+from gameday.escaping import printable
 from gameday.model.finding import Finding
 from gameday.model.result import Result
 from gameday.model.verdict import Judgement
@@ -19,7 +20,7 @@ def junit_properties(result: Result) -> list[tuple[str, str]]:
     properties = [
         ("gameday.scenario", result.scenario),
         ("gameday.verdict", result.verdict.value),
-        ("gameday.reason", result.reason),
+        ("gameday.reason", one_line(result.reason)),
         ("gameday.runtime", result.runtime),
         ("gameday.seed", str(result.seed)),
         ("gameday.folder", result.folder),
@@ -29,7 +30,8 @@ def junit_properties(result: Result) -> list[tuple[str, str]]:
     properties += [(f"gameday.parameter.{name}", text) for name, text in result.parameters.items()]
     properties += [(f"gameday.finding.{f.name}", _numbers(f)) for f in result.findings]
     properties += [(f"gameday.expectation.{j.name}", _judged(j)) for j in result.expectations]
-    return [(one_line(name), one_line(value)) for name, value in properties]
+    # A path keeps its blanks.
+    return [(one_line(name), printable(value.replace("\n", " "))) for name, value in properties]
 
 
 def _judged(judgement: Judgement) -> str:

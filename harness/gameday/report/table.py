@@ -7,6 +7,7 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
+from gameday.escaping import printable
 from gameday.model.result import Result
 from gameday.model.verdict import Verdict
 from gameday.report.wording import in_short, one_line
@@ -46,7 +47,7 @@ def rich_verdict_table(result: Result) -> Group:
 def closing_line(result: Result) -> str:
     """Return verdict, reason and folder in one line."""
     line = f"{result.verdict}  {in_short(result)}"
-    return f"{line}  [{one_line(result.folder)}]" if result.folder else line
+    return f"{line}  [{printable(result.folder)}]" if result.folder else line
 
 
 def _table(result: Result, shape: box.Box, *, coloured: bool) -> Table:

@@ -9,7 +9,7 @@ from typing import NotRequired, TypedDict, cast
 
 import pytest
 
-from gameday.model.event import EffectProven, Event, Phase, event_to_json
+from gameday.model.event import EffectProven, Event, Note, Phase, event_to_json
 from gameday.model.result import Result
 from gameday.model.verdict import Verdict
 from gameday.report.json import result_to_json
@@ -180,6 +180,18 @@ def test_a_run_is_nine_steps_with_the_times_of_its_events(
     lost = judged["arbees/no-message-loss"]
     assert lost["statusDetails"]["message"] == "FAIL: wanted == 0, seen 3, margin -3"
     assert case["steps"][8]["status"] == "failed"
+
+
+def test_nothing_of_a_report_acts_on_its_reader(
+    pytester: pytest.Pytester, events: list[Event], at_run: Result
+) -> None:
+    wild = "::error::a\x1b[31m\u202eb\n##vso[c]"
+    note = Note(at_ns=events[-1].at_ns, phase=Phase.JUDGE, text=wild)
+    result = replace(at_run, scenario=wild, title=wild, reason=wild, parameters={"a": wild})
+    case = _reported(pytester, [*events, note], result)
+    shown = json.dumps([case["labels"], case["parameters"], case["description"], case["steps"]])
+    for acting in ("::error::", "\\u001b", "\\u202e", "##vso["):
+        assert acting not in shown, acting
 
 
 def test_a_run_can_be_found_by_labels_parameters_and_links(
