@@ -189,8 +189,9 @@ def test_nothing_of_a_report_acts_on_its_reader(
     note = Note(at_ns=events[-1].at_ns, phase=Phase.JUDGE, text=wild)
     result = replace(at_run, scenario=wild, title=wild, reason=wild, parameters={"a": wild})
     case = _reported(pytester, [*events, note], result)
-    shown = json.dumps([case["labels"], case["parameters"], case["description"], case["steps"]])
-    for acting in ("::error::", "\\u001b", "\\u202e", "##vso["):
+    parts = [case["labels"], case["parameters"], case["description"], case["steps"]]
+    shown = json.dumps(parts, ensure_ascii=False)
+    for acting in ("::error::", "\\u001b", "\u202e", "##vso["):
         assert acting not in shown, acting
 
 
