@@ -139,7 +139,7 @@ class Ending:
         # Of what has ended the number may be gone.
         anew = now.started != self.before.started
         measured: dict[str, Scalar] = {"alive": now.alive, "started_anew": anew}
-        lapse = self.lapse()
+        lapse = self.lapse() or self._answered()
         if lapse:
             measured["lapse"] = lapse
         return Proof(proven=not anew and not lapse, measured=measured)
@@ -149,6 +149,16 @@ class Ending:
         if not self.ended:
             return ""
         return taken_by(self._victim, self._service.spec.name)
+
+    def _answered(self) -> str:
+        """Return that something answers for what ended, where its port alone does not tell."""
+        if not self.ended or isinstance(self._victim, OwnPort):
+            return ""
+        try:
+            self._service.check()
+        except Exception:  # it is down, whatever that brings a client to
+            return ""
+        return f"something answered in the place of {self._service.spec.name}"
 
     def prove_new_start(self, checkpoint: Checkpoint) -> Proof:
         """Prove that the service answers a write, by a new start if the old one ended."""

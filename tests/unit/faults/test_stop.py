@@ -1,6 +1,8 @@
 """The stop and the restart: an end within the grace, or forced after it, and a new start."""
 
+from dataclasses import dataclass
 from signal import Signals
+from typing import cast
 
 import pytest
 
@@ -208,4 +210,32 @@ def test_who_takes_the_port_of_what_is_down_has_ended_the_fault(
     assert injection.lapse() == ""
     db.port_taken_by = "process 7 (redis-server)"
     assert injection.lapse() == "process 7 (redis-server) listened on the port of db"
+    assert not still_in(injection)
+
+
+@dataclass(slots=True, kw_only=True)
+class Impersonated:
+    """A service whose port nobody can look at, as in docker, and which others may answer for."""
+
+    inner: MemoryService
+    answered: bool = False
+
+    def __getattr__(self, name: str) -> object:
+        if name == "stranger":
+            raise AttributeError(name)
+        return getattr(self.inner, name)
+
+    def check(self) -> str:
+        return "a write was answered" if self.answered else self.inner.check()
+
+
+def test_what_is_down_and_answers_has_not_stayed_down(
+    environment: MemoryEnvironment, db: MemoryService
+) -> None:
+    other = Impersonated(inner=db)
+    environment.services["db"] = cast(MemoryService, other)
+    injection = injected(environment, Stop(target="db"))
+    assert injection.prove(no_checkpoint).proven
+    assert still_in(injection)
+    other.answered = True
     assert not still_in(injection)
