@@ -1,10 +1,12 @@
 """Whether a Docker engine can be used, and why not; found out before its packages are imported."""
 
 import http.client
+import json
 import os
 import socket
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 
 from gameday.extras import installing, missing_of
 
@@ -47,6 +49,11 @@ def engine_trouble(limit_s: int = 3) -> EngineTrouble | None:
     It is asked over its socket first: only where it answers are the packages imported that talk
     to it, which takes a quarter of a second.
     """
+    if context := _foreign_context():
+        return EngineTrouble(
+            seen=f"the Docker context {context!r} is in use, and gameday goes by DOCKER_HOST",
+            cure="export DOCKER_HOST=\"$(docker context inspect -f '{{.Endpoints.docker.Host}}')\"",
+        )
     try:
         answered = _ping(limit_s)
     except OSError as error:
@@ -76,6 +83,23 @@ def innermost_os_error(error: BaseException) -> OSError | None:
 
 def _address() -> str:
     return os.environ.get("DOCKER_HOST") or f"unix://{_SOCKET}"
+
+
+def _foreign_context() -> str:
+    """Return the context of the docker command that chooses another engine than we would ask.
+
+    Some versions of the Python packages follow it and others do not: a run would be in two engines.
+    """
+    if os.environ.get("DOCKER_HOST"):
+        return ""
+    folder = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
+    name = os.environ.get("DOCKER_CONTEXT")
+    if not name:
+        try:
+            name = str(json.loads((folder / "config.json").read_text())["currentContext"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return ""
+    return "" if name == "default" else name
 
 
 def _where() -> str:

@@ -39,6 +39,36 @@ def test_a_socket_that_is_not_there_is_named(
     assert f"{tmp_path}/none.sock: No such file or directory; " in str(engine_problem())
 
 
+@pytest.mark.parametrize("by", ["variable", "settings"])
+def test_a_context_of_the_docker_command_is_named_with_how_to_choose_its_engine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by: str
+) -> None:
+    monkeypatch.delenv("DOCKER_HOST", raising=False)
+    monkeypatch.delenv("DOCKER_CONTEXT", raising=False)
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    if by == "variable":
+        monkeypatch.setenv("DOCKER_CONTEXT", "far-away")
+    else:
+        (tmp_path / "config.json").write_text('{"currentContext": "far-away"}')
+    trouble = engine_trouble()
+    assert trouble is not None
+    assert "the Docker context 'far-away' is in use" in trouble.seen
+    assert trouble.cure.startswith("export DOCKER_HOST=")
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
+    assert f"{tmp_path}/none.sock" in str(engine_problem()), "which says where the engine is"
+
+
+@pytest.mark.parametrize("settings", ['{"currentContext": "default"}', "{}", "[]", "not JSON"])
+def test_the_usual_context_is_nothing_to_speak_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: str
+) -> None:
+    monkeypatch.delenv("DOCKER_HOST", raising=False)
+    monkeypatch.delenv("DOCKER_CONTEXT", raising=False)
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    (tmp_path / "config.json").write_text(settings)
+    assert "context" not in str(engine_problem())
+
+
 def test_who_may_not_open_the_usual_socket_is_told_to_join_the_group(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
