@@ -6,8 +6,10 @@ else is imported on first use, and nothing is used unless a scenario is asked fo
 
 import argparse
 import difflib
+import gc
 import sys
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -118,13 +120,12 @@ def pytest_configure(config: pytest.Config) -> None:
     )
     if not config.stash[_CHOSEN] and not any(config.getoption(name) for name in _CHECKED):
         return
-    _find_as_written()
-    from gameday.options import check_options
+    with _importing():
+        from gameday.collection import select_scenarios
+        from gameday.options import check_options
 
     check_options(config)
     if config.stash[_CHOSEN]:
-        from gameday.collection import select_scenarios
-
         select_scenarios(config, selectors)
 
 
@@ -191,9 +192,9 @@ def gameday(request: pytest.FixtureRequest) -> RunScenario:
 
     Returns the Result, whatever its verdict; raises what loading or the environment refuses.
     """
-    _find_as_written()
-    from gameday.errors import GamedayError
-    from gameday.items import run_by_name
+    with _importing():
+        from gameday.errors import GamedayError
+        from gameday.items import run_by_name
 
     def run(selector: str, **settings: str) -> "Result":
         __tracebackhide__ = True
@@ -221,10 +222,21 @@ def _one_of(*names: str) -> Callable[[str], str]:
     return chosen
 
 
-def _find_as_written() -> None:
-    """Let every import of ours that follows be found by us."""
+@contextmanager
+def _importing() -> Iterator[None]:
+    """Let our modules be imported as they are written, and without the collector of garbage.
+
+    They make none, and looking for it takes a fifth of the time.
+    """
     if _AsWritten not in sys.meta_path:
         sys.meta_path.insert(0, _AsWritten)
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
 
 
 def _looks_like_a_scenario(path: Path) -> bool:
@@ -236,7 +248,7 @@ def _looks_like_a_scenario(path: Path) -> bool:
         return False
     if b"scenario" not in content and b"\\" not in content:  # in quotes it may be "\x73cenario"
         return False
-    _find_as_written()
-    from gameday.loading import is_scenario  # as the loader reads it
+    with _importing():
+        from gameday.loading import is_scenario  # as the loader reads it
 
     return is_scenario(path)

@@ -86,9 +86,11 @@ def test_gameday_needs_no_other_plugin(tmp_path: Path, outside_environ: dict[str
 
 
 _REWRITTEN = """
+import gc
 import sys
 
 def pytest_unconfigure():
+    assert gc.isenabled()
     names = [
         name for name, module in sys.modules.items()
         if name.startswith("gameday.") and "Rewriting" in type(module.__loader__).__name__
