@@ -30,6 +30,8 @@ Where = tuple[str | int, ...]
 
 _LONGEST_SHOWN = 60
 _MOST_NAMED = 80
+# Octal to YAML, and a number to the base of 60.
+_DOUBTFUL = re.compile(r"[+-]?(0[0-9_]+|[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?)")
 _UNWRITABLE = re.compile("[\ud800-\udfff\x00]")
 
 
@@ -121,8 +123,20 @@ class Source:
         own = [f"{self.path}:{line}:{column}: {text}" for line, column, text in in_order]
         return own + self.appendix
 
+    def _complain_of_doubtful(self) -> None:
+        """Note numbers that YAML reads otherwise than people do, where nothing else is wrong."""
+        told = {problem[:2] for problem in self.problems}
+        for where, spot in self.spots.items():
+            if spot.text is None or spot.value in told or not _DOUBTFUL.fullmatch(spot.text):
+                continue
+            value = self.at(where)
+            if isinstance(value, int | float):
+                text = f"{spot.text} is {value} to YAML; write {value}, or what it is to be"
+                self.complain(where, text)
+
     def refuse_if_wrong(self) -> None:
         """Raise ScenarioError with all problems, if there are any."""
+        self._complain_of_doubtful()
         if self.problems:
             raise ScenarioError(*self.lines)
 

@@ -61,6 +61,16 @@ ONE_PROBLEM = {
         "[redis, 'a b']",
         ("4:15: tags[1]: 'a b' is not a name; use letters, digits, '-' and '_'"),
     ),
+    "a number that YAML reads as octal": (
+        "    for: ${outage}\n",
+        "    for: ${outage}\n    exposure: 010\n",
+        "15:15: faults[0].exposure: 010 is 8 to YAML; write 8, or what it is to be",
+    ),
+    "a number that YAML reads to the base of 60": (
+        "timeline: {baseline",
+        "safety: {services: 1:30}\ntimeline: {baseline",
+        "10:20: safety.services: 1:30 is 90 to YAML; write 90, or what it is to be",
+    ),
     "a NUL in a text": (
         "title: A scenario in which everything is right",
         'title: "a\\0b"',
