@@ -332,6 +332,7 @@ def test_what_did_nothing_is_not_proven_on_a_real_server(
         unproven(fault)
 
 
+@pytest.mark.sample("Restart-postgres]")
 @pytest.mark.parametrize("name", ["postgres", "postgres-replica"])
 @pytest.mark.parametrize("kind", [Stop, Restart])
 def test_a_stop_and_a_restart_wait_for_no_client(
