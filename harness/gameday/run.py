@@ -242,6 +242,8 @@ class Conductor:
         self._noise = self._hiccups.stop(
             driver_cpu=report.cpu_share, lateness_p99_ns=report.lateness_p99_ns
         )
+        with self._failures.going_on():
+            self._hiccups.check_proxies()
         if report.shortage:
             self._chronicle.note(report.shortage)
         self._detector.rest()

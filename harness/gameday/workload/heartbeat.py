@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 
 from gameday.model.clock import MILLISECOND, SECOND
 
-__all__ = ["PAIR", "SILENT_NS", "Pulse", "listen"]
+__all__ = ["PAIR", "SILENT_NS", "Pulse", "listen", "silent_now"]
 
 PAIR = struct.Struct("<qq")
 """When a stall ended, and how long it was."""
@@ -56,6 +56,11 @@ class Pulse:
         self._asked_ns = 0
         self._noted_ns = 0
         self._is_silent = False
+
+    @property
+    def waits(self) -> bool:
+        """Whether a call is unanswered."""
+        return self._asked_ns != 0
 
     @property
     def fd(self) -> int:
@@ -157,11 +162,38 @@ def listen(
             beat_ns = now_ns + _BEAT_NS
             for pulse in pulses:
                 pulse.beat(now_ns)
-        ready = {fd for fd, _ in poll.poll(max(1, (beat_ns - now_ns) // MILLISECOND))}
-        now_ns = time.monotonic_ns()
-        for pulse in pulses:
-            if pulse.fd in ready:
-                pulse.ready(now_ns)
+        _hear(pulses, poll, beat_ns)
     for pulse in pulses:
         pulse.end(time.monotonic_ns())
         pulse.close()
+
+
+def silent_now(addresses: Sequence[str], limit_ns: int = SILENT_NS) -> tuple[str, ...]:
+    """Return which of these servers do not answer a call now, within the limit."""
+    poll = select.poll()
+    pulses = {
+        address: Pulse(address, poll, lambda _at_ns, _took_ns: None, lambda _address: None)
+        for address in addresses
+    }
+    beat_ns = began_ns = time.monotonic_ns()
+    waiting = list(pulses.values())
+    while waiting and beat_ns - began_ns < limit_ns:
+        beat_ns = time.monotonic_ns()
+        for pulse in waiting:
+            pulse.beat(beat_ns)
+        _hear(waiting, poll, beat_ns + _BEAT_NS)
+        waiting = [pulse for pulse in waiting if pulse.waits]
+    silent = tuple(address for address, pulse in pulses.items() if pulse in waiting)
+    for pulse in pulses.values():
+        pulse.close()
+    return silent
+
+
+def _hear(pulses: Sequence[Pulse], poll: "select.poll", until_ns: int) -> None:
+    """Go on with the first sockets that are ready by then."""
+    wait_ms = (until_ns - time.monotonic_ns()) // MILLISECOND
+    ready = {fd for fd, _ in poll.poll(max(1, wait_ms))}
+    now_ns = time.monotonic_ns()
+    for pulse in pulses:
+        if pulse.fd in ready:
+            pulse.ready(now_ns)

@@ -17,7 +17,7 @@ from gameday.errors import EnvironmentRefused, InternalError
 from gameday.model.clock import MICROSECOND, SECOND
 from gameday.model.event import Scalar
 from gameday.model.history import HostNoise
-from gameday.workload.heartbeat import PAIR, SILENT_NS
+from gameday.workload.heartbeat import PAIR, SILENT_NS, silent_now
 from gameday.workload.recorder import LATENESS
 
 __all__ = [
@@ -51,12 +51,14 @@ class HiccupMeter:
         self._beats, self._lateness = folder / "heartbeats.bin", folder / LATENESS
         self._blocks = _where_data_is(folder) / f"gameday-witness-{os.getpid()}"
         self._log = log
+        self._proxies: tuple[str, ...] = ()
         self._child: Child | None = None
         self._before: HostTimes | None = None
         self._runnable: list[int] = []
 
     def start(self, proxies: Sequence[str] = ()) -> None:
         """Return once it measures; `proxies` are the addresses where proxy servers take calls."""
+        self._proxies = tuple(proxies)
         files = (self._hiccups, self._syncs, self._blocks, self._beats)
         arguments = ("-m", "gameday.workload.sleeper", *(str(file) for file in files), *proxies)
         self._child = Child("the hiccup meter", arguments, self._log)
@@ -75,11 +77,12 @@ class HiccupMeter:
         self._runnable.append(read_runnable())
         message = None if self._child is None else self._child.heard()
         if message is not None:
-            raise EnvironmentRefused(
-                f"the proxy server at {message['silent']} has not answered for "
-                f"{SILENT_NS / SECOND:g} s: it is dead or stands still, so nothing is known of the "
-                "system behind it"
-            )
+            raise _silent(str(message["silent"]))
+
+    def check_proxies(self) -> None:
+        """Raise EnvironmentRefused if a proxy does not answer now: it died in the last seconds."""
+        for proxy in silent_now(self._proxies):
+            raise _silent(proxy)
 
     def stop(self, *, driver_cpu: float, lateness_p99_ns: int = 0) -> HostNoise:
         """End it and return what it saw; InternalError if it had died before.
@@ -123,6 +126,13 @@ class HiccupMeter:
         if self._child is not None:
             self._child.kill()
             self._blocks.unlink(missing_ok=True)
+
+
+def _silent(proxy: str) -> EnvironmentRefused:
+    return EnvironmentRefused(
+        f"the proxy server at {proxy} has not answered for {SILENT_NS / SECOND:g} s: it is dead or "
+        "stands still, so nothing is known of the system behind it"
+    )
 
 
 def _where_data_is(folder: Path) -> Path:

@@ -14,7 +14,7 @@ import pytest
 from gameday.environment.proxies import OwnProxy, start_own_proxy
 from gameday.errors import EnvironmentRefused
 from gameday.model.clock import MILLISECOND, SECOND
-from gameday.workload.heartbeat import Pulse, listen
+from gameday.workload.heartbeat import Pulse, listen, silent_now
 from gameday.workload.hiccup import HiccupMeter, read_pairs
 
 ANSWER = b"HTTP/1.1 405 Method Not Allowed\r\nContent-Length: 9\r\n\r\n"
@@ -169,6 +169,15 @@ def test_a_stopped_proxy_is_seen_for_as_long_as_it_stood_still(
     watching.join(5)
     os.close(out)
     assert took_ns >= 450 * MILLISECOND
+
+
+def test_who_is_dead_in_the_end_is_told_from_who_answers(proxy: OwnProxy) -> None:
+    alive = str(proxy.control.endpoint)
+    with socket.create_server(("127.0.0.1", 0)) as nobody:
+        dead = f"127.0.0.1:{nobody.getsockname()[1]}"
+    assert silent_now([alive, dead], 200 * MILLISECOND) == (dead,)
+    assert silent_now([alive]) == ()
+    assert silent_now([]) == ()
 
 
 def _watch(meter: HiccupMeter) -> None:
