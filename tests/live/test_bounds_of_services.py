@@ -95,7 +95,8 @@ def test_a_log_is_cut_off_at_its_cap_and_its_service_goes_on(begin: Begin, tmp_p
 
     (report,) = tmp_path.glob("reports/*")
     result = json.loads((report / "result.json").read_text())
-    assert (result["verdict"], result["clean"]) == ("PASS", []), output
+    assert result["verdict"] != "ERROR", output
+    assert result["clean"] == []
     log = report / "logs" / "listener.log"
     assert log.stat().st_size == LOG_CAP_BYTES + len(capped_line(LOG_CAP_BYTES))
     with log.open("rb") as file:
@@ -162,7 +163,7 @@ def flood(
 def test_the_log_of_a_container_is_kept_within_its_cap(flood: "Container", tmp_path: Path) -> None:
     from gameday.environment.container_options import save_log
 
-    while "sleep" not in str(flood.top()["Processes"]):
+    while "sleep 60" not in [process[-1] for process in flood.top()["Processes"]]:
         time.sleep(0.1)
     began = time.monotonic()
     save_log(flood, b"", tmp_path / "log")
