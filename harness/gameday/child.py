@@ -21,6 +21,8 @@ __all__ = ["Child", "Message", "cap_stderr"]
 Message = Mapping[str, str | int | float | bool]
 
 _TAIL_BYTES = 2000
+_TAIL_LINES = 5
+_HEADS = ("Traceback (", "During handling of", "The above exception")
 _MOST_CHARS = 1_000_000
 _KILL_LIMIT_S = 5.0
 
@@ -137,10 +139,14 @@ class Child:
         return InternalError(f"{self.name} (pid {self.pid}) {how}{self._tail()}")
 
     def _tail(self) -> str:
+        """Return the end of its log in one line; the frames of tracebacks are left out."""
         with self._log.open("rb") as log:
             log.seek(max(0, self._log.stat().st_size - _TAIL_BYTES))
-            text = log.read().decode(errors="replace").strip()
-        return f"; the end of {self._log}:\n{text}" if text else f"; {self._log} is empty"
+            lines = log.read().decode(errors="replace").splitlines()
+        lines = [line for line in lines if line.strip()]
+        told = [line for line in lines if not line[0].isspace() and not line.startswith(_HEADS)]
+        text = " | ".join((told or lines)[-_TAIL_LINES:])
+        return f"; the end of {self._log}: {text}" if text else f"; {self._log} is empty"
 
 
 def cap_stderr(most_chars: int = _MOST_CHARS) -> None:

@@ -316,14 +316,12 @@ class Conductor:
         return self._outcome(cut_short(why, *self._all_problems()), faults)
 
     def _all_problems(self) -> tuple[str, ...]:
+        """Return what went wrong; a full disk comes first, for it is why others fail."""
         left = (f"left behind: {left}" for left in self._clean)
-        return (*self._failures.problems, *self._chronicle.problems, *left)
+        return (*self._chronicle.problems, *self._failures.problems, *left)
 
     def _outcome(
-        self,
-        judged: Judged,
-        faults: tuple[FaultRecord, ...],
-        analysis: Analysis | None = None,
+        self, judged: Judged, faults: tuple[FaultRecord, ...], analysis: Analysis | None = None
     ) -> Result:
         return outcome(
             self._plan,
