@@ -198,13 +198,15 @@ def test_a_record_that_drips_to_the_end_is_not_measured(
     assert lost["value"] is None
 
 
+@pytest.mark.parametrize("moment", ["FaultInjected", "EffectProven"])
 def test_a_slow_edge_to_the_receiver_holds_no_signal(
-    launch: Launch, tmp_path: Path, runtime: str
+    launch: Launch, tmp_path: Path, runtime: str, moment: str
 ) -> None:
+    """Its proof alone takes ten seconds, in which no checkpoint comes."""
     fault = "bandwidth: client -> listener\n    rate: 1kB/s"
     scenario(tmp_path, fault)
     process = launch(tmp_path, ["--scenario=hanging", f"--gameday-runtime={runtime}"])
-    journal = wait_for(tmp_path, "EffectProven", process)
+    journal = wait_for(tmp_path, moment, process)
     asked, output = end(process, signal.SIGINT)
 
     assert process.returncode == pytest.ExitCode.INTERRUPTED, output
