@@ -22,7 +22,7 @@ target: shop
 workload:
   - publish: {to: api, ledger: api, rate: 50/s, deadline: 1s}
 steady: {success: ">= 95%", p99: "<= 900ms", for: 1s}
-timeline: {baseline: 2s, recovery: 60s, quiet: 1s}
+timeline: {baseline: 4s, recovery: 60s, quiet: 1s}
 faults:
   - kill: order-db
     for: 1s
