@@ -10,6 +10,7 @@ a proxy would wait seconds for the name or the route (measured: 3.3 s added to a
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -31,7 +32,7 @@ from gameday.environment.container_options import bounds_of, save_log
 from gameday.environment.container_service import ContainerService
 from gameday.environment.edge_proxy import ControlledEdge, reaches
 from gameday.environment.edges import proxy_name, traffic_of, traffic_so_far
-from gameday.environment.engine import engine_client, refusing
+from gameday.environment.engine import engine_client, refusing, started
 from gameday.environment.engine_presence import engine_problem
 from gameday.environment.images import bring
 from gameday.environment.marks import OWNER_LABEL, RUN_LABEL, engine_name, make_folder
@@ -95,6 +96,7 @@ class ContainerEnvironment:
 
     def __init__(self, surroundings: Surroundings) -> None:
         self._given = replace(surroundings, target=with_logins(surroundings.target))
+        self._open = ExitStack()
         self._labels = {RUN_LABEL: surroundings.run, OWNER_LABEL: this_owner()}
         self._network: Network | None = None
         self._fronts: dict[Edge, Endpoint] = {}
@@ -127,6 +129,8 @@ class ContainerEnvironment:
         with refusing("creating the run's network"):
             self._network = Network(self._engine_kw, {"labels": self._labels})
             self._network.name = engine_name(self._given.run)
+            # It has no end of its own.
+            self._open.callback(self._network._docker.client.close)  # noqa: SLF001
             self._network.create()
         fixed = self._given.port_base
         number = len(target.edges)
@@ -151,7 +155,7 @@ class ContainerEnvironment:
     @cached_property
     def _client(self) -> docker.DockerClient:
         """The engine, which `missing` has asked before anything else needs it."""
-        return engine_client(_API_LIMIT_S)
+        return self._open.enter_context(closing(engine_client(_API_LIMIT_S)))
 
     @property
     def _engine_kw(self) -> dict[str, str]:
@@ -271,6 +275,7 @@ class ContainerEnvironment:
                 problems.append(f"saving the log of {name}: {error}")
         reap(self._given.run, in_docker=True)
         release_ports()
+        self._open.close()
         if problems:
             raise NotHealed("; ".join(problems))
 
@@ -300,7 +305,7 @@ class ContainerEnvironment:
             clock = ContainerClock(f"{engine_name(self._given.run)}-{spec.name}-clock")
             clock.reach_from(made, self._client, self._labels)
             self._clocks[spec.name] = clock
-        container = self._run(made)
+        container = started(made)
         if clock is not None:
             clock.fill(container)
         control = ProxyControl(_LOOPBACK, api, toxiproxy=not self._own_proxy, token=token)
@@ -340,7 +345,7 @@ class ContainerEnvironment:
         for volume in (clock, disk):
             if volume is not None:
                 volume.mount(made)
-        service = ContainerService(spec, kind, self._run(made), companion.direct, clock, disk)
+        service = ContainerService(spec, kind, started(made), companion.direct, clock, disk)
         self._services[spec.name] = service
         evidence = service.wait_until_ready(READY_LIMIT_NS, checkpoint)
         service.refuse_without_clock()
@@ -382,18 +387,14 @@ class ContainerEnvironment:
     def _labelled(self, image: str, name: str, **more: object) -> DockerContainer:
         """Return a container to be, marked as this run's before it exists."""
         made = DockerContainer(image, self._engine_kw)
-        made.get_docker_client().client.api.trust_env = False
+        client = made.get_docker_client().client
+        client.api.trust_env = False
+        self._open.callback(client.close)
         made.image = image  # which a variable of testcontainers may have put a registry before
         made.with_name(f"{engine_name(self._given.run)}-{name}")
         labels = {**self._labels, "gameday.service": name}
         # The proxy of the user's Docker settings is for the internet, and services are here.
         return made.with_kwargs(labels=labels, use_config_proxy=False, **{**bounds_of(), **more})
-
-    @staticmethod
-    def _run(made: DockerContainer) -> Container:
-        with refusing(f"starting a container of {made.image}"):
-            made.start()
-        return made.get_wrapped_container()
 
     @staticmethod
     def _side_by_side(act: Callable[[ServiceSpec], T], specs: tuple[ServiceSpec, ...]) -> list[T]:

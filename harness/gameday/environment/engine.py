@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING
 
 import docker
 import requests
@@ -13,7 +14,10 @@ from gameday.environment.protocol import Ran
 from gameday.errors import EnvironmentRefused
 from gameday.model.clock import SECOND
 
-__all__ = ["engine_client", "ran_in", "ran_once", "refusing"]
+if TYPE_CHECKING:
+    from testcontainers.core.container import DockerContainer
+
+__all__ = ["engine_client", "ran_in", "ran_once", "refusing", "started"]
 
 _NOT_RUN = (124, 126, 127, 137)
 """What `timeout` ends with when the command took too long, or could not be run at all."""
@@ -57,6 +61,13 @@ def refusing(what: str) -> Iterator[None]:
         why = error if innermost is None else innermost.strerror
         cure = _NO_ADDRESSES_CURE if any(said in str(error) for said in _NO_ADDRESSES) else ""
         raise EnvironmentRefused(f"{what}: {why}{cure}") from error
+
+
+def started(made: "DockerContainer") -> Container:
+    """Start a container, and return what the engine's own client makes of it."""
+    with refusing(f"starting a container of {made.image}"):
+        made.start()
+    return made.get_wrapped_container()
 
 
 def ran_in(
