@@ -8,8 +8,7 @@ a proxy would wait seconds for the name or the route (measured: 3.3 s added to a
 """
 
 import time
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -54,6 +53,7 @@ from gameday.environment.services.program import container_path
 from gameday.environment.services.protocol import talk_of
 from gameday.environment.services.variables import Need, variables_of
 from gameday.environment.sockets import Peer, connections_in_network_of
+from gameday.environment.stages import side_by_side
 from gameday.environment.waiting import READY_LIMIT_NS, busy_ports, free_ports, release_ports
 from gameday.errors import NotHealed
 from gameday.model.clock import SECOND
@@ -140,14 +140,14 @@ class ContainerEnvironment:
             for edge, port in zip(target.edges, fronts, strict=True)
         }
         began_ns = time.monotonic_ns()
-        self._side_by_side(self._start_companion, target.services)
+        side_by_side(self._start_companion, target.services)
         version = self._companions[target.services[0].name].control.version()
         self.proxy = f"{self._given.proxy} {version}"
         emit("proxies", time.monotonic_ns() - began_ns, f"{number} edges behind {self.proxy}")
         for wave in target.waves:
             checkpoint()
             began_ns = time.monotonic_ns()
-            for name, evidence in self._side_by_side(
+            for name, evidence in side_by_side(
                 lambda spec: (spec.name, self._start_service(spec, checkpoint)), wave
             ):
                 emit(name, time.monotonic_ns() - began_ns, evidence)
@@ -395,9 +395,3 @@ class ContainerEnvironment:
         labels = {**self._labels, "gameday.service": name}
         # The proxy of the user's Docker settings is for the internet, and services are here.
         return made.with_kwargs(labels=labels, use_config_proxy=False, **{**bounds_of(), **more})
-
-    @staticmethod
-    def _side_by_side(act: Callable[[ServiceSpec], T], specs: tuple[ServiceSpec, ...]) -> list[T]:
-        """Do the same for several services at once: the slowest one sets the pace."""
-        with ThreadPoolExecutor(len(specs)) as pool:
-            return list(pool.map(act, specs))

@@ -1,10 +1,21 @@
-"""Steps of which each is taken whatever became of the ones before."""
+"""Steps of which each is taken whatever became of the others, one by one or side by side."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 from gameday.errors import GamedayError
 
-__all__ = ["causes", "each"]
+__all__ = ["causes", "each", "side_by_side"]
+
+A = TypeVar("A")
+B = TypeVar("B")
+
+
+def side_by_side(act: Callable[[A], B], things: Sequence[A]) -> list[B]:
+    """Do the same with several things at once: the slowest one sets the pace."""
+    with ThreadPoolExecutor(len(things)) as pool:
+        return list(pool.map(act, things))
 
 
 def each(doing: str, stages: Iterable[Iterator[str]]) -> Iterator[str]:
