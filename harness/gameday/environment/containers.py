@@ -13,7 +13,6 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
 
 import docker
 from docker.errors import DockerException
@@ -66,8 +65,6 @@ _PROXY_API = 8474
 _FIRST_FRONT = 21000
 _API_LIMIT_S = 10
 _LOOPBACK = "127.0.0.1"
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
