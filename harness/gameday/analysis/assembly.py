@@ -12,14 +12,13 @@ from gameday.analysis.noise import doubts
 from gameday.analysis.operations import Operations
 from gameday.analysis.phases import (
     PHASES,
-    PROBES,
     FaultSpan,
     Phases,
     marks,
     phases,
-    probes,
     unmeasured_phases,
 )
+from gameday.analysis.probes import PROBES, probes
 from gameday.analysis.series import time_series
 from gameday.analysis.signals import NO_FINAL_READ, match, published_in
 from gameday.model.finding import Finding

@@ -18,7 +18,8 @@ import numpy as np
 from gameday.analysis.availability import availability
 from gameday.analysis.latency import latencies
 from gameday.analysis.operations import Flags, Int64s, Operations, keeps
-from gameday.analysis.phases import PHASES, PROBES, phases
+from gameday.analysis.phases import PHASES, phases
+from gameday.analysis.probes import PROBES
 from gameday.model.clock import MILLISECOND
 from gameday.model.finding import Finding
 from gameday.model.guard import Doubt

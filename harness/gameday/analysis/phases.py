@@ -12,18 +12,16 @@ from gameday.model.clock import SECOND
 from gameday.model.finding import Finding
 from gameday.model.history import FaultTimes, Observation
 from gameday.model.result import Marks, OutageSpan
-from gameday.model.units import Limit, Unit, format_duration
+from gameday.model.units import Unit, format_duration
 
 __all__ = [
     "PHASES",
-    "PROBES",
     "FaultSpan",
+    "Measured",
     "Phases",
     "marks",
     "phases",
-    "probes",
     "unmeasured_phases",
-    "unmeasured_probes",
 ]
 
 PHASES = (
@@ -40,8 +38,6 @@ _ALL = 0.999
 """An outage in which no smaller share than this failed is a whole one."""
 _LATE_NS = SECOND // 2
 """Answers that are later than this make a picture of due times look wrong to a reader."""
-
-PROBES = ("recovery_front", "recovery_direct", "proxy_share")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +95,7 @@ def phases(observation: Observation, operations: Operations) -> Phases:
     if found is None:
         why = "no operation came due after the fault was asked for"
         return Phases(findings=unmeasured_phases(why), marks=marks(observation, span, None))
-    say = _Phase(
+    say = Measured(
         operations=operations,
         found=found,
         watched_ns=end_ns - span.injected.low_ns,
@@ -134,11 +130,6 @@ def unmeasured_phases(why: str) -> tuple[Finding, ...]:
     return tuple(Finding.unmeasured(name, Unit.NS, why) for name in PHASES)
 
 
-def unmeasured_probes(why: str) -> list[Finding]:
-    """Return every finding of the probes as not measured, for this reason."""
-    return [Finding.unmeasured(name, Unit.NS, why) for name in PROBES]
-
-
 def marks(observation: Observation, span: FaultSpan | None, found: Recovery | None) -> Marks:
     """Return the marks, from the start of the run."""
     zero_ns = observation.start_ns
@@ -159,7 +150,7 @@ def marks(observation: Observation, span: FaultSpan | None, found: Recovery | No
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Phase:
+class Measured:
     """What every phase's finding says alike."""
 
     operations: Operations
@@ -204,7 +195,7 @@ def _moment(at_ns: int) -> Bracket:
     return Bracket(at_ns=at_ns, low_ns=at_ns, high_ns=at_ns)
 
 
-def _detect(say: _Phase, span: FaultSpan) -> Finding:
+def _detect(say: Measured, span: FaultSpan) -> Finding:
     failing, visible_ns = say.found.failing, say.found.visible_ns
     if span.proven_ns is None:
         return Finding.unmeasured("detect", Unit.NS, "the fault's effect was not proven")
@@ -220,7 +211,7 @@ def _detect(say: _Phase, span: FaultSpan) -> Finding:
     )
 
 
-def _outages(say: _Phase) -> list[Finding]:
+def _outages(say: Measured) -> list[Finding]:
     """Return the longest outage, and what all of them take together."""
     outages = say.found.outages
     if not outages:
@@ -266,11 +257,11 @@ def _what_failed(outage: Outage) -> str:
     return text
 
 
-def _since_t0(say: _Phase, outage: Outage) -> str:
+def _since_t0(say: Measured, outage: Outage) -> str:
     return f"t0 + {format_duration(max(0, round(outage.began.at_ns - say.t0_ns)))}"
 
 
-def _by_due_time(say: _Phase) -> str:
+def _by_due_time(say: Measured) -> str:
     """Say by which clock, where the answers came so late that a reader would see another end."""
     operations = say.operations
     lates_ns = operations.latency_ns[operations.ok & (operations.due_ns >= say.t0_ns)]
@@ -283,7 +274,7 @@ def _by_due_time(say: _Phase) -> str:
     )
 
 
-def _recovery(say: _Phase, span: FaultSpan) -> Finding:
+def _recovery(say: Measured, span: FaultSpan) -> Finding:
     if not say.found.broken and say.found.steady.came:
         return replace(
             say.nothing_failed("recovery"),
@@ -299,7 +290,7 @@ def _recovery(say: _Phase, span: FaultSpan) -> Finding:
     )
 
 
-def _recovery_after_heal(say: _Phase, span: FaultSpan) -> Finding:
+def _recovery_after_heal(say: Measured, span: FaultSpan) -> Finding:
     name, healed = "recovery_after_heal", say.found.healed
     if span.undone is None or span.undo_proven_ns is None or healed is None:
         return Finding.unmeasured(name, Unit.NS, "the fault's undoing was not proven")
@@ -321,7 +312,7 @@ def _recovery_after_heal(say: _Phase, span: FaultSpan) -> Finding:
     )
 
 
-def _stabilise(say: _Phase) -> Finding:
+def _stabilise(say: Measured) -> Finding:
     served, steady = say.found.served, say.found.steady
     if not say.found.broken and steady.came:
         return say.nothing_failed("stabilise")
@@ -336,7 +327,7 @@ def _stabilise(say: _Phase) -> Finding:
     )
 
 
-def _failover(say: _Phase, span: FaultSpan) -> Finding:
+def _failover(say: Measured, span: FaultSpan) -> Finding:
     """Return the longest gap between good completions that overlaps the faults, up to t6."""
     operations, spacing_ns = say.operations, say.operations.spacing_ns
     done_ns = operations.done_ns[operations.good]
@@ -376,82 +367,5 @@ def _failover(say: _Phase, span: FaultSpan) -> Finding:
         evidence=(
             f"the longest time without a success while the fault was in, {format_duration(seen_ns)}"
             f"{'' if ended else ', had not ended when the load did'}"
-        ),
-    )
-
-
-def probes(observation: Observation) -> list[Finding]:
-    """Return how long after the undoing was asked for each path served again, and the difference.
-
-    The front path leads through the harness's proxy, the direct one does not: what the front is
-    later is the harness's own share.
-    """
-    span = FaultSpan.of(observation.faults)
-    if span is None or span.undone is None:
-        return unmeasured_probes("no fault was undone")
-    served: dict[str, Bracket] = {}
-    findings = []
-    for name, stream in (("recovery_front", "probe-front"), ("recovery_direct", "probe-direct")):
-        finding, back = _probe(observation, name, stream, span.undone)
-        findings.append(finding)
-        if back is not None:
-            served[name] = back
-    findings.append(_proxy_share(served, findings))
-    return findings
-
-
-def _probe(
-    observation: Observation, name: str, stream_name: str, undone: Bracket
-) -> tuple[Finding, Bracket | None]:
-    streams = [s for s in observation.history.streams if s.name == stream_name]
-    if not streams:
-        return Finding.unmeasured(name, Unit.NS, f"there was no stream {stream_name}"), None
-    operations = Operations.from_rows(observation.history.rows, streams[0])
-    operations = operations.within(observation.load)
-    # A probe tells whether a path serves, not how fast: its p99 is not promised to anybody.
-    any_p99 = Limit(op="<=", value=math.inf, unit=Unit.NS, text="any")
-    steady = replace(observation.steady, p99=any_p99)
-    end_ns = observation.load.end_ns
-    found = estimate(operations, observation.faults, steady, end_ns)
-    if found is None:
-        return Finding.unmeasured(name, Unit.NS, f"{stream_name} made no probe"), None
-    say = _Phase(
-        operations=operations,
-        found=found,
-        watched_ns=end_ns - undone.low_ns,
-        t0_ns=round(undone.low_ns),
-    )
-    if found.served is None or found.served.high_ns < undone.low_ns:
-        spacing_ns = operations.spacing_ns
-        back = Bracket(at_ns=undone.at_ns, low_ns=undone.at_ns, high_ns=undone.high_ns + spacing_ns)
-        return replace(
-            say.nothing_failed(name), evidence=f"{stream_name} served when the undoing began"
-        ), back
-    return say.between(
-        name,
-        undone,
-        found.served,
-        f"{found.bad} of {found.samples} probes of {stream_name} failed; from when the undoing was "
-        "asked for until the first success after the last failure",
-    ), found.served
-
-
-def _proxy_share(served: dict[str, Bracket], findings: Sequence[Finding]) -> Finding:
-    name = "proxy_share"
-    front, direct = served.get("recovery_front"), served.get("recovery_direct")
-    if front is None or direct is None:
-        return Finding.unmeasured(name, Unit.NS, "not both paths were probed")
-    if not (front.came and direct.came):
-        return Finding.unmeasured(name, Unit.NS, "not both paths served again")
-    return Finding(
-        name=name,
-        value=max(0.0, front.at_ns - direct.at_ns),
-        low=max(0.0, front.low_ns - direct.high_ns),
-        high=max(0.0, front.high_ns - direct.low_ns),
-        unit=Unit.NS,
-        samples=min(finding.samples for finding in findings),
-        resolution=max(finding.resolution for finding in findings),
-        evidence=(
-            "how much later the path through the harness's proxy served again than the direct one"
         ),
     )
