@@ -203,7 +203,7 @@ def test_a_slow_edge_to_the_receiver_holds_no_signal(
     launch: Launch, tmp_path: Path, runtime: str, moment: str
 ) -> None:
     """Its proof alone takes ten seconds, in which no checkpoint comes."""
-    fault = "bandwidth: client -> listener\n    rate: 1kB/s"
+    fault = "bandwidth: client -> listener\n    rate: 1kB/s\n    met_by: probes"
     scenario(tmp_path, fault)
     process = launch(tmp_path, ["--scenario=hanging", f"--gameday-runtime={runtime}"])
     journal = wait_for(tmp_path, moment, process)
