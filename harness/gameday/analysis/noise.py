@@ -88,6 +88,8 @@ def doubts(
         if not _hangs_on_time(finding) or finding.low is None or finding.high is None:
             continue
         other = better.get(name, finding)
+        if math.inf == finding.value == other.value:  # noise ends, and this did not
+            continue
         low = min(finding.low, finding.low if other.low is None else other.low)
         high = max(finding.high, finding.high if other.high is None else other.high)
         if name in _TIMES:

@@ -155,6 +155,18 @@ def test_used_up_processors_stretch_a_time_by_the_threads_that_share_them(
     assert one(crowded, "lost", "== 0") is P
 
 
+def test_no_noise_explains_a_system_that_never_came_back() -> None:
+    gone = HistoryBuilder(lasts="40s").fault("5s", "7s").timeouts("5s", "40s")
+    noisy = gone.hiccup("6s", "300ms").disk_stall("20s", "900ms").build()
+    slow = HistoryBuilder(lasts="40s").fault("5s", "7s").slow("5s", "40s", "150ms").build()
+    for observation, expected in ((noisy, F), (slow, U)):
+        assert observation.noise is not None
+        noise = replace(observation.noise, busy=1.0, crowding=5.0)
+        crowded = replace(observation, noise=noise)
+        assert one(crowded, "recovery", "<= 30s") is expected
+    assert one(slow, "recovery", "<= 30s") is F
+
+
 def test_used_up_processors_make_answers_late_and_no_errors() -> None:
     slow = HistoryBuilder(deadline="500ms").slow("10s", "12s", "900ms").build()
     errors = HistoryBuilder().brown_out("10s", "12s", 1.0).build()
