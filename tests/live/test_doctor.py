@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -37,10 +37,19 @@ def doctor(env: Mapping[str, str]) -> tuple[int, Told]:
 
 
 @pytest.fixture
-def poor_path(tmp_path: Path) -> str:
-    """Everything that is on PATH but a few programs, and a Toxiproxy that only ends."""
-    poor = tmp_path / "bin"
-    poor.mkdir()
+def poor_path() -> Iterator[str]:
+    """Everything that is on PATH but a few programs, and a Toxiproxy that only ends.
+
+    As root, servers run as another account, which has to reach it as it reaches /usr/bin.
+    """
+    with tempfile.TemporaryDirectory(prefix="gameday-poor-") as folder:
+        poor = Path(folder)
+        poor.chmod(0o755)
+        _fill(poor)
+        yield folder
+
+
+def _fill(poor: Path) -> None:
     for folder in reversed(os.get_exec_path()):
         for program in Path(folder).glob("*"):
             (poor / program.name).unlink(missing_ok=True)
@@ -49,7 +58,6 @@ def poor_path(tmp_path: Path) -> str:
         (poor / name).unlink(missing_ok=True)
     (poor / "toxiproxy-server").write_text("#!/bin/sh\nexit 1\n")
     (poor / "toxiproxy-server").chmod(0o755)
-    return str(poor)
 
 
 def test_what_is_missing_is_named_with_its_cure_and_what_it_costs(poor_path: str) -> None:
