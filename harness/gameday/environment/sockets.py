@@ -91,7 +91,7 @@ def accepted_in_network_of(pid: int, port: int) -> int:
     """Return how many open connections to that port a process of that network has accepted."""
     found = 0
     for name in ("tcp", "tcp6"):
-        with suppress(FileNotFoundError):
+        with suppress(OSError):
             table = Path(f"/proc/{pid}/net/{name}").read_text(encoding="ascii")
             found += sum(_is_accepted(line.split(), port) for line in table.splitlines()[1:])
     return found
@@ -106,7 +106,8 @@ def _is_accepted(fields: list[str], port: int) -> bool:
 def held_by(pid: int) -> Iterator[int]:
     """Yield the inodes of the sockets that a process has open; OSError if it does not show them."""
     for entry in Path(f"/proc/{pid}/fd").iterdir():
-        with suppress(OSError):
+        # In a container root may list the descriptors of another account's process, and read none.
+        with suppress(FileNotFoundError):
             name = str(entry.readlink())
             if name.startswith(_SOCKET):
                 yield int(name[len(_SOCKET) : -1])

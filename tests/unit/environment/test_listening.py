@@ -4,6 +4,8 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
+from typing import NoReturn
 
 import psutil
 import pytest
@@ -42,3 +44,16 @@ def test_where_nobody_listens_nobody_is_told() -> None:
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         assert stranger_on(held.getsockname()[1], list) == ""
+
+
+def test_where_descriptors_are_listed_and_cannot_be_read_nobody_is_told(
+    other: tuple[int, psutil.Process], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As for root in a container, whose services run as another account."""
+
+    def refuse(_: Path) -> NoReturn:
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "readlink", refuse)
+    port, process = other
+    assert stranger_on(port, lambda: [process]) == ""
