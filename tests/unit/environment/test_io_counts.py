@@ -174,8 +174,12 @@ def test_the_kernel_counts_what_a_child_wrote_once_whether_it_was_collected_or_n
         device_of(tmp_path, "a test")
     except EnvironmentRefused as error:
         pytest.skip(str(error))
-    shell = guests(f"dd if=/dev/zero of='{tmp_path}/file' bs=64k count=16 2>/dev/null {after}")
+    # What was written before it was looked at does not count.
+    wait = f"until [ -e '{tmp_path}/go' ]; do sleep 0.01; done"
+    write = f"dd if=/dev/zero of='{tmp_path}/file' bs=64k count=16 2>/dev/null"
+    shell = guests(f"{wait}; {write} {after}")
     counts = IoCounts(no_guests, lambda: [shell], "db")
+    (tmp_path / "go").touch()
     assert comes_true(lambda: counts.look()[1] >= _MIB)
     for _ in range(20):
         time.sleep(0.01)
