@@ -168,7 +168,7 @@ def runtime(request: pytest.FixtureRequest) -> str:
 def launch() -> Callable[[Path, list[str]], subprocess.Popen[str]]:
     """Start pytest as a user does, in a folder where there is nothing but what pip installed.
 
-    Its data lie in memory, unless `temporary` is somewhere else.
+    Its data lie in memory where programs may run there, unless `temporary` is somewhere else.
     """
 
     def start(
@@ -177,7 +177,8 @@ def launch() -> Callable[[Path, list[str]], subprocess.Popen[str]]:
         ours = ("PYTEST_", "COVERAGE_", "COV_")
         environ = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
         # Disks of CI machines stall for half a second after an installation; memory does not.
-        if Path(temporary).is_dir():
+        # In a container it may be mounted noexec, and servers are copied where theirs is closed.
+        if Path(temporary).is_dir() and not os.statvfs(temporary).f_flag & os.ST_NOEXEC:
             environ["TMPDIR"] = temporary
         return subprocess.Popen(
             [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments],

@@ -14,6 +14,7 @@ from gameday.environment.protocol import Endpoint, NotReadyError
 from gameday.environment.services.carried import VALKEY_WHEEL
 from gameday.environment.services.conversation import RedisTalk
 from gameday.environment.services.passwords import new_password
+from gameday.errors import EnvironmentRefused
 from gameday.extras import installing
 from gameday.model.expansion import prefix_of
 from gameday.model.login import Login, Logins
@@ -109,6 +110,12 @@ class _RedisServer:
         if self.account is not None and not may_run(server, self.account) and not copy.exists():
             shutil.copy(server, copy)
             give_to(copy, self.account)
+            if not may_run(copy, self.account):
+                raise EnvironmentRefused(
+                    f"{spec.name}: {server} is closed to the account that servers run as "
+                    f"({self.account}), and a copy in {home.parent} may not be run: open its "
+                    "folder to others, or set TMPDIR to a folder that is not mounted noexec"
+                )
 
     def environment(
         self, spec: ServiceSpec, *, host: str, port: int, home: str
