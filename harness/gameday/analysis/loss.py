@@ -46,7 +46,7 @@ def unmeasured_losses(why: str) -> list[Finding]:
 
 
 def unknown_count(published: Published, ledger: Ledger | None) -> Finding:
-    """Return of how many signals nobody could know whether they were written.
+    """Return how many signals may or may not have been written.
 
     That is a statement about data: a client that got an error was not served, and may have been
     heard all the same.

@@ -159,7 +159,7 @@ def _again(
     if start == count:
         return Bracket(at_ns=math.inf, low_ns=int(due_ns[-1]), high_ns=math.inf), True
     before_ns = max(t0_ns, int(due_ns[start - 1])) if start else t0_ns
-    if int(due_ns[start]) + steady.for_ns > end_ns:  # nobody watched for as long as it has to hold
+    if int(due_ns[start]) + steady.for_ns > end_ns:  # it was not watched for a whole span
         return Bracket(at_ns=math.inf, low_ns=before_ns, high_ns=math.inf), True
     return (
         Bracket(
