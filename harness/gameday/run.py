@@ -169,10 +169,8 @@ class Conductor:
         self._environment.start(self._service_up, self._interrupts.checkpoint)
         self._detector.rest()
         log = self._folder / "logs" / "driver.log"
-        self._streams = tuple(self._reach.stream(planned) for planned in self._plan.streams)
-        self._driver = LoadDriver(
-            self._streams, self._folder, self._run, self._plan.longest_ns, log
-        )
+        streams = tuple(self._reach.stream(planned) for planned in self._plan.streams)
+        self._driver = LoadDriver(streams, self._folder, self._run, self._plan.longest_ns, log)
         self._driver.start()
         self._hiccups.start([str(server) for server in self._environment.proxy_servers()])
         self._ledger = Ledger(self._reach.reader(self._workload.ledger), self._run, self._clock)
