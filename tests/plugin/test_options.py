@@ -394,3 +394,20 @@ def test_nothing_of_ours_but_the_plugin_is_imported_without_a_scenario(
         """
     )
     mine.runpytest_subprocess("-p", "no:cacheprovider").assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "frozen"), [(("--scenario=redis-restart", "--gameday-plan"), True), ((), False)]
+)
+def test_only_after_a_scenario_is_what_was_imported_kept_from_a_last_search(
+    pytester: pytest.Pytester, arguments: tuple[str, ...], frozen: bool
+) -> None:
+    pytester.makeconftest(
+        """
+        import atexit, gc
+        atexit.register(lambda: print("frozen", gc.get_freeze_count() > 0, flush=True))
+        """
+    )
+    pytester.makepyfile("def test_nothing(): pass")
+    result = pytester.runpytest_subprocess("--gameday-runtime=process", *arguments)
+    assert f"frozen {frozen}" in result.outlines
