@@ -4,6 +4,7 @@ import functools
 import os
 import pwd
 import secrets
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Sequence
@@ -35,6 +36,14 @@ set -e
 mount --bind "$1" /etc/passwd
 rm -- "$1"
 exec setpriv --reuid="$2" --regid="$2" --clear-groups -- "$0" "${@:3}"
+"""
+
+# Whoever is killed meanwhile leaves no folder behind: the child removes it.
+_THEN_REMOVE = """
+"$@"
+status=$?
+rm -rf -- "$0"
+exit $status
 """
 
 
@@ -144,16 +153,18 @@ def _is_mapped(number: int) -> bool:
 @functools.cache
 def _can_be_named(number: int) -> bool:
     """Tell whether root may do that here, and whether names come from the file."""
-    with tempfile.TemporaryDirectory(prefix="gameday-name-") as folder:
+    folder = tempfile.mkdtemp(prefix="gameday-name-")
+    try:
         Path(folder).chmod(0o711)
-        try:
-            done = subprocess.run(
-                named(["id", "-un"], number, Path(folder)),
-                capture_output=True,
-                text=True,
-                timeout=_ANSWER_LIMIT_S,
-                check=False,
-            )
-        except (OSError, subprocess.SubprocessError):
-            return False
+        done = subprocess.run(
+            ["bash", "-c", _THEN_REMOVE, folder, *named(["id", "-un"], number, Path(folder))],
+            capture_output=True,
+            text=True,
+            timeout=_ANSWER_LIMIT_S,
+            check=False,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return False
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
     return done.stdout.strip() == _NAME
