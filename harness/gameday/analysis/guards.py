@@ -15,14 +15,22 @@ from gameday.model.operation import Outcome
 from gameday.model.result import Window
 from gameday.model.units import Unit, format_duration
 
-__all__ = ["Facts", "facts_of", "failed", "guard_findings"]
+__all__ = [
+    "BETWEEN_BEATS_NS",
+    "BETWEEN_SYNCS_NS",
+    "NO_NOISE",
+    "Facts",
+    "facts_of",
+    "failed",
+    "guard_findings",
+]
 
 _LEAST_ACHIEVED = 0.99
 _SEEN_NS = 5 * MILLISECOND
 """What is tried in turns, a sync or a beat, is noted if it takes longer than this."""
-_BETWEEN_SYNCS_NS = 50 * MILLISECOND
-_BETWEEN_BEATS_NS = 20 * MILLISECOND
-_NO_NOISE = "nothing watched how still the host was"
+BETWEEN_SYNCS_NS = 50 * MILLISECOND
+BETWEEN_BEATS_NS = 20 * MILLISECOND
+NO_NOISE = "nothing watched how still the host was"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,15 +81,15 @@ def guard_findings(facts: Facts) -> list[Finding]:
     return [
         _exact("schedule_lag", facts.schedule_lag_ns, Unit.NS, facts.offered,
                "the load driver took up 99 % of the operations at most this long after they were "
-               "due", _NO_NOISE),
+               "due", NO_NOISE),
         _exact("achieved", facts.achieved, Unit.RATIO, facts.offered,
                f"the driver got round to this share of {facts.offered} operations",
                "no operation was offered"),
         _exact("hiccup", facts.hiccup_ns, Unit.NS, 1,
-               "the longest that a sleeper of 1 ms overslept under load", _NO_NOISE),
-        _in_turns("disk_stall", facts.disk_stall_ns, _BETWEEN_SYNCS_NS,
+               "the longest that a sleeper of 1 ms overslept under load", NO_NOISE),
+        _in_turns("disk_stall", facts.disk_stall_ns, BETWEEN_SYNCS_NS,
                   "the longest that a small block took to the disk under load"),
-        _in_turns("proxy_stall", facts.proxy_stall_ns, _BETWEEN_BEATS_NS,
+        _in_turns("proxy_stall", facts.proxy_stall_ns, BETWEEN_BEATS_NS,
                   "the longest that the proxy took to answer its heartbeat under load"),
     ]  # fmt: skip
 
@@ -89,7 +97,7 @@ def guard_findings(facts: Facts) -> list[Finding]:
 def _in_turns(name: str, longest_ns: int | None, between_ns: int, evidence: str) -> Finding:
     """Return the longest stall that a try met; one may have begun right after the try before."""
     unseen = f"between two tries {format_duration(between_ns)} more can go unseen"
-    finding = _exact(name, longest_ns, Unit.NS, 1, f"{evidence}; {unseen}", _NO_NOISE)
+    finding = _exact(name, longest_ns, Unit.NS, 1, f"{evidence}; {unseen}", NO_NOISE)
     if longest_ns is None:
         return finding
     high_ns = max(longest_ns, _SEEN_NS) + between_ns

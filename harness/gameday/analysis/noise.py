@@ -16,11 +16,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from gameday.analysis.availability import availability
+from gameday.analysis.guards import BETWEEN_BEATS_NS, BETWEEN_SYNCS_NS, NO_NOISE
 from gameday.analysis.latency import latencies
 from gameday.analysis.operations import Flags, Int64s, Operations, keeps
 from gameday.analysis.phases import PHASES, phases
 from gameday.analysis.probes import PROBES
-from gameday.model.clock import MILLISECOND
 from gameday.model.finding import Finding
 from gameday.model.guard import Doubt
 from gameday.model.history import HostNoise, Observation
@@ -33,8 +33,6 @@ __all__ = ["doubts"]
 
 _MOST_BUSY = 0.90
 _MOST_STEAL = 0.05
-_BETWEEN_SYNCS_NS = 50 * MILLISECOND
-_BETWEEN_BEATS_NS = 20 * MILLISECOND
 _SPANS = {
     "detect": ("t0", "t2"),
     "outage": ("t0", "t5"),
@@ -69,7 +67,7 @@ def doubts(
     noise = observation.noise
     if noise is None:
         return {
-            name: Doubt(low=-math.inf, high=math.inf, why="nothing watched how still the host was")
+            name: Doubt(low=-math.inf, high=math.inf, why=NO_NOISE)
             for name, finding in findings.items()
             if _hangs_on_time(finding)
         }
@@ -137,8 +135,8 @@ class _Stalls:
         kinds = (
             ("the host stalled for up to", noise.hiccup_at_ns, noise.hiccup_ns, 0),
             ("the load driver was late by up to", noise.late_at_ns, noise.late_ns, 0),
-            ("the disk stalled for up to", noise.disk_at_ns, noise.disk_ns, _BETWEEN_SYNCS_NS),
-            ("the proxy stalled for up to", noise.proxy_at_ns, noise.proxy_ns, _BETWEEN_BEATS_NS),
+            ("the disk stalled for up to", noise.disk_at_ns, noise.disk_ns, BETWEEN_SYNCS_NS),
+            ("the proxy stalled for up to", noise.proxy_at_ns, noise.proxy_ns, BETWEEN_BEATS_NS),
         )
         spans: list[tuple[Int64s, Int64s]] = []
         named = []
