@@ -61,8 +61,11 @@ _BEGINS_BEFORE = (
 )
 """What is wrong where it begins, and noticed by the parser far behind."""
 _LIMIT_WITHOUT_QUOTES = re.compile(r">\s*=?\s*[0-9][0-9.]*\s*[%\w]*")
-_READ_OTHERWISE = re.compile("[\t\ufeff\x85\u2028\u2029?]")
-"""What libyaml takes where PyYAML does not, or counts otherwise in its columns."""
+_READ_OTHERWISE = re.compile("[\t\ufeff\x85\u2028\u2029?]|:\\s+(?:#[^\r\n]*[\r\n]\\s*)*[],}]")
+"""What libyaml takes where PyYAML does not, or counts otherwise in its columns.
+
+The last is a key without a value in brackets or braces: libyaml takes the place of the next token.
+"""
 _SAYS_SCENARIO = re.compile(r"""^\s*["']?scenario["']?\s*:""", re.MULTILINE)
 
 

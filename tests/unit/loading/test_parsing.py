@@ -115,3 +115,17 @@ def test_a_file_means_the_same_with_and_without_libyaml(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("gameday.loading.parsing._FAST", None)
         assert read(path) == fast
+
+
+@pytest.mark.skipif(not yaml.__with_libyaml__, reason="PyYAML is here without libyaml")
+@pytest.mark.parametrize(
+    "text", ["a: [b: , c]\n", "a: {b: }\n", "a: [b: # c\n  , d]\n", "a: {b: \n\n  , c: d}\n"]
+)
+def test_a_value_left_out_is_at_the_same_place_with_and_without_libyaml(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text(text)
+    fast = read(path)
+    monkeypatch.setattr("gameday.loading.parsing._FAST", None)
+    assert read(path) == fast
