@@ -70,7 +70,7 @@ def test_the_usual_context_is_nothing_to_speak_of(
 
 
 def test_who_may_not_open_the_usual_socket_is_told_to_join_the_group(
-    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refused(_: int) -> None:
         # As requests hands on what urllib3 has wrapped: an argument of an argument, and no cause.
@@ -79,6 +79,9 @@ def test_who_may_not_open_the_usual_socket_is_told_to_join_the_group(
         raise DockerException("Error while fetching server API version") from aborted
 
     monkeypatch.delenv("DOCKER_HOST", raising=False)
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    # The host that tests run on may have no engine.
+    monkeypatch.setattr("gameday.environment.engine_presence._ping", lambda _: True)
     monkeypatch.setattr("gameday.environment.engine.engine_client", refused)
     assert engine_problem() == (
         "no Docker engine answers: this user may not open the socket /var/run/docker.sock; "

@@ -13,7 +13,7 @@ from gameday.environment import proxy_image as made
 def test_the_files_of_the_image_start_without_anything_that_is_installed(tmp_path: Path) -> None:
     with tarfile.open(fileobj=made.proxy_context()) as tar:
         for member in tar.getmembers():  # extractall's filter is younger than Python 3.11
-            tar.extract(member, tmp_path)
+            tar.extract(member, tmp_path, filter="data")
     # -S leaves site-packages out, as the image has none.
     command = [sys.executable, "-S", "-m", "gameday.proxy", "--port", "0"]
     ran = subprocess.run(
