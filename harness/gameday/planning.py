@@ -11,7 +11,7 @@ from typing import cast
 
 from gameday.analysis import FINDINGS
 from gameday.environment.engine_presence import engine_trouble
-from gameday.environment.mechanisms import Mechanism, standing_in, trial
+from gameday.environment.mechanisms import Mechanism, trial
 from gameday.environment.protocol import Environment, Provision, Surroundings
 from gameday.environment.services import KINDS
 from gameday.environment.services.app import App
@@ -328,10 +328,9 @@ def _missing(experiment: Experiment, plan: Plan) -> Iterator[str]:
         if not plan.faults[number].met_by:
             yield f"{who}: no operation of the load or of the probes comes by it"
         for mechanism in demands.mechanisms:
-            if not trial(mechanism).works and not standing_in(mechanism, trial):
-                tried = ((one.name, trial(one)) for one in mechanism.chain)
-                lacks = "; or ".join(f"{name}: {one.seen}; {one.cure}" for name, one in tried)
-                yield f"{who} needs {lacks}"
+            tried = trial(mechanism)
+            if not tried.works and not mechanism.instead:
+                yield f"{who} needs {mechanism.name}: {tried.seen}; {tried.cure}"
 
 
 def _demands(step: FaultStep, runtime: str) -> Demands:
@@ -356,8 +355,7 @@ def _dud(step: FaultStep) -> FaultStep:
 
 def _needed(mechanism: Mechanism) -> str:
     other = mechanism.instead
-    instead = other if isinstance(other, str) else _needed(other)
-    return f"{mechanism.name} (or else {instead})" if instead else mechanism.name
+    return f"{mechanism.name} (or else {other})" if other else mechanism.name
 
 
 def _stop_text(scenario: Scenario) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from gameday.environment.janitor import Janitor
 from gameday.environment.marks import marked
-from gameday.environment.mechanisms import Lacking, Mechanism, standing_in, trial
+from gameday.environment.mechanisms import Lacking, Mechanism, trial
 from gameday.environment.mechanisms.containers import ENGINE, images
 from gameday.environment.mechanisms.servers import SERVERS, scratch
 from gameday.environment.proxies import (
@@ -65,7 +65,7 @@ def examine(progress: Callable[[str], None]) -> Iterator[Capability]:
             seen=tried.seen,
             used_for=mechanism.used_for,
             cure=tried.cure,
-            instead="" if tried.works else standing_in(mechanism, trial),
+            instead="" if tried.works else mechanism.instead,
         )
 
 

@@ -6,7 +6,7 @@ from dataclasses import MISSING, dataclass, fields
 from typing import Literal, get_args, get_origin, get_type_hints
 
 from gameday.doctor.capabilities import PROXY
-from gameday.environment.mechanisms import Mechanism, Trial, standing_in, trial
+from gameday.environment.mechanisms import Mechanism, Trial, trial
 from gameday.environment.mechanisms.containers import ENGINE
 from gameday.environment.mechanisms.servers import SERVERS
 from gameday.environment.mechanisms.storage import BOUNDED_DISK
@@ -81,9 +81,9 @@ def _given(runtime: str, demands: Demands, tried: Try) -> tuple[tuple[str, ...],
         return (), demands.impossible
     by: list[str] = []
     for mechanism in _mechanisms(runtime, demands):
-        means = mechanism.name if tried(mechanism).works else standing_in(mechanism, tried)
+        means = mechanism.name if tried(mechanism).works else mechanism.instead
         if not means:
-            return (), ", and ".join(f"{one.name}: {tried(one).seen}" for one in mechanism.chain)
+            return (), f"{mechanism.name}: {tried(mechanism).seen}"
         by.append(means)
     return tuple(by), ""
 

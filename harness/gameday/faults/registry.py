@@ -8,13 +8,9 @@ from gameday.environment.mechanisms.clocks import LIBFAKETIME
 from gameday.environment.mechanisms.containers import CONTAINERS_HERE
 from gameday.environment.mechanisms.descriptors import open_files
 from gameday.environment.mechanisms.packets import PACKET_FILTER
-from gameday.environment.mechanisms.process_limits import DESCRIPTORS, TASKS
+from gameday.environment.mechanisms.process_limits import DESCRIPTORS
 from gameday.environment.mechanisms.storage import BOUNDED_DISK, IMMUTABLE_ATTRIBUTE
-from gameday.environment.mechanisms.throttling import (
-    DISK_WATCH,
-    THROTTLE_IN_DOCKER,
-    THROTTLE_IN_PROCESS,
-)
+from gameday.environment.mechanisms.throttling import THROTTLE_IN_DOCKER, THROTTLE_IN_PROCESS
 from gameday.faults.clock import ClockDrift, ClockOffset
 from gameday.faults.crash_loop import CrashLoop
 from gameday.faults.http import HttpAbort, HttpBody, HttpDelay, HttpStatus
@@ -140,13 +136,11 @@ MECHANISMS: tuple[Mechanism, ...] = (
     CPU,
     MEMORY,
     PIDS,
-    TASKS,
     BOUNDED_DISK,
     IMMUTABLE_ATTRIBUTE,
     open_files(MOST_CONNECTIONS),
     DESCRIPTORS,
     THROTTLE_IN_PROCESS,
-    DISK_WATCH,
     THROTTLE_IN_DOCKER,
 )
 """What faults need of a host beyond its services, for `gameday doctor`."""

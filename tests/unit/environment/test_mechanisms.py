@@ -1,12 +1,14 @@
 """A mechanism that does not work says in one line why not, and how to get it."""
 
+import os
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from gameday.environment.mechanisms import Lacking, Mechanism, Trial, need, trial
+from gameday.environment.mechanisms import Lacking, Mechanism, Trial, cgroups, need, trial
 from gameday.errors import EnvironmentRefused
 
 
@@ -92,3 +94,17 @@ def test_a_file_that_is_not_there_is_no_program(tmp_path: Path) -> None:
         return (tmp_path / "file").read_text()
 
     assert tried(read).seen == f"{tmp_path}/file: No such file or directory"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has control groups")
+@pytest.mark.parametrize(
+    ("user", "cure"),
+    [(0, "mount writable control groups"), (1000, "systemd-run --user --scope -p Delegate=yes")],
+)
+def test_the_cure_for_lacking_control_groups_is_docker_or_what_the_user_can_do(
+    user: int, cure: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: user)
+    told = cgroups.cure()
+    assert told.startswith("use --gameday-runtime=docker, or ")
+    assert cure in told

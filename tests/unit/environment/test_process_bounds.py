@@ -1,4 +1,4 @@
-"""Who is to die first, and what bounds a service and its guests where no group may be made."""
+"""Which process of a service dies first, and what bounds it without control groups."""
 
 import signal
 import subprocess
@@ -10,12 +10,9 @@ import psutil
 import pytest
 
 from gameday.environment import process_bounds, process_tree
-from gameday.environment.guests import HostGuest
-from gameday.environment.mechanisms import Trial
+from gameday.environment.abilities.bounds import Resource
 from gameday.environment.process_bounds import ProcessBounds
-from gameday.environment.task_limits import task_limit_of
 from gameday.errors import EnvironmentRefused
-from gameday.model.clock import SECOND
 
 
 @pytest.fixture
@@ -76,41 +73,25 @@ def groupless(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("groupless")
-def test_a_guest_has_the_limit_of_tasks_that_the_service_has(
-    main: psutil.Process, bounds: ProcessBounds
+@pytest.mark.parametrize("resource", ["memory", "pids"])
+def test_without_control_groups_a_limit_is_refused(
+    bounds: ProcessBounds, resource: Resource
 ) -> None:
-    soft, hard = main.rlimit(psutil.RLIMIT_NPROC)
-    limit = (2**30 if soft == psutil.RLIM_INFINITY else soft) - 1
-    main.rlimit(psutil.RLIMIT_NPROC, (limit, hard))
-    guest = bounds.guest("sleep 60", 30 * SECOND, 1.0)
-    try:
-        assert isinstance(guest, HostGuest)
-        assert {task_limit_of(process) for process in guest.family()} == {limit}
-    finally:
-        guest.end()
+    with pytest.raises(EnvironmentRefused, match=f"^db: no control group for {resource} can be"):
+        bounds.of(resource)
 
 
 @pytest.mark.usefixtures("groupless")
-def test_what_guests_were_refused_stays_counted_when_they_are_gone(
+def test_without_control_groups_a_disk_is_not_throttled(
     bounds: ProcessBounds, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    works = Trial(works=True, seen="it works")
-    monkeypatch.setattr(process_bounds, "trial", lambda _: works)
-    tasks = bounds.of("pids")
-    for number in range(1, 4):
-        guest = bounds.guest("echo 'sh: 0: Cannot fork' >&2", 30 * SECOND, 1.0)
-        give_up = time.monotonic() + 5
-        while tasks.denials() < number and time.monotonic() < give_up:
-            time.sleep(0.005)
-        guest.end()
-        assert tasks.denials() == number
+    monkeypatch.setattr(process_bounds, "device_of", lambda *_: "1:0")
+    with pytest.raises(EnvironmentRefused, match=r"^db: no control group for io can be"):
+        bounds.disk()
 
 
 @pytest.mark.usefixtures("groupless")
-def test_a_limit_of_tasks_that_does_not_hold_is_refused_with_the_reason(
-    bounds: ProcessBounds, monkeypatch: pytest.MonkeyPatch
+def test_without_control_groups_processor_time_is_shared_by_a_duty_cycle(
+    bounds: ProcessBounds,
 ) -> None:
-    vain = Trial(works=False, seen="root is not held to it")
-    monkeypatch.setattr(process_bounds, "trial", lambda _: vain)
-    with pytest.raises(EnvironmentRefused, match=r"^db: no control group for pids .* root is not"):
-        bounds.of("pids")
+    assert bounds.of("cpu").mechanism == "duty cycle"

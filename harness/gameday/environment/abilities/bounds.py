@@ -5,8 +5,6 @@ from typing import Literal, Protocol, runtime_checkable
 
 __all__ = [
     "DUTY_CYCLE",
-    "MEMORY_WATCH",
-    "TASK_LIMIT",
     "Boundable",
     "Bounds",
     "Guest",
@@ -21,13 +19,7 @@ io has more than one number: see `abilities.throttling`.
 
 
 DUTY_CYCLE = "duty cycle"
-"""The mechanism that bounds processor time where the kernel is not allowed to."""
-
-MEMORY_WATCH = "memory watch"
-"""The mechanism that bounds memory where the kernel is not allowed to."""
-
-TASK_LIMIT = "pids by rlimit"
-"""The mechanism that bounds processes and threads where no group may be made: of all of a user."""
+"""The mechanism that bounds processor time where no control group can be made."""
 
 
 class Guest(Protocol):
@@ -99,7 +91,7 @@ class Boundable(Protocol):
     """A service that can be bounded, and that takes in guests."""
 
     def bounds(self, resource: Resource) -> Bounds:
-        """Return what bounds one resource; EnvironmentRefused where nobody could look at it."""
+        """Return what bounds one resource; EnvironmentRefused where nothing can."""
         ...
 
     def guest(self, script: str, limit_ns: int, share: float = 1.0) -> Guest:

@@ -2,10 +2,7 @@
 
 from typing import Protocol, runtime_checkable
 
-__all__ = ["IO_WATCH", "DiskBounds", "Rates", "Throttleable"]
-
-IO_WATCH = "io watch"
-"""The mechanism that slows down traffic with disks where the kernel is not allowed to."""
+__all__ = ["DiskBounds", "Rates", "Throttleable"]
 
 Rates = tuple[int | None, int | None]
 """Bytes a second for reading and for writing; None: no limit."""
@@ -16,7 +13,7 @@ class DiskBounds(Protocol):
 
     @property
     def mechanism(self) -> str:
-        """What holds it, such as "cgroup v1" or "io watch"."""
+        """What holds it, such as "cgroup v1"."""
         ...
 
     @property
@@ -55,5 +52,5 @@ class Throttleable(Protocol):
     """A service whose data are on a block device of this host."""
 
     def disk(self) -> DiskBounds:
-        """Return what bounds it; EnvironmentRefused where its data are on no such device."""
+        """Return what bounds it; EnvironmentRefused where nothing can."""
         ...

@@ -11,7 +11,7 @@ from pathlib import PurePath
 
 from gameday.errors import EnvironmentRefused, GamedayError
 
-__all__ = ["Lacking", "Mechanism", "Trial", "need", "standing_in", "trial"]
+__all__ = ["Lacking", "Mechanism", "Trial", "need", "trial"]
 
 _PACKAGES = {
     "dd": "coreutils",
@@ -47,16 +47,8 @@ class Mechanism:
 
     Raises GamedayError, OSError or SubprocessError when it does not work.
     """
-    instead: "str | Mechanism" = ""
-    """What is used where it does not work: what always does, or a mechanism that may not either.
-
-    Empty: nothing, and what needs it is refused.
-    """
-
-    @property
-    def chain(self) -> "tuple[Mechanism, ...]":
-        """It and the mechanisms that stand in for it, in the order in which they are taken."""
-        return (self, *(() if isinstance(self.instead, str) else self.instead.chain))
+    instead: str = ""
+    """What is used where it does not work; empty: nothing, and what needs it is refused."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,14 +59,6 @@ class Trial:
     seen: str
     cure: str = ""
     """How to get it, or what to do without it; empty where it works."""
-
-
-def standing_in(mechanism: Mechanism, tried: Callable[[Mechanism], Trial]) -> str:
-    """Return what is used in the place of a mechanism that does not work; empty: nothing is."""
-    other = mechanism.instead
-    if isinstance(other, str):
-        return other
-    return other.name if tried(other).works else standing_in(other, tried)
 
 
 @functools.cache

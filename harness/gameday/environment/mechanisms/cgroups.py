@@ -8,15 +8,16 @@ from secrets import token_hex
 
 import psutil
 
-from gameday.environment.abilities.bounds import DUTY_CYCLE, MEMORY_WATCH, Resource
+from gameday.environment.abilities.bounds import DUTY_CYCLE, Resource
 from gameday.environment.cgroups import CgroupBounds
 from gameday.environment.mechanisms import Mechanism
-from gameday.environment.mechanisms.process_limits import TASKS
 
-__all__ = ["CPU", "MEMORY", "PIDS"]
+__all__ = ["CPU", "MEMORY", "PIDS", "cure"]
 
 _TRIED: dict[Resource, int] = {"cpu": 100, "memory": 256 * 1024 * 1024, "pids": 1000}
 _LIMIT_S = 20
+_DELEGATED = "systemd-run --user --scope -p Delegate=yes pytest ..."
+"""Version 2 only: a user's slice hands cpu, memory and pids down, and the user may write in it."""
 
 
 def _check(resource: Resource) -> str:
@@ -40,25 +41,27 @@ def _check(resource: Resource) -> str:
         sleeper.wait()
 
 
-def _cure() -> str:
+def cure() -> str:
+    """Return how to get control groups here, or what to do without them."""
     if sys.platform != "linux":
         return "use --gameday-runtime=docker"
-    who = "" if os.geteuid() == 0 else "as root, or with a delegated control group, or "
-    return f"run {who}with --gameday-runtime=docker"
+    if os.geteuid() == 0:
+        other = "mount writable control groups at /sys/fs/cgroup"
+    else:
+        other = f"run as root or, with cgroup v2, by `{_DELEGATED}`"
+    return f"use --gameday-runtime=docker, or {other}"
 
 
-def _of(resource: Resource, used_for: str, instead: str | Mechanism) -> Mechanism:
+def _of(resource: Resource, used_for: str, instead: str = "") -> Mechanism:
     return Mechanism(
         name=f"{resource} control group in process",
         used_for=used_for,
-        cure=_cure(),
+        cure=cure(),
         check=partial(_check, resource),
         instead=instead,
     )
 
 
 CPU = _of("cpu", "cpu-limit", f"{DUTY_CYCLE} of 100 ms")
-MEMORY = _of(
-    "memory", "memory-limit, memory-burn until oom", f"{MEMORY_WATCH} that kills who is over"
-)
-PIDS = _of("pids", "pids-limit", TASKS)
+MEMORY = _of("memory", "memory-limit, memory-burn until oom")
+PIDS = _of("pids", "pids-limit")

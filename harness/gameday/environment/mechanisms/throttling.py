@@ -11,17 +11,15 @@ from secrets import token_hex
 
 import psutil
 
-from gameday.environment.abilities.throttling import IO_WATCH, DiskBounds
 from gameday.environment.cells import cell_of
 from gameday.environment.disk_cells import CellDisk, device_of
-from gameday.environment.guests import HostGuest, start_guest
-from gameday.environment.io_watch import WatchedDisk
+from gameday.environment.guests import start_guest
 from gameday.environment.marks import cell_name
 from gameday.environment.mechanisms import Mechanism, need
 from gameday.errors import EnvironmentRefused
 from gameday.model.clock import SECOND
 
-__all__ = ["DISK_WATCH", "THROTTLE_IN_DOCKER", "THROTTLE_IN_PROCESS"]
+__all__ = ["THROTTLE_IN_DOCKER", "THROTTLE_IN_PROCESS"]
 
 _CONTAINERS = ("/var/lib/docker", "/")
 _RATE = 1_000_000
@@ -51,27 +49,11 @@ def _in_a_group(*places: str) -> str:
             device=device,
             folder=str(place),
         )
-        return _slowed(disk, lambda: [cell_of(sleeper.pid, "io").path], [])
+        return _slowed(disk, lambda: cell_of(sleeper.pid, "io").path)
 
 
-def _watched(*places: str) -> str:
-    """Write as much at the same rate, beside a process that is stopped with who writes."""
-    need("sh", "timeout", "dd")
-    place, device = _place(places)
-    guests: list[HostGuest] = []
-    with _sleeping() as sleeper:
-        disk = WatchedDisk(
-            lambda: [sleeper, *(process for guest in guests for process in guest.family())],
-            lambda: [guest.main for guest in guests if guest.main],
-            device=device,
-            folder=str(place),
-            what="a trial",
-        )
-        return _slowed(disk, list, guests)
-
-
-def _slowed(disk: DiskBounds, cells: Callable[[], list[Path]], guests: list[HostGuest]) -> str:
-    """Have a guest write, which is added to the guests, and say how long that took."""
+def _slowed(disk: CellDisk, cell: Callable[[], Path]) -> str:
+    """Have a guest write in the group that the disk is throttled in; say how long that took."""
     try:
         disk.hold((None, _RATE))
         before = disk.moved()[1]
@@ -82,11 +64,10 @@ def _slowed(disk: DiskBounds, cells: Callable[[], list[Path]], guests: list[Host
                 f"oflag=direct conv=notrunc; sleep {_LIMIT_S}",
                 _LIMIT_S * SECOND,
                 1.0,
-                cells=cells(),
+                cells=[cell()],
                 env=os.environ,
                 folder=Path(disk.folder),
             )
-            guests.append(guest)
             try:
                 while guest.alive() and disk.moved()[1] - before < _SIZE:
                     time.sleep(0.01)
@@ -110,18 +91,11 @@ def _place(places: Sequence[str]) -> tuple[Path, str]:
     raise OSError(f"{' and '.join(places)}: on no block device, but in memory or layered")
 
 
-DISK_WATCH = Mechanism(
-    name=IO_WATCH,
-    used_for="io-throttle where no group may be made",
-    cure="run on Linux, with TMPDIR on a disk",
-    check=lambda: _watched(tempfile.gettempdir()),
-)
 THROTTLE_IN_PROCESS = Mechanism(
     name="disk throttle in process",
     used_for="io-throttle",
-    cure="run as root on Linux, with TMPDIR on a disk",
+    cure="run as root on Linux with control groups, and with TMPDIR on a disk",
     check=lambda: _in_a_group(tempfile.gettempdir()),
-    instead=DISK_WATCH,
 )
 THROTTLE_IN_DOCKER = Mechanism(
     name="disk throttle in docker",

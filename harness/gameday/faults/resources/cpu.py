@@ -44,7 +44,7 @@ class CpuLimit:
     """A service gets so many cores and no more, whatever it would use.
 
     Mechanism: in docker the engine's quota, in process a control group of the run's own; where
-    none may be made, its processes are stopped for the rest of every 100 ms (duty cycle). Proof:
+    none can be made, its processes are stopped for the rest of every 100 ms (duty cycle). Proof:
     while guests beside the service use all they can get, all together get the limit within 15 %
     or 0.002 cores over 2 s, and the kernel counts that they were throttled. They may get less
     where others leave no core idle; who does not come so far as to be throttled then has to be in

@@ -42,13 +42,11 @@ class IoThrottle:
     Mechanism: the kernel's throttle of block devices, in docker in the container's own control
     group, in process in one of the run's own; both take root. With version 1 of control groups
     that slows down what goes straight to the device and what is synced, and not a write that the
-    kernel keeps in memory and writes itself later. Where no group may be made, the harness reads
-    what the service's processes and guests have moved, by the kernel's count, and stops them until
-    that is paid for, guests first (io watch); kept in memory or not. Proof: what a guest beside
-    the service reads or writes past the page cache is the rate within 20 % over 3 s, and until
-    something moves again, counted by the kernel; in the second before the throttle came in, it
-    was 1.5 times that at least. Undo: the old rates are written back and read again, and a write
-    is answered.
+    kernel keeps in memory and writes itself later. Where no group can be made it is refused.
+    Proof: what a guest beside the service reads or writes past the page cache is the rate within
+    20 % over 3 s, and until something moves again, counted by the kernel; in the second before the
+    throttle came in, it was 1.5 times that at least. Undo: the old rates are written back and read
+    again, and a write is answered.
     """
 
     verb: ClassVar[str] = "io-throttle"
@@ -186,8 +184,8 @@ class _Throttling:
     def _next_move(self, number: int, checkpoint: Checkpoint) -> tuple[int, int]:
         """Return when something moved next, and what had moved before.
 
-        Who can move too much at once stands still for it afterwards. From one move to another
-        every burst counts together with its price.
+        A throttle may let a burst through and make it wait afterwards. From one move to another
+        every burst counts together with its wait.
         """
         before = self._disk.moved()[number]
         until(lambda: self._disk.moved()[number] > before, _START_LIMIT_NS, checkpoint)

@@ -67,11 +67,10 @@ class MemoryLimit:
     """A service may hold so many bytes, and no swap beside them.
 
     Mechanism: in docker the engine's limit, in process a control group of the run's own; where
-    none may be made, who is over the limit is killed by the harness, which looks twenty times a
-    second (memory watch). A limit below what is in use now is refused. Proof: the kernel says that
-    limit, and a guest beside the service that asks for 32 MiB more than is free is killed for want
-    of memory, by the kernel's count, before the service is; with a memory watch both are its own
-    word. Undo: the old limit is written back and read from the kernel.
+    none can be made it is refused. A limit below what is in use now is refused, too. Proof: the
+    kernel says that limit, and a guest beside the service that asks for 32 MiB more than is free
+    is killed for want of memory, by the kernel's count, before the service is. Undo: the old limit
+    is written back and read from the kernel.
     """
 
     verb: ClassVar[str] = "memory-limit"
@@ -148,11 +147,11 @@ class MemoryBurn:
 
     They are run in the container by the engine, or as children of the harness in the groups of
     the service, and end by themselves after 10 min. Proof: they live and hold the size within 5 %,
-    and 2 MiB at most of their own beside it; and what the service's group or tree uses has risen
-    by 90 % of it. With `until: oom` the service is given a limit of what it uses and that size,
-    and is made the first to die when it is reached: proven by exit code 137 and the count of the
-    kernel or the word of the engine that memory ran out; undone when no limit is left and a new
-    start answers a write.
+    and 2 MiB at most of their own beside it; and, where a control group can be made, what the
+    service's group or tree uses has risen by 90 % of it. With `until: oom`, which needs one, the
+    service is given a limit of what it uses and that size, and is made the first to die when it is
+    reached: proven by exit code 137 and the count of the kernel or the word of the engine that
+    memory ran out; undone when no limit is left and a new start answers a write.
     """
 
     verb: ClassVar[str] = "memory-burn"

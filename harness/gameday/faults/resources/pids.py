@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from gameday.environment.abilities.bounds import TASK_LIMIT, Bounds
+from gameday.environment.abilities.bounds import Bounds
 from gameday.environment.mechanisms.cgroups import PIDS
 from gameday.environment.mechanisms.containers import CONTAINERS_HERE
 from gameday.environment.protocol import Checkpoint, Environment
@@ -19,8 +19,6 @@ __all__ = ["PidsLimit"]
 _LEAST = 8
 _MOST = 200
 _MORE = 8
-_OF_OTHERS = 4
-"""By how many tasks other programs of a user may change their sum while it is proven."""
 _FORK_LIMIT_NS = 5 * SECOND
 _PROBE_LIMIT_NS = 10 * SECOND
 
@@ -30,13 +28,10 @@ class PidsLimit:
     """A service may start so many more processes and threads than it has now.
 
     Mechanism: in docker the engine's limit, in process a control group of the run's own; where
-    none may be made, the limit of a user's tasks that each process of the service has (pids by
-    rlimit). That one does not hold for root, and counts whatever the user runs on this host: what
-    others start or end meanwhile is taken from the service, or given to it. Proof: a guest beside
-    the service forks until it cannot; the kernel counts that failure, and as many tasks are there
-    then as the limit says. For that moment nothing else can fork there either. By rlimit the
-    failure is the guest's word, and the user's tasks may be 4 more or fewer. Undo: the old limit
-    is written back and read from the kernel, and a write is answered.
+    none can be made it is refused. Proof: a guest beside the service forks until it cannot; the
+    kernel counts that failure, and as many tasks are there then as the limit says. For that moment
+    nothing else can fork there either. Undo: the old limit is written back and read from the
+    kernel, and a write is answered.
     """
 
     verb: ClassVar[str] = "pids-limit"
@@ -94,13 +89,12 @@ class PidsLimit:
             most = max(most, bounds.usage())
         gone = until(lambda: bounds.usage() <= before, _FORK_LIMIT_NS, checkpoint)
         now = bounds.limit()
-        within = _OF_OTHERS if bounds.mechanism == TASK_LIMIT else 0
         return Proof(
             proven=could_not
             and bounds.denials() > failed
             and limit is not None
             and now == limit
-            and abs(most - limit) <= within,
+            and most == limit,
             measured={
                 "mechanism": bounds.mechanism,
                 "limit_now": now,
