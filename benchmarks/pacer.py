@@ -12,9 +12,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from gameday.workload.hiccup import HiccupMeter
-from gameday.workload.pacer import Pacer, Schedule
-from gameday.workload.timer import open_timer
+from gameday.load.noise_meter import HiccupMeter
+from gameday.load.pacer import Pacer, Schedule
+from gameday.load.timer import open_timer
 
 RATE_PER_S = 1000.0
 OPERATIONS = 1000

@@ -52,7 +52,7 @@ from benchmarks.proxy_goals import (
     verdicts,
 )
 
-from gameday.environment.proxies import ProxyControl
+from gameday.edge.servers import ProxyControl
 
 REQUESTS = {1: 5_000, 16: 25_000}
 """How many are sent over that many connections."""

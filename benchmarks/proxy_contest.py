@@ -12,14 +12,14 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from gameday.environment.proxies import (
+from gameday.edge.servers import (
     ProxyControl,
     ProxyProcess,
     find_toxiproxy_server,
     start_own_proxy,
     start_toxiproxy_server,
 )
-from gameday.environment.waiting import free_ports
+from gameday.host.waiting import free_ports
 
 BULK_BYTES = 256 * 1024 * 1024
 START_LIMIT_S = 10.0

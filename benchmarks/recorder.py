@@ -13,7 +13,7 @@ import tracemalloc
 from pathlib import Path
 
 from gameday.model.operation import ROW, Operation, Outcome, StreamInfo
-from gameday.workload.recorder import ROWS, Recorder
+from gameday.load.recorder import ROWS, Recorder
 
 OPERATIONS = 200_000
 PAIRS = 5

@@ -20,10 +20,10 @@ from gameday.model.operation import Outcome, StreamInfo
 from gameday.model.result import Window
 from gameday.model.scenario import Scenario, Steady
 from gameday.model.units import parse_limit
-from gameday.watching import Watch
-from gameday.wire.http import HttpReader
-from gameday.workload.ledger import Ledger
-from gameday.workload.recorder import ROWS, Recorder
+from gameday.engine.steady_state import Watch
+from gameday.http_reader import HttpReader
+from gameday.load.ledger import Ledger
+from gameday.load.recorder import ROWS, Recorder
 
 RATE_PER_S = 1000
 FEW, MANY = 18_000, 1_800_000

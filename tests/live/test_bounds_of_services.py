@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import pytest
 
-from gameday.environment.log_keeper import capped_line
-from gameday.environment.logs import LOG_CAP_BYTES
+from gameday.host.log_keeper import capped_line
+from gameday.runtimes.process.logs import LOG_CAP_BYTES
 
 if TYPE_CHECKING:
     import docker
@@ -146,7 +146,7 @@ def flood(
     docker_engine: "docker.DockerClient", docker_image: Callable[[str], str]
 ) -> "Iterator[Container]":
     """A container that has written 200 MB to its log, and lives."""
-    from gameday.environment.container_options import bounds_of
+    from gameday.runtimes.docker.options import bounds_of
 
     bounds = bounds_of()
     made = docker_engine.containers.create(
@@ -161,7 +161,7 @@ def flood(
 
 
 def test_the_log_of_a_container_is_kept_within_its_cap(flood: "Container", tmp_path: Path) -> None:
-    from gameday.environment.container_options import save_log
+    from gameday.runtimes.docker.options import save_log
 
     while "sleep 60" not in [process[-1] for process in flood.top()["Processes"]]:
         time.sleep(0.1)

@@ -15,24 +15,24 @@ from typing import NoReturn, Protocol
 
 import pytest
 
-from gameday.bypass import spoken
-from gameday.environment.abilities.traffic import Metered, Paths, Traced
-from gameday.environment.containers import ContainerEnvironment
-from gameday.environment.processes import ProcessEnvironment
-from gameday.environment.protocol import Surroundings
-from gameday.environment.proxies import find_toxiproxy_server
-from gameday.environment.services import login_of
-from gameday.environment.waiting import free_ports
+from gameday.engine.bypass import spoken
+from gameday.api.traffic import Metered, Paths, Traced
+from gameday.runtimes.docker.environment import ContainerEnvironment
+from gameday.runtimes.process.environment import ProcessEnvironment
+from gameday.api.environment import Surroundings
+from gameday.edge.servers import find_toxiproxy_server
+from gameday.runtimes.kinds import login_of
+from gameday.host.waiting import free_ports
 from gameday.loading import load_target
 from gameday.model.clock import SECOND
 from gameday.model.operation import Outcome
 from gameday.model.plan import PlannedStream
 from gameday.model.scenario import Edge, ServiceSpec, Target
-from gameday.planning import vocabulary
-from gameday.reach import Reach
+from gameday.engine.planning import vocabulary
+from gameday.engine.addresses import Reach
 from gameday.resources import bundled
-from gameday.workload.load import LoadDriver
-from gameday.workload.reader import LiveView, read_history
+from gameday.load.load import LoadDriver
+from gameday.load.reader import LiveView, read_history
 
 pytestmark = [pytest.mark.live, pytest.mark.alone]
 
@@ -58,9 +58,9 @@ expect:
   - recovery: "<= 15s"
 """
 _FIXED_PORTS = """
-import gameday.environment.processes
+import gameday.runtimes.process.environment
 
-gameday.environment.processes.free_ports = lambda _: PORTS
+gameday.runtimes.process.environment.free_ports = lambda _: PORTS
 """
 _NOW_AND_THEN = '''
 """The relay, which keeps its connection through the proxy and publishes over others."""
@@ -216,7 +216,7 @@ def environment(
         pytest.skip("missing: toxiproxy-server on PATH")
     target = load_target(bundled("targets") / "signals" / "target.yaml", vocabulary())
     ports = free_ports(len(target.services))
-    monkeypatch.setattr("gameday.environment.processes.free_ports", lambda _: ports)
+    monkeypatch.setattr("gameday.runtimes.process.environment.free_ports", lambda _: ports)
     redis, relay, listener = target.services
     relay = replace(relay, env={**relay.env, "REDIS_PORT": str(ports[0])})
     changed = replace(target, services=(redis, relay, listener))

@@ -10,7 +10,7 @@ from threading import Thread
 import pytest
 from psycopg.pq import Conninfo
 
-from gameday.environment.mechanisms.servers import SERVERS
+from gameday.runtimes.mechanisms.servers import SERVERS
 
 pytestmark = pytest.mark.live
 

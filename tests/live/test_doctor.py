@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from gameday.environment.marks import marked_processes
+from gameday.cleanup.labels import marked_processes
 
 pytestmark = pytest.mark.live
 

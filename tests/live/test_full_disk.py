@@ -9,7 +9,7 @@ from typing import NoReturn
 
 import pytest
 
-from gameday.environment.marks import marked_processes
+from gameday.cleanup.labels import marked_processes
 
 pytestmark = [pytest.mark.live, pytest.mark.alone]
 

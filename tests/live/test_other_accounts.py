@@ -26,16 +26,16 @@ import psutil
 import psycopg
 import pytest
 
-from gameday.environment.abandoned import heal_abandoned
-from gameday.environment.edges import proxy_name
-from gameday.environment.owner import this_owner
-from gameday.environment.processes import ProcessEnvironment
-from gameday.environment.protocol import Endpoint, Surroundings
-from gameday.environment.services import login_of
+from gameday.cleanup.abandoned import heal_abandoned
+from gameday.edge.edges import proxy_name
+from gameday.cleanup.owner import this_owner
+from gameday.runtimes.process.environment import ProcessEnvironment
+from gameday.api.environment import Endpoint, Surroundings
+from gameday.runtimes.kinds import login_of
 from gameday.loading import load_target
 from gameday.model.login import Login
 from gameday.model.scenario import Edge
-from gameday.planning import vocabulary
+from gameday.engine.planning import vocabulary
 from gameday.resources import bundled
 
 pytestmark = [
@@ -354,7 +354,7 @@ class Planted:
 
     def _janitor(self) -> int:
         """Start a process that says it is the janitor of a run of the victim's."""
-        module = "gameday.environment.janitor"
+        module = "gameday.cleanup.supervisor"
 
         def attack() -> None:
             words = ["sh", "-c", "read _", module, self.runs[2], "process", self.owner]

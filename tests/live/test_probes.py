@@ -12,18 +12,18 @@ import pika
 import psycopg
 import pytest
 
-from gameday.environment.processes import ProcessEnvironment
-from gameday.environment.protocol import Environment, Killable, Pausable, Surroundings
-from gameday.environment.services import login_of
+from gameday.runtimes.process.environment import ProcessEnvironment
+from gameday.api.environment import Environment, Killable, Pausable, Surroundings
+from gameday.runtimes.kinds import login_of
 from gameday.loading import load_target
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.operation import Outcome
 from gameday.model.plan import PlannedStream
-from gameday.planning import vocabulary
-from gameday.reach import Reach
+from gameday.engine.planning import vocabulary
+from gameday.engine.addresses import Reach
 from gameday.resources import bundled
-from gameday.workload.load import LoadDriver
-from gameday.workload.reader import LiveView, read_history
+from gameday.load.load import LoadDriver
+from gameday.load.reader import LiveView, read_history
 
 pytestmark = [pytest.mark.live, pytest.mark.alone]
 

@@ -11,7 +11,7 @@ from typing import TypedDict
 import psutil
 import pytest
 
-from gameday.environment.marks import marked_processes
+from gameday.cleanup.labels import marked_processes
 
 pytestmark = [pytest.mark.live, pytest.mark.alone]
 
@@ -227,7 +227,7 @@ def test_what_cannot_be_looked_at_is_not_clean(launch: Launch, tmp_path: Path) -
 
 
 _NOBODY_LOOKS = """
-from gameday.environment.processes import ProcessEnvironment
+from gameday.runtimes.process.environment import ProcessEnvironment
 
 
 def fails(self):
@@ -247,7 +247,7 @@ def test_a_fault_whose_janitor_is_gone_is_healed_at_once(launch: Launch, tmp_pat
     (janitor,) = [
         child
         for child in psutil.Process(process.pid).children()
-        if "gameday.environment.janitor" in child.cmdline()
+        if "gameday.cleanup.supervisor" in child.cmdline()
     ]
     janitor.kill()
     output, _ = process.communicate(timeout=_RUN_LIMIT_S)
@@ -298,7 +298,7 @@ def wait_for(folder: Path, text: str) -> None:
 _NO_FOLDER_GOES = """
 from types import SimpleNamespace
 from gameday.environment import reaping
-from gameday.environment.janitor import Janitor
+from gameday.cleanup.supervisor import Janitor
 
 Janitor.abandon = Janitor.dismiss  # which has hands of its own
 reaping.shutil = SimpleNamespace(rmtree=lambda folder, ignore_errors: None)

@@ -14,22 +14,23 @@ import psycopg
 import pytest
 import redis
 
-from gameday.environment.account import may_run
-from gameday.environment.edge_protocol import EdgeProxied
-from gameday.environment.protocol import (
+from gameday.host.account import may_run
+from gameday.api.edge import EdgeProxied
+from gameday.api.environment import (
     Endpoint,
     Environment,
     Killable,
     NotReadyError,
     Surroundings,
 )
-from gameday.environment.services import login_of, postgres
-from gameday.environment.services.carried import POSTGRES_WHEEL
-from gameday.faults.kill import Kill
+from gameday.runtimes.kinds import login_of
+from gameday.technologies.postgres import service as postgres
+from gameday.host.carried import POSTGRES_WHEEL
+from gameday.faults.lifecycle.kill import Kill
 from gameday.loading import load_target
 from gameday.model.clock import SECOND
 from gameday.model.scenario import Edge, ServiceSpec, Target
-from gameday.planning import vocabulary
+from gameday.engine.planning import vocabulary
 from gameday.resources import bundled
 
 pytestmark = [pytest.mark.live, pytest.mark.alone]
@@ -66,10 +67,10 @@ def make(runtime: str, target: Target, run: str, logs: Path) -> Environment:
     proxy = "toxiproxy" if runtime == "docker" else "own"
     given = Surroundings(run=run, target=target, logs=logs, seed=1, proxy=proxy)
     if runtime == "docker":
-        from gameday.environment.containers import ContainerEnvironment
+        from gameday.runtimes.docker.environment import ContainerEnvironment
 
         return ContainerEnvironment(given)
-    from gameday.environment.processes import ProcessEnvironment
+    from gameday.runtimes.process.environment import ProcessEnvironment
 
     return ProcessEnvironment(given)
 

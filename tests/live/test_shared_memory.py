@@ -13,12 +13,12 @@ from typing import NoReturn
 import psutil
 import pytest
 
-from gameday.environment.processes import ProcessEnvironment
-from gameday.environment.protocol import Surroundings
-from gameday.environment.reaping import leftovers_of, reap
-from gameday.faults.remove import Remove
+from gameday.runtimes.process.environment import ProcessEnvironment
+from gameday.api.environment import Surroundings
+from gameday.cleanup.reaper import leftovers_of, reap
+from gameday.faults.lifecycle.remove import Remove
 from gameday.loading import load_target
-from gameday.planning import vocabulary
+from gameday.engine.planning import vocabulary
 from gameday.resources import bundled
 
 pytestmark = pytest.mark.live

@@ -5,7 +5,8 @@ from typing import NoReturn
 
 import pytest
 
-from gameday import collection, items
+from gameday.plugin import collection
+from gameday.plugin import items
 
 SCENARIO = """
 scenario: mine

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 # pytester forgets the modules that a run in this process imports; numpy cannot be imported twice.
-import gameday.collection
-import gameday.items
-from gameday.planning import Options, load
+import gameday.plugin.collection
+import gameday.plugin.items
+from gameday.engine.planning import Options, load
 from gameday.resources import bundled
 
 SCENARIO = """
@@ -365,7 +365,7 @@ def test_a_missing_server_is_an_error_of_one_line(
     mine: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(mine.path))
-    monkeypatch.setattr("gameday.environment.services.carried.find_spec", lambda _: None)
+    monkeypatch.setattr("gameday.host.carried.find_spec", lambda _: None)
     result = run(mine, "--scenario=mine", "--gameday-runtime=process")
     result.assert_outcomes(errors=1)
     assert "no redis-server or valkey-server on PATH" in output(result)

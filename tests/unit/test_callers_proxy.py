@@ -8,11 +8,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from gameday.environment.engine import engine_client
-from gameday.environment.engine_presence import engine_problem
-from gameday.environment.proxy_control import ProxyControl
-from gameday.wire.http import HttpReader
-from gameday.workload.ledger import Ledger, read_status
+from gameday.host.docker_engine import engine_client
+from gameday.host.docker_presence import engine_problem
+from gameday.edge.control import ProxyControl
+from gameday.http_reader import HttpReader
+from gameday.load.ledger import Ledger, read_status
 
 STATUS = {"connected": True, "connections_lost": 2, "connections_restored": 1, "given_up": False}
 ANSWERS = {

@@ -2,20 +2,20 @@
 
 from collections.abc import Mapping
 
-from gameday.environment.mechanisms import Mechanism
-from gameday.environment.mechanisms.cgroups import CPU, MEMORY, PIDS
-from gameday.environment.mechanisms.clocks import LIBFAKETIME
-from gameday.environment.mechanisms.containers import CONTAINERS_HERE
-from gameday.environment.mechanisms.descriptors import open_files
-from gameday.environment.mechanisms.packets import PACKET_FILTER
-from gameday.environment.mechanisms.process_limits import DESCRIPTORS
-from gameday.environment.mechanisms.storage import BOUNDED_DISK, IMMUTABLE_ATTRIBUTE
-from gameday.environment.mechanisms.throttling import THROTTLE_IN_DOCKER, THROTTLE_IN_PROCESS
+from gameday.api.mechanism import Mechanism
+from gameday.runtimes.mechanisms.cgroups import CPU, MEMORY, PIDS
+from gameday.runtimes.mechanisms.clocks import LIBFAKETIME
+from gameday.runtimes.mechanisms.containers import CONTAINERS_HERE
+from gameday.runtimes.mechanisms.descriptors import open_files
+from gameday.runtimes.mechanisms.packets import PACKET_FILTER
+from gameday.runtimes.mechanisms.process_limits import DESCRIPTORS
+from gameday.runtimes.mechanisms.storage import BOUNDED_DISK, IMMUTABLE_ATTRIBUTE
+from gameday.runtimes.mechanisms.throttling import THROTTLE_IN_DOCKER, THROTTLE_IN_PROCESS
 from gameday.faults.clock import ClockDrift, ClockOffset
-from gameday.faults.crash_loop import CrashLoop
+from gameday.faults.lifecycle.crash_loop import CrashLoop
 from gameday.faults.http import HttpAbort, HttpBody, HttpDelay, HttpStatus
-from gameday.faults.kill import Kill
-from gameday.faults.kill_inside import KillInside
+from gameday.faults.lifecycle.kill import Kill
+from gameday.faults.lifecycle.kill_inside import KillInside
 from gameday.faults.load import MalformedPayload, PoisonMessage, SlowConsumer, Surge
 from gameday.faults.network import (
     Bandwidth,
@@ -33,8 +33,8 @@ from gameday.faults.network import (
     SlowClose,
 )
 from gameday.faults.network.flood import MOST_CONNECTIONS
-from gameday.faults.pause import Pause
-from gameday.faults.postgres import (
+from gameday.faults.lifecycle.pause import Pause
+from gameday.technologies.postgres.faults import (
     AsyncCommit,
     ConnectionCap,
     LockTable,
@@ -42,8 +42,8 @@ from gameday.faults.postgres import (
     StopReplay,
     TerminateBackends,
 )
-from gameday.faults.protocol import Fault
-from gameday.faults.rabbitmq import (
+from gameday.api.fault import Fault
+from gameday.technologies.rabbitmq.faults import (
     CloseConnections,
     ConsumerCancel,
     DiskAlarm,
@@ -51,8 +51,8 @@ from gameday.faults.rabbitmq import (
     QueuePurge,
     StopApp,
 )
-from gameday.faults.redis import ClientKill, Failover, MaxMemory, PersistenceOff, ScriptBusy
-from gameday.faults.remove import Remove
+from gameday.technologies.redis.faults import ClientKill, Failover, MaxMemory, PersistenceOff, ScriptBusy
+from gameday.faults.lifecycle.remove import Remove
 from gameday.faults.resources import (
     CpuBurn,
     CpuLimit,
@@ -62,8 +62,8 @@ from gameday.faults.resources import (
     MemoryLimit,
     PidsLimit,
 )
-from gameday.faults.restart import Restart
-from gameday.faults.stop import Stop
+from gameday.faults.lifecycle.restart import Restart
+from gameday.faults.lifecycle.stop import Stop
 from gameday.faults.storage import DiskFill, ReadOnlyData
 
 __all__ = ["FAULTS", "MECHANISMS", "kinds_of"]

@@ -7,10 +7,10 @@ from dataclasses import dataclass, fields
 from typing import Literal, cast
 
 from gameday.loading.bounds import length_of
-from gameday.loading.forms import Item, Names, build
+from gameday.loading.schema_types import Item, Names, build
 from gameday.loading.source import Source, Where, composed, one_of, quoted
-from gameday.loading.words import complain_of_limit
-from gameday.model.aim import groups_of, unreached
+from gameday.loading.limit_checks import complain_of_limit
+from gameday.model.targeting import groups_of, unreached
 from gameday.model.scenario import (
     CLIENT,
     Expectation,
@@ -23,7 +23,7 @@ from gameday.model.scenario import (
     Vocabulary,
     WorkloadSpec,
 )
-from gameday.model.unfit import Unfit
+from gameday.model.invalid_parameter import Unfit
 from gameday.model.units import Limit
 from gameday.model.verdict import Verdict
 

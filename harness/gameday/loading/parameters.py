@@ -9,7 +9,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from gameday.loading.forms import Name
+from gameday.loading.schema_types import Name
 from gameday.loading.source import Source, one_of, quoted
 
 __all__ = ["Parameter", "Parameters", "Swept", "combinations", "complain_of_many"]

@@ -11,8 +11,8 @@ from pydantic import Field
 
 from gameday.errors import ScenarioError
 from gameday.loading.document import expand
-from gameday.loading.filling import fill
-from gameday.loading.forms import Item, build, columns, item, shaped
+from gameday.loading.schema_parsing import fill
+from gameday.loading.schema_types import Item, build, columns, item, shaped
 from gameday.loading.parsing import SUFFIXES, read_node
 from gameday.loading.scenario import schema_of
 from gameday.loading.source import Source, composed, one_of, quoted

@@ -5,7 +5,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gameday.report.wording import one_line
+from gameday.report.labels import one_line
 
 __all__ = [
     "LinearScale",

@@ -6,7 +6,7 @@ from gameday.escaping import printable
 from gameday.model.finding import Finding
 from gameday.model.result import Result
 from gameday.model.verdict import Judgement
-from gameday.report.wording import one_line
+from gameday.report.labels import one_line
 
 __all__ = ["junit_properties"]
 

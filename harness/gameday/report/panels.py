@@ -20,7 +20,7 @@ from gameday.report.drawing import (
     text,
     text_width,
 )
-from gameday.report.wording import (
+from gameday.report.labels import (
     MARKS,
     OUTCOMES,
     duration_of,

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from gameday.escaping import printable
 from gameday.model.plan import Plan, PlannedFault
 from gameday.model.units import format_duration
-from gameday.report.wording import details
+from gameday.report.labels import details
 
 __all__ = ["plan_text", "plan_to_json"]
 

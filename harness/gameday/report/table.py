@@ -10,7 +10,7 @@ from rich.text import Text
 from gameday.escaping import printable
 from gameday.model.result import Result
 from gameday.model.verdict import Verdict
-from gameday.report.wording import in_short, one_line
+from gameday.report.labels import in_short, one_line
 
 __all__ = ["TONES", "closing_line", "rich_verdict_table", "verdict_table"]
 

@@ -17,7 +17,7 @@ from gameday.report.drawing import (
 )
 from gameday.report.panels import LANE, LANES_TOP, RIGHT, WIDTH, Panels, lanes_of, time_scale
 from gameday.report.stylesheet import PATTERNS, STYLE
-from gameday.report.wording import (
+from gameday.report.labels import (
     MARKS,
     OUTCOMES,
     fault_name,

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from gameday.environment.abilities.bounds import Resource
-from gameday.environment.abilities.descriptors import Descriptors
-from gameday.environment.abilities.throttling import Rates
+from gameday.api.bounds import Resource
+from gameday.api.descriptors import Descriptors
+from gameday.api.throttling import Rates
 from gameday.errors import EnvironmentRefused
 from gameday.model.clock import SECOND
 from gameday.testing.clocks import ManualClock

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from gameday.environment.abilities.listing import Came, ListedConnection
-from gameday.environment.edge_protocol import (
+from gameday.api.listing import Came, ListedConnection
+from gameday.api.edge import (
     Conversing,
     EdgeState,
     Heard,
@@ -12,7 +12,7 @@ from gameday.environment.edge_protocol import (
     Seen,
     Stream,
 )
-from gameday.environment.protocol import Endpoint
+from gameday.api.environment import Endpoint
 from gameday.errors import EnvironmentRefused
 from gameday.model.clock import MICROSECOND, MILLISECOND, SECOND
 from gameday.model.scenario import Edge

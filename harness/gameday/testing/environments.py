@@ -5,8 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from threading import Event
 
-from gameday.environment.abilities.signals import Dispositions
-from gameday.environment.protocol import (
+from gameday.api.signals import Dispositions
+from gameday.api.environment import (
     Checkpoint,
     Emit,
     Endpoint,

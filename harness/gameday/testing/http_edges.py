@@ -6,13 +6,13 @@ from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from threading import Lock
 
-from gameday.environment.abilities.http_rules import (
+from gameday.api.http_rules import (
     HttpAnswer,
     HttpProbe,
     HttpRule,
     RuleCounts,
 )
-from gameday.environment.edge_protocol import Conversing, Route, Seen
+from gameday.api.edge import Conversing, Route, Seen
 from gameday.errors import EnvironmentRefused
 from gameday.model.clock import MICROSECOND, MILLISECOND
 from gameday.model.scenario import Edge

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TypedDict
 
-from gameday.environment.services import with_logins
+from gameday.runtimes.kinds import with_logins
 from gameday.model.scenario import ServiceSpec, Target
 
 __all__ = ["RedisLogin", "armed", "redis_login"]

@@ -4,9 +4,9 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from gameday.environment.abilities.packets import Datagrams, Drop, Tally
-from gameday.environment.edge_protocol import Conversing, Heard, Line, Seen
-from gameday.environment.protocol import Endpoint
+from gameday.api.packets import Datagrams, Drop, Tally
+from gameday.api.edge import Conversing, Heard, Line, Seen
+from gameday.api.environment import Endpoint
 from gameday.errors import EnvironmentRefused
 from gameday.model.clock import MILLISECOND
 from gameday.model.scenario import CLIENT, Edge

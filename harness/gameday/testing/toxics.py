@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import NormalDist
 
-from gameday.environment.edge_protocol import Stream
+from gameday.api.edge import Stream
 from gameday.model.clock import MILLISECOND
 
 __all__ = ["MemoryToxic"]

@@ -9,15 +9,15 @@ from typing import NoReturn
 
 import pytest
 
-from gameday.environment.protocol import Environment, Provision, Surroundings
+from gameday.api.environment import Environment, Provision, Surroundings
 from gameday.errors import EnvironmentRefused
-from gameday.faults.protocol import Fault, Proof
+from gameday.api.fault import Fault, Proof
 from gameday.loading import load_target
 from gameday.model.scenario import Target
-from gameday.planning import vocabulary
-from gameday.report.wording import details
+from gameday.engine.planning import vocabulary
+from gameday.report.labels import details
 from gameday.resources import bundled
-from gameday.testing.dud import Dud
+from gameday.faults.noop import Dud
 
 _TITLE = """# What was asked, measured and undone
 
@@ -69,11 +69,11 @@ def environment(
     )
     made: Environment
     if runtime == "docker":
-        from gameday.environment.containers import ContainerEnvironment
+        from gameday.runtimes.docker.environment import ContainerEnvironment
 
         made = ContainerEnvironment(given)
     else:
-        from gameday.environment.processes import ProcessEnvironment
+        from gameday.runtimes.process.environment import ProcessEnvironment
 
         made = ProcessEnvironment(given)
     if made.missing():

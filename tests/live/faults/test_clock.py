@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from gameday.environment.abilities.clocks import Clocked
-from gameday.environment.protocol import Environment, Killable, Provision
+from gameday.api.clocks import Clocked
+from gameday.api.environment import Environment, Killable, Provision
 from gameday.errors import EnvironmentRefused
 from gameday.faults.clock import ClockDrift, ClockOffset
-from gameday.faults.ending import until
-from gameday.faults.protocol import Fault, Proof
+from gameday.faults.lifecycle.termination import until
+from gameday.api.fault import Fault, Proof
 from gameday.model.clock import MILLISECOND, MINUTE, SECOND
 from gameday.model.scenario import ServiceSpec, Target
 

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from gameday.environment.edge_protocol import EdgeProxied, Stream
-from gameday.environment.edge_proxy import ControlledEdge
-from gameday.environment.protocol import Environment, Provision
+from gameday.api.edge import EdgeProxied, Stream
+from gameday.edge.connections import ControlledEdge
+from gameday.api.environment import Environment, Provision
 from gameday.faults.network import (
     Bandwidth,
     Blackhole,
@@ -18,11 +18,11 @@ from gameday.faults.network import (
     SlowClose,
     injection,
 )
-from gameday.faults.protocol import Fault, Proof
+from gameday.api.fault import Fault, Proof
 from gameday.loading import load_target
 from gameday.model.clock import MILLISECOND
 from gameday.model.scenario import Edge, Target
-from gameday.planning import vocabulary
+from gameday.engine.planning import vocabulary
 from gameday.resources import bundled
 
 pytestmark = [pytest.mark.live, pytest.mark.alone]

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from gameday.environment.protocol import Environment, Provision
+from gameday.api.environment import Environment, Provision
 from gameday.faults.network import Latency
-from gameday.faults.protocol import Fault, Proof
+from gameday.api.fault import Fault, Proof
 from gameday.model.clock import MILLISECOND
 
 pytestmark = [pytest.mark.live, pytest.mark.alone, pytest.mark.full]

@@ -10,14 +10,14 @@ from collections.abc import Callable, Iterator
 import pytest
 import redis
 
-from gameday.environment.abilities.visitors import Receiving
-from gameday.environment.protocol import Environment, Pausable
+from gameday.api.accepted_connections import Receiving
+from gameday.api.environment import Environment, Pausable
 from gameday.faults.network import ConnectionFlood
-from gameday.faults.protocol import Fault, Proof
+from gameday.api.fault import Fault, Proof
 from gameday.loading import load_target
 from gameday.model.clock import SECOND
 from gameday.model.scenario import Target
-from gameday.planning import vocabulary
+from gameday.engine.planning import vocabulary
 from gameday.resources import bundled
 from gameday.testing.logins import redis_login
 

@@ -4,12 +4,12 @@ from collections.abc import Callable
 
 import pytest
 
-from gameday.environment.protocol import Provision
+from gameday.api.environment import Provision
 from gameday.faults.network import HalfOpen
-from gameday.faults.protocol import Fault, Proof
+from gameday.api.fault import Fault, Proof
 from gameday.loading import load_target
 from gameday.model.scenario import Target
-from gameday.planning import vocabulary
+from gameday.engine.planning import vocabulary
 from gameday.resources import bundled
 
 pytestmark = [pytest.mark.live, pytest.mark.alone, pytest.mark.full]

@@ -4,12 +4,12 @@ from collections.abc import Callable
 
 import pytest
 
-from gameday.environment.edge_protocol import EdgeProxied, Seen
-from gameday.environment.protocol import Environment, Provision
+from gameday.api.edge import EdgeProxied, Seen
+from gameday.api.environment import Environment, Provision
 from gameday.errors import EnvironmentRefused
 from gameday.faults.http import HttpAbort, HttpBody, HttpDelay, HttpStatus
 from gameday.faults.network import HalfOpen, Reset
-from gameday.faults.protocol import Fault, Proof
+from gameday.api.fault import Fault, Proof
 from gameday.model.clock import MILLISECOND
 from gameday.model.scenario import Edge
 

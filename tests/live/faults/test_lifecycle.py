@@ -13,19 +13,19 @@ from signal import Signals
 import pytest
 import redis
 
-from gameday.environment.protocol import Environment, Inhabited, Pausable, Removable
-from gameday.environment.services import login_of
-from gameday.faults.crash_loop import CrashLoop
-from gameday.faults.ending import until
-from gameday.faults.kill import Kill
-from gameday.faults.kill_inside import KillInside
-from gameday.faults.pause import Pause
-from gameday.faults.protocol import Fault, Proof, Watchful
-from gameday.faults.remove import Remove
-from gameday.faults.restart import Restart
-from gameday.faults.stop import Stop
+from gameday.api.environment import Environment, Inhabited, Pausable, Removable
+from gameday.runtimes.kinds import login_of
+from gameday.faults.lifecycle.crash_loop import CrashLoop
+from gameday.faults.lifecycle.termination import until
+from gameday.faults.lifecycle.kill import Kill
+from gameday.faults.lifecycle.kill_inside import KillInside
+from gameday.faults.lifecycle.pause import Pause
+from gameday.api.fault import Fault, Proof, Watchful
+from gameday.faults.lifecycle.remove import Remove
+from gameday.faults.lifecycle.restart import Restart
+from gameday.faults.lifecycle.stop import Stop
 from gameday.model.clock import MILLISECOND, SECOND
-from gameday.planning import Options, load, make_environment, make_plan
+from gameday.engine.planning import Options, load, make_environment, make_plan
 from gameday.resources import bundled
 from gameday.testing.logins import redis_login
 

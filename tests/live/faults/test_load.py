@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 import redis
 
-from gameday.environment.protocol import Environment
+from gameday.api.environment import Environment
 from gameday.errors import EnvironmentRefused
 from gameday.faults.load import MalformedPayload, PoisonMessage, Surge
-from gameday.faults.protocol import Fault, Proof
-from gameday.faults.redis.line import Reply
-from gameday.faults.redis.server import Server
+from gameday.api.fault import Fault, Proof
+from gameday.technologies.redis.connection import Reply
+from gameday.technologies.redis.server import Server
 from gameday.testing.logins import redis_login
 
 pytestmark = [pytest.mark.live, pytest.mark.alone]

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from gameday.environment.protocol import Environment
+from gameday.api.environment import Environment
 from gameday.faults.network import (
     Bandwidth,
     Blackhole,
@@ -18,9 +18,9 @@ from gameday.faults.network import (
     Slice,
     SlowClose,
 )
-from gameday.faults.protocol import Fault, Proof
+from gameday.api.fault import Fault, Proof
 from gameday.model.clock import MILLISECOND, SECOND
-from gameday.testing.dud import Dud
+from gameday.faults.noop import Dud
 
 pytestmark = [pytest.mark.live, pytest.mark.alone]
 

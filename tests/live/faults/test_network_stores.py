@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from gameday.environment.edge_protocol import EdgeProxied, Introduced, Line, Route, Seen
-from gameday.environment.protocol import Environment
+from gameday.api.edge import EdgeProxied, Introduced, Line, Route, Seen
+from gameday.api.environment import Environment
 from gameday.faults.network import (
     Bandwidth,
     Blackhole,
@@ -16,11 +16,11 @@ from gameday.faults.network import (
     Slice,
     SlowClose,
 )
-from gameday.faults.protocol import Fault, Proof
+from gameday.api.fault import Fault, Proof
 from gameday.loading import load_target
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.scenario import Edge, Target
-from gameday.planning import vocabulary
+from gameday.engine.planning import vocabulary
 from gameday.resources import bundled
 
 pytestmark = [pytest.mark.live, pytest.mark.alone, pytest.mark.full]

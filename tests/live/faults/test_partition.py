@@ -5,12 +5,12 @@ from collections.abc import Callable
 
 import pytest
 
-from gameday.environment.abilities.packets import Networked
-from gameday.environment.edge_protocol import EdgeProxied
-from gameday.environment.protocol import Environment
+from gameday.api.packets import Networked
+from gameday.api.edge import EdgeProxied
+from gameday.api.environment import Environment
 from gameday.errors import EnvironmentRefused
 from gameday.faults.network import PacketLoss, Partition
-from gameday.faults.protocol import Fault, Proof
+from gameday.api.fault import Fault, Proof
 from gameday.model.clock import MILLISECOND
 from gameday.model.scenario import CLIENT
 

@@ -9,11 +9,11 @@ import psycopg
 import pytest
 from psycopg import errors
 
-from gameday.environment.abilities.postgres import postgres_login
-from gameday.environment.protocol import Environment
+from gameday.technologies.postgres.login import postgres_login
+from gameday.api.environment import Environment
 from gameday.errors import EnvironmentRefused
-from gameday.faults.kill import Kill
-from gameday.faults.postgres import (
+from gameday.faults.lifecycle.kill import Kill
+from gameday.technologies.postgres.faults import (
     AsyncCommit,
     ConnectionCap,
     LockTable,
@@ -21,13 +21,13 @@ from gameday.faults.postgres import (
     StopReplay,
     TerminateBackends,
 )
-from gameday.faults.protocol import Fault, Injection, Proof
-from gameday.faults.restart import Restart
-from gameday.faults.stop import Stop
+from gameday.api.fault import Fault, Injection, Proof
+from gameday.faults.lifecycle.restart import Restart
+from gameday.faults.lifecycle.stop import Stop
 from gameday.loading import load_target
 from gameday.model.clock import SECOND
 from gameday.model.scenario import Target
-from gameday.planning import vocabulary
+from gameday.engine.planning import vocabulary
 from gameday.resources import bundled
 
 pytestmark = [pytest.mark.live, pytest.mark.alone]

@@ -9,10 +9,10 @@ import pika
 import pytest
 from pika.exceptions import AMQPError, ConnectionClosedByBroker
 
-from gameday.environment.abilities.rabbitmq import rabbitmq_login
-from gameday.environment.protocol import Enterable, Environment
-from gameday.faults.protocol import Fault, Proof
-from gameday.faults.rabbitmq import (
+from gameday.technologies.rabbitmq.login import rabbitmq_login
+from gameday.api.environment import Enterable, Environment
+from gameday.api.fault import Fault, Proof
+from gameday.technologies.rabbitmq.faults import (
     CloseConnections,
     ConsumerCancel,
     DiskAlarm,
@@ -23,7 +23,7 @@ from gameday.faults.rabbitmq import (
 from gameday.loading import load_target
 from gameday.model.clock import SECOND
 from gameday.model.scenario import Target
-from gameday.planning import vocabulary
+from gameday.engine.planning import vocabulary
 from gameday.resources import bundled
 
 pytestmark = [pytest.mark.live, pytest.mark.alone]

@@ -10,15 +10,15 @@ import pytest
 import redis
 from redis.client import PubSub
 
-from gameday.environment.protocol import Environment, Killable, Service
-from gameday.faults.kill import Kill
+from gameday.api.environment import Environment, Killable, Service
+from gameday.faults.lifecycle.kill import Kill
 from gameday.faults.network import Refuse
-from gameday.faults.protocol import Fault, Proof
-from gameday.faults.redis import ClientKill, Failover, MaxMemory, PersistenceOff, ScriptBusy
+from gameday.api.fault import Fault, Proof
+from gameday.technologies.redis.faults import ClientKill, Failover, MaxMemory, PersistenceOff, ScriptBusy
 from gameday.loading import load_target
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.scenario import Target
-from gameday.planning import vocabulary
+from gameday.engine.planning import vocabulary
 from gameday.resources import bundled
 from gameday.testing.logins import redis_login
 

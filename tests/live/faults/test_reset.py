@@ -4,14 +4,14 @@ from collections.abc import Callable
 
 import pytest
 
-from gameday.environment.edge_protocol import EdgeProxied, Route, Seen
-from gameday.environment.protocol import Environment, Provision
+from gameday.api.edge import EdgeProxied, Route, Seen
+from gameday.api.environment import Environment, Provision
 from gameday.faults.network import Reset
-from gameday.faults.protocol import Fault, Proof
+from gameday.api.fault import Fault, Proof
 from gameday.loading import load_target
 from gameday.model.clock import SECOND
 from gameday.model.scenario import Edge, Target
-from gameday.planning import vocabulary
+from gameday.engine.planning import vocabulary
 from gameday.resources import bundled
 
 pytestmark = [pytest.mark.live, pytest.mark.alone, pytest.mark.full]

@@ -8,17 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from gameday.environment import process_bounds
-from gameday.environment.abilities.bounds import Boundable, Bounds, Resource
-from gameday.environment.cells import cells_named
-from gameday.environment.mechanisms import trial
-from gameday.environment.mechanisms.cgroups import CPU, MEMORY, PIDS
-from gameday.environment.mechanisms.process_limits import DESCRIPTORS
-from gameday.environment.mechanisms.throttling import THROTTLE_IN_PROCESS
-from gameday.environment.protocol import Environment, Killable, Removable
+from gameday.runtimes.process import bounds as process_bounds
+from gameday.api.bounds import Boundable, Bounds, Resource
+from gameday.host.cgroup import cells_named
+from gameday.api.mechanism import trial
+from gameday.runtimes.mechanisms.cgroups import CPU, MEMORY, PIDS
+from gameday.runtimes.mechanisms.process_limits import DESCRIPTORS
+from gameday.runtimes.mechanisms.throttling import THROTTLE_IN_PROCESS
+from gameday.api.environment import Environment, Killable, Removable
 from gameday.errors import EnvironmentRefused
-from gameday.faults.ending import until
-from gameday.faults.protocol import Fault, Proof
+from gameday.faults.lifecycle.termination import until
+from gameday.api.fault import Fault, Proof
 from gameday.faults.resources import (
     CpuBurn,
     CpuLimit,

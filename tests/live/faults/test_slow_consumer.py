@@ -7,15 +7,16 @@ from dataclasses import replace
 import pytest
 import redis
 
-from gameday.environment.protocol import Environment
-from gameday.faults.load import SlowConsumer, slow_consumer
-from gameday.faults.protocol import Fault, Proof
+from gameday.api.environment import Environment
+from gameday.faults.load import SlowConsumer
+from gameday.technologies.redis.faults import slow_consumer
+from gameday.api.fault import Fault, Proof
 from gameday.loading import load_target
 from gameday.model.clock import SECOND
 from gameday.model.scenario import Target
-from gameday.planning import vocabulary
+from gameday.engine.planning import vocabulary
 from gameday.resources import bundled
-from gameday.testing.dud import Dud
+from gameday.faults.noop import Dud
 from gameday.testing.logins import redis_login
 
 pytestmark = [pytest.mark.live, pytest.mark.alone, pytest.mark.full]

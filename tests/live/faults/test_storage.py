@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from gameday.environment.abilities.storage import Housed
-from gameday.environment.protocol import Environment, Removable
+from gameday.api.storage import Housed
+from gameday.api.environment import Environment, Removable
 from gameday.errors import EnvironmentRefused
-from gameday.faults.ending import until
-from gameday.faults.protocol import Fault, Proof
-from gameday.faults.remove import Remove
+from gameday.faults.lifecycle.termination import until
+from gameday.api.fault import Fault, Proof
+from gameday.faults.lifecycle.remove import Remove
 from gameday.faults.storage import DiskFill, ReadOnlyData
 from gameday.model.clock import SECOND
 from gameday.model.scenario import ServiceSpec, Target

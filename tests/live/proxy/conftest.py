@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, contextmanager
 
 import pytest
 
-from gameday.environment.proxies import (
+from gameday.edge.servers import (
     ProxyProcess,
     find_toxiproxy_server,
     start_own_proxy,

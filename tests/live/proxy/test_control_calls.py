@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gameday.environment.proxies import start_own_proxy
+from gameday.edge.servers import start_own_proxy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

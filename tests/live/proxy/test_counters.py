@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
-from gameday.environment.proxies import find_toxiproxy_server
-from gameday.environment.proxy_control import ProxyControl
-from gameday.environment.waiting import free_ports
+from gameday.edge.servers import find_toxiproxy_server
+from gameday.edge.control import ProxyControl
+from gameday.host.waiting import free_ports
 from gameday.model.clock import SECOND
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from gameday.environment.abilities.listing import ListedConnection
-from gameday.environment.edge_proxy import SocketLine
-from gameday.environment.protocol import Endpoint
+from gameday.api.listing import ListedConnection
+from gameday.edge.connections import SocketLine
+from gameday.api.environment import Endpoint
 from gameday.model.clock import MILLISECOND, SECOND
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gameday.environment.proxies import ProxyControl, start_own_proxy
+from gameday.edge.servers import ProxyControl, start_own_proxy
 from gameday.errors import EnvironmentRefused
 
 pytestmark = pytest.mark.live

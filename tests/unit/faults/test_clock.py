@@ -4,20 +4,20 @@ from dataclasses import dataclass
 
 import pytest
 
-from gameday.environment.abilities.clocks import Reading
-from gameday.environment.protocol import NotReadyError
-from gameday.environment.services import KINDS as SERVICE_KINDS
-from gameday.environment.services.protocol import Telling
+from gameday.api.clocks import Reading
+from gameday.api.environment import NotReadyError
+from gameday.runtimes.kinds import KINDS as SERVICE_KINDS
+from gameday.api.service_kind import Telling
 from gameday.errors import EnvironmentRefused
 from gameday.faults.clock import ClockDrift, ClockOffset, setting
 from gameday.faults.clock.setting import KINDS
-from gameday.faults.protocol import Fault, Injection
+from gameday.api.fault import Fault, Injection
 from gameday.model.clock import MILLISECOND, MINUTE, SECOND
 from gameday.model.result import Window
 from gameday.model.units import parse_offset
-from gameday.testing.dud import Dud
+from gameday.faults.noop import Dud
 from gameday.testing.environments import MemoryEnvironment, MemoryService
-from gameday.testing.lasting import still_in
+from gameday.testing.is_active import still_in
 
 OFFSET = ClockOffset(target="db", offset_ns=-5 * MINUTE)
 DRIFT = ClockDrift(target="db", rate=1.1)

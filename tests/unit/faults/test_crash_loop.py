@@ -2,11 +2,11 @@
 
 import pytest
 
-from gameday.faults import crash_loop
-from gameday.faults.crash_loop import CrashLoop
-from gameday.faults.protocol import Fault, Injection
+from gameday.faults.lifecycle import crash_loop
+from gameday.faults.lifecycle.crash_loop import CrashLoop
+from gameday.api.fault import Fault, Injection
 from gameday.model.clock import MILLISECOND, SECOND
-from gameday.testing.dud import Dud
+from gameday.faults.noop import Dud
 from gameday.testing.environments import MemoryEnvironment, MemoryService
 
 LOOP = CrashLoop(target="db", times=3, interval_ns=2 * MILLISECOND)

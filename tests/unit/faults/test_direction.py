@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from gameday.environment.edge_protocol import Route, Seen, Stream
-from gameday.environment.protocol import Provision
+from gameday.api.edge import Route, Seen, Stream
+from gameday.api.environment import Provision
 from gameday.faults.network import (
     Bandwidth,
     Blackhole,
@@ -18,10 +18,10 @@ from gameday.faults.network import (
     measuring,
 )
 from gameday.faults.network.measuring import Added, in_direction
-from gameday.faults.network.sight import Passed
-from gameday.faults.protocol import Demanding, Fault, Proof
+from gameday.faults.network.proxy_observer import Passed
+from gameday.api.fault import Demanding, Fault, Proof
 from gameday.model.clock import MILLISECOND, SECOND
-from gameday.testing.dud import Dud
+from gameday.faults.noop import Dud
 from gameday.testing.edges import EdgedEnvironment, MemoryEdge
 
 EDGE = "app -> db"

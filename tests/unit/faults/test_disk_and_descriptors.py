@@ -7,16 +7,16 @@ from types import SimpleNamespace
 
 import pytest
 
-from gameday.environment.abilities.descriptors import Descriptors
-from gameday.environment.protocol import Endpoint
+from gameday.api.descriptors import Descriptors
+from gameday.api.environment import Endpoint
 from gameday.errors import EnvironmentRefused
-from gameday.faults.protocol import Fault, Injection, Proof
+from gameday.api.fault import Fault, Injection, Proof
 from gameday.faults.resources import FileDescriptors, IoThrottle, descriptors, disk, injection
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.testing.bounds import FilingService, MemoryDisk
-from gameday.testing.dud import Dud
+from gameday.faults.noop import Dud
 from gameday.testing.environments import MemoryEnvironment, MemoryService
-from gameday.testing.lasting import still_in
+from gameday.testing.is_active import still_in
 
 THROTTLE = IoThrottle(target="db", read_bytes_per_s=200_000, write_bytes_per_s=1_000_000)
 FILES = FileDescriptors(target="db", free=3)

@@ -4,15 +4,15 @@ import resource
 
 import pytest
 
-from gameday.environment.edge_protocol import Route
-from gameday.environment.mechanisms import trial
-from gameday.environment.mechanisms.descriptors import open_files
+from gameday.api.edge import Route
+from gameday.api.mechanism import trial
+from gameday.runtimes.mechanisms.descriptors import open_files
 from gameday.faults.network import ConnectionFlood, flood
-from gameday.faults.protocol import Injection, Proof
+from gameday.api.fault import Injection, Proof
 from gameday.model.clock import SECOND
-from gameday.testing.dud import Dud
+from gameday.faults.noop import Dud
 from gameday.testing.edges import EdgedEnvironment, MemoryEdge
-from gameday.testing.lasting import still_in
+from gameday.testing.is_active import still_in
 
 EDGE = "app -> db"
 FLOOD = ConnectionFlood(target=EDGE, count=40, rate_per_s=1000.0)

@@ -4,11 +4,11 @@ from typing import Literal
 
 import pytest
 
-from gameday.environment.edge_protocol import Seen
-from gameday.environment.protocol import Provision
+from gameday.api.edge import Seen
+from gameday.api.environment import Provision
 from gameday.faults.network import Blackhole, HalfOpen
-from gameday.faults.protocol import Fault, Injection, Proof
-from gameday.testing.dud import Dud
+from gameday.api.fault import Fault, Injection, Proof
+from gameday.faults.noop import Dud
 from gameday.testing.edges import EdgedEnvironment, MemoryEdge
 
 EDGE = "app -> db"

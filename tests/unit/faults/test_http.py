@@ -5,22 +5,22 @@ from pathlib import Path
 
 import pytest
 
-from gameday.environment.abilities.http_rules import HttpProbe
-from gameday.environment.edge_protocol import Route
-from gameday.environment.protocol import Provision
+from gameday.api.http_rules import HttpProbe
+from gameday.api.edge import Route
+from gameday.api.environment import Provision
 from gameday.errors import EnvironmentRefused
 from gameday.faults.http import HttpAbort, HttpBody, HttpDelay, HttpStatus
-from gameday.faults.http.aim import Aim, Method
+from gameday.faults.http.matching import Aim, Method
 from gameday.faults.network import injection
-from gameday.faults.protocol import Counted, Demanding, Fault, Injection, Proof
+from gameday.api.fault import Counted, Demanding, Fault, Injection, Proof
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.scenario import Edge, ServiceSpec, Target
-from gameday.model.unfit import Unfit
+from gameday.model.invalid_parameter import Unfit
 from gameday.testing.clocks import ManualClock
-from gameday.testing.dud import Dud
+from gameday.faults.noop import Dud
 from gameday.testing.edges import EdgedEnvironment
 from gameday.testing.http_edges import RuledEdge, RuledEnvironment
-from gameday.testing.lasting import still_in
+from gameday.testing.is_active import still_in
 
 EDGE = "client -> app"
 FAULTS: list[Fault] = [

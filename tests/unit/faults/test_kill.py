@@ -6,18 +6,18 @@ from typing import get_args
 
 import pytest
 
-from gameday.faults import kill
-from gameday.faults.crash_loop import CrashLoop
-from gameday.faults.kill import AnySignal, Kill
-from gameday.faults.protocol import Fault, Injection, Proof
-from gameday.faults.restart import Restart
-from gameday.faults.stop import Stop
+from gameday.faults.lifecycle import kill
+from gameday.faults.lifecycle.crash_loop import CrashLoop
+from gameday.faults.lifecycle.kill import AnySignal, Kill
+from gameday.api.fault import Fault, Injection, Proof
+from gameday.faults.lifecycle.restart import Restart
+from gameday.faults.lifecycle.stop import Stop
 from gameday.model.clock import MILLISECOND
 from gameday.model.scenario import ServiceSpec, Target
 from gameday.testing.clocks import ManualClock
-from gameday.testing.dud import Dud
+from gameday.faults.noop import Dud
 from gameday.testing.environments import MemoryEnvironment, MemoryService
-from gameday.testing.lasting import still_in
+from gameday.testing.is_active import still_in
 
 
 @pytest.fixture

@@ -2,11 +2,11 @@
 
 import pytest
 
-from gameday.environment.protocol import Inmate
-from gameday.faults import kill_inside
-from gameday.faults.kill_inside import KillInside
-from gameday.faults.protocol import Fault, Injection
-from gameday.testing.dud import Dud
+from gameday.api.environment import Inmate
+from gameday.faults.lifecycle import kill_inside
+from gameday.faults.lifecycle.kill_inside import KillInside
+from gameday.api.fault import Fault, Injection
+from gameday.faults.noop import Dud
 from gameday.testing.environments import MemoryEnvironment, MemoryService
 
 KILL = KillInside(target="db", pattern="^worker")

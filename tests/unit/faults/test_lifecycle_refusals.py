@@ -5,14 +5,14 @@ from typing import cast
 import pytest
 
 from gameday.errors import EnvironmentRefused
-from gameday.faults.crash_loop import CrashLoop
-from gameday.faults.kill import Kill
-from gameday.faults.kill_inside import KillInside
-from gameday.faults.pause import Pause
-from gameday.faults.protocol import Fault
-from gameday.faults.remove import Remove
-from gameday.faults.restart import Restart
-from gameday.faults.stop import Stop
+from gameday.faults.lifecycle.crash_loop import CrashLoop
+from gameday.faults.lifecycle.kill import Kill
+from gameday.faults.lifecycle.kill_inside import KillInside
+from gameday.faults.lifecycle.pause import Pause
+from gameday.api.fault import Fault
+from gameday.faults.lifecycle.remove import Remove
+from gameday.faults.lifecycle.restart import Restart
+from gameday.faults.lifecycle.stop import Stop
 from gameday.testing.environments import MemoryEnvironment, MemoryService
 
 

@@ -5,16 +5,16 @@ from pathlib import Path
 import pytest
 
 from gameday.errors import EnvironmentRefused, InternalError
-from gameday.faults.ending import until
+from gameday.faults.lifecycle.termination import until
 from gameday.faults.load import MalformedPayload, PoisonMessage, Surge, malformed, surge
 from gameday.faults.load.surge import surges
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.scenario import ServiceSpec, Target
 from gameday.testing.clocks import ManualClock
 from gameday.testing.environments import MemoryEnvironment
-from gameday.testing.lasting import still_in
-from gameday.workload.load import LoadDriver
-from gameday.workload.publish import Publish
+from gameday.testing.is_active import still_in
+from gameday.load.load import LoadDriver
+from gameday.technologies.app.publish import Publish
 
 
 def test_a_factor_counts_the_workload_in() -> None:

@@ -5,9 +5,9 @@ from typing import Literal
 
 import pytest
 
-from gameday.environment.edge_protocol import Route, Seen
+from gameday.api.edge import Route, Seen
 from gameday.errors import EnvironmentRefused
-from gameday.faults.ending import until
+from gameday.faults.lifecycle.termination import until
 from gameday.faults.network import (
     Bandwidth,
     Blackhole,
@@ -21,14 +21,14 @@ from gameday.faults.network import (
     SlowClose,
     injection,
 )
-from gameday.faults.protocol import Fault, Injection, Proof
+from gameday.api.fault import Fault, Injection, Proof
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.scenario import Edge, ServiceSpec, Target
 from gameday.testing.clocks import ManualClock
-from gameday.testing.dud import Dud
+from gameday.faults.noop import Dud
 from gameday.testing.edges import EdgedEnvironment, MemoryEdge, TerseTalk
 from gameday.testing.environments import MemoryEnvironment
-from gameday.testing.lasting import still_in
+from gameday.testing.is_active import still_in
 
 EDGE = "app -> db"
 FLAP = Flap(target=EDGE, down_ns=200 * MILLISECOND, up_ns=200 * MILLISECOND)

@@ -6,12 +6,12 @@ import pytest
 
 from gameday.errors import EnvironmentRefused
 from gameday.faults.network import PacketLoss, packet_loss
-from gameday.faults.protocol import Injection, Proof
+from gameday.api.fault import Injection, Proof
 from gameday.model.scenario import ServiceSpec, Target
 from gameday.testing.clocks import ManualClock
-from gameday.testing.dud import Dud
+from gameday.faults.noop import Dud
 from gameday.testing.edges import EdgedEnvironment
-from gameday.testing.lasting import still_in
+from gameday.testing.is_active import still_in
 from gameday.testing.networks import NetworkedEnvironment
 
 EDGE = "app -> db"

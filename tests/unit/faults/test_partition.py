@@ -5,18 +5,18 @@ from pathlib import Path
 
 import pytest
 
-from gameday.environment.abilities.packets import Drop
+from gameday.api.packets import Drop
 from gameday.errors import EnvironmentRefused
-from gameday.faults.ending import until
+from gameday.faults.lifecycle.termination import until
 from gameday.faults.network import Partition, partition
-from gameday.faults.protocol import Injection, Proof
+from gameday.api.fault import Injection, Proof
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.scenario import Edge, ServiceSpec, Target
 from gameday.testing.clocks import ManualClock
-from gameday.testing.dud import Dud
+from gameday.faults.noop import Dud
 from gameday.testing.edges import EdgedEnvironment
 from gameday.testing.environments import MemoryEnvironment
-from gameday.testing.lasting import still_in
+from gameday.testing.is_active import still_in
 from gameday.testing.networks import NetworkedEnvironment
 
 SIDES = Partition(target="db | app, web")

@@ -6,14 +6,14 @@ from itertools import count
 
 import pytest
 
-from gameday.environment.protocol import Endpoint, Motion
-from gameday.faults import pause
-from gameday.faults.pause import Pause
-from gameday.faults.protocol import Fault, Injection
+from gameday.api.environment import Endpoint, Motion
+from gameday.faults.lifecycle import pause
+from gameday.faults.lifecycle.pause import Pause
+from gameday.api.fault import Fault, Injection
 from gameday.model.clock import MILLISECOND, SECOND
-from gameday.testing.dud import Dud
+from gameday.faults.noop import Dud
 from gameday.testing.environments import MemoryEnvironment, MemoryService
-from gameday.testing.lasting import still_in
+from gameday.testing.is_active import still_in
 
 PAUSE = Pause(target="db")
 

@@ -5,12 +5,12 @@ from typing import Literal
 import pytest
 
 from gameday.errors import EnvironmentRefused
-from gameday.faults import remove
-from gameday.faults.protocol import Fault, Injection
-from gameday.faults.remove import Remove
-from gameday.testing.dud import Dud
+from gameday.faults.lifecycle import remove
+from gameday.api.fault import Fault, Injection
+from gameday.faults.lifecycle.remove import Remove
+from gameday.faults.noop import Dud
 from gameday.testing.environments import MemoryEnvironment, MemoryService
-from gameday.testing.lasting import still_in
+from gameday.testing.is_active import still_in
 
 BOTH = pytest.mark.parametrize("volume", ["keep", "drop"])
 Volume = Literal["keep", "drop"]

@@ -7,9 +7,9 @@ from typing import cast
 
 import pytest
 
-from gameday.environment.abilities.bounds import Resource
+from gameday.api.bounds import Resource
 from gameday.errors import EnvironmentRefused
-from gameday.faults.protocol import Fault, Injection, Proof
+from gameday.api.fault import Fault, Injection, Proof
 from gameday.faults.resources import (
     CpuBurn,
     CpuLimit,
@@ -23,9 +23,9 @@ from gameday.faults.resources import (
 )
 from gameday.model.clock import SECOND
 from gameday.testing.bounds import BoundedService
-from gameday.testing.dud import Dud
+from gameday.faults.noop import Dud
 from gameday.testing.environments import MemoryEnvironment, MemoryService
-from gameday.testing.lasting import still_in
+from gameday.testing.is_active import still_in
 
 MIB = 1024 * 1024
 LIMITS: list[Fault] = [

@@ -3,9 +3,9 @@
 import pytest
 
 from gameday.faults.network import Latency
-from gameday.faults.protocol import Fault, Injection, Proof
+from gameday.api.fault import Fault, Injection, Proof
 from gameday.model.clock import MILLISECOND, SECOND
-from gameday.testing.dud import Dud
+from gameday.faults.noop import Dud
 from gameday.testing.edges import EdgedEnvironment, MemoryEdge
 
 EDGE = "app -> db"

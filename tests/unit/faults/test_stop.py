@@ -5,15 +5,15 @@ from signal import Signals
 
 import pytest
 
-from gameday.faults import ending
-from gameday.faults.kill import Kill
-from gameday.faults.protocol import Fault, Injection, Lasting, Watchful
-from gameday.faults.restart import Restart
-from gameday.faults.stop import Stop
+from gameday.faults.lifecycle import termination as ending
+from gameday.faults.lifecycle.kill import Kill
+from gameday.api.fault import Fault, Injection, Lasting, Watchful
+from gameday.faults.lifecycle.restart import Restart
+from gameday.faults.lifecycle.stop import Stop
 from gameday.model.clock import MILLISECOND, SECOND
-from gameday.testing.dud import Dud
+from gameday.faults.noop import Dud
 from gameday.testing.environments import MemoryEnvironment, MemoryService
-from gameday.testing.lasting import still_in
+from gameday.testing.is_active import still_in
 
 GRACE_NS = 5 * MILLISECOND
 BOTH = pytest.mark.parametrize(

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from gameday.environment.protocol import ROOT, Ran
+from gameday.api.environment import ROOT, Ran
 from gameday.errors import EnvironmentRefused
-from gameday.faults.protocol import Fault, Injection
+from gameday.api.fault import Fault, Injection
 from gameday.faults.storage import DiskFill, ReadOnlyData
-from gameday.testing.dud import Dud
+from gameday.faults.noop import Dud
 from gameday.testing.environments import MemoryEnvironment, MemoryService
-from gameday.testing.lasting import still_in
+from gameday.testing.is_active import still_in
 
 BLOCK = 4096
 FULL = DiskFill(target="db")

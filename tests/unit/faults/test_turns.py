@@ -3,7 +3,7 @@
 import pytest
 
 from gameday.faults.network import turns
-from gameday.faults.protocol import Proof
+from gameday.api.fault import Proof
 from gameday.model.clock import MILLISECOND, SECOND
 
 

@@ -19,7 +19,7 @@ from gameday.model.scenario import (
     Vocabulary,
     WorkloadSpec,
 )
-from gameday.model.unfit import require
+from gameday.model.invalid_parameter import require
 from gameday.model.units import DurationNs, RatePerS, RatioField, parse_limit
 
 GOOD = """\

@@ -10,7 +10,7 @@ from gameday.loading import (
     load_target,
     sweep,
 )
-from gameday.planning import vocabulary
+from gameday.engine.planning import vocabulary
 from gameday.resources import bundled
 
 WORDS = vocabulary()

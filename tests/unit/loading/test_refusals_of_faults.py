@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from gameday.errors import ScenarioError
-from gameday.planning import Options, load
+from gameday.engine.planning import Options, load
 
 TARGET = """\
 target: mine

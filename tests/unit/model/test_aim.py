@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import pytest
 
-from gameday.model.aim import Pairs, Way, breaks, services_of
+from gameday.model.targeting import Pairs, Way, breaks, services_of
 from gameday.model.scenario import Edge, Hits, ServiceSpec, Target
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from gameday.model.event import Event, Note, Phase
 from gameday.model.result import Result
-from gameday.report.explanation import failure_text
+from gameday.report.failure_report import failure_text
 from gameday.report.journal import Journal, read_journal
 from gameday.report.json import result_from_json, result_to_json
 from gameday.report.junit import junit_properties

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from gameday.model.plan import Plan
-from gameday.planning import Options, load, make_plan
+from gameday.engine.planning import Options, load, make_plan
 from gameday.report.plan import plan_text
 
 SCENARIO = """

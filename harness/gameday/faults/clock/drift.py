@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from gameday.environment.abilities.clocks import Clocked
-from gameday.environment.protocol import Checkpoint, Environment
+from gameday.api.clocks import Clocked
+from gameday.api.environment import Checkpoint, Environment
 from gameday.faults.clock.setting import KINDS, Setting, both, clock_demands, clocked
-from gameday.faults.protocol import Demands, Injection, Proof
+from gameday.api.fault import Demands, Injection, Proof
 from gameday.model.clock import SECOND
 from gameday.model.event import Scalar
 from gameday.model.scenario import Hits
-from gameday.model.unfit import require
+from gameday.model.invalid_parameter import require
 
 __all__ = ["ClockDrift"]
 

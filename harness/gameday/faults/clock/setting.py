@@ -4,12 +4,12 @@ import time
 from collections.abc import Mapping
 from functools import partial
 
-from gameday.environment.abilities.clocks import Clocked, Reading
-from gameday.environment.mechanisms.clocks import LIBFAKETIME
-from gameday.environment.protocol import Checkpoint, Environment, NotReadyError, Provision
+from gameday.api.clocks import Clocked, Reading
+from gameday.runtimes.mechanisms.clocks import LIBFAKETIME
+from gameday.api.environment import Checkpoint, Environment, NotReadyError, Provision
 from gameday.errors import EnvironmentRefused
-from gameday.faults.ending import until
-from gameday.faults.protocol import Demands, Proof
+from gameday.faults.lifecycle.termination import until
+from gameday.api.fault import Demands, Proof
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.event import Scalar
 from gameday.model.result import Window

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from gameday.environment.abilities.http_rules import HttpAnswer, HttpProbe
-from gameday.environment.edge_protocol import Seen
-from gameday.environment.protocol import Environment
-from gameday.faults.http.aim import Aim, Method
+from gameday.api.http_rules import HttpAnswer, HttpProbe
+from gameday.api.edge import Seen
+from gameday.api.environment import Environment
+from gameday.faults.http.matching import Aim, Method
 from gameday.faults.http.injection import demands_of, prepared
-from gameday.faults.protocol import Demands, Injection, Proof
+from gameday.api.fault import Demands, Injection, Proof
 from gameday.model.scenario import Hits
 from gameday.model.units import RatioField
 

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from gameday.environment.abilities.http_rules import HttpAnswer, HttpProbe
-from gameday.environment.protocol import Environment
-from gameday.faults.http.aim import Aim, Method, body_within_bounds
+from gameday.api.http_rules import HttpAnswer, HttpProbe
+from gameday.api.environment import Environment
+from gameday.faults.http.matching import Aim, Method, body_within_bounds
 from gameday.faults.http.injection import demands_of, prepared, usual
-from gameday.faults.protocol import Demands, Injection, Proof
+from gameday.api.fault import Demands, Injection, Proof
 from gameday.model.scenario import Hits
-from gameday.model.unfit import require
+from gameday.model.invalid_parameter import require
 from gameday.model.units import RatioField
 
 __all__ = ["HttpBody"]

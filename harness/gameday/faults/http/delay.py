@@ -5,15 +5,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from gameday.environment.abilities.http_rules import HttpAnswer, HttpProbe
-from gameday.environment.protocol import Environment
-from gameday.faults.http.aim import Aim, Method
+from gameday.api.http_rules import HttpAnswer, HttpProbe
+from gameday.api.environment import Environment
+from gameday.faults.http.matching import Aim, Method
 from gameday.faults.http.injection import demands_of, prepared, usual
 from gameday.faults.network.measuring import close_enough, tolerance_ns
-from gameday.faults.protocol import Demands, Injection, Proof
+from gameday.api.fault import Demands, Injection, Proof
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.scenario import Hits
-from gameday.model.unfit import require
+from gameday.model.invalid_parameter import require
 from gameday.model.units import DurationNs, RatioField
 
 __all__ = ["HttpDelay"]

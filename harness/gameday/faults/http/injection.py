@@ -8,19 +8,19 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
-from gameday.environment.abilities.http_rules import (
+from gameday.api.http_rules import (
     HttpAction,
     HttpAnswer,
     HttpProbe,
     HttpRule,
     HttpRuled,
 )
-from gameday.environment.edge_protocol import EdgeState, Route, Seen
-from gameday.environment.protocol import Checkpoint, Environment, Provision
+from gameday.api.edge import EdgeState, Route, Seen
+from gameday.api.environment import Checkpoint, Environment, Provision
 from gameday.errors import EnvironmentRefused
-from gameday.faults.http.aim import Aim
+from gameday.faults.http.matching import Aim
 from gameday.faults.network.injection import EdgeInjection, Scene, scene_of
-from gameday.faults.protocol import Demands, Proof
+from gameday.api.fault import Demands, Proof
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.event import Scalar
 from gameday.model.scenario import Edge

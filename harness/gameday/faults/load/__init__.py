@@ -1,8 +1,8 @@
 """Faults that are load: more of it, or of a kind that nobody would send on purpose."""
 
 from gameday.faults.load.malformed import MalformedPayload
-from gameday.faults.load.poison import PoisonMessage
-from gameday.faults.load.slow_consumer import SlowConsumer
+from gameday.technologies.redis.faults.poison import PoisonMessage
+from gameday.technologies.redis.faults.slow_consumer import SlowConsumer
 from gameday.faults.load.surge import Surge
 
 __all__ = ["MalformedPayload", "PoisonMessage", "SlowConsumer", "Surge"]

@@ -8,16 +8,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from gameday.environment.protocol import Checkpoint, Endpoint, Environment, Service
-from gameday.faults.ending import answers_again, until
-from gameday.faults.protocol import Injection, Proof
+from gameday.api.environment import Checkpoint, Endpoint, Environment, Service
+from gameday.faults.lifecycle.termination import answers_again, until
+from gameday.api.fault import Injection, Proof
 from gameday.model.clock import MINUTE, SECOND
 from gameday.model.event import Scalar
 from gameday.model.result import Window
 from gameday.model.scenario import CLIENT, Edge, Hits
-from gameday.model.unfit import require
+from gameday.model.invalid_parameter import require
 from gameday.model.units import RatePerS
-from gameday.wire.http import BoundedSocket
+from gameday.http_reader import BoundedSocket
 
 __all__ = ["MalformedPayload"]
 

@@ -8,22 +8,22 @@ from typing import ClassVar, Self, cast
 
 import numpy as np
 
-from gameday.environment.abilities.hosting import Hosting
-from gameday.environment.protocol import Checkpoint, Environment, Service
+from gameday.api.hosting import Hosting
+from gameday.api.environment import Checkpoint, Environment, Service
 from gameday.errors import EnvironmentRefused
-from gameday.faults.ending import answers_again, until
-from gameday.faults.protocol import Injection, Proof
+from gameday.faults.lifecycle.termination import answers_again, until
+from gameday.api.fault import Injection, Proof
 from gameday.model.clock import MILLISECOND, MINUTE, SECOND
 from gameday.model.event import Scalar
 from gameday.model.history import ROW_DTYPE, Rows
 from gameday.model.operation import Outcome
 from gameday.model.result import Window
 from gameday.model.scenario import CLIENT, Edge, Hits, WorkloadSpec
-from gameday.model.unfit import require
+from gameday.model.invalid_parameter import require
 from gameday.model.units import RatePerS
-from gameday.workload.load import LoadDriver, StreamPlan
-from gameday.workload.publish import Publish, surge_of
-from gameday.workload.reader import LiveView
+from gameday.load.load import LoadDriver, StreamPlan
+from gameday.technologies.app.publish import Publish, surge_of
+from gameday.load.reader import LiveView
 
 __all__ = ["Surge", "surges"]
 

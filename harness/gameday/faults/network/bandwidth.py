@@ -5,18 +5,18 @@ from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar, Literal
 
-from gameday.environment.edge_protocol import Heard, Route, Seen, Stream
-from gameday.environment.protocol import Checkpoint, Environment
+from gameday.api.edge import Heard, Route, Seen, Stream
+from gameday.api.environment import Checkpoint, Environment
 from gameday.faults.network.blackhole import silence
 from gameday.faults.network.injection import EdgeInjection, Scene, scene_of
 from gameday.faults.network.measuring import answered_again, say
 from gameday.faults.network.settings import Toxics, streams_of
-from gameday.faults.network.sight import demands_of
-from gameday.faults.protocol import Demands, Injection, Proof
+from gameday.faults.network.proxy_observer import demands_of
+from gameday.api.fault import Demands, Injection, Proof
 from gameday.model.clock import SECOND
 from gameday.model.event import Scalar
 from gameday.model.scenario import Hits
-from gameday.model.unfit import require
+from gameday.model.invalid_parameter import require
 from gameday.model.units import BytesPerS
 
 __all__ = ["Bandwidth"]

@@ -4,13 +4,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar, Literal
 
-from gameday.environment.edge_protocol import Line, Route, Seen
-from gameday.environment.protocol import Checkpoint, Environment
+from gameday.api.edge import Line, Route, Seen
+from gameday.api.environment import Checkpoint, Environment
 from gameday.faults.network.injection import NO_WITNESS, EdgeInjection, Scene, scene_of
 from gameday.faults.network.measuring import CONNECT_LIMIT_NS, answered_again, ask, greet_directly
 from gameday.faults.network.settings import Toxics, streams_of
-from gameday.faults.network.sight import Passed, Sight, demands_of
-from gameday.faults.protocol import Demands, Injection, Proof
+from gameday.faults.network.proxy_observer import Passed, Sight, demands_of
+from gameday.api.fault import Demands, Injection, Proof
 from gameday.model.clock import MILLISECOND
 from gameday.model.scenario import Hits
 

@@ -6,18 +6,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from gameday.environment.abilities.visitors import Receiving
-from gameday.environment.edge_protocol import EdgeProxy, EdgeState, Line, Route, Seen
-from gameday.environment.mechanisms.containers import CONTAINERS_HERE
-from gameday.environment.mechanisms.descriptors import open_files
-from gameday.environment.protocol import Checkpoint, Environment
+from gameday.api.accepted_connections import Receiving
+from gameday.api.edge import EdgeProxy, EdgeState, Line, Route, Seen
+from gameday.runtimes.mechanisms.containers import CONTAINERS_HERE
+from gameday.runtimes.mechanisms.descriptors import open_files
+from gameday.api.environment import Checkpoint, Environment
 from gameday.errors import EnvironmentRefused
 from gameday.faults.network.injection import EdgeInjection, Scene, scene_of
-from gameday.faults.protocol import Demands, Injection, Proof
+from gameday.api.fault import Demands, Injection, Proof
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.event import Scalar
 from gameday.model.scenario import Hits
-from gameday.model.unfit import require
+from gameday.model.invalid_parameter import require
 from gameday.model.units import RatePerS
 
 __all__ = ["MOST_CONNECTIONS", "ConnectionFlood"]

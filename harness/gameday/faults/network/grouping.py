@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from itertools import permutations
 from typing import Literal
 
-from gameday.model.aim import groups_of
+from gameday.model.targeting import groups_of
 
 __all__ = ["Direction", "Shape", "cut_pairs"]
 

@@ -3,13 +3,13 @@
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
-from gameday.environment.edge_protocol import Line, Route, Seen, Stream
-from gameday.environment.protocol import Checkpoint, Environment, Provision
+from gameday.api.edge import Line, Route, Seen, Stream
+from gameday.api.environment import Checkpoint, Environment, Provision
 from gameday.faults.network.injection import NO_WITNESS, EdgeInjection, Scene, scene_of
 from gameday.faults.network.measuring import ANSWER_LIMIT_NS, answered_again, ask
 from gameday.faults.network.settings import Toxics, streams_of
-from gameday.faults.network.sight import Passed, Sight
-from gameday.faults.protocol import Demands, Injection, Proof
+from gameday.faults.network.proxy_observer import Passed, Sight
+from gameday.api.fault import Demands, Injection, Proof
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.scenario import Hits
 

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from gameday.environment.edge_protocol import (
+from gameday.api.edge import (
     Conversing,
     Copious,
     EdgeProxied,
@@ -13,10 +13,10 @@ from gameday.environment.edge_protocol import (
     Route,
     Seen,
 )
-from gameday.environment.protocol import Checkpoint, Environment
+from gameday.api.environment import Checkpoint, Environment
 from gameday.errors import EnvironmentRefused
 from gameday.faults.network.settings import Setting
-from gameday.faults.protocol import Proof
+from gameday.api.fault import Proof
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.event import Scalar
 from gameday.model.result import Window

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from gameday.environment.protocol import Checkpoint, Environment, Provision
+from gameday.api.environment import Checkpoint, Environment, Provision
 from gameday.faults.network.distribution import Distribution, Drawn
 from gameday.faults.network.injection import EdgeInjection, Scene, scene_of
 from gameday.faults.network.measuring import (
@@ -17,12 +17,12 @@ from gameday.faults.network.measuring import (
     tolerance_ns,
 )
 from gameday.faults.network.settings import Toxics, streams_of
-from gameday.faults.network.sight import demands_of
-from gameday.faults.protocol import Demands, Injection, Proof
+from gameday.faults.network.proxy_observer import demands_of
+from gameday.api.fault import Demands, Injection, Proof
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.event import Scalar
 from gameday.model.scenario import Hits
-from gameday.model.unfit import require
+from gameday.model.invalid_parameter import require
 from gameday.model.units import DurationNs, format_duration
 
 __all__ = ["Latency"]

@@ -3,15 +3,15 @@
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from gameday.environment.edge_protocol import Route, Seen
-from gameday.environment.protocol import Checkpoint, Environment
+from gameday.api.edge import Route, Seen
+from gameday.api.environment import Checkpoint, Environment
 from gameday.faults.network.injection import EdgeInjection, Scene, scene_of
 from gameday.faults.network.measuring import ANSWER_LIMIT_NS, answered_again
 from gameday.faults.network.settings import Toxics
-from gameday.faults.protocol import Injection, Proof
+from gameday.api.fault import Injection, Proof
 from gameday.model.clock import SECOND
 from gameday.model.scenario import Hits
-from gameday.model.unfit import require
+from gameday.model.invalid_parameter import require
 from gameday.model.units import SizeBytes
 
 __all__ = ["ByteLimit"]

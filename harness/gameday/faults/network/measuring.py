@@ -5,13 +5,13 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from gameday.environment.abilities.listing import ListedConnection
-from gameday.environment.edge_protocol import Heard, Line, Route, Seen, Stream
-from gameday.environment.protocol import Checkpoint
+from gameday.api.listing import ListedConnection
+from gameday.api.edge import Heard, Line, Route, Seen, Stream
+from gameday.api.environment import Checkpoint
 from gameday.faults.network.injection import Scene
 from gameday.faults.network.settings import streams_of
-from gameday.faults.network.sight import Passed, Sight
-from gameday.faults.protocol import Proof
+from gameday.faults.network.proxy_observer import Passed, Sight
+from gameday.api.fault import Proof
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.event import Scalar
 

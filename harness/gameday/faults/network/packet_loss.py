@@ -6,19 +6,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
-from gameday.environment.abilities.packets import Datagrams, Drop, Network, Networked
-from gameday.environment.edge_protocol import Line, Route, Seen, Stream
-from gameday.environment.mechanisms.packets import PACKET_FILTER
-from gameday.environment.protocol import Checkpoint, Environment
+from gameday.api.packets import Datagrams, Drop, Network, Networked
+from gameday.api.edge import Line, Route, Seen, Stream
+from gameday.runtimes.mechanisms.packets import PACKET_FILTER
+from gameday.api.environment import Checkpoint, Environment
 from gameday.errors import EnvironmentRefused
 from gameday.faults.network.injection import Scene, scene_of
 from gameday.faults.network.settings import streams_of
-from gameday.faults.protocol import Demands, Injection, Proof
+from gameday.api.fault import Demands, Injection, Proof
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.event import Scalar
 from gameday.model.result import Window
 from gameday.model.scenario import CLIENT, Edge, Hits
-from gameday.model.unfit import require
+from gameday.model.invalid_parameter import require
 from gameday.model.units import RatioField
 
 __all__ = ["PacketLoss"]

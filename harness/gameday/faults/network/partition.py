@@ -6,22 +6,22 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import ClassVar
 
-from gameday.environment.abilities.packets import Networked
-from gameday.environment.edge_protocol import Conversing, EdgeProxied, Line, Route, Seen
-from gameday.environment.mechanisms.packets import PACKET_FILTER
-from gameday.environment.protocol import Checkpoint, Environment, Provision
+from gameday.api.packets import Networked
+from gameday.api.edge import Conversing, EdgeProxied, Line, Route, Seen
+from gameday.runtimes.mechanisms.packets import PACKET_FILTER
+from gameday.api.environment import Checkpoint, Environment, Provision
 from gameday.errors import EnvironmentRefused
-from gameday.faults.network.barriers import Barrier, DroppedPackets, Pair, SilentEdges
+from gameday.faults.network.partition_backends import Barrier, DroppedPackets, Pair, SilentEdges
 from gameday.faults.network.grouping import Direction, Shape, cut_pairs
 from gameday.faults.network.settings import Flapping
 from gameday.faults.network.turns import watch_turns
-from gameday.faults.protocol import Demands, Injection, Proof
-from gameday.model.aim import groups_of
+from gameday.api.fault import Demands, Injection, Proof
+from gameday.model.targeting import groups_of
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.event import Scalar
 from gameday.model.result import Window
 from gameday.model.scenario import Edge, Hits
-from gameday.model.unfit import require
+from gameday.model.invalid_parameter import require
 from gameday.model.units import DurationNs, format_duration
 
 __all__ = ["Partition"]

@@ -4,17 +4,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from gameday.environment.edge_protocol import Seen
-from gameday.environment.protocol import Checkpoint, Environment
+from gameday.api.edge import Seen
+from gameday.api.environment import Checkpoint, Environment
 from gameday.faults.network.injection import NO_WITNESS, EdgeInjection, Scene, scene_of
 from gameday.faults.network.measuring import answered_again, greet, greet_directly
 from gameday.faults.network.settings import Closed, Flapping
 from gameday.faults.network.turns import watch_turns
-from gameday.faults.protocol import Injection, Proof
+from gameday.api.fault import Injection, Proof
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.event import Scalar
 from gameday.model.scenario import Hits
-from gameday.model.unfit import require
+from gameday.model.invalid_parameter import require
 from gameday.model.units import DurationNs, format_duration
 
 __all__ = ["Flap", "Refuse"]

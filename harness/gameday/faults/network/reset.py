@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from gameday.environment.edge_protocol import Seen
-from gameday.environment.protocol import Checkpoint, Environment, Provision
+from gameday.api.edge import Seen
+from gameday.api.environment import Checkpoint, Environment, Provision
 from gameday.errors import EnvironmentRefused
 from gameday.faults.network.injection import NO_WITNESS, EdgeInjection, Scene, scene_of
 from gameday.faults.network.measuring import answered_again, greet, greet_directly
 from gameday.faults.network.settings import Toxics
-from gameday.faults.protocol import Demands, Injection, Proof
+from gameday.api.fault import Demands, Injection, Proof
 from gameday.model.scenario import Hits
 
 __all__ = ["Reset"]

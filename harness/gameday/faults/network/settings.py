@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Protocol
 
-from gameday.environment.edge_protocol import EdgeProxy, EdgeState, Stream
+from gameday.api.edge import EdgeProxy, EdgeState, Stream
 from gameday.errors import EnvironmentRefused
-from gameday.faults.protocol import Proof
+from gameday.api.fault import Proof
 from gameday.model.clock import MINUTE, SECOND
 
 __all__ = ["Closed", "Flapping", "Setting", "Toxics", "streams_of"]

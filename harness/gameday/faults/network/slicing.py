@@ -5,16 +5,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from gameday.environment.edge_protocol import Route
-from gameday.environment.protocol import Checkpoint, Environment
+from gameday.api.edge import Route
+from gameday.api.environment import Checkpoint, Environment
 from gameday.faults.network.injection import EdgeInjection, Scene, scene_of
 from gameday.faults.network.measuring import say
 from gameday.faults.network.settings import Toxics
-from gameday.faults.protocol import Injection, Proof
+from gameday.api.fault import Injection, Proof
 from gameday.model.clock import MICROSECOND, MILLISECOND, SECOND
 from gameday.model.event import Scalar
 from gameday.model.scenario import Hits
-from gameday.model.unfit import require
+from gameday.model.invalid_parameter import require
 from gameday.model.units import DurationNs, SizeBytes
 
 __all__ = ["Slice"]

@@ -4,8 +4,8 @@ import time
 from collections.abc import Callable
 from itertools import pairwise
 
-from gameday.environment.protocol import Checkpoint
-from gameday.faults.protocol import Proof
+from gameday.api.environment import Checkpoint
+from gameday.api.fault import Proof
 from gameday.model.clock import SECOND
 
 __all__ = ["watch_turns"]

@@ -4,12 +4,12 @@ import os
 from dataclasses import dataclass
 from typing import ClassVar
 
-from gameday.environment.abilities.bounds import DUTY_CYCLE, Bounds
-from gameday.environment.mechanisms.cgroups import CPU
-from gameday.environment.mechanisms.containers import CONTAINERS_HERE
-from gameday.environment.protocol import Checkpoint, Environment
+from gameday.api.bounds import DUTY_CYCLE, Bounds
+from gameday.runtimes.mechanisms.cgroups import CPU
+from gameday.runtimes.mechanisms.containers import CONTAINERS_HERE
+from gameday.api.environment import Checkpoint, Environment
 from gameday.errors import EnvironmentRefused
-from gameday.faults.protocol import Demands, Injection, Proof
+from gameday.api.fault import Demands, Injection, Proof
 from gameday.faults.resources.injection import (
     BURN,
     BoundInjection,
@@ -23,7 +23,7 @@ from gameday.faults.resources.injection import (
 )
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.scenario import Hits
-from gameday.model.unfit import require
+from gameday.model.invalid_parameter import require
 from gameday.model.units import RatioField
 
 __all__ = ["CpuBurn", "CpuLimit"]

@@ -9,18 +9,18 @@ from dataclasses import dataclass
 from threading import Thread
 from typing import ClassVar
 
-from gameday.environment.abilities.descriptors import Descriptors, Filing
-from gameday.environment.mechanisms.containers import CONTAINERS_HERE
-from gameday.environment.mechanisms.process_limits import DESCRIPTORS
-from gameday.environment.protocol import Checkpoint, Environment, NotReadyError, Service
+from gameday.api.descriptors import Descriptors, Filing
+from gameday.runtimes.mechanisms.containers import CONTAINERS_HERE
+from gameday.runtimes.mechanisms.process_limits import DESCRIPTORS
+from gameday.api.environment import Checkpoint, Environment, NotReadyError, Service
 from gameday.errors import EnvironmentRefused
-from gameday.faults.ending import answers_again, until
-from gameday.faults.protocol import Demands, Injection, Proof
+from gameday.faults.lifecycle.termination import answers_again, until
+from gameday.api.fault import Demands, Injection, Proof
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.event import Scalar
 from gameday.model.result import Window
 from gameday.model.scenario import Hits
-from gameday.model.unfit import require
+from gameday.model.invalid_parameter import require
 
 __all__ = ["FileDescriptors"]
 

@@ -5,19 +5,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from gameday.environment.abilities.throttling import DiskBounds, Throttleable
-from gameday.environment.mechanisms.containers import CONTAINERS_HERE
-from gameday.environment.mechanisms.throttling import THROTTLE_IN_DOCKER, THROTTLE_IN_PROCESS
-from gameday.environment.protocol import Checkpoint, Environment
+from gameday.api.throttling import DiskBounds, Throttleable
+from gameday.runtimes.mechanisms.containers import CONTAINERS_HERE
+from gameday.runtimes.mechanisms.throttling import THROTTLE_IN_DOCKER, THROTTLE_IN_PROCESS
+from gameday.api.environment import Checkpoint, Environment
 from gameday.errors import EnvironmentRefused
-from gameday.faults.ending import answers_again, until
-from gameday.faults.protocol import Demands, Injection, Proof
+from gameday.faults.lifecycle.termination import answers_again, until
+from gameday.api.fault import Demands, Injection, Proof
 from gameday.faults.resources.injection import Scene, rest, scene_of
 from gameday.model.clock import SECOND
 from gameday.model.event import Scalar
 from gameday.model.result import Window
 from gameday.model.scenario import Hits
-from gameday.model.unfit import require
+from gameday.model.invalid_parameter import require
 from gameday.model.units import BytesPerS
 
 __all__ = ["IoThrottle"]

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from gameday.environment.abilities.bounds import Boundable, Bounds, Guest, Resource
-from gameday.environment.protocol import Checkpoint, Environment, Service
+from gameday.api.bounds import Boundable, Bounds, Guest, Resource
+from gameday.api.environment import Checkpoint, Environment, Service
 from gameday.errors import EnvironmentRefused
-from gameday.faults.ending import answers_again
-from gameday.faults.protocol import Proof
+from gameday.faults.lifecycle.termination import answers_again
+from gameday.api.fault import Proof
 from gameday.model.clock import SECOND
 from gameday.model.event import Scalar
 from gameday.model.result import Window

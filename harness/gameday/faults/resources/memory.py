@@ -6,14 +6,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from gameday.environment.abilities.bounds import Bounds
-from gameday.environment.mechanisms import Mechanism
-from gameday.environment.mechanisms.cgroups import MEMORY
-from gameday.environment.mechanisms.containers import CONTAINERS_HERE
-from gameday.environment.protocol import Checkpoint, Environment, Killable
+from gameday.api.bounds import Bounds
+from gameday.api.mechanism import Mechanism
+from gameday.runtimes.mechanisms.cgroups import MEMORY
+from gameday.runtimes.mechanisms.containers import CONTAINERS_HERE
+from gameday.api.environment import Checkpoint, Environment, Killable
 from gameday.errors import EnvironmentRefused
-from gameday.faults.ending import Ending, until
-from gameday.faults.protocol import Demands, Injection, Proof
+from gameday.faults.lifecycle.termination import Ending, until
+from gameday.api.fault import Demands, Injection, Proof
 from gameday.faults.resources.injection import (
     LONGEST_NS,
     BoundInjection,
@@ -27,7 +27,7 @@ from gameday.model.clock import SECOND
 from gameday.model.event import Scalar
 from gameday.model.result import Window
 from gameday.model.scenario import Hits
-from gameday.model.unfit import require
+from gameday.model.invalid_parameter import require
 from gameday.model.units import SizeBytes
 
 __all__ = ["MemoryBurn", "MemoryLimit"]

@@ -3,16 +3,16 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from gameday.environment.abilities.bounds import Bounds
-from gameday.environment.mechanisms.cgroups import PIDS
-from gameday.environment.mechanisms.containers import CONTAINERS_HERE
-from gameday.environment.protocol import Checkpoint, Environment
-from gameday.faults.ending import until
-from gameday.faults.protocol import Demands, Injection, Proof
+from gameday.api.bounds import Bounds
+from gameday.runtimes.mechanisms.cgroups import PIDS
+from gameday.runtimes.mechanisms.containers import CONTAINERS_HERE
+from gameday.api.environment import Checkpoint, Environment
+from gameday.faults.lifecycle.termination import until
+from gameday.api.fault import Demands, Injection, Proof
 from gameday.faults.resources.injection import BoundInjection, Scene, hold, scene_of
 from gameday.model.clock import SECOND
 from gameday.model.scenario import Hits
-from gameday.model.unfit import require
+from gameday.model.invalid_parameter import require
 
 __all__ = ["PidsLimit"]
 

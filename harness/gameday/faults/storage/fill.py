@@ -5,14 +5,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from gameday.environment.protocol import Checkpoint, Environment
+from gameday.api.environment import Checkpoint, Environment
 from gameday.errors import EnvironmentRefused
-from gameday.faults.protocol import Demands, Injection, Proof
+from gameday.api.fault import Demands, Injection, Proof
 from gameday.faults.storage.folder import Folder, housed
 from gameday.model.event import Scalar
 from gameday.model.result import Window
 from gameday.model.scenario import Hits
-from gameday.model.unfit import require
+from gameday.model.invalid_parameter import require
 from gameday.model.units import RatioField, SizeBytes
 
 __all__ = ["DiskFill"]

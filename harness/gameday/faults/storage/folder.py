@@ -3,11 +3,11 @@
 from contextlib import suppress
 from uuid import uuid4
 
-from gameday.environment.abilities.storage import Housed
-from gameday.environment.protocol import ROOT, Checkpoint, Environment, Ran, Service
+from gameday.api.storage import Housed
+from gameday.api.environment import ROOT, Checkpoint, Environment, Ran, Service
 from gameday.errors import EnvironmentRefused
-from gameday.faults.ending import answers_again
-from gameday.faults.protocol import Proof
+from gameday.faults.lifecycle.termination import answers_again
+from gameday.api.fault import Proof
 from gameday.model.clock import SECOND
 
 __all__ = ["Folder", "housed"]

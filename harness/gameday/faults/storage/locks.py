@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
-from gameday.environment.mechanisms.attributes import IMMUTABLE, flags_of, set_flags
+from gameday.host.attributes import IMMUTABLE, flags_of, set_flags
 from gameday.errors import EnvironmentRefused
 from gameday.faults.storage.folder import Folder
 

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from gameday.environment.mechanisms.storage import IMMUTABLE_ATTRIBUTE
-from gameday.environment.protocol import Checkpoint, Environment
+from gameday.runtimes.mechanisms.storage import IMMUTABLE_ATTRIBUTE
+from gameday.api.environment import Checkpoint, Environment
 from gameday.errors import EnvironmentRefused
-from gameday.faults.protocol import Demands, Injection, Proof
+from gameday.api.fault import Demands, Injection, Proof
 from gameday.faults.storage.folder import Folder, housed
 from gameday.faults.storage.locks import Attributes, Lock, Modes
 from gameday.model.event import Scalar

@@ -1,0 +1,1 @@
+"""What faults, technologies and runtimes agree on: protocols and plain types, no code that acts."""

@@ -1,0 +1,221 @@
+"""What may be asked of the proxy of one edge, and of a connection through it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal, Protocol, runtime_checkable
+
+from gameday.api.environment import Endpoint
+from gameday.model.scenario import Edge
+from gameday.api.opening import Opening
+
+__all__ = [
+    "Conversing",
+    "Copious",
+    "EdgeProxied",
+    "EdgeProxy",
+    "EdgeState",
+    "Heard",
+    "Introduced",
+    "Line",
+    "Route",
+    "Seen",
+    "Stream",
+]
+
+Stream = Literal["upstream", "downstream"]
+"""A direction of an edge: upstream is from the client to the service."""
+
+
+class Route(StrEnum):
+    """The two ways to a service."""
+
+    FRONT = "front"
+    DIRECT = "direct"
+
+
+class Seen(StrEnum):
+    """How a wait on a connection ended."""
+
+    ANSWERED = "answered"
+    CLOSED = "closed"
+    RESET = "reset"
+    REFUSED = "refused"
+    SILENT = "silent"
+    """Nothing more came within the limit."""
+    UNREACHABLE = "unreachable"
+    REJECTED = "rejected"
+    """The service answered a login, and will not serve."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heard:
+    """What came over one connection after a question; times count from the question."""
+
+    seen: Seen
+    reads: tuple[int, ...] = ()
+    """The bytes of each read."""
+    first_ns: int | None = None
+    last_ns: int | None = None
+    ended_ns: int | None = None
+    """When the other side ended the connection, in order or not."""
+
+    @property
+    def received(self) -> int:
+        """How many bytes came."""
+        return sum(self.reads)
+
+
+class Line(Protocol):
+    """One connection of the harness's own to a service, directly or through an edge's front."""
+
+    @property
+    def origin(self) -> Endpoint | None:
+        """The address that it has on this side; None: it was never connected."""
+        ...
+
+    @property
+    def opened(self) -> Seen:
+        """ANSWERED once it is connected, and logged in where the service wants that."""
+        ...
+
+    @property
+    def opening(self) -> Heard:
+        """What came of the login; nothing where there is none."""
+        ...
+
+    @property
+    def opening_sent(self) -> int:
+        """How many bytes the login sent."""
+        ...
+
+    def ask(self, question: bytes, limit_ns: int, *, to_the_end: bool = False) -> Heard:
+        """Send `question` and listen."""
+        ...
+
+    def listen(self, limit_ns: int, *, to_the_end: bool = False) -> Heard:
+        """Listen for the first bytes, or until the other side ends the connection."""
+        ...
+
+    def hang_up(self, limit_ns: int) -> Heard:
+        """Say that nothing more will be sent, and listen until the other side ends, too."""
+        ...
+
+    def ended(self) -> bool:
+        """Tell at once whether the other side has ended it; what came meanwhile is dropped."""
+        ...
+
+    def close(self) -> None: ...
+
+
+@runtime_checkable
+class Conversing(Protocol):
+    """A kind of service that answers to fixed bytes, so that a connection can be measured."""
+
+    greeting: bytes
+    """What a client may send first, and every server answers at once with a few bytes."""
+
+
+@runtime_checkable
+class Introduced(Conversing, Protocol):
+    """A service that answers only to those who log in; each line does so before it is opened."""
+
+    farewell: bytes
+    """How it says that it ends the connection, if it then waits for the client to end it first."""
+
+    def opening(self) -> Opening:
+        """Return the login of one new connection."""
+        ...
+
+
+@runtime_checkable
+class Copious(Conversing, Protocol):
+    """A kind of service that can be made to say or to read much, without a trace of it.
+
+    Its greeting may be repeated.
+    """
+
+    def download(self, size: int) -> bytes:
+        """Return a short question with an answer of at least `size` bytes, then the end."""
+        ...
+
+    def upload(self, size: int) -> bytes:
+        """Return a question of at least `size` bytes with a short answer, then the end."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EdgeState:
+    """The proxy of an edge, as its server reports it."""
+
+    enabled: bool
+    toxics: tuple[str, ...]
+    """The names of the toxics that are on it."""
+
+
+class EdgeProxy(Protocol):
+    """The proxy of one edge: what it is set to, and what can be seen through it.
+
+    Every call is bounded in time. Those that set something read it back and raise
+    EnvironmentRefused if it is not what was asked for.
+    """
+
+    @property
+    def front(self) -> Endpoint:
+        """Where this host reaches the proxy, with nothing in between if that can be had."""
+        ...
+
+    @property
+    def direct(self) -> Endpoint: ...
+
+    @property
+    def forwarded(self) -> bool:
+        """Whether something else accepts at `front` first, and hides refusals and resets."""
+        ...
+
+    @property
+    def resets_open(self) -> bool:
+        """Whether its reset reaches open connections; Toxiproxy ends those in order."""
+        ...
+
+    @property
+    def talk(self) -> Conversing | None:
+        """What the service at its end answers to."""
+        ...
+
+    def state(self) -> EdgeState: ...
+
+    def enable(self) -> None: ...
+
+    def disable(self) -> None:
+        """Refuse new connections and end the open ones."""
+        ...
+
+    def add(
+        self, name: str, kind: str, stream: Stream, attributes: Mapping[str, int | str]
+    ) -> None:
+        """Put a toxic on every connection, also the open ones."""
+        ...
+
+    def remove(self, name: str) -> None:
+        """Take a toxic off; one that is not there is well removed."""
+        ...
+
+    def open(self, route: Route, limit_ns: int, answer_limit_ns: int = 0) -> Line:
+        """Connect, and log in; also a line that could not be opened says how that went.
+
+        Each answer of a login may take `answer_limit_ns`; 0: as long as the connect.
+        """
+        ...
+
+
+@runtime_checkable
+class EdgeProxied(Protocol):
+    """An environment that gives access to the proxy of each edge."""
+
+    @property
+    def edges(self) -> tuple[Edge, ...]:
+        """Every connection that the target declares."""
+        ...
+
+    def edge(self, edge: Edge) -> EdgeProxy: ...

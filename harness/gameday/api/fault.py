@@ -1,0 +1,152 @@
+"""What a fault is to the conductor: five calls, each of which leaves evidence, or six."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol, Self, runtime_checkable
+
+from gameday.api.mechanism import Mechanism
+from gameday.api.environment import Checkpoint, Environment, Provision
+from gameday.model.event import Scalar
+from gameday.model.result import Window
+from gameday.model.scenario import FaultSpec, Target, WorkloadSpec
+
+__all__ = [
+    "Counted",
+    "Demanding",
+    "Demands",
+    "Fault",
+    "Injection",
+    "Lasting",
+    "Proof",
+    "Relative",
+    "Situated",
+    "Watchful",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proof:
+    """What was measured, and whether it shows what it was to show."""
+
+    proven: bool
+    measured: Mapping[str, Scalar] = field(default_factory=dict)
+
+
+class Injection(Protocol):
+    """One fault on its target, from before it is in until it is proven gone."""
+
+    @property
+    def undo_text(self) -> str:
+        """What would heal it, for the record that is written before the fault is in."""
+        ...
+
+    @property
+    def asked(self) -> Mapping[str, Scalar]:
+        """The parameters that were asked for."""
+        ...
+
+    def inject(self) -> Window:
+        """Put the fault in and return the bracket of the call."""
+        ...
+
+    def prove(self, checkpoint: Checkpoint) -> Proof:
+        """Measure the effect; bounded in time."""
+        ...
+
+    def undo(self) -> Window:
+        """Heal, whatever state the fault is in; calling it twice is harmless."""
+        ...
+
+    def prove_undone(self, checkpoint: Checkpoint) -> Proof:
+        """Re-read the state; what cannot be read counts as not undone. Bounded in time."""
+        ...
+
+
+@runtime_checkable
+class Lasting(Protocol):
+    """An injection that is in from its proof to its undoing, and can be asked whether it is.
+
+    One that is over by itself, such as a restart, has no such state.
+    """
+
+    def still_in(self) -> Proof:
+        """Read, in about a second at most and without load, whether it is in still.
+
+        Asked of what was proven, some times while it is in and right before the undo is due. What
+        raises right before the undo is not shown to be in.
+        """
+        ...
+
+
+@runtime_checkable
+class Watchful(Lasting, Protocol):
+    """A lasting injection that is watched all the time from its proof to its undoing."""
+
+    def lapse(self) -> str:
+        """Return what shows that it was not in for a while; empty: nothing. Takes a millisecond.
+
+        What is over for a while may be asked about only afterwards.
+        """
+        ...
+
+
+@runtime_checkable
+class Counted(Protocol):
+    """An injection whose mechanism counts what meets it."""
+
+    def met(self) -> int | None:
+        """Return how many operations met it until it was undone; None: that is not known.
+
+        The harness's own probes of this fault are left out.
+        """
+        ...
+
+
+class Fault(FaultSpec, Protocol):
+    """A verb of a scenario: a frozen dataclass of parameters that can be put on an environment."""
+
+    def on(self, environment: Environment) -> Injection:
+        """Return the fault ready for injection; EnvironmentRefused if the target cannot bear it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Demands:
+    """What a fault needs in one environment beyond a service or an edge to hit."""
+
+    impossible: str = ""
+    """Why it cannot be had in that environment at all; empty where it can."""
+    bounded_disk: bool = False
+    """Whether the target has to bound the disk of the service that is hit."""
+    hosts_disk: bool = False
+    """Whether its data have to lie on the disk of the host, as they do unless it is bounded."""
+    mechanisms: tuple[Mechanism, ...] = ()
+    """What is tried out on this host before anything is started."""
+    provision: Provision = field(default_factory=Provision)
+
+
+@runtime_checkable
+class Demanding(Protocol):
+    """A fault that not every host and environment can give what it needs."""
+
+    def demands(self, runtime: str) -> Demands:
+        """Return what it needs in `runtime`, "docker" or "process"."""
+        ...
+
+
+@runtime_checkable
+class Relative(Protocol):
+    """A fault that takes some of its parameters from the load that it is put beside."""
+
+    def beside(self, workload: WorkloadSpec) -> Self:
+        """Return the fault with those parameters; Unfit for those that cannot be."""
+        ...
+
+
+@runtime_checkable
+class Situated(Protocol):
+    """A fault whose parameters have to fit the target, or the time for which it is in."""
+
+    def situated(self, target: Target, for_ns: int) -> None:
+        """Raise Unfit for parameters that do not."""
+        ...

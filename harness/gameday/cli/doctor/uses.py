@@ -1,0 +1,139 @@
+"""What each kind of service and each fault is going to use here, by what it demands itself."""
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import MISSING, dataclass, fields
+from typing import Literal, get_args, get_origin, get_type_hints
+
+from gameday.cli.doctor.capabilities import PROXY
+from gameday.api.mechanism import Mechanism, Trial, trial
+from gameday.runtimes.mechanisms.containers import ENGINE
+from gameday.runtimes.mechanisms.servers import SERVERS
+from gameday.runtimes.mechanisms.storage import BOUNDED_DISK
+from gameday.runtimes.kinds import KINDS
+from gameday.extras import missing_of
+from gameday.faults.network.flood import MOST_CONNECTIONS
+from gameday.api.fault import Demanding, Demands, Fault
+from gameday.faults.registry import FAULTS, kinds_of
+from gameday.model.scenario import ServiceSpec
+
+__all__ = ["RUNTIMES", "Use", "uses"]
+
+RUNTIMES = ("docker", "process")
+
+_TARGETS = {"service": "a", "edge": "a -> b", "services": "a | b"}
+_GREATEST = {"count": MOST_CONNECTIONS}
+"""Numbers that demands depend on: what is said holds for the greatest, and so for all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Use:
+    """What a fault, or a service of some kind, is going to use in one environment of this host."""
+
+    runtime: str
+    what: str
+    """The fault's verb, or "redis service"."""
+    when: str = ""
+    """The settings that this is about, such as "until oom"; empty: all."""
+    by: tuple[str, ...] = ()
+    """The mechanisms; empty: the services and the proxies before their edges are enough."""
+    refused: str = ""
+    """Why a scenario with it is refused in that environment; empty: it is not."""
+
+
+Try = Callable[[Mechanism], Trial]
+
+
+def uses(runtime: str, tried: Try = trial) -> Iterator[Use]:
+    """Yield it for every kind of service and every fault, by what came of trying mechanisms."""
+    for name, kind in KINDS.items():
+        if runtime == "docker":
+            by = f"image {kind.image(ServiceSpec(name=name, kind=name))}"
+            _, refused = _given(runtime, Demands(), tried)
+        else:
+            by = "a server of this host"
+            _, refused = _given(runtime, Demands(mechanisms=(SERVERS[name],)), tried)
+        absent = missing_of(kind.extra)
+        if absent is not None:
+            refused = refused or f"{absent.seen}; {absent.cure}"
+        what = f"{name} service"
+        yield Use(runtime=runtime, what=what, by=() if refused else (by,), refused=refused)
+    for verb, fault in FAULTS.items():
+        told: dict[tuple[tuple[str, ...], str], list[Mapping[str, object]]] = {}
+        for settings, made in _variants(fault):
+            demands = made.demands(runtime) if isinstance(made, Demanding) else Demands()
+            given, refused = _given(runtime, demands, tried)
+            refused = refused or _no_server(runtime, sorted(kinds_of(fault)), tried)
+            told.setdefault((() if refused else given, refused), []).append(settings)
+        every = [settings for some in told.values() for settings in some]
+        for (given, refused), some in told.items():
+            yield Use(
+                runtime=runtime, what=verb, when=_apart(some, every), by=given, refused=refused
+            )
+
+
+def _given(runtime: str, demands: Demands, tried: Try) -> tuple[tuple[str, ...], str]:
+    """Return what stands for the demands here, and why they cannot be met, if they cannot."""
+    basis = ENGINE if runtime == "docker" else PROXY
+    if not tried(basis).works:
+        return (), f"{basis.name}: {tried(basis).seen}"
+    if demands.impossible:
+        return (), demands.impossible
+    by: list[str] = []
+    for mechanism in _mechanisms(runtime, demands):
+        means = mechanism.name if tried(mechanism).works else mechanism.instead
+        if not means:
+            return (), f"{mechanism.name}: {tried(mechanism).seen}"
+        by.append(means)
+    return tuple(by), ""
+
+
+def _mechanisms(runtime: str, demands: Demands) -> Iterator[Mechanism]:
+    if runtime == "docker" and demands.provision.own_proxy:
+        yield PROXY
+    if runtime == "process" and demands.bounded_disk:
+        yield BOUNDED_DISK
+    yield from demands.mechanisms
+
+
+def _no_server(runtime: str, kinds: Sequence[str], tried: Try) -> str:
+    """Return why none of the kinds that a fault can hit runs here; empty: one does, or any can."""
+    if runtime == "docker" or not kinds:
+        return ""
+    found = {kind: tried(SERVERS[kind]) for kind in kinds}
+    if any(one.works for one in found.values()):
+        return ""
+    return "; ".join(f"{SERVERS[kind].name}: {one.seen}" for kind, one in found.items())
+
+
+def _variants(fault: type[Fault]) -> Iterator[tuple[Mapping[str, object], Fault]]:
+    """Yield a fault with each combination of its settings that have a few values only."""
+    hints = get_type_hints(fault)
+    usual: dict[str, object] = {"target": _TARGETS[fault.hits]}
+    choices: dict[str, tuple[object, ...]] = {}
+    for field in fields(fault):  # type: ignore[arg-type]  # every fault is a dataclass
+        hint = hints[field.name]
+        if get_origin(hint) is Literal:
+            choices[field.name] = get_args(hint)
+        elif field.default is not MISSING:
+            usual.setdefault(field.name, field.default)
+        else:
+            # The least there is: what is impossible for some values is for the plan to say.
+            usual.setdefault(field.name, _GREATEST.get(field.name, "" if hint is str else 0))
+    for values in itertools.product(*choices.values()):
+        settings = dict(zip(choices, values, strict=True))
+        # Not by its constructor, which refuses what nobody would put in; demands do not mind.
+        made = object.__new__(fault)
+        for name, value in {**usual, **settings}.items():
+            object.__setattr__(made, name, value)
+        yield settings, made
+
+
+def _apart(some: list[Mapping[str, object]], every: list[Mapping[str, object]]) -> str:
+    """Return which values of which settings tell these variants from the others; empty: none."""
+    said = []
+    for name in every[0]:
+        values = [str(value) for value in dict.fromkeys(settings[name] for settings in some)]
+        if set(values) != {str(settings[name]) for settings in every}:
+            said.append(f"{name} {', '.join(values)}")
+    return "; ".join(said) or ("otherwise" if len(some) < len(every) else "")

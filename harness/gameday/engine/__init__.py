@@ -1,0 +1,1 @@
+"""One run, from the plan to the verdict: the nine steps and what they need."""

@@ -1,0 +1,392 @@
+"""Steps 1 and 2 of a run: files to an experiment, an experiment to a plan. Nothing is started."""
+
+import functools
+import operator
+import os
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import cast
+
+from gameday.analysis import FINDINGS
+from gameday.host.docker_presence import engine_trouble
+from gameday.api.mechanism import Mechanism, trial
+from gameday.api.environment import Environment, Provision, Surroundings
+from gameday.runtimes.kinds import KINDS
+from gameday.technologies.app.service import App
+from gameday.runtimes.program import is_bundled, is_program, program_image
+from gameday.api.service_kind import Following
+from gameday.runtimes.variables import told_about
+from gameday.errors import EnvironmentRefused, ScenarioError
+from gameday.extras import missing_of
+from gameday.faults.conflicts import at_odds
+from gameday.api.fault import Demanding, Demands, Fault, Relative
+from gameday.faults.registry import FAULTS, kinds_of
+from gameday.faults.context import situate
+from gameday.loading import (
+    Remembered,
+    find_scenarios,
+    find_target,
+    load_scenario,
+    load_slas,
+    load_target,
+    schema,
+    sweep,
+)
+from gameday.model.plan import Plan, PlannedFault
+from gameday.model.scenario import (
+    Expectation,
+    FaultSpec,
+    FaultStep,
+    Sabotage,
+    Scenario,
+    Sla,
+    Target,
+    Vocabulary,
+)
+from gameday.model.units import format_duration
+from gameday.resources import bundled
+from gameday.engine.streams import met_by, plan_streams
+from gameday.faults.noop import Dud
+from gameday.technologies.app.publish import Publish
+
+__all__ = [
+    "Experiment",
+    "Options",
+    "choose_runtime",
+    "find",
+    "load",
+    "make_environment",
+    "make_plan",
+    "sabotaged",
+    "scenario_schema",
+    "sweeps",
+    "vocabulary",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What the user chose on the command line."""
+
+    runtime: str = "auto"
+    proxy: str = "auto"
+    seed: int | None = None
+    port_base: int = 0
+    settings: Mapping[str, str]
+    folders: tuple[Path, ...] = ()
+    """Where the user's own scenarios and targets are looked for, before the bundled ones."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Experiment:
+    """A scenario with its target, and the sabotage that was applied to both, if any."""
+
+    scenario: Scenario
+    target: Target
+    sabotage: Sabotage | None = None
+
+
+_TARGETS: Remembered[Target] = Remembered()
+
+
+@functools.cache
+def vocabulary() -> Vocabulary:
+    """Return every word that a scenario may use."""
+    return Vocabulary(
+        faults=FAULTS,
+        kinds={verb: kinds for verb, fault in FAULTS.items() if (kinds := kinds_of(fault))},
+        workloads={Publish.verb: Publish},
+        services=frozenset(KINDS),
+        programs=frozenset({App.name}),
+        primaries={name: k.primary for name, k in KINDS.items() if isinstance(k, Following)},
+        findings={name: str(unit) for name, unit in FINDINGS.items()},
+        at_odds=at_odds,
+        situate=situate,
+        is_program=is_program,
+        own={App.name: App.own},
+        told={name: told_about(name) for name in KINDS},
+    )
+
+
+def scenario_schema() -> dict[str, object]:
+    """Return the JSON Schema of a scenario file, of the words that it may use."""
+    return schema(vocabulary())
+
+
+def find(selector: str, folders: Sequence[Path]) -> list[Path]:
+    """Return the files of the scenarios that `selector` names; the user's come first."""
+    return find_scenarios(selector, folders, bundled("scenarios"))
+
+
+def load(path: Path, options: Options, settings: Mapping[str, str] | None = None) -> Experiment:
+    """Return the experiment that a scenario file describes; ScenarioError with all problems."""
+    words = vocabulary()
+    found: dict[str, Target] = {}
+    folders = [
+        path.absolute().parent.parent / "targets",
+        *(f.parent / "targets" for f in options.folders),
+    ]
+
+    def target(name: str) -> Target:
+        path = find_target(name, [*folders, bundled("targets")], words)
+        found[name] = _TARGETS(path, functools.partial(load_target, path, words))
+        return found[name]
+
+    problems: tuple[str, ...] = ()
+    slas: Mapping[str, Sla] | None = None
+    try:
+        slas = _promises(path.parent / "slas", words)
+    except ScenarioError as error:
+        problems = error.problems
+    try:
+        scenario = load_scenario(
+            path,
+            words,
+            slas=slas,
+            target=target,
+            settings={**options.settings, **(settings or {})},
+            set_by={
+                name: "set by --gameday-set"
+                for name in options.settings
+                if name not in (settings or {})
+            },
+        )
+    except ScenarioError as error:
+        raise ScenarioError(*error.problems, *problems) from None
+    if problems:
+        raise ScenarioError(*problems)
+    steps = tuple(_beside(step, scenario) for step in scenario.faults)
+    return Experiment(scenario=replace(scenario, faults=steps), target=found[scenario.target])
+
+
+def _promises(folder: Path, words: Vocabulary) -> Mapping[str, Sla]:
+    """Return the promises that scenarios beside `folder` may name.
+
+    Those of the project come before those of the same name that come with gameday.
+    """
+    usual = bundled("scenarios") / "slas"
+    # os.path, because Path.resolve raises for links that lead back to themselves.
+    same = os.path.realpath(folder) == os.path.realpath(usual)
+    own = load_slas(folder, words) if os.path.lexists(folder) and not same else {}
+    return {**load_slas(usual, words), **own}
+
+
+def sweeps(path: Path, options: Options) -> tuple[Mapping[str, str], ...]:
+    """Return the parameter values that each test of a sweep gets."""
+    return sweep(path, settings=options.settings)
+
+
+def sabotaged(experiment: Experiment, sabotage: Sabotage) -> Experiment:
+    """Return the experiment with what `sabotage` names switched off."""
+    scenario, target = experiment.scenario, experiment.target
+    services = {spec.name: spec for spec in target.services}
+    faults = list(scenario.faults)
+    for name in sabotage.disable:
+        switch = target.switches.get(name)
+        if switch is not None:
+            spec = services[switch.service]
+            services[switch.service] = replace(
+                spec,
+                env={**spec.env, **switch.env},
+                options={**spec.options, **switch.options},
+            )
+        else:
+            faults = [_dud(step) if step.fault.verb == name else step for step in faults]
+    return Experiment(
+        scenario=replace(scenario, faults=tuple(faults)),
+        target=replace(target, services=tuple(services.values())),
+        sabotage=sabotage,
+    )
+
+
+def choose_runtime(options: Options) -> tuple[str, str]:
+    """Return "docker" where an engine answers, else "process", unless one was asked for; and why.
+
+    Raises EnvironmentRefused where an engine answers that the installed packages cannot talk to:
+    nobody who has one wants to be measured without it and not be told.
+    """
+    if options.runtime != "auto":
+        return options.runtime, f"--gameday-runtime={options.runtime}"
+    trouble = engine_trouble()
+    if trouble is None:
+        return "docker", "a Docker engine answers"
+    if trouble.unusable:
+        raise EnvironmentRefused(f"{trouble.seen}; {trouble.cure}")
+    return "process", f"no Docker engine can be used: {trouble.seen}; {trouble.cure}"
+
+
+def make_plan(experiment: Experiment, options: Options) -> Plan:
+    """Resolve an experiment to absolute steps; one seed decides every draw."""
+    scenario, target = experiment.scenario, experiment.target
+    runtime, why = choose_runtime(options)
+    proxy = options.proxy
+    if proxy == "auto":
+        own = runtime == "process" or _provision(scenario, runtime).own_proxy
+        proxy = "own" if own else "toxiproxy"
+    streams = plan_streams(scenario, target)
+    return Plan(
+        scenario=scenario.name,
+        title=scenario.title,
+        path=scenario.path.name,
+        target=target.name,
+        runtime=runtime,
+        runtime_why=why,
+        proxy=proxy,
+        seed=random.SystemRandom().randrange(2**32) if options.seed is None else options.seed,
+        parameters=scenario.parameters,
+        sabotage=experiment.sabotage.name if experiment.sabotage else "",
+        waves=tuple(tuple(spec.name for spec in wave) for wave in target.waves),
+        edges=tuple(str(edge) for edge in target.edges),
+        streams=streams,
+        faults=tuple(
+            _planned(number, step, met_by(step, streams, scenario, target), runtime)
+            for number, step in enumerate(scenario.faults)
+        ),
+        expectations=tuple(map(_expected, scenario.expect)),
+        baseline_ns=scenario.timeline.baseline_ns,
+        steady_ns=scenario.steady.for_ns,
+        recovery_limit_ns=scenario.timeline.recovery_ns,
+        quiet_ns=scenario.timeline.quiet_ns,
+        stop=_stop_text(scenario),
+    )
+
+
+def make_environment(
+    plan: Plan, experiment: Experiment, *, run: str, logs: Path, port_base: int
+) -> Environment:
+    """Return the environment that the plan chose, after asking what the host lacks for it.
+
+    Every mechanism that a fault needs is tried out. Raises EnvironmentRefused, naming everything
+    that is missing and how to get it.
+    """
+    given = Surroundings(
+        run=run,
+        target=experiment.target,
+        logs=logs,
+        seed=plan.seed,
+        proxy=plan.proxy,
+        port_base=port_base,
+        provision=_provision(experiment.scenario, plan.runtime),
+    )
+    environment: Environment
+    if plan.runtime == "docker":
+        absent = missing_of("docker")
+        if absent is not None:
+            cure = f"{absent.cure}, or use --gameday-runtime=process"
+            raise EnvironmentRefused(f"docker: {absent.seen}; {cure}")
+        from gameday.runtimes.docker.environment import ContainerEnvironment  # only where it is used
+
+        environment = ContainerEnvironment(given)
+    else:
+        from gameday.runtimes.process.environment import ProcessEnvironment
+
+        environment = ProcessEnvironment(given)
+    missing = (*environment.missing(), *_missing(experiment, plan))
+    if missing:
+        raise EnvironmentRefused("; ".join(missing))
+    return environment
+
+
+def _provision(scenario: Scenario, runtime: str) -> Provision:
+    """Return what the environment must have from its start for all of the scenario's faults."""
+    demands = (_demands(step, runtime).provision for step in scenario.faults)
+    return functools.reduce(operator.or_, demands, Provision())
+
+
+def _missing(experiment: Experiment, plan: Plan) -> Iterator[str]:
+    """Yield what this host or the chosen environment lacks for each fault, with the cure."""
+    bounded = {s.name for s in experiment.target.services if s.disk_bytes is not None}
+    for spec in experiment.target.services:
+        if absent := missing_of(KINDS[spec.kind].extra):
+            yield f"{spec.name}: {absent.seen}; {absent.cure}"
+        if spec.program is None or (plan.runtime == "docker" and spec.image is not None):
+            continue
+        if not is_program(spec):
+            yield f"{spec.name}: Python has no module {spec.program!r} to run; install it"
+        elif plan.runtime == "docker" and not (is_bundled(spec) or program_image(spec)):
+            yield (
+                f"{spec.name}: {spec.program!r} is installed on this host, which no container "
+                "sees; put it beside target.yaml, or name an image that has it by `image:`"
+            )
+    for number, step in enumerate(experiment.scenario.faults):
+        fault = _real(step)
+        demands = _demands(step, plan.runtime)
+        who = f"{fault.verb} of {fault.target}"
+        if demands.impossible:
+            yield f"{who}: {demands.impossible}"
+        if demands.bounded_disk and fault.target not in bounded:
+            yield f"{who}: it is on the host's disk; give it one of its own by `disk: 64MB`"
+        if demands.hosts_disk and fault.target in bounded:
+            yield f"{who}: its bounded disk is in memory, not the host's; take `disk:` out"
+        if demands.provision.own_proxy and plan.proxy != "own":
+            yield (
+                f"{who}: {plan.proxy} cannot do that, or not so that it could be proven; "
+                "gameday's own proxy can: leave --gameday-proxy out"
+            )
+        if not plan.faults[number].met_by:
+            yield f"{who}: no operation of the load or of the probes comes by it"
+        for mechanism in demands.mechanisms:
+            tried = trial(mechanism)
+            if not tried.works and not mechanism.instead:
+                yield f"{who} needs {mechanism.name}: {tried.seen}; {tried.cure}"
+
+
+def _demands(step: FaultStep, runtime: str) -> Demands:
+    fault = _real(step)
+    return fault.demands(runtime) if isinstance(fault, Demanding) else Demands()
+
+
+def _real(step: FaultStep) -> FaultSpec:
+    """Return the fault itself: a dud is planned, and refused, as what it stands for."""
+    return step.fault.fault if isinstance(step.fault, Dud) else step.fault
+
+
+def _beside(step: FaultStep, scenario: Scenario) -> FaultStep:
+    if not isinstance(step.fault, Relative):
+        return step
+    return replace(step, fault=step.fault.beside(scenario.workload[0]))
+
+
+def _dud(step: FaultStep) -> FaultStep:
+    return replace(step, fault=Dud(fault=cast(Fault, step.fault)))
+
+
+def _needed(mechanism: Mechanism) -> str:
+    other = mechanism.instead
+    return f"{mechanism.name} (or else {other})" if other else mechanism.name
+
+
+def _stop_text(scenario: Scenario) -> str:
+    stop = scenario.safety.stop
+    if stop is None:
+        return ""
+    return f"success {stop.success.text} for {format_duration(stop.for_ns)}"
+
+
+def _expected(expectation: Expectation) -> str:
+    wanted = f"{expectation.finding} {expectation.limit.text}"
+    own_name = expectation.name != expectation.finding
+    return f"{expectation.name}: {wanted}" if own_name else wanted
+
+
+def _planned(number: int, step: FaultStep, met_by: tuple[str, ...], runtime: str) -> PlannedFault:
+    fault = _real(step)
+    settings = {key: value for key, value in asdict(fault).items() if key != "target"}  # type: ignore[call-overload]
+    return PlannedFault(
+        step=number,
+        fault=fault.verb,
+        target=step.fault.target,
+        at_ns=step.at_ns,
+        until_ns=step.at_ns + step.for_ns,
+        settings=settings,
+        exposure=step.exposure,
+        met_by=met_by,
+        usual=tuple(
+            field.name
+            for field in fields(fault)  # type: ignore[arg-type]
+            if field.name in settings and getattr(fault, field.name) == field.default
+        ),
+        needs=tuple(_needed(mechanism) for mechanism in _demands(step, runtime).mechanisms),
+    )

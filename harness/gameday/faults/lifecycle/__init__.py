@@ -1,0 +1,1 @@
+"""Faults that end, freeze or remove a service."""

@@ -1,0 +1,175 @@
+"""Kill: the main process of a service gets a signal, and dies of it or does what it does then."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from signal import Signals
+from typing import ClassVar, Literal, get_args
+
+from gameday.api.signals import Signalled
+from gameday.api.environment import Checkpoint, Environment, Killable
+from gameday.errors import EnvironmentRefused
+from gameday.faults.lifecycle.termination import DEATH_LIMIT_NS, Ending, EndingSignal
+from gameday.api.fault import Injection, Proof
+from gameday.model.clock import SECOND
+from gameday.model.event import Scalar
+from gameday.model.result import Window
+from gameday.model.scenario import Hits
+from gameday.model.invalid_parameter import require
+
+__all__ = ["AnySignal", "Kill"]
+
+_DEATH_LIMIT_NS = DEATH_LIMIT_NS
+_HANDLED_NS = SECOND
+"""How long a process that handles a signal may take to end by it, if it does."""
+
+AnySignal = Literal[
+    EndingSignal,
+    "SIGHUP",
+    "SIGILL",
+    "SIGTRAP",
+    "SIGBUS",
+    "SIGFPE",
+    "SIGUSR1",
+    "SIGUSR2",
+    "SIGPIPE",
+    "SIGALRM",
+    "SIGSTKFLT",
+    "SIGXCPU",
+    "SIGXFSZ",
+    "SIGVTALRM",
+    "SIGPROF",
+    "SIGIO",
+    "SIGPWR",
+    "SIGSYS",
+    "SIGURG",
+    "SIGWINCH",
+    "SIGRTMIN",
+    "SIGRTMAX",
+    "SIGSTOP",
+    "SIGTSTP",
+    "SIGTTIN",
+    "SIGTTOU",
+    "SIGCONT",
+    "SIGCHLD",
+]
+"""Every signal of Linux; the last six are refused, each with the reason."""
+
+_MUST_END = frozenset(get_args(EndingSignal))
+_FREEZING = frozenset({"SIGSTOP", "SIGTSTP", "SIGTTIN", "SIGTTOU"})
+_VOID = frozenset({"SIGCONT", "SIGCHLD"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kill:
+    """The main process of a service gets a signal; if it dies it is started again with its data.
+
+    SIGKILL of a process leaves the operating system's page cache alone: what the process wrote
+    and did not sync survives. It does not test fsync. In a container the main process is number
+    1, which the kernel shields from every signal but SIGKILL that it has no handler for. Proof:
+    the process has ended, with the signal's own exit code unless it handles the signal; or, of
+    signals that not only ask for an end, it handles it by what the kernel says, has taken it and
+    lives on. Anything else is not proven, and the run INVALID.
+    """
+
+    verb: ClassVar[str] = "kill"
+    hits: ClassVar[Hits] = "service"
+    target: str
+    """The service to kill."""
+    signal: AnySignal = "SIGKILL"
+    """Any but SIGSTOP, SIGTSTP, SIGTTIN and SIGTTOU, which freeze, SIGCONT and SIGCHLD."""
+
+    def __post_init__(self) -> None:
+        lives, does = self.signal not in _FREEZING, self.signal not in _VOID
+        require(
+            ("signal", lives, "another: this one freezes a process, for which there is pause"),
+            ("signal", does, "another: this one alone does nothing that could be proven"),
+        )
+
+    def on(self, environment: Environment) -> Injection:
+        service = environment.service(self.target)
+        if not isinstance(service, Killable):
+            raise EnvironmentRefused(f"{self.target} cannot be killed in {environment.runtime}")
+        return _Killing(Ending(service, service), service, self.target, Signals[self.signal])
+
+
+class _Killing:
+    """One kill: proven by how the process ended, undone when a write succeeds directly."""
+
+    def __init__(self, ending: Ending, service: Killable, name: str, number: Signals) -> None:
+        self._ending = ending
+        self._service = service
+        self._name = name
+        self._number = number
+        self._handling = "unknown"
+
+    @property
+    def undo_text(self) -> str:
+        return f"start {self._name} again with its data"
+
+    @property
+    def asked(self) -> Mapping[str, Scalar]:
+        return {"signal": self._number.name, "pid": self._ending.before.pid}
+
+    def inject(self) -> Window:
+        # Before it is sent: what has ended tells nothing any more.
+        self._handling = self._read()
+        return self._ending.signal(self._number)
+
+    def prove(self, checkpoint: Checkpoint) -> Proof:
+        """Wait for the death, or see that a living process has taken the signal."""
+        vitals = self._ending.await_end(self._limit_ns, checkpoint)
+        code = vitals.exit_code
+        if self._ending.ended:
+            # A process may handle any other signal and end with a code of its own, 0 for instance.
+            own = self._number is not Signals.SIGKILL and self._handling in ("caught", "unknown")
+            done = own or code == 128 + self._number
+        else:
+            done = self._spares and self._handling == "caught" == self._read()
+        return Proof(
+            proven=self._ending.hit and done,
+            measured={
+                "pid": self._ending.before.pid,
+                "alive_before": self._ending.before.alive,
+                "handling": self._handling,
+                "alive": vitals.alive,
+                "exit_code": code,
+            },
+        )
+
+    def still_in(self) -> Proof:
+        return self._ending.still_down()
+
+    def lapse(self) -> str:
+        return self._ending.lapse()
+
+    def undo(self) -> Window:
+        return self._ending.start_again(spare=self._spares)
+
+    def prove_undone(self, checkpoint: Checkpoint) -> Proof:
+        """A write on the direct path, by a new start if the old one ended."""
+        return self._ending.prove_new_start(checkpoint)
+
+    @property
+    def _spares(self) -> bool:
+        """Whether a process that gets the signal may live on."""
+        return self._number.name not in _MUST_END
+
+    @property
+    def _limit_ns(self) -> int:
+        if not self._ending.hit:
+            return 0
+        return _HANDLED_NS if self._spares and self._handling == "caught" else _DEATH_LIMIT_NS
+
+    def _read(self) -> str:
+        """Return what the kernel says that the process does about the signal."""
+        if not isinstance(self._service, Signalled):
+            return "unknown"
+        try:
+            signals = self._service.signals()
+        except EnvironmentRefused:
+            return "unknown"
+        if self._number in signals.waiting:
+            return "waiting"
+        if self._number in signals.caught:
+            return "caught"
+        return "ignored" if self._number in signals.ignored else "default"

@@ -1,0 +1,116 @@
+"""Kill inside: processes of a service die, and its main process does not."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from signal import Signals
+from typing import ClassVar
+
+from gameday.runtimes.mechanisms.containers import CONTAINERS_HERE
+from gameday.api.environment import Checkpoint, Environment, Inhabited, Inmate, Service
+from gameday.errors import EnvironmentRefused
+from gameday.faults.lifecycle.termination import DEATH_LIMIT_NS, EndingSignal, answers_again, until
+from gameday.api.fault import Demands, Injection, Proof
+from gameday.model.event import Scalar
+from gameday.model.result import Window
+from gameday.model.scenario import Hits
+from gameday.model.invalid_parameter import regular, require
+
+__all__ = ["KillInside"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KillInside:
+    """Every process of a service whose command line matches a pattern dies by a signal.
+
+    In docker those are the processes in the container's cgroup, whatever started them; in process
+    the descendants of the main process. The main process itself is never hit, even if it matches:
+    its end is a fault of another name, kill. Proven when at least one matched and all that matched
+    are gone. Undone when the service answers a write on the direct path; if it ended with its
+    process, it is started again. What it starts in their place is its own affair, and counted.
+    """
+
+    verb: ClassVar[str] = "kill-inside"
+    hits: ClassVar[Hits] = "service"
+    target: str
+    """The service to kill in."""
+    pattern: str
+    """A regular expression that is searched for in each process's whole command line."""
+    signal: EndingSignal = "SIGKILL"
+
+    def __post_init__(self) -> None:
+        require(
+            ("pattern", bool(self.pattern), "a regular expression that fits one process"),
+            regular("pattern", self.pattern),
+        )
+
+    def demands(self, runtime: str) -> Demands:
+        return Demands(mechanisms=(CONTAINERS_HERE,) if runtime == "docker" else ())
+
+    def on(self, environment: Environment) -> Injection:
+        service = environment.service(self.target)
+        if not isinstance(service, Inhabited):
+            raise EnvironmentRefused(
+                f"in {environment.runtime} nothing inside of {self.target} can be killed"
+            )
+        service.inmates()  # refuses now what would be refused once load is running
+        return _KillingInside(self, service, service)
+
+
+class _KillingInside:
+    """One killing of what matched at that moment."""
+
+    def __init__(self, fault: KillInside, service: Service, house: Inhabited) -> None:
+        self._fault = fault
+        self._service = service
+        self._house = house
+        self._pattern = re.compile(fault.pattern)
+        self._hit: tuple[Inmate, ...] | None = None
+
+    @property
+    def undo_text(self) -> str:
+        return f"start {self._fault.target} again if it ended with the process inside"
+
+    @property
+    def asked(self) -> Mapping[str, Scalar]:
+        return {"pattern": self._fault.pattern, "signal": self._fault.signal}
+
+    def inject(self) -> Window:
+        self._hit = self._matching()
+        return self._house.kill_inmates(self._hit, Signals[self._fault.signal])
+
+    def prove(self, checkpoint: Checkpoint) -> Proof:
+        """At least one process was hit, and none of those lives."""
+        # Of a fault that was never injected, what matches now is still to be gone.
+        hit = self._matching() if self._hit is None else self._hit
+        gone = until(lambda: not self._living(hit), DEATH_LIMIT_NS if hit else 0, checkpoint)
+        first = hit[0] if hit else None
+        return Proof(
+            proven=gone and bool(hit),
+            measured={
+                "matched": len(hit),
+                "gone": len(hit) - len(self._living(hit)),
+                "pid": None if first is None else first.pid,
+                "command": None if first is None else first.command.strip()[:80],
+                "main_alive": self._house.vitals().alive,
+            },
+        )
+
+    def undo(self) -> Window:
+        return self._house.start_again()
+
+    def prove_undone(self, checkpoint: Checkpoint) -> Proof:
+        """A write on the direct path."""
+        answer = answers_again(self._service, checkpoint)
+        alive = self._house.vitals().alive
+        measured = {**answer.measured, "alive_after": alive}
+        if answer.proven:
+            measured["matching_after"] = len(self._matching())
+        return Proof(proven=answer.proven and alive, measured=measured)
+
+    def _matching(self) -> tuple[Inmate, ...]:
+        return tuple(i for i in self._house.inmates() if self._pattern.search(i.command))
+
+    def _living(self, inmates: tuple[Inmate, ...]) -> set[tuple[int, float]]:
+        alive = {(inmate.pid, inmate.started) for inmate in self._house.inmates()}
+        return alive & {(inmate.pid, inmate.started) for inmate in inmates}

@@ -1,0 +1,167 @@
+"""Pause: a service that is there, accepts connections and does nothing."""
+
+import socket
+import time
+from collections.abc import Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from threading import Thread
+from typing import ClassVar
+
+from gameday.api.witness import FreezeWitness, WitnessedFreeze
+from gameday.api.environment import (
+    Checkpoint,
+    Endpoint,
+    Environment,
+    NotReadyError,
+    Pausable,
+    Service,
+)
+from gameday.errors import EnvironmentRefused
+from gameday.faults.lifecycle.termination import answers_again, until
+from gameday.api.fault import Injection, Proof
+from gameday.model.clock import MILLISECOND, SECOND
+from gameday.model.event import Scalar
+from gameday.model.result import Window
+from gameday.model.scenario import Hits
+
+__all__ = ["Pause"]
+
+_MOTION_LIMIT_NS = 2 * SECOND
+_SILENCE_NS = 250 * MILLISECOND
+"""How long an answer may fail to come before it counts as none; an answer takes some 5 ms."""
+_STANDS_STILL_NS = 150 * MILLISECOND
+"""How long it has to be found frozen: what runs for a part of every 100 ms is met in it."""
+_CONNECT_LIMIT_S = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pause:
+    """Every process of a service is frozen, and goes on from where it was.
+
+    It dies to nobody: the kernel accepts connections for it, and no answer comes. Mechanism: in
+    docker the cgroup freezer, by the engine; in process SIGSTOP to every process. Proven when all
+    of it is frozen, a connection is accepted on the direct path and a write is not answered for
+    250 ms, so a pause lasts at least that long. Undone when nothing is frozen and a write is
+    answered. The pause proper is measured from one call to the other.
+    """
+
+    verb: ClassVar[str] = "pause"
+    hits: ClassVar[Hits] = "service"
+    target: str
+    """The service to freeze."""
+
+    def on(self, environment: Environment) -> Injection:
+        service = environment.service(self.target)
+        if not isinstance(service, Pausable):
+            raise EnvironmentRefused(f"{self.target} cannot be paused in {environment.runtime}")
+        return _Pausing(service, service)
+
+
+class _Pausing:
+    """One pause: thawed whatever its state, and then read again."""
+
+    def __init__(self, service: Service, sleeper: Pausable) -> None:
+        self._service = service
+        self._sleeper = sleeper
+        self._frozen: Window | None = None
+        self._thawed: Window | None = None
+        self._witness: FreezeWitness | None = None
+
+    @property
+    def undo_text(self) -> str:
+        return f"thaw every process of {self._service.spec.name}"
+
+    @property
+    def asked(self) -> Mapping[str, Scalar]:
+        return {}
+
+    def inject(self) -> Window:
+        self._frozen = self._sleeper.freeze()
+        return self._frozen
+
+    def prove(self, checkpoint: Checkpoint) -> Proof:
+        """All is frozen, a connection is accepted, and nothing is answered."""
+        frozen = until(lambda: self._sleeper.motion() == "frozen", _MOTION_LIMIT_NS, checkpoint)
+        accepts = _accepts(self._service.direct)
+        answer_ns = _answer_ns(self._service, checkpoint) if frozen else None
+        silent = frozen and answer_ns is None
+        heard: dict[str, Scalar] = {}
+        if silent:
+            heard["silent_at_least_ns"] = _SILENCE_NS
+        elif frozen:
+            heard["answered_after_ns"] = answer_ns
+        if silent and isinstance(self._sleeper, WitnessedFreeze):
+            self._witness = self._sleeper.watch_freeze()
+        return Proof(
+            proven=frozen and accepts and silent,
+            measured={
+                "state": self._sleeper.motion(),
+                "accepts_connections": accepts,
+                **heard,
+            },
+        )
+
+    def still_in(self) -> Proof:
+        """It is frozen, and was all the time if it is watched.
+
+        Else it is looked at for a while: what thaws it in turns may be met at the wrong moment.
+        """
+        still_ns = _STANDS_STILL_NS if self._witness is None else 0
+        thawed = until(lambda: self._sleeper.motion() != "frozen", still_ns, lambda: None)
+        return Proof(
+            proven=not thawed and not self.lapse(), measured={"state": self._sleeper.motion()}
+        )
+
+    def lapse(self) -> str:
+        return "" if self._witness is None else self._witness.thawed()
+
+    def undo(self) -> Window:
+        thawed = self._sleeper.thaw()
+        self._thawed = self._thawed or thawed
+        return thawed
+
+    def prove_undone(self, checkpoint: Checkpoint) -> Proof:
+        """Nothing is frozen any more, and a write is answered."""
+        runs = until(lambda: self._sleeper.motion() == "running", _MOTION_LIMIT_NS, checkpoint)
+        state = self._sleeper.motion()
+        if not runs:
+            return Proof(proven=False, measured={"state_after": state})
+        answer = answers_again(self._service, checkpoint)
+        paused_ns: int | None = None
+        if self._frozen is not None and self._thawed is not None:
+            paused_ns = self._thawed.end_ns - self._frozen.end_ns
+        return Proof(
+            proven=answer.proven,
+            measured={"state_after": state, "paused_ns": paused_ns, **answer.measured},
+        )
+
+
+def _accepts(endpoint: Endpoint) -> bool:
+    try:
+        with socket.create_connection((endpoint.host, endpoint.port), _CONNECT_LIMIT_S):
+            return True
+    except OSError:
+        return False
+
+
+def _answer_ns(service: Service, checkpoint: Checkpoint) -> int | None:
+    """Return how soon a check on the direct path came to an end; None: not within the silence.
+
+    The check has a limit of its own that is longer than a pause may be, so it is left behind.
+    """
+    answer: Future[None] = Future()
+
+    def check() -> None:
+        try:
+            service.check()
+        except NotReadyError:
+            # Refused, or cut off: an end that a frozen service would not have brought about.
+            pass
+        finally:
+            answer.set_result(None)
+
+    asked_ns = time.monotonic_ns()
+    Thread(target=check, daemon=True).start()
+    ended = until(answer.done, _SILENCE_NS, checkpoint)
+    return time.monotonic_ns() - asked_ns if ended else None

@@ -1,0 +1,60 @@
+"""A fault that does nothing, to prove that a fault which does nothing is found out."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from gameday.api.environment import Checkpoint, Environment
+from gameday.api.fault import Fault, Injection, Proof
+from gameday.model.targeting import Pairs, pairs_of
+from gameday.model.event import Scalar
+from gameday.model.result import Window
+from gameday.model.scenario import Hits
+
+__all__ = ["Dud"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dud:
+    """Stands in for a fault, asks for nothing, and is measured by that fault's own proofs."""
+
+    verb: ClassVar[str] = "dud"
+    hits: ClassVar[Hits] = "service"
+    fault: Fault
+
+    @property
+    def target(self) -> str:
+        return self.fault.target
+
+    def pairs(self) -> Pairs | None:
+        return pairs_of(self.fault)
+
+    def on(self, environment: Environment) -> Injection:
+        return _DudInjection(self.fault.on(environment))
+
+
+class _DudInjection:
+    def __init__(self, real: Injection) -> None:
+        self._real = real
+
+    @property
+    def undo_text(self) -> str:
+        return self._real.undo_text
+
+    @property
+    def asked(self) -> Mapping[str, Scalar]:
+        return self._real.asked
+
+    def inject(self) -> Window:
+        now_ns = time.monotonic_ns()
+        return Window(start_ns=now_ns, end_ns=now_ns)
+
+    def prove(self, checkpoint: Checkpoint) -> Proof:
+        return self._real.prove(checkpoint)
+
+    def undo(self) -> Window:
+        return self._real.undo()
+
+    def prove_undone(self, checkpoint: Checkpoint) -> Proof:
+        return self._real.prove_undone(checkpoint)

@@ -1,0 +1,1 @@
+"""The kernel, the Docker engine and the files of this host; nothing here knows a run."""

@@ -1,0 +1,80 @@
+"""Whether what is frozen has stood still all the time, by what the kernel keeps of it."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import psutil
+
+from gameday.api.environment import Motion
+
+__all__ = ["FrozenGroup", "StoppedProcesses", "freezer_of"]
+
+_STOPPED = ("T", "t")
+_MOTIONS: dict[str, Motion] = {
+    "FROZEN": "frozen",
+    "FREEZING": "partly frozen",
+    "THAWED": "running",
+    "1": "frozen",
+    "0": "running",
+}
+"""How the two versions of cgroups say it."""
+
+
+class StoppedProcesses:
+    """Processes stopped by a signal: whoever goes on, and be it for a moment, is switched to."""
+
+    def __init__(self, processes: Iterable[psutil.Process]) -> None:
+        self._before = {process.pid: _read(process.pid) for process in processes}
+
+    def thawed(self) -> str:
+        for pid, before in self._before.items():
+            now = _read(pid)
+            if now is None or before is None or now[0] not in _STOPPED:
+                return f"process {pid} was not stopped any more"
+            if now[1] != before[1]:
+                return f"process {pid} ran in between"
+        return ""
+
+
+class FrozenGroup:
+    """A control group in the freezer, by the kernel's own file."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    def thawed(self) -> str:
+        now = self.motion()
+        return "" if now == "frozen" else f"its control group was {now or 'gone'}"
+
+    def motion(self) -> Motion | None:
+        """Return what the kernel says; None: nothing that is known."""
+        try:
+            return _MOTIONS.get(self._file.read_text().strip())
+        except OSError:
+            return None
+
+
+def freezer_of(pid: int) -> FrozenGroup | None:
+    """Return the freezer that a process of this host is in; None: there is none to be read."""
+    for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines():
+        _, controllers, path = line.split(":", 2)
+        if controllers == "freezer":
+            file = Path(f"/sys/fs/cgroup/freezer{path}/freezer.state")
+        elif controllers == "":
+            file = Path(f"/sys/fs/cgroup{path}/cgroup.freeze")
+        else:
+            continue
+        if file.is_file():
+            return FrozenGroup(file)
+    return None
+
+
+def _read(pid: int) -> tuple[str, int] | None:
+    """Return the state of a process, and how often its main thread was switched away from."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return None
+    fields = dict(line.split(":", 1) for line in status.splitlines() if ":" in line)
+    switches = sum(int(fields[f"{kind}_ctxt_switches"]) for kind in ("voluntary", "nonvoluntary"))
+    return fields["State"].strip()[:1], switches

@@ -1,0 +1,85 @@
+"""The shared memory that a killed PostgreSQL leaves.
+
+A server says by a segment of 56 bytes of System V's that its data are taken. It goes when the
+server ends in order or starts again with the same data; after a SIGKILL and the end of the data
+nobody would ever remove it. Its number stands in the server's lock file, so it is known for as
+long as the folder is. While initdb makes the data it also has files in /dev/shm, and until version
+16 cannot be told otherwise; only what it has mapped shows that they are its own.
+"""
+
+import ctypes
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from gameday.host.account import our_uids
+from gameday.host.ours import is_our_file, read_ours
+
+__all__ = ["mapped_by", "remove_segments", "segments_in"]
+
+_LOCK_FILE = "postmaster.pid"
+_SEGMENTS = Path("/proc/sysvipc/shm")
+_PID_LINE, _SEGMENT_LINE = 0, 6
+_IPC_RMID = 0
+_MAPPED = re.compile(
+    r"^\S+ \S+ \S+ (\w+):(\w+) (\d+) +(/dev/shm/PostgreSQL\.\d+)$",
+    re.MULTILINE,
+)
+"""Of a line of /proc/PID/maps: device, inode and the whole path."""
+
+
+def segments_in(folder: Path) -> tuple[int, ...]:
+    """Return the segments of the servers whose data are in `folder` or in a service's folder there.
+
+    One counts only if the system still has it from the very process that the lock file names, and
+    the file and the segment are our own accounts'.
+    """
+    files = [*folder.glob(f"data/{_LOCK_FILE}"), *folder.glob(f"*/data/{_LOCK_FILE}")]
+    told = {segment for file in files for segment in _told_by(file)}
+    return tuple(sorted(number for number, _ in told & set(_existing()))) if told else ()
+
+
+def remove_segments(folder: Path) -> tuple[int, ...]:
+    """Remove these segments, and return those that are gone; of a living server, once it ends."""
+    found = segments_in(folder)
+    for number in found:
+        ctypes.CDLL(None).shmctl(number, _IPC_RMID, None)
+    left = segments_in(folder)
+    return tuple(number for number in found if number not in left)
+
+
+def mapped_by(pid: int) -> set[Path]:
+    """Return the files in /dev/shm that a living process of a PostgreSQL uses, and are ours."""
+    try:
+        maps = Path(f"/proc/{pid}/maps").read_text(errors="replace")
+    except OSError:
+        return set()
+    found = set()
+    for major, minor, inode, name in _MAPPED.findall(maps):
+        file, device = Path(name), os.makedev(int(major, 16), int(minor, 16))
+        if is_our_file(file) and (file.lstat().st_dev, file.lstat().st_ino) == (device, int(inode)):
+            found.add(file)
+    return found
+
+
+def _told_by(file: Path) -> Iterator[tuple[int, int]]:
+    """Yield the number and the creator of a lock file's segment; it may be torn or gone by now."""
+    try:
+        lines = read_ours(file).decode(errors="replace").splitlines()
+        # The server that makes the data, which serves nobody, has a minus before its number.
+        yield int(lines[_SEGMENT_LINE].split()[1]), abs(int(lines[_PID_LINE]))
+    except (OSError, ValueError, IndexError):
+        return
+
+
+def _existing() -> Iterator[tuple[int, int]]:
+    """Yield the number and the creator of every segment of ours, where the system tells."""
+    try:
+        rows = [line.split() for line in _SEGMENTS.read_text(encoding="ascii").splitlines()]
+    except OSError:
+        return
+    number, creator, user = (rows[0].index(name) for name in ("shmid", "cpid", "uid"))
+    for row in rows[1:]:
+        if int(row[user]) in our_uids():
+            yield int(row[number]), int(row[creator])

@@ -1,0 +1,92 @@
+"""Commands that run beside a service: found again and ended by their processes on this host."""
+
+import subprocess
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+
+from gameday.host.duty_cycle import DutyCycle
+from gameday.host.usage import cpu_ns_of, end_family, living_with, memory_of, waited_ns_of
+from gameday.errors import EnvironmentRefused
+from gameday.model.clock import SECOND
+
+__all__ = ["HostGuest", "bounded", "start_guest"]
+
+_END_LIMIT_S = 3.0
+
+
+def bounded(script: str, limit_ns: int) -> list[str]:
+    """Return the command that runs a shell script and kills it after `limit_ns`.
+
+    One signal ends all that it started, because `timeout` has a process group of its own.
+    """
+    return ["timeout", "-s", "KILL", f"{limit_ns / SECOND:.3f}", "sh", "-c", script]
+
+
+def start_guest(
+    script: str,
+    limit_ns: int,
+    share: float,
+    *,
+    cells: Sequence[Path],
+    env: Mapping[str, str],
+    folder: Path,
+) -> "HostGuest":
+    """Start a script as a child of this process that has joined the given groups before it runs."""
+    command = " ".join(bounded('"$script"', limit_ns))
+    join = f"""script=$1; shift
+        for cell in "$@"; do echo $$ > "$cell/cgroup.procs" || exit 1; done
+        exec {command}"""
+    try:
+        process = subprocess.Popen(
+            ["sh", "-c", join, "sh", script, *map(str, cells)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd=folder,
+            env=env,
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise EnvironmentRefused(f"a guest could not be started: {error}") from error
+    return HostGuest(process, share)
+
+
+class HostGuest:
+    """A guest that is a child of this process."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]", share: float) -> None:
+        self._process = process
+        self._cycle = None if share == 1 else DutyCycle(self.family, share)
+        self._main: psutil.Process | None = None
+        with suppress(psutil.NoSuchProcess):
+            self._main = psutil.Process(process.pid)
+        if self._cycle is not None:
+            self._cycle.start()
+
+    def family(self) -> list[psutil.Process]:
+        """Return its living processes; they are a session of their own."""
+        self._process.poll()
+        return [] if self._main is None else living_with(self._main)
+
+    def alive(self) -> bool:
+        return bool(self.family())
+
+    def cpu_ns(self) -> int:
+        return cpu_ns_of(self.family())
+
+    def waited_ns(self) -> int:
+        return waited_ns_of(self.family())
+
+    def memory_bytes(self) -> int:
+        return memory_of(self.family())
+
+    def end(self) -> None:
+        if self._cycle is not None:
+            self._cycle.end()
+        if self._main is not None:
+            end_family(self._main)
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(_END_LIMIT_S)

@@ -1,0 +1,1 @@
+"""How services are started, ended, limited and frozen."""

@@ -1,0 +1,1 @@
+"""What gameday knows of each technology, one folder each."""

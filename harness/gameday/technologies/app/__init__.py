@@ -1,0 +1,1 @@
+"""Services of the target itself, spoken to over HTTP."""

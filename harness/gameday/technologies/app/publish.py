@@ -1,0 +1,94 @@
+"""The `publish` verb: numbered, checksummed signals to a relay that acknowledges each by number."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
+from zlib import crc32
+
+from gameday.model.clock import MILLISECOND, MINUTE, SECOND
+from gameday.model.operation import Outcome
+from gameday.model.invalid_parameter import require
+from gameday.model.units import DurationNs, RatePerS
+from gameday.load.http import Answer
+
+__all__ = ["Publish", "checksum", "judge_publish", "publish_request", "surge_of"]
+
+_LONGEST_REASON = 100
+_MOST_PER_S = 20_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Publish:
+    """Publish signals to the service `to` at a fixed rate; `ledger` keeps what was received."""
+
+    verb: ClassVar[str] = "publish"
+
+    to: str
+    ledger: str
+    rate_per_s: RatePerS
+    deadline_ns: DurationNs = SECOND
+
+    def __post_init__(self) -> None:
+        require(
+            ("rate", self.rate_per_s <= _MOST_PER_S, f"at most {_MOST_PER_S}/s"),
+            ("deadline", MILLISECOND <= self.deadline_ns <= MINUTE, "1ms to 1min"),
+        )
+
+
+def checksum(run: str, value: int) -> str:
+    """Return the check that signal `value` of `run` carries."""
+    return f"{crc32(f'{run}:{value}'.encode()):08x}"
+
+
+def surge_of(run: str) -> str:
+    """Return the run that the signals of a surge belong to, which is nobody's own."""
+    return f"{run}.surge"
+
+
+def publish_request(run: str, host: str, port: int) -> Callable[[int], bytes]:
+    """Return the function that makes the request which publishes a value."""
+    # The body is joined by hand: json.dumps would be the dearest part of sending it.
+    name = json.dumps(run)
+    head = f"POST /signals HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Type: application/json\r\n"
+
+    def request(value: int) -> bytes:
+        body = f'{{"run":{name},"id":{value},"check":"{checksum(run, value)}"}}'
+        return f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode()
+
+    return request
+
+
+def judge_publish(value: int, answer: Answer) -> tuple[Outcome, str]:
+    """Return what a relay's answer says of the signal `value`, and the error text.
+
+    Only an acknowledgement that names the signal counts; only 503 and 4xx promise that nothing
+    was written.
+    """
+    match answer.status:
+        case 200:
+            if _field(answer.body, "ack") == value:
+                return Outcome.OK, ""
+            return Outcome.UNKNOWN, "200, but it does not acknowledge the signal that was sent"
+        case 503:
+            return Outcome.FAILED, _reason(answer)
+        case status if 400 <= status < 500:
+            return Outcome.FAILED, _reason(answer)
+        case _:
+            return Outcome.UNKNOWN, _reason(answer)
+
+
+def _field(body: bytes, name: str) -> object:
+    try:
+        fields: object = json.loads(body)
+    except ValueError:
+        return None
+    found: object = fields.get(name) if isinstance(fields, dict) else None
+    return None if isinstance(found, bool) else found
+
+
+def _reason(answer: Answer) -> str:
+    reason = _field(answer.body, "error")
+    if not isinstance(reason, str):
+        return str(answer.status)
+    return f"{answer.status} {reason[:_LONGEST_REASON]}"

@@ -1,0 +1,225 @@
+"""Connection cap: the server has no slot for another client."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from threading import Event, Lock, Thread
+from typing import ClassVar
+
+from gameday.api.environment import Checkpoint, Environment, Service
+from gameday.errors import EnvironmentRefused
+from gameday.faults.lifecycle.termination import answers_again, until
+from gameday.technologies.postgres.server import LOOK_LIMIT_S, OURS, Server, Session, SqlError, server_of
+from gameday.api.fault import Injection, Proof
+from gameday.model.clock import SECOND
+from gameday.model.event import Scalar
+from gameday.model.result import Window
+from gameday.model.scenario import Hits
+from gameday.model.invalid_parameter import require
+
+__all__ = ["ConnectionCap"]
+
+_HOLDER = f"{OURS}-cap"
+_MOST_SLOTS = 500
+_MOST_FREE = 20
+_NO_SLOT = "53300"
+_LOOK_S = 0.1
+_END_LIMIT_NS = 5 * SECOND
+_JOIN_S = 10.0
+_ATTEMPTS = 3
+
+_COUNT = """
+SELECT current_setting('max_connections')::int, count(*),
+       count(*) FILTER (WHERE application_name = %s)
+FROM pg_stat_activity WHERE backend_type = 'client backend'
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionCap:
+    """New clients are refused, superusers too; who is connected is left alone.
+
+    Mechanism: sessions of the harness's own fill the slots, but for `free` of them, and take those
+    that others give back within a tenth of a second; they die with the harness. A limit of a
+    database or a user would not hit the superuser that the official image makes. Proven when,
+    after `free` further connections, less those that others have taken since, the next one is
+    refused with 53300. Undone when none of these sessions is left and a new client commits a row.
+    """
+
+    verb: ClassVar[str] = "connection-cap"
+    hits: ClassVar[Hits] = "service"
+    kinds: ClassVar[frozenset[str]] = frozenset({"postgres", "postgres-replica"})
+    target: str
+    """The server."""
+    free: int = 0
+    """How many slots are left free, 0 to 20."""
+
+    def __post_init__(self) -> None:
+        require(("free", 0 <= self.free <= _MOST_FREE, f"0 to {_MOST_FREE}"))
+
+    def on(self, environment: Environment) -> Injection:
+        server = server_of(environment, self.target)
+        try:
+            slots = int(str(server.rows("SELECT current_setting('max_connections')")[0][0]))
+        except SqlError as error:
+            raise EnvironmentRefused(f"connection-cap of {self.target}: {error}") from error
+        if slots > _MOST_SLOTS:
+            raise EnvironmentRefused(
+                f"connection-cap of {self.target}: max_connections is {slots}, and at most "
+                f"{_MOST_SLOTS} are filled; lower it in the target's options"
+            )
+        return _Capping(self, environment.service(self.target), server, slots)
+
+
+class _Capping:
+    """The sessions that fill the slots, and the one thread that keeps them filled."""
+
+    def __init__(self, fault: ConnectionCap, service: Service, server: Server, slots: int) -> None:
+        self._fault = fault
+        self._service = service
+        self._server = server
+        self._slots = slots
+        self._held: list[Session] = []
+        self._lock = Lock()
+        self._over = Event()
+        self._keeper: Thread | None = None
+        self._others: int | None = None
+        """How many sessions of others there were when the slots were filled last."""
+
+    @property
+    def undo_text(self) -> str:
+        return "close the connections that fill the slots"
+
+    @property
+    def asked(self) -> Mapping[str, Scalar]:
+        return {"free": self._fault.free, "slots": self._slots}
+
+    def inject(self) -> Window:
+        called_ns = time.monotonic_ns()
+        self._held.append(self._server.open(_HOLDER))
+        self._fill()
+        self._keeper = Thread(target=self._keep, name=_HOLDER, daemon=True)
+        self._keeper.start()
+        return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
+
+    def prove(self, checkpoint: Checkpoint) -> Proof:
+        """Open as many as are free, and meet the refusal; who has just left may be counted once."""
+        attempt = 0
+        while True:
+            attempt += 1
+            proof = self._knock(checkpoint)
+            if proof.proven or attempt == _ATTEMPTS:
+                return Proof(proven=proof.proven, measured={**proof.measured, "attempts": attempt})
+            time.sleep(_LOOK_S)
+
+    def _knock(self, checkpoint: Checkpoint) -> Proof:
+        opened: list[Session] = []
+        said, came = "", 0
+        try:
+            for _ in range(self._fault.free + 1):
+                checkpoint()
+                said = self._server.greets_with()
+                if said:
+                    came = self._came_since(len(opened))
+                    break
+                opened.append(self._server.open())
+        except SqlError as error:
+            # The last slot may go to somebody else between the greeting and the login.
+            said = error.code or str(error)
+        finally:
+            for session in opened:
+                session.close()
+        return Proof(
+            proven=said == _NO_SLOT
+            and len(self._held) > 0
+            and self._fault.free - came <= len(opened) <= self._fault.free,
+            measured={
+                "held": len(self._held),
+                "admitted": len(opened),
+                "taken_by_others": came,
+                "refused_with": said or "nothing",
+            },
+        )
+
+    def still_in(self) -> Proof:
+        """Every session that fills a slot lives, and whoever keeps the slots filled does, too."""
+        kept = self._keeper is not None and self._keeper.is_alive()
+        with self._lock:
+            held = len(self._held)
+            if not held:
+                return Proof(proven=False, measured={"held": held, "kept_filled": kept})
+            ((_, busy, ours),) = self._held[0].rows(_COUNT, _HOLDER, limit_s=LOOK_LIMIT_S)
+        return Proof(
+            proven=kept and int(str(ours)) == held,
+            measured={"held": int(str(ours)), "connected": int(str(busy)), "kept_filled": kept},
+        )
+
+    def undo(self) -> Window:
+        called_ns = time.monotonic_ns()
+        self._over.set()
+        if self._keeper is not None:
+            self._keeper.join(_JOIN_S)
+        with self._lock:
+            for session in self._held:
+                session.close()
+            self._held.clear()
+        return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
+
+    def prove_undone(self, checkpoint: Checkpoint) -> Proof:
+        """Nothing of ours holds a slot, and a new client is let in."""
+        left = busy = self._slots
+        trouble = ""
+
+        def freed() -> bool:
+            nonlocal left, busy, trouble
+            try:
+                ((_, all_of_them, ours),) = self._server.rows(_COUNT, _HOLDER)
+            except SqlError as error:
+                trouble = str(error)
+                return False
+            left, busy, trouble = int(str(ours)), int(str(all_of_them)), ""
+            return left == 0
+
+        gone = until(freed, _END_LIMIT_NS, checkpoint)
+        measured: dict[str, Scalar] = {"held_after": left, "connected_after": busy}
+        if trouble:
+            measured["error"] = trouble
+        if not gone:
+            return Proof(proven=False, measured=measured)
+        answer = answers_again(self._service, checkpoint)
+        return Proof(proven=answer.proven, measured={**measured, **answer.measured})
+
+    def _fill(self) -> None:
+        """Open sessions until no more than `free` slots are left."""
+        with self._lock:
+            slots, busy, ours = self._counted()
+            spare = slots - busy - self._fault.free
+            if spare > 0 or self._others is None:
+                self._others = busy - ours + min(0, spare)
+            for _ in range(spare):
+                if self._over.is_set():
+                    return
+                try:
+                    self._held.append(self._server.open(_HOLDER))
+                except SqlError:
+                    return  # somebody was faster, or a count is behind: the proof judges
+
+    def _came_since(self, probes: int) -> int:
+        """Return how many more of others there are than when the slots were filled."""
+        with self._lock:
+            if not self._held or self._others is None:
+                return 0
+            _, busy, ours = self._counted()
+            return max(0, busy - ours - probes - self._others)
+
+    def _counted(self) -> tuple[int, int, int]:
+        """Return the slots, those that are taken, and those that are taken by this fault."""
+        ((slots, busy, ours),) = self._held[0].rows(_COUNT, _HOLDER)
+        return int(str(slots)), int(str(busy)), int(str(ours))
+
+    def _keep(self) -> None:
+        while not self._over.wait(_LOOK_S):
+            try:
+                self._fill()
+            except SqlError:
+                return  # the server ended these sessions; what is left of them is seen by it alone

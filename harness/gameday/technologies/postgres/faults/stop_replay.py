@@ -1,0 +1,150 @@
+"""Stop replay: a replica receives what its primary commits, and does not show it."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from gameday.api.environment import Checkpoint, Environment
+from gameday.errors import EnvironmentRefused
+from gameday.faults.lifecycle.termination import until
+from gameday.technologies.postgres.server import Server, SqlError, server_of
+from gameday.api.fault import Injection, Proof
+from gameday.model.clock import MILLISECOND, SECOND
+from gameday.model.event import Scalar
+from gameday.model.result import Window
+from gameday.model.scenario import Hits
+
+__all__ = ["StopReplay"]
+
+_STATE_LIMIT_NS = 2 * SECOND
+_RECEIVE_LIMIT_NS = 5 * SECOND
+_CATCH_UP_LIMIT_NS = 20 * SECOND
+_STAND_S = 0.25
+"""For how long replay is watched standing; it usually follows within milliseconds."""
+
+_WRITE = "SELECT (pg_logical_emit_message(true, 'gameday', repeat('x', 1000)) - '0/0')::bigint"
+"""A kilobyte of log that no table, and nobody who reads one, ever sees."""
+_POSITIONS = """
+SELECT (pg_last_wal_receive_lsn() - '0/0')::bigint, (pg_last_wal_replay_lsn() - '0/0')::bigint,
+       pg_is_wal_replay_paused()
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopReplay:
+    """A replica stands still: what its primary commits reaches its log, and none of its tables.
+
+    Mechanism: `pg_wal_replay_pause`. Proven when a kilobyte is committed on the primary, the
+    replica has received it, and its replay stands where it stood for 250 ms. Undone when it is not
+    paused and has replayed all that it had received.
+    """
+
+    verb: ClassVar[str] = "stop-replay"
+    hits: ClassVar[Hits] = "service"
+    kinds: ClassVar[frozenset[str]] = frozenset({"postgres-replica"})
+    target: str
+    """The replica."""
+
+    def on(self, environment: Environment) -> Injection:
+        spec = environment.service(self.target).spec
+        if len(spec.needs) != 1:
+            raise EnvironmentRefused(f"stop-replay of {self.target}: it has no primary")
+        return _Standing(
+            self.target, server_of(environment, self.target), server_of(environment, spec.needs[0])
+        )
+
+
+class _Standing:
+    """One stop of the replay."""
+
+    def __init__(self, name: str, replica: Server, primary: Server) -> None:
+        self._name = name
+        self._replica = replica
+        self._primary = primary
+        self._trouble = ""
+
+    @property
+    def undo_text(self) -> str:
+        return f"let {self._name} replay: SELECT pg_wal_replay_resume()"
+
+    @property
+    def asked(self) -> Mapping[str, Scalar]:
+        return {}
+
+    def inject(self) -> Window:
+        called_ns = time.monotonic_ns()
+        self._replica.rows("SELECT pg_wal_replay_pause()")
+        return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
+
+    def prove(self, checkpoint: Checkpoint) -> Proof:
+        """What is written arrives, and is not replayed."""
+        try:
+            until(self._still, _STATE_LIMIT_NS, checkpoint)
+            _, before, _ = self._positions()
+            written = int(str(self._primary.rows(_WRITE)[0][0]))
+            arrived = until(lambda: self._positions()[0] >= written, _RECEIVE_LIMIT_NS, checkpoint)
+            time.sleep(_STAND_S)
+            received, replayed, paused = self._positions()
+        except SqlError as error:
+            return Proof(proven=False, measured={"error": str(error)})
+        return Proof(
+            proven=arrived and replayed == before and replayed < written <= received,
+            measured={
+                "paused": paused,
+                "received_bytes": received - before,
+                "replayed_bytes": replayed - before,
+                "lag_bytes": received - replayed,
+            },
+        )
+
+    def still_in(self) -> Proof:
+        """It is to stand still; a replica that was started anew replays again."""
+        received, replayed, paused = self._positions()
+        return Proof(
+            proven=paused, measured={"paused": paused, "lag_bytes": max(0, received - replayed)}
+        )
+
+    def undo(self) -> Window:
+        called_ns = time.monotonic_ns()
+        try:
+            self._replica.rows("SELECT pg_wal_replay_resume()")
+        except SqlError as error:
+            # Whether it stands still is for the re-reading to say.
+            self._trouble = str(error)
+        else:
+            self._trouble = ""
+        return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
+
+    def prove_undone(self, checkpoint: Checkpoint) -> Proof:
+        """It is not paused, and has caught up with all that it had received."""
+        trouble = self._trouble
+        goal: int | None = None
+        seen: tuple[int, int, bool] | None = None
+
+        def caught_up() -> bool:
+            nonlocal trouble, goal, seen
+            try:
+                seen = self._positions()
+            except SqlError as error:
+                trouble = str(error)
+                return False
+            goal = seen[0] if goal is None else goal
+            return not seen[2] and seen[1] >= goal
+
+        done = until(caught_up, _CATCH_UP_LIMIT_NS, checkpoint)
+        measured: dict[str, Scalar] = {"error": trouble} if trouble else {}
+        if seen is not None:
+            measured |= {"paused_after": seen[2], "lag_after_bytes": max(0, seen[0] - seen[1])}
+        return Proof(proven=done, measured=measured)
+
+    def _still(self) -> bool:
+        """Tell whether replay has come to its stand; the call itself only asks for it."""
+        _, before, paused = self._positions()
+        time.sleep(10 * MILLISECOND / SECOND)
+        return paused and self._positions()[1] == before
+
+    def _positions(self) -> tuple[int, int, bool]:
+        """Return what the replica has received and replayed, in bytes, and if it is to stand."""
+        ((received, replayed, paused),) = self._replica.rows(_POSITIONS)
+        return int(str(received)), int(str(replayed)), paused is True

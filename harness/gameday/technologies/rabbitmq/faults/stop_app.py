@@ -1,0 +1,127 @@
+"""Stop-app: the broker is stopped and its node lives on."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from gameday.api.environment import Checkpoint, Environment, Killable, NotReadyError
+from gameday.errors import EnvironmentRefused
+from gameday.faults.lifecycle.termination import answers_again
+from gameday.api.fault import Injection, Proof
+from gameday.technologies.rabbitmq.broker import ANSWER_LIMIT_NS, KIND, Broker, Line, broker_of
+from gameday.model.clock import SECOND
+from gameday.model.event import Scalar
+from gameday.model.result import Window
+from gameday.model.scenario import Hits
+
+__all__ = ["StopApp"]
+
+_LIMIT_NS = 30 * SECOND
+_GONE = ("refused", "closed")
+_RUNS = "{gameday, rabbit:is_running()}."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopApp:
+    """The broker of a RabbitMQ node is stopped, in order, and the node itself lives on.
+
+    Mechanism: `rabbitmqctl stop_app`. Proven when a connection from before was closed by the
+    broker, none is let in, and the node answers that no broker runs, in the process of before.
+    Undone when the node answers that one runs, and a message is confirmed.
+    """
+
+    verb: ClassVar[str] = "stop-app"
+    hits: ClassVar[Hits] = "service"
+    kinds: ClassVar[frozenset[str]] = frozenset({KIND})
+    target: str
+    """The node."""
+
+    def on(self, environment: Environment) -> Injection:
+        service = environment.service(self.target)
+        if not isinstance(service, Killable):
+            raise EnvironmentRefused(
+                f"{self.verb}: in {environment.runtime} nobody can tell whether {self.target} lives"
+            )
+        return _Stopping(broker_of(environment, self.target, self.verb), service)
+
+
+class _Stopping:
+    """One stop: proven by who is not let in while the node answers."""
+
+    def __init__(self, broker: Broker, node: Killable) -> None:
+        self._broker = broker
+        self._node = node
+        self._before = node.vitals()
+        self._witness: Line | None = None
+        self._trouble = ""
+
+    @property
+    def undo_text(self) -> str:
+        return f"run rabbitmqctl start_app in {self._broker.service.spec.name}"
+
+    @property
+    def asked(self) -> Mapping[str, Scalar]:
+        return {}
+
+    def inject(self) -> Window:
+        self._before = self._node.vitals()
+        self._witness = self._broker.open()
+        called_ns = time.monotonic_ns()
+        self._broker.control("stop_app", limit_ns=_LIMIT_NS)
+        return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
+
+    def prove(self, checkpoint: Checkpoint) -> Proof:
+        checkpoint()
+        greeting = self._broker.greeting()
+        heard = None if self._witness is None else self._witness.ended(ANSWER_LIMIT_NS)
+        try:
+            runs = self._broker.evaluate(_RUNS)
+        except EnvironmentRefused as error:
+            return Proof(proven=False, measured={"greeting": greeting, "error": str(error)})
+        now = self._node.vitals()
+        same = now.alive and now.started == self._before.started
+        return Proof(
+            proven=greeting in _GONE and heard is not None and runs == "false" and same,
+            measured={
+                "greeting": greeting,
+                "own_connection": heard or "open",
+                "broker_runs": runs == "true",
+                "node_alive": now.alive,
+                "node_pid": now.pid,
+            },
+        )
+
+    def still_in(self) -> Proof:
+        """Nobody is let in, and the node is that of before."""
+        greeting = self._broker.greeting()
+        now = self._node.vitals()
+        same = now.alive and now.started == self._before.started
+        return Proof(
+            proven=greeting in _GONE and same,
+            measured={"greeting": greeting, "node_alive": now.alive, "same_node": same},
+        )
+
+    def undo(self) -> Window:
+        called_ns = time.monotonic_ns()
+        self._trouble = ""
+        if self._witness is not None:
+            self._witness.close()
+        try:
+            self._broker.control("start_app", limit_ns=_LIMIT_NS)
+        except EnvironmentRefused as error:
+            # Whether that left anything is for the re-reading to say.
+            self._trouble = str(error)
+        return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
+
+    def prove_undone(self, checkpoint: Checkpoint) -> Proof:
+        trouble: dict[str, Scalar] = {"undo_error": self._trouble} if self._trouble else {}
+        answer = answers_again(self._broker.service, checkpoint)
+        try:
+            runs = self._broker.evaluate(_RUNS) == "true"
+        except (EnvironmentRefused, NotReadyError) as error:
+            return Proof(proven=False, measured={**trouble, **answer.measured, "error": str(error)})
+        return Proof(
+            proven=answer.proven and runs,
+            measured={**trouble, **answer.measured, "broker_runs_after": runs},
+        )

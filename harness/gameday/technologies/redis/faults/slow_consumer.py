@@ -1,0 +1,296 @@
+"""Slow consumer: a subscriber that reads too slowly, or not at all, and the server has to keep."""
+
+import re
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from secrets import token_hex
+from typing import ClassVar, Literal
+
+from gameday.api.edge import EdgeProxied
+from gameday.api.environment import Checkpoint, Endpoint, Environment
+from gameday.errors import EnvironmentRefused
+from gameday.faults.lifecycle.termination import until
+from gameday.api.fault import Injection, Proof
+from gameday.technologies.redis import connection as lines
+from gameday.technologies.redis.connection import Line
+from gameday.technologies.redis.server import Server, asked, text_of
+from gameday.model.clock import MINUTE, SECOND
+from gameday.model.event import Scalar
+from gameday.model.result import Window
+from gameday.model.scenario import CLIENT, Edge, Hits
+from gameday.model.invalid_parameter import require
+from gameday.model.units import BytesPerS
+
+__all__ = ["SlowConsumer"]
+
+_MOST_BYTES_PER_S = 1_000_000
+_TURNS_PER_S = 20
+_MOST_OWED = 4
+_READING_LIMIT_NS = 10 * MINUTE
+_JOIN_LIMIT_S = 5.0
+
+_RECEIVE_BYTES = 4_096
+"""What its kernel takes in at least. With much more, the server's takes ever more as well."""
+_FILLER = "x" * 64 * 1024
+_FILL_LIMIT_NS = 10 * SECOND
+_SETTLED_S = 0.1
+"""What the kernels still take is taken in that time; an acknowledgement waits up to 40 ms."""
+_BLOCK_BYTES = 20_504
+"""What the server keeps is counted in blocks of at least that much, each filled before the next."""
+
+_LEAST_BYTES = 6 * _BLOCK_BYTES
+_ATTEMPTS = 3
+_TRAFFIC_LIMIT_NS = 15 * SECOND
+_GONE_LIMIT_NS = 10 * SECOND
+_SKIM_BYTES = 1024 * 1024
+_PAUSE_S = 0.005
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlowConsumer:
+    """A subscriber takes messages at a rate, or none; what it does not take the server keeps.
+
+    Mechanism: a connection of the harness with a small receive buffer. What lies between, in the
+    kernels and a proxy, is filled first with messages that only it gets. Proof: a second
+    subscriber counts what is published on the channel, until that is 123 kB more than the slow one
+    reads; what the server keeps for it has grown by as much, within 25 % and two blocks of 20 kB,
+    and what it reads is the rate within 25 %. Undo: the connection is closed, and the server does
+    not list it any more.
+    """
+
+    verb: ClassVar[str] = "slow-consumer"
+    hits: ClassVar[Hits] = "service"
+    kinds: ClassVar[frozenset[str]] = frozenset({"redis", "redis-replica"})
+    target: str
+    """The Redis server."""
+    channel: str
+    """The channel, on which somebody else publishes meanwhile."""
+    rate_bytes_per_s: BytesPerS = 0
+    """How fast it reads, up to 1MB/s; 0kB/s: it does not read."""
+    through: Literal["direct", "front"] = "direct"
+    """Whether it comes past the proxy of `client -> target`, or through it."""
+
+    def __post_init__(self) -> None:
+        rate = self.rate_bytes_per_s
+        in_turns = f"a multiple of {_TURNS_PER_S}B/s, such as 1kB/s: it reads 20 times a second"
+        require(
+            ("rate", rate <= _MOST_BYTES_PER_S, "at most 1MB/s"),
+            ("rate", rate % _TURNS_PER_S == 0, in_turns),
+            ("channel", bool(self.channel), "the name of a channel"),
+        )
+
+    def on(self, environment: Environment) -> Injection:
+        server = Server(environment, self.target)
+        return _Consuming(server, self, _address(environment, self.target, self.through))
+
+
+def _address(environment: Environment, service: str, through: str) -> Endpoint:
+    """Return where the consumer connects: with nothing in between if that can be had."""
+    edge = Edge(client=CLIENT, service=service)
+    if isinstance(environment, EdgeProxied):
+        proxied = environment.edge(edge)
+        return proxied.front if through == "front" else proxied.direct
+    return environment.front(edge) if through == "front" else environment.service(service).direct
+
+
+class _Reader:
+    """Takes what is there at a rate, in a thread that is bounded in time; at 0 there is none."""
+
+    def __init__(self, line: Line, rate_bytes_per_s: int) -> None:
+        self._line = line
+        self._portion = rate_bytes_per_s // _TURNS_PER_S
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._read_on, name="slow-consumer", daemon=True)
+        self.taken = 0
+        """How many bytes it has read."""
+
+    def start(self) -> None:
+        if self._portion:
+            self._thread.start()
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether it does what it is to do; to read nothing takes no thread."""
+        return not self._portion or self._thread.is_alive()
+
+    def stop(self) -> bool:
+        """End the reading; tell whether it has ended."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join(_JOIN_LIMIT_S)
+        return not self._thread.is_alive()
+
+    def _read_on(self) -> None:
+        began_ns, owed = time.monotonic_ns(), 0
+        for turn in range(1, _READING_LIMIT_NS * _TURNS_PER_S // SECOND):
+            due_ns = began_ns + turn * SECOND // _TURNS_PER_S
+            if self._stop.wait(max(0, due_ns - time.monotonic_ns()) / SECOND):
+                return
+            # What was not there is owed, but not for long: a late flood shall not be gulped.
+            owed = min(owed + self._portion, _MOST_OWED * self._portion)
+            try:
+                taken = self._line.skim(owed)
+            except EnvironmentRefused:
+                return
+            owed -= taken
+            self.taken += taken
+
+
+class _Consuming:
+    """One slow consumer, from its subscription until the server knows it no more."""
+
+    def __init__(self, server: Server, fault: SlowConsumer, address: Endpoint) -> None:
+        self._server = server
+        self._fault = fault
+        self._address = address
+        self._private = f"gameday:slow:{token_hex(8)}"
+        self._line: Line | None = None
+        self._reader: _Reader | None = None
+        self._number: int | None = None
+        self._filled = 0
+        self._dropped: bool | None = None
+        self._run = ""
+        """Which start of the server it was."""
+
+    @property
+    def undo_text(self) -> str:
+        return f"close the subscription to {self._fault.channel}"
+
+    @property
+    def asked(self) -> Mapping[str, Scalar]:
+        return {
+            "channel": self._fault.channel,
+            "rate_bytes_per_s": self._fault.rate_bytes_per_s,
+            "through": self._fault.through,
+        }
+
+    def inject(self) -> Window:
+        called_ns = time.monotonic_ns()
+        rate = self._fault.rate_bytes_per_s
+        self._run = self._server.info("server")["run_id"]
+        self._line = lines.dial(
+            self._address, self._server.login, max(_RECEIVE_BYTES, 2 * rate // _TURNS_PER_S)
+        )
+        number = asked(self._line, "CLIENT", "ID")
+        assert isinstance(number, int)
+        self._number = number
+        asked(self._line, "SUBSCRIBE", self._private)
+        asked(self._line, "SUBSCRIBE", self._fault.channel)
+        self._fill()
+        self._reader = _Reader(self._line, rate)
+        self._reader.start()
+        return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
+
+    def prove(self, checkpoint: Checkpoint) -> Proof:
+        """Compare what is published with what the server keeps and what is read."""
+        if self._reader is None:
+            return Proof(proven=False, measured={"subscribed": False})
+        witness = self._server.line()
+        try:
+            asked(witness, "SUBSCRIBE", self._fault.channel)
+            attempt = 0
+            while True:
+                attempt += 1
+                proof = self._compare(self._reader, witness, checkpoint)
+                # Where too little is published, a second look would only take its time.
+                quiet = int(proof.measured["surplus_bytes"] or 0) < _LEAST_BYTES
+                if proof.proven or quiet or attempt == _ATTEMPTS:
+                    break
+        finally:
+            witness.close()
+        return Proof(proven=proof.proven, measured={**proof.measured, "attempts": attempt})
+
+    def _compare(self, reader: _Reader, witness: Line, checkpoint: Checkpoint) -> Proof:
+        """Look at both ends for as long as it takes to publish enough."""
+        read_before, before = reader.taken, self._kept() or 0
+        began_ns = time.monotonic_ns()
+        published = read = 0
+        while True:
+            checkpoint()
+            published += witness.skim(_SKIM_BYTES)
+            read = reader.taken - read_before
+            late = time.monotonic_ns() - began_ns > _TRAFFIC_LIMIT_NS
+            if late or published - read >= _LEAST_BYTES:
+                break
+            time.sleep(_PAUSE_S)
+        took_ns, after = time.monotonic_ns() - began_ns, self._kept()
+        surplus = published - read
+        measured: dict[str, Scalar] = {
+            "published_bytes": published,
+            "read_bytes": read,
+            "surplus_bytes": surplus,
+            "kept_before_bytes": before,
+            "kept_bytes": after,
+            "filled_bytes": self._filled,
+            "proof_took_ns": took_ns,
+        }
+        if after is None or surplus < _LEAST_BYTES:
+            return Proof(proven=False, measured=measured)
+        grew = after - before
+        measured |= {"kept_more_bytes": grew, "read_bytes_per_s": read * SECOND // took_ns}
+        rate = self._fault.rate_bytes_per_s
+        near = abs(grew - surplus) <= surplus // 4 + 2 * _BLOCK_BYTES
+        at_rate = abs(read - rate * took_ns // SECOND) * 4 <= rate * took_ns // SECOND
+        return Proof(proven=near and at_rate, measured=measured)
+
+    def still_in(self) -> Proof:
+        """It is listed and reads at its rate, or the server it was subscribed to has dropped it.
+
+        That a server drops who is too slow is how it helps itself, and a finding.
+        """
+        anew = self._server.info("server")["run_id"] != self._run
+        listed = self._kept() is not None
+        reads = self._reader is not None and self._reader.goes_on
+        return Proof(
+            proven=not anew and (reads or not listed),
+            measured={"server_started_anew": anew, "listed": listed, "reading": reads},
+        )
+
+    def undo(self) -> Window:
+        called_ns = time.monotonic_ns()
+        if self._number is not None and self._dropped is None:
+            with suppress(EnvironmentRefused):
+                self._dropped = self._kept() is None
+        if self._reader is not None:
+            self._reader.stop()
+        if self._line is not None:
+            self._line.close()
+        return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
+
+    def prove_undone(self, checkpoint: Checkpoint) -> Proof:
+        """The server lists the consumer no more."""
+        stopped = self._reader is None or self._reader.stop()
+        measured: dict[str, Scalar] = {"reading": not stopped}
+        if self._dropped is not None:
+            measured["dropped_by_server"] = self._dropped
+        try:
+            gone = until(lambda: self._kept() is None, _GONE_LIMIT_NS, checkpoint)
+        except EnvironmentRefused as error:
+            return Proof(proven=False, measured={**measured, "error": str(error)})
+        return Proof(proven=gone and stopped, measured={**measured, "listed_after": not gone})
+
+    def _fill(self) -> None:
+        """Fill what lies between, so that every further message is the server's to keep."""
+        give_up_ns = time.monotonic_ns() + _FILL_LIMIT_NS
+        while time.monotonic_ns() < give_up_ns:
+            kept = self._kept() or 0
+            if kept >= _LEAST_BYTES:
+                time.sleep(_SETTLED_S)
+                if (self._kept() or 0) >= kept:
+                    return
+            self._server.ask("PUBLISH", self._private, _FILLER)
+            self._filled += len(_FILLER)
+
+    def _kept(self) -> int | None:
+        """Return how many bytes the server keeps for the consumer; None: it lists it not."""
+        if self._number is None:
+            return None
+        listed = text_of(self._server.ask("CLIENT", "LIST", "TYPE", "pubsub"))
+        for entry in listed.splitlines():
+            if entry.startswith(f"id={self._number} "):
+                found = re.search(r"\bomem=(\d+)", entry)
+                return int(found[1]) if found else 0
+        return None
