@@ -12,7 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from gameday.load.noise_meter import HiccupMeter
+from gameday.load.noise_meter import NoiseMeter
 from gameday.load.pacer import Pacer, Schedule
 from gameday.load.timer import open_timer
 
@@ -60,7 +60,7 @@ async def paced(start_ns: int) -> list[int]:
 
 def pair(folder: Path) -> tuple[float, float]:
     """Return the ratio of the p99s, and the share of late wake-ups of an idle sleeper meanwhile."""
-    meter = HiccupMeter(folder, folder / "hiccups.log")
+    meter = NoiseMeter(folder, folder / "hiccups.log")
     (folder / "hiccups.bin").unlink(missing_ok=True)
     meter.start()
     p99s = []

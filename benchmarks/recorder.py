@@ -12,8 +12,8 @@ import time
 import tracemalloc
 from pathlib import Path
 
-from gameday.model.operation import ROW, Operation, Outcome, StreamInfo
 from gameday.load.recorder import ROWS, Recorder
+from gameday.model.operation import ROW, Operation, Outcome, StreamInfo
 
 OPERATIONS = 200_000
 PAIRS = 5

@@ -14,16 +14,16 @@ from typing import cast
 
 import numpy as np
 
+from gameday.engine.steady_state import SteadyStateMonitor
+from gameday.http_reader import HttpReader
+from gameday.load.ledger import Ledger
+from gameday.load.recorder import ROWS, Recorder
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.history import ROW_DTYPE, FaultTimes
 from gameday.model.operation import Outcome, StreamInfo
 from gameday.model.result import Window
 from gameday.model.scenario import Scenario, Steady
 from gameday.model.units import parse_limit
-from gameday.engine.steady_state import Watch
-from gameday.http_reader import HttpReader
-from gameday.load.ledger import Ledger
-from gameday.load.recorder import ROWS, Recorder
 
 RATE_PER_S = 1000
 FEW, MANY = 18_000, 1_800_000
@@ -56,7 +56,7 @@ def looks(folder: Path, count: int) -> tuple[float, float]:
     (folder / ROWS).write_bytes(rows.tobytes())
     steady = Steady(success=parse_limit(">= 99%"), p99=parse_limit("<= 50ms"), for_ns=5 * SECOND)
     scenario = SimpleNamespace(steady=steady, safety=SimpleNamespace(stop=None))
-    watch = Watch(folder, Known(rows), cast(Scenario, scenario))
+    watch = SteadyStateMonitor(folder, Known(rows), cast(Scenario, scenario))
     now_ns = int(rows["done_ns"][-1]) + 100 * MILLISECOND
     at = Window(start_ns=5 * SECOND, end_ns=5 * SECOND)
     fault = FaultTimes(injected=at, proven_ns=at.end_ns, undone=at, undo_proven_ns=at.end_ns)

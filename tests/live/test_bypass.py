@@ -15,24 +15,24 @@ from typing import NoReturn, Protocol
 
 import pytest
 
-from gameday.engine.bypass import spoken
+from gameday.api.environment import EnvironmentConfig
 from gameday.api.traffic import Metered, Paths, Traced
-from gameday.runtimes.docker.environment import ContainerEnvironment
-from gameday.runtimes.process.environment import ProcessEnvironment
-from gameday.api.environment import Surroundings
 from gameday.edge.servers import find_toxiproxy_server
-from gameday.runtimes.kinds import login_of
+from gameday.engine.addresses import Addresses
+from gameday.engine.bypass import spoken
+from gameday.engine.planning import vocabulary
 from gameday.host.waiting import free_ports
+from gameday.load.load import LoadDriver
+from gameday.load.reader import LiveView, read_history
 from gameday.loading import load_target
 from gameday.model.clock import SECOND
 from gameday.model.operation import Outcome
 from gameday.model.plan import PlannedStream
 from gameday.model.scenario import Edge, ServiceSpec, Target
-from gameday.engine.planning import vocabulary
-from gameday.engine.addresses import Reach
 from gameday.resources import bundled
-from gameday.load.load import LoadDriver
-from gameday.load.reader import LiveView, read_history
+from gameday.runtimes.docker.environment import ContainerEnvironment
+from gameday.runtimes.kinds import login_of
+from gameday.runtimes.process.environment import ProcessEnvironment
 
 pytestmark = [pytest.mark.live, pytest.mark.alone]
 
@@ -220,7 +220,7 @@ def environment(
     redis, relay, listener = target.services
     relay = replace(relay, env={**relay.env, "REDIS_PORT": str(ports[0])})
     changed = replace(target, services=(redis, relay, listener))
-    given = Surroundings(
+    given = EnvironmentConfig(
         run="bypass", target=changed, logs=tmp_path, seed=1, proxy=str(request.param)
     )
     made = ProcessEnvironment(given)
@@ -240,7 +240,7 @@ def test_connections_and_bytes_are_those_that_were_made(environment: ProcessEnvi
     assert through is not None
     assert (len(around.through), len(around.around)) == (0, 1)
     assert (len(through.through), len(through.around)) == (2, 0)
-    front, login = environment.front(_CLIENT), login_of(environment.service("redis").spec)
+    front, login = environment.proxied(_CLIENT), login_of(environment.service("redis").spec)
     with socket.create_connection((front.host, front.port), timeout=5) as line:
         sent = b"AUTH %b %b\r\n%b" % (login.user.encode(), login.password.encode(), _PINGS)
         line.sendall(sent)
@@ -260,7 +260,7 @@ def test_connections_and_bytes_are_those_that_were_made(environment: ProcessEnvi
 def test_connections_that_are_over_are_known_by_the_arrivals_at_a_service(
     environment: ProcessEnvironment, ended_by: str
 ) -> None:
-    ways = {"direct": environment.service("redis").direct, "front": environment.front(_CLIENT)}
+    ways = {"direct": environment.service("redis").upstream, "front": environment.proxied(_CLIENT)}
     for way, endpoint in ways.items():
         before, counted = environment.arrivals("redis"), environment.traffic_so_far()
         for _ in range(_VISITS):
@@ -287,7 +287,7 @@ def test_what_a_probe_sends_and_hears_is_known_to_the_byte(
         ServiceSpec(name="postgres", kind="postgres"),
     )
     target = Target(name="t", title="T", path=tmp_path, services=services)
-    given = Surroundings(run=token_hex(4), target=target, logs=tmp_path, seed=1, proxy="own")
+    given = EnvironmentConfig(run=token_hex(4), target=target, logs=tmp_path, seed=1, proxy="own")
     environment = ProcessEnvironment(given)
     if environment.missing():
         missing("; ".join(environment.missing()))
@@ -304,7 +304,7 @@ def test_what_a_probe_sends_and_hears_is_known_to_the_byte(
     ]
     try:
         environment.start(lambda *_: None, lambda: None)
-        plans = [Reach(target, environment).stream(planned) for planned in streams]
+        plans = [Addresses(target, environment).stream(planned) for planned in streams]
         driver = LoadDriver(plans, tmp_path, "ab12", 60 * SECOND, tmp_path / "driver.log")
         driver.start()
         before = environment.traffic_so_far()
@@ -335,7 +335,7 @@ def test_what_a_probe_sends_and_hears_is_known_to_the_byte(
 def containers(tmp_path: Path) -> Iterator[ContainerEnvironment]:
     target = load_target(bundled("targets") / "signals" / "target.yaml", vocabulary())
     run = f"bypass{os.getpid()}"
-    given = Surroundings(run=run, target=target, logs=tmp_path, seed=1, proxy="toxiproxy")
+    given = EnvironmentConfig(run=run, target=target, logs=tmp_path, seed=1, proxy="toxiproxy")
     made = ContainerEnvironment(given)
     try:
         made.start(lambda *_: None, lambda: None)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from gameday.cleanup.labels import marked_processes
+from gameday.cleanup.labels import labelled_processes
 
 pytestmark = pytest.mark.live
 
@@ -104,7 +104,7 @@ def test_the_table_is_as_wide_as_it_may_be_and_nothing_stays_behind() -> None:
     assert max(map(len, lines)) <= 80
     assert any(line.startswith("In process") for line in lines)
     assert list(Path(tempfile.gettempdir()).glob("gameday-trial*")) == []
-    assert [one for one in marked_processes() if one.run.startswith("trial")] == []
+    assert [one for one in labelled_processes() if one.run.startswith("trial")] == []
 
 
 def test_ctrl_c_in_the_midst_of_a_trial_is_quiet_and_leaves_nothing() -> None:
@@ -117,11 +117,11 @@ def test_ctrl_c_in_the_midst_of_a_trial_is_quiet_and_leaves_nothing() -> None:
     )
     owned = f"{asked.pid}@"
     give_up = time.monotonic() + LIMIT_S
-    while not any(one.owner.startswith(owned) for one in marked_processes()):
+    while not any(one.owner.startswith(owned) for one in labelled_processes()):
         assert asked.poll() is None
         assert time.monotonic() < give_up
         time.sleep(0.05)
     asked.send_signal(signal.SIGINT)
     said, complained = asked.communicate(timeout=LIMIT_S)
     assert (asked.returncode, said, complained) == (130, b"", b"")
-    assert [one for one in marked_processes() if one.owner.startswith(owned)] == []
+    assert [one for one in labelled_processes() if one.owner.startswith(owned)] == []

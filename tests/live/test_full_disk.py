@@ -9,7 +9,7 @@ from typing import NoReturn
 
 import pytest
 
-from gameday.cleanup.labels import marked_processes
+from gameday.cleanup.labels import labelled_processes
 
 pytestmark = [pytest.mark.live, pytest.mark.alone]
 
@@ -89,4 +89,4 @@ def test_in_the_middle_of_a_run_it_is_healed_cleaned_up_and_told(
     assert process.returncode == pytest.ExitCode.TESTS_FAILED
     assert _TOLD in output
     assert "Traceback" not in output
-    assert not list(marked_processes(run))
+    assert not list(labelled_processes(run))

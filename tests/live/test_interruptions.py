@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gameday.cleanup.labels import marked_processes
+from gameday.cleanup.labels import labelled_processes
 
 pytestmark = pytest.mark.live
 
@@ -237,7 +237,7 @@ def test_a_time_limit_of_a_plugin_leaves_a_result(launch: Launch, tmp_path: Path
     assert str(result["reason"]).startswith(wanted[way])
     assert (result["expectations"], result["clean"]) == ([], [])
     assert process.returncode == pytest.ExitCode.TESTS_FAILED
-    assert not list(marked_processes(journal.read_text().partition(", run ")[2][:8]))
+    assert not list(labelled_processes(journal.read_text().partition(", run ")[2][:8]))
 
 
 _LIMITED = """

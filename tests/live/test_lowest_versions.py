@@ -23,8 +23,8 @@ _CHEAP = (
     "tests/unit/loading",
     "tests/unit/test_planning.py",
     "tests/unit/report/test_allure.py",
-    "tests/unit/environment/test_engine.py",
-    "tests/unit/environment/test_engine_presence.py",
+    "tests/unit/host/test_docker_engine.py",
+    "tests/unit/host/test_docker_presence.py",
 )
 """What meets most of the libraries: pydantic, PyYAML, rich, pytest, allure-pytest, docker."""
 

@@ -26,17 +26,17 @@ import psutil
 import psycopg
 import pytest
 
+from gameday.api.environment import Endpoint, EnvironmentConfig
 from gameday.cleanup.abandoned import heal_abandoned
-from gameday.edge.edges import proxy_name
 from gameday.cleanup.owner import this_owner
-from gameday.runtimes.process.environment import ProcessEnvironment
-from gameday.api.environment import Endpoint, Surroundings
-from gameday.runtimes.kinds import login_of
+from gameday.edge.edges import proxy_name
+from gameday.engine.planning import vocabulary
 from gameday.loading import load_target
 from gameday.model.login import Login
 from gameday.model.scenario import Edge
-from gameday.engine.planning import vocabulary
 from gameday.resources import bundled
+from gameday.runtimes.kinds import login_of
+from gameday.runtimes.process.environment import ProcessEnvironment
 
 pytestmark = [
     pytest.mark.live,
@@ -84,7 +84,7 @@ def environment(
     """The target `stores` in process, behind gameday's own proxy."""
     target = load_target(bundled("targets") / "stores" / "target.yaml", vocabulary())
     logs = tmp_path_factory.mktemp("logs")
-    given = Surroundings(run=token_hex(4), target=target, logs=logs, seed=1, proxy="own")
+    given = EnvironmentConfig(run=token_hex(4), target=target, logs=logs, seed=1, proxy="own")
     made = ProcessEnvironment(given)
     if made.missing():
         missing("; ".join(made.missing()))
@@ -108,7 +108,7 @@ def redis_says(at: Endpoint, *lines: str) -> list[str]:
 
 
 def test_redis_obeys_nobody_without_the_runs_password(environment: ProcessEnvironment) -> None:
-    at = environment.service("redis").direct
+    at = environment.service("redis").upstream
     orders = ["CONFIG SET dir /root", "SET a 1", "SAVE", "INFO", "EVAL x 0"]
     guesses = ["AUTH gameday", "AUTH gameday gameday", "AUTH gameday-admin gameday"]
 
@@ -132,7 +132,9 @@ def test_who_has_a_services_password_of_redis_gets_at_its_data_and_not_at_the_se
     ]  # fmt: skip
 
     def attack() -> list[str]:
-        return redis_says(service.direct, f"AUTH {login.user} {login.password}", "SET a 1", *orders)
+        return redis_says(
+            service.upstream, f"AUTH {login.user} {login.password}", "SET a 1", *orders
+        )
 
     answers = as_a_stranger(attack)
     assert answers.count("'+OK'") == 2, answers
@@ -165,7 +167,7 @@ def postgres_says(at: Endpoint, login: Login, *statements: str) -> list[str]:
 def test_postgres_lets_nobody_in_without_the_runs_password(
     environment: ProcessEnvironment, store: str
 ) -> None:
-    at = environment.service(store).direct
+    at = environment.service(store).upstream
     for user in ("gameday", "gameday_admin", "postgres"):
         for password in ("gameday", ""):
             login = Login(user=user, password=password, database="gameday")
@@ -196,7 +198,7 @@ def test_who_has_a_services_password_of_postgres_runs_no_program_and_reads_no_fi
     ]
 
     def attack() -> list[str]:
-        return postgres_says(service.direct, login_of(service.spec), *orders)
+        return postgres_says(service.upstream, login_of(service.spec), *orders)
 
     answer = as_a_stranger(attack)
     assert answer.count("'done'") == 1, answer
@@ -212,8 +214,8 @@ def test_rabbitmq_lets_nobody_in_and_listens_on_loopback_alone(
         def attack(user: str = user) -> object:
             return pika.BlockingConnection(
                 pika.ConnectionParameters(
-                    host=service.direct.host,
-                    port=service.direct.port,
+                    host=service.upstream.host,
+                    port=service.upstream.port,
                     credentials=pika.PlainCredentials(user, user),
                     connection_attempts=1,
                 )
@@ -312,7 +314,7 @@ class Planted:
         self.shared = Path(f"/dev/shm/PostgreSQL.{os.getpid()}")
         self.shared.write_bytes(bytes(4096))
         self.alike = Path(f"/tmp/alike-{token_hex(4)}")
-        self.strangers = [self._marked(), self._janitor()]
+        self.strangers = [self._labelled(), self._supervisor()]
         self.folders = as_a_stranger(self._plant).removeprefix("came to: ").split()
 
     def _plant(self) -> str:
@@ -336,7 +338,7 @@ class Planted:
         link.symlink_to("/root")
         return " ".join([*made, str(link)])
 
-    def _marked(self) -> int:
+    def _labelled(self) -> int:
         """Start a process with a run's marks that has mapped what is called as root's is."""
 
         def attack() -> None:
@@ -352,7 +354,7 @@ class Planted:
 
         return _start(attack)
 
-    def _janitor(self) -> int:
+    def _supervisor(self) -> int:
         """Start a process that says it is the janitor of a run of the victim's."""
         module = "gameday.cleanup.supervisor"
 

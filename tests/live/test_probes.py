@@ -12,18 +12,18 @@ import pika
 import psycopg
 import pytest
 
-from gameday.runtimes.process.environment import ProcessEnvironment
-from gameday.api.environment import Environment, Killable, Pausable, Surroundings
-from gameday.runtimes.kinds import login_of
+from gameday.api.environment import Environment, EnvironmentConfig, Killable, Pausable
+from gameday.engine.addresses import Addresses
+from gameday.engine.planning import vocabulary
+from gameday.load.load import LoadDriver
+from gameday.load.reader import LiveView, read_history
 from gameday.loading import load_target
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.operation import Outcome
 from gameday.model.plan import PlannedStream
-from gameday.engine.planning import vocabulary
-from gameday.engine.addresses import Reach
 from gameday.resources import bundled
-from gameday.load.load import LoadDriver
-from gameday.load.reader import LiveView, read_history
+from gameday.runtimes.kinds import login_of
+from gameday.runtimes.process.environment import ProcessEnvironment
 
 pytestmark = [pytest.mark.live, pytest.mark.alone]
 
@@ -38,7 +38,7 @@ def environment(
     tmp_path_factory: pytest.TempPathFactory, missing: Callable[[str], NoReturn]
 ) -> Iterator[Environment]:
     """One of each store, as processes of this host."""
-    given = Surroundings(
+    given = EnvironmentConfig(
         run=token_hex(4),
         target=load_target(bundled("targets") / "stores" / "target.yaml", vocabulary()),
         logs=tmp_path_factory.mktemp("logs"),
@@ -57,7 +57,7 @@ def environment(
 
 
 def probing(environment: Environment, store: str, folder: Path) -> LoadDriver:
-    reach = Reach(
+    reach = Addresses(
         load_target(bundled("targets") / "stores" / "target.yaml", vocabulary()), environment
     )
     streams = [
@@ -89,7 +89,7 @@ def wait_for(view: LiveView, operations: int) -> None:
 def stored(environment: Environment, store: str, stream: str) -> int:
     """Return the value that another client finds in the store."""
     service = environment.service(store)
-    at, login = service.direct, login_of(service.spec)
+    at, login = service.upstream, login_of(service.spec)
     if store == "postgres":
         with psycopg.connect(
             host=at.host,

@@ -11,7 +11,7 @@ from typing import TypedDict
 import psutil
 import pytest
 
-from gameday.cleanup.labels import marked_processes
+from gameday.cleanup.labels import labelled_processes
 
 pytestmark = [pytest.mark.live, pytest.mark.alone]
 
@@ -223,7 +223,7 @@ def test_what_cannot_be_looked_at_is_not_clean(launch: Launch, tmp_path: Path) -
     assert result["clean"] == ["what is left could not be read"]
     (journal,) = tmp_path.glob("reports/*/journal.jsonl")
     started = journal.read_text().partition(", run ")[2][:8]
-    assert not list(marked_processes(started)), "the janitor has removed what the run did not"
+    assert not list(labelled_processes(started)), "the janitor has removed what the run did not"
 
 
 _NOBODY_LOOKS = """
@@ -244,12 +244,12 @@ def test_a_fault_whose_janitor_is_gone_is_healed_at_once(launch: Launch, tmp_pat
     (tmp_path / "scenarios" / "careful.yaml").write_text(scenario)
     process = launch(tmp_path, ["--scenario=careful", "--gameday-runtime=process"])
     wait_for(tmp_path, "EffectProven")
-    (janitor,) = [
+    (supervisor,) = [
         child
         for child in psutil.Process(process.pid).children()
         if "gameday.cleanup.supervisor" in child.cmdline()
     ]
-    janitor.kill()
+    supervisor.kill()
     output, _ = process.communicate(timeout=_RUN_LIMIT_S)
     (file,) = tmp_path.glob("reports/*/result.json")
     result: Found = json.loads(file.read_text())
@@ -297,9 +297,9 @@ def wait_for(folder: Path, text: str) -> None:
 
 _NO_FOLDER_GOES = """
 from types import SimpleNamespace
-from gameday.environment import reaping
-from gameday.cleanup.supervisor import Janitor
+from gameday.cleanup import reaper as reaping
+from gameday.cleanup.supervisor import Supervisor
 
-Janitor.abandon = Janitor.dismiss  # which has hands of its own
+Supervisor.abandon = Supervisor.dismiss  # which has hands of its own
 reaping.shutil = SimpleNamespace(rmtree=lambda folder, ignore_errors: None)
 """

@@ -14,24 +14,24 @@ import psycopg
 import pytest
 import redis
 
-from gameday.host.account import may_run
 from gameday.api.edge import EdgeProxied
 from gameday.api.environment import (
     Endpoint,
     Environment,
+    EnvironmentConfig,
     Killable,
     NotReadyError,
-    Surroundings,
 )
-from gameday.runtimes.kinds import login_of
-from gameday.technologies.postgres import service as postgres
-from gameday.host.carried import POSTGRES_WHEEL
+from gameday.engine.planning import vocabulary
 from gameday.faults.lifecycle.kill import Kill
+from gameday.host.account import may_run
+from gameday.host.carried import POSTGRES_WHEEL
 from gameday.loading import load_target
 from gameday.model.clock import SECOND
 from gameday.model.scenario import Edge, ServiceSpec, Target
-from gameday.engine.planning import vocabulary
 from gameday.resources import bundled
+from gameday.runtimes.kinds import login_of
+from gameday.technologies.postgres import service as postgres
 
 pytestmark = [pytest.mark.live, pytest.mark.alone]
 
@@ -65,7 +65,7 @@ def environment(
 
 def make(runtime: str, target: Target, run: str, logs: Path) -> Environment:
     proxy = "toxiproxy" if runtime == "docker" else "own"
-    given = Surroundings(run=run, target=target, logs=logs, seed=1, proxy=proxy)
+    given = EnvironmentConfig(run=run, target=target, logs=logs, seed=1, proxy=proxy)
     if runtime == "docker":
         from gameday.runtimes.docker.environment import ContainerEnvironment
 
@@ -182,7 +182,7 @@ def test_a_killed_store_is_back_at_its_front_with_what_it_confirmed(
     environment: Environment, name: str
 ) -> None:
     edge = Edge(client="client", service=name)
-    front, spec = environment.front(edge), environment.service(name).spec
+    front, spec = environment.proxied(edge), environment.service(name).spec
     store = WORDS[name]
     store.write(spec, front, f"kept by {name}")
     killing = Kill(target=name).on(environment)
@@ -194,11 +194,11 @@ def test_a_killed_store_is_back_at_its_front_with_what_it_confirmed(
             environment.service(name).check()
     finally:
         killing.undo()
-        undone = killing.prove_undone(lambda: None)
+        undone = killing.prove_healed(lambda: None)
     assert effect.proven, effect.measured
     assert effect.measured["exit_code"] == 137
     assert undone.proven, undone.measured
-    assert environment.front(edge) == front
+    assert environment.proxied(edge) == front
     assert store.read(spec, front) == f"kept by {name}"
 
 
@@ -207,7 +207,7 @@ def test_what_a_primary_commits_is_on_its_replica_which_catches_up_after_its_dea
     environment: Environment,
 ) -> None:
     primary, replica = (
-        (environment.service(name).spec, environment.front(Edge(client="client", service=name)))
+        (environment.service(name).spec, environment.proxied(Edge(client="client", service=name)))
         for name in ("postgres", "postgres-replica")
     )
     replica_service = environment.service("postgres-replica")
@@ -228,7 +228,7 @@ def test_what_a_primary_commits_is_on_its_replica_which_catches_up_after_its_dea
             connection.execute("UPDATE words SET word = 'meanwhile'")
     finally:
         killing.undo()
-        undone = killing.prove_undone(lambda: None)
+        undone = killing.prove_healed(lambda: None)
     assert undone.proven, undone.measured
     assert read_within(*replica, "meanwhile") == "meanwhile"
 
@@ -238,14 +238,14 @@ def test_a_replica_follows_through_the_proxy_of_its_edge(environment: Environmen
     assert isinstance(environment, EdgeProxied)
     edge = environment.edge(Edge(client="postgres-replica", service="postgres"))
     replica = environment.service("postgres-replica")
-    front = environment.front(Edge(client="client", service="postgres"))
+    front = environment.proxied(Edge(client="client", service="postgres"))
     edge.disable()
     try:
         with PostgresWord.connect(primary, front) as connection:
             connection.execute("CREATE TABLE while_cut_off ()")
         with pytest.raises(NotReadyError, match="in recovery, and not connected"):
             replica.check()
-        behind = replica.direct
+        behind = replica.upstream
         with PostgresWord.connect(primary, behind) as connection:
             (row,) = connection.execute("SELECT to_regclass('while_cut_off')").fetchall()
         assert row == (None,)
@@ -276,7 +276,7 @@ def test_another_run_lives_beside_it_with_the_postgres_that_a_wheel_carries(
         other.start(lambda *_: None, lambda: None)
         served = other.service("postgres")
         assert isinstance(served, Killable)
-        running = psutil.Process(served.vitals().pid)
+        running = psutil.Process(served.process_state().pid)
         assert Path(running.exe()) == server
         for name in ("postgres", "postgres-replica", "rabbitmq"):
             assert other.service(name).check()

@@ -13,13 +13,13 @@ from typing import NoReturn
 import psutil
 import pytest
 
-from gameday.runtimes.process.environment import ProcessEnvironment
-from gameday.api.environment import Surroundings
+from gameday.api.environment import EnvironmentConfig
 from gameday.cleanup.reaper import leftovers_of, reap
+from gameday.engine.planning import vocabulary
 from gameday.faults.lifecycle.remove import Remove
 from gameday.loading import load_target
-from gameday.engine.planning import vocabulary
 from gameday.resources import bundled
+from gameday.runtimes.process.environment import ProcessEnvironment
 
 pytestmark = pytest.mark.live
 
@@ -40,7 +40,9 @@ def alone(run: str, logs: Path) -> ProcessEnvironment:
     stores = load_target(bundled("targets") / "stores" / "target.yaml", vocabulary())
     only = tuple(spec for spec in stores.services if spec.name == "postgres")
     target = replace(stores, services=only)
-    return ProcessEnvironment(Surroundings(run=run, target=target, logs=logs, seed=1, proxy="own"))
+    return ProcessEnvironment(
+        EnvironmentConfig(run=run, target=target, logs=logs, seed=1, proxy="own")
+    )
 
 
 @pytest.fixture
@@ -105,7 +107,7 @@ def test_a_server_that_loses_its_data_leaves_no_shared_memory(tmp_path: Path, ru
     environment = alone(run, tmp_path)
     try:
         environment.start(lambda *_: None, lambda: None)
-        server = environment.service("postgres").vitals().pid
+        server = environment.service("postgres").process_state().pid
         assert len(segments_of(server)) == 1
         removing = Remove(target="postgres", volume="drop").on(environment)
         try:

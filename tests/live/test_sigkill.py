@@ -141,8 +141,8 @@ def left_of(run: str, runtime: str) -> Iterator[str]:
             words = [*process.cmdline(), *process.environ().values(), process.cwd()]
         except (psutil.Error, OSError):
             continue
-        janitor = "gameday.cleanup.supervisor" in words
-        if any(run in word for word in words) and not janitor:
+        supervisor = "gameday.cleanup.supervisor" in words
+        if any(run in word for word in words) and not supervisor:
             yield f"process {process.pid}: {' '.join(words[:5])}"
     for root in (Path(tempfile.gettempdir()), Path("/dev/shm")):
         yield from (str(path) for path in root.glob(f"gameday-{run}*"))

@@ -15,22 +15,22 @@ from typing import TYPE_CHECKING, NoReturn
 import psutil
 import pytest
 
-from gameday.host.cgroup import cells_named
-from gameday.cleanup.supervisor import Janitor
+from gameday.api.mechanism import trial
 from gameday.cleanup.labels import (
     OWNER_LABEL,
     RUN_LABEL,
-    cell_name,
-    janitors,
+    cgroup_name,
+    labelled,
+    labelled_processes,
     make_folder,
-    marked,
-    marked_processes,
+    supervisors,
 )
-from gameday.api.mechanism import trial
-from gameday.runtimes.mechanisms.cgroups import CPU
 from gameday.cleanup.reaper import leftovers_of, reap
+from gameday.cleanup.supervisor import Supervisor
 from gameday.errors import InternalError
+from gameday.host.cgroup import cgroups_named
 from gameday.model.clock import SECOND
+from gameday.runtimes.mechanisms.cgroups import CPU
 
 if TYPE_CHECKING:
     import docker
@@ -47,9 +47,9 @@ _LIMIT_S = 15
 @pytest.fixture
 def orphan() -> Iterator["subprocess.Popen[bytes]"]:
     """A frozen process with the marks of a run: SIGTERM would not end it."""
-    with marked(_RUN):
+    with labelled(_RUN):
         process = subprocess.Popen(["sleep", "60"], start_new_session=True)
-    while not marked_processes(_RUN):  # a program that is just being started has no environment
+    while not labelled_processes(_RUN):  # a program that is just being started has no environment
         time.sleep(0.001)
     process.send_signal(signal.SIGSTOP)
     yield process
@@ -58,8 +58,8 @@ def orphan() -> Iterator["subprocess.Popen[bytes]"]:
 
 
 @pytest.fixture
-def janitor(tmp_path: Path) -> Iterator[Janitor]:
-    made = Janitor(_RUN, in_docker=False, log=tmp_path / "janitor.log")
+def supervisor(tmp_path: Path) -> Iterator[Supervisor]:
+    made = Supervisor(_RUN, in_docker=False, log=tmp_path / "janitor.log")
     made.start()
     yield made
     made.abandon()
@@ -74,43 +74,43 @@ def ended(process: "subprocess.Popen[bytes]") -> bool:
 
 
 def test_a_dismissed_janitor_touches_nothing(
-    janitor: Janitor, orphan: "subprocess.Popen[bytes]"
+    supervisor: Supervisor, orphan: "subprocess.Popen[bytes]"
 ) -> None:
-    janitor.dismiss()
+    supervisor.dismiss()
     assert orphan.poll() is None
 
 
 def test_an_abandoned_janitor_removes_all_that_carries_the_marks(
-    janitor: Janitor, orphan: "subprocess.Popen[bytes]"
+    supervisor: Supervisor, orphan: "subprocess.Popen[bytes]"
 ) -> None:
-    janitor.abandon()
+    supervisor.abandon()
     assert ended(orphan)
     assert leftovers_of(_RUN, in_docker=False) == ()
 
 
 def test_a_fault_that_outlives_its_time_is_healed(
-    janitor: Janitor, orphan: "subprocess.Popen[bytes]"
+    supervisor: Supervisor, orphan: "subprocess.Popen[bytes]"
 ) -> None:
-    janitor.fault_until(0, time.monotonic_ns() + SECOND // 5)
+    supervisor.fault_until(0, time.monotonic_ns() + SECOND // 5)
     assert ended(orphan)
 
 
 def test_a_fault_that_was_healed_in_time_is_forgotten(
-    janitor: Janitor, orphan: "subprocess.Popen[bytes]"
+    supervisor: Supervisor, orphan: "subprocess.Popen[bytes]"
 ) -> None:
-    janitor.fault_until(0, time.monotonic_ns() + SECOND // 2)
-    janitor.healed(0)
+    supervisor.fault_until(0, time.monotonic_ns() + SECOND // 2)
+    supervisor.healed(0)
     time.sleep(1)
     assert orphan.poll() is None
 
 
-def test_without_its_janitor_no_fault_is_leased(janitor: Janitor) -> None:
+def test_without_its_janitor_no_fault_is_leased(supervisor: Supervisor) -> None:
     mine = [c for c in psutil.Process().children() if "gameday.cleanup.supervisor" in c.cmdline()]
     for process in mine:
         process.kill()
     psutil.wait_procs(mine, timeout=5)
     with pytest.raises(InternalError, match="janitor"):
-        janitor.fault_until(0, time.monotonic_ns())
+        supervisor.fault_until(0, time.monotonic_ns())
 
 
 def test_reaping_twice_is_harmless(orphan: "subprocess.Popen[bytes]") -> None:
@@ -119,12 +119,12 @@ def test_reaping_twice_is_harmless(orphan: "subprocess.Popen[bytes]") -> None:
 
 
 def test_a_user_who_works_in_a_folder_of_the_run_is_spared(
-    janitor: Janitor, orphan: "subprocess.Popen[bytes]"
+    supervisor: Supervisor, orphan: "subprocess.Popen[bytes]"
 ) -> None:
     folder = make_folder(_RUN)
     user = subprocess.Popen(["sleep", "60"], cwd=folder)
     try:
-        janitor.abandon()
+        supervisor.abandon()
         assert ended(orphan)
         assert user.poll() is None
         assert not folder.exists()
@@ -139,8 +139,8 @@ def start_and_kill_with_its_janitor(launch: Launch, folder: Path, runtime: str) 
     journal = wait_for_services(folder)
     run = journal.read_text().partition(", run ")[2][:8]
     harness = psutil.Process(process.pid)
-    (janitor,) = [c for c in harness.children() if "gameday.cleanup.supervisor" in c.cmdline()]
-    janitor.kill()
+    (supervisor,) = [c for c in harness.children() if "gameday.cleanup.supervisor" in c.cmdline()]
+    supervisor.kill()
     process.kill()
     process.communicate()
     return run
@@ -243,7 +243,7 @@ def test_control_groups_go_with_the_run_that_was_killed_within_them(
     process = launch(tmp_path, ["--scenario=bound", "--gameday-runtime=process"])
     journal = wait_for_lines(tmp_path, "EffectProven", 2)
     run = journal.read_text().partition(", run ")[2][:8]
-    groups = list(cells_named(cell_name(run)))
+    groups = list(cgroups_named(cgroup_name(run)))
     assert len(groups) >= 2, "one for processor time, one for processes"
     if janitor_too:
         harness = psutil.Process(process.pid)
@@ -414,11 +414,11 @@ def test_an_engine_that_is_there_and_silent_is_told(tmp_path: Path) -> None:
 def test_stop_ends_a_run_that_has_made_nothing_yet(launch: Launch, tmp_path: Path) -> None:
     process = launch(tmp_path, ["--scenario=redis-restart", "--gameday-runtime=process"])
     give_up = time.monotonic() + 60
-    while not (mine := [r for r, o in janitors().items() if o.startswith(f"{process.pid}@")]):
+    while not (mine := [r for r, o in supervisors().items() if o.startswith(f"{process.pid}@")]):
         assert time.monotonic() < give_up
         time.sleep(0.002)
     process.send_signal(signal.SIGSTOP)
-    assert marked_processes(mine[0]) == []
+    assert labelled_processes(mine[0]) == []
     stopping = subprocess.Popen(
         [sys.executable, "-m", "gameday", "stop", "--run", mine[0]],
         stdout=subprocess.PIPE,

@@ -14,10 +14,10 @@ from typing import NoReturn
 import numpy as np
 import pytest
 
-from gameday.technologies.redis.service import find_redis_server
-from gameday.model.operation import Outcome
 from gameday.load.load import LoadDriver, StreamPlan
 from gameday.load.reader import LiveView, read_history
+from gameday.model.operation import Outcome
+from gameday.technologies.redis.service import find_redis_server
 
 pytestmark = [pytest.mark.live, pytest.mark.alone]
 

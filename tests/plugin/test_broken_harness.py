@@ -5,8 +5,7 @@ from typing import NoReturn
 
 import pytest
 
-from gameday.plugin import collection
-from gameday.plugin import items
+from gameday.plugin import collection, items
 
 SCENARIO = """
 scenario: mine

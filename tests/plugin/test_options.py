@@ -211,7 +211,7 @@ def test_a_runs_folder_has_a_name_that_every_store_takes(mine: pytest.Pytester) 
     wild = {"outage": "../a:b\x1b[31m\n" + "x" * 300}
     experiment = replace(experiment, scenario=replace(experiment.scenario, parameters=wild))
     for _ in range(2):
-        folder = gameday.items._make_folder(mine.path / "reports", experiment)
+        folder = gameday.plugin.items._make_folder(mine.path / "reports", experiment)
         assert folder.parent == mine.path / "reports"
         assert re.fullmatch(r"[\w.,=+@%~-]{1,200}", folder.name)
 

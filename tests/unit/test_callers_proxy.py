@@ -8,9 +8,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from gameday.edge.control import ProxyControl
 from gameday.host.docker_engine import engine_client
 from gameday.host.docker_presence import engine_problem
-from gameday.edge.control import ProxyControl
 from gameday.http_reader import HttpReader
 from gameday.load.ledger import Ledger, read_status
 

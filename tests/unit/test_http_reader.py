@@ -9,8 +9,8 @@ from contextlib import suppress
 
 import pytest
 
-from gameday.model.clock import MILLISECOND, SECOND
 from gameday.http_reader import HttpReader, NoReply
+from gameday.model.clock import MILLISECOND, SECOND
 
 _LIMIT_NS = 300 * MILLISECOND
 _CAP = 100_000

@@ -180,8 +180,8 @@ def test_a_pass_names_the_expectation_with_the_least_room() -> None:
 
 
 def test_a_fault_that_was_not_proven_to_bite_is_invalid_and_nothing_is_judged() -> None:
-    dud = replace(BITTEN, proven=False)
-    outcome = judged(wants("< 2min"), [found(1, 2)], (dud,))
+    noop = replace(BITTEN, proven=False)
+    outcome = judged(wants("< 2min"), [found(1, 2)], (noop,))
     assert outcome.verdict is Verdict.INVALID
     (judgement,) = outcome.judgements
     assert (judgement.verdict, judgement.seen) == (Verdict.INVALID, "not judged")

@@ -78,7 +78,7 @@ def episodes(failed: Flags, due_ns: Int64s, since: int) -> tuple[Episode, ...]:
 
 
 def _episode(own: Int64s, usual: float) -> Episode:
-    before, after = _reach(own[:_EDGE]), _reach(own[-_EDGE:])
+    before, after = _addresses(own[:_EDGE]), _addresses(own[-_EDGE:])
     most = (int(own.size) - 1) // 2
     return Episode(
         first=int(own[0]),
@@ -140,7 +140,7 @@ def _lower_bound(successes: int, trials: int) -> float:
     return (share + spread / 2 - root) / (1 + spread)
 
 
-def _reach(edge: Int64s) -> int:
+def _addresses(edge: Int64s) -> int:
     share = _least_share(edge)
     return math.ceil(math.log(_UNSEEN) / math.log1p(-share)) if share < 1 else 1
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from gameday.analysis.operations import Int64s
-from gameday.analysis.signals import Published
+from gameday.analysis.signals import PublishedCounts
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.finding import Finding
 from gameday.model.guard import Guard
@@ -50,7 +50,7 @@ class Facts:
     """The longest that the proxy took to answer its heartbeat under load."""
 
 
-def facts_of(observation: Observation, published: Published) -> Facts:
+def facts_of(observation: Observation, published: PublishedCounts) -> Facts:
     """Return the facts of the publisher's stream and of the host, under load."""
     load = observation.load
     inside = slice(*np.searchsorted(published.due_ns, (load.start_ns, load.end_ns)).tolist())

@@ -3,7 +3,7 @@
 import numpy as np
 
 from gameday.analysis.operations import Flags, Int64s
-from gameday.analysis.signals import Ledger, Published
+from gameday.analysis.signals import LedgerCounts, PublishedCounts
 from gameday.model.clock import SECOND
 from gameday.model.finding import Finding
 from gameday.model.operation import Outcome
@@ -24,7 +24,7 @@ _FEWEST_ACKED = 100
 _NAMED = 10
 
 
-def losses(ledger: Ledger, injected: Window | None) -> list[Finding]:
+def losses(ledger: LedgerCounts, injected: Window | None) -> list[Finding]:
     """Return lost, rpo, phantom, duplicate, reordered and corrupt; all are exact counts.
 
     `injected` is the bracket of the first fault.
@@ -45,7 +45,7 @@ def unmeasured_losses(why: str) -> list[Finding]:
     return [Finding.unmeasured(name, unit, why) for name, unit in LEDGER_FINDINGS.items()]
 
 
-def unknown_count(published: Published, ledger: Ledger | None) -> Finding:
+def unknown_count(published: PublishedCounts, ledger: LedgerCounts | None) -> Finding:
     """Return how many signals may or may not have been written.
 
     That is a statement about data: a client that got an error was not served, and may have been
@@ -74,7 +74,7 @@ def unknown_count(published: Published, ledger: Ledger | None) -> Finding:
 
 
 def _lost(
-    ledger: Ledger, acked: Flags, lost: Int64s, injected: Window | None
+    ledger: LedgerCounts, acked: Flags, lost: Int64s, injected: Window | None
 ) -> tuple[Finding, Finding]:
     """Return lost and rpo. A loss that was found is a fact; that there is none needs samples."""
     acked_ns = ledger.published.acked_ns
@@ -114,7 +114,7 @@ def _too_few(acked_ns: Int64s, injected: Window | None) -> str | None:
     return None
 
 
-def _which(ledger: Ledger, lost: Int64s) -> str:
+def _which(ledger: LedgerCounts, lost: Int64s) -> str:
     """Name the lost, and tell holes (later ones arrived) from a tail (nothing later did)."""
     if not lost.size:
         return ""
@@ -133,7 +133,7 @@ def _named(values: Int64s) -> str:
     return f"{named}, ..." if values.size > _NAMED else named
 
 
-def _rpo(ledger: Ledger, lost_ns: Int64s, total: int, injected: Window | None) -> Finding:
+def _rpo(ledger: LedgerCounts, lost_ns: Int64s, total: int, injected: Window | None) -> Finding:
     """Return the age, when the fault was asked for, of the oldest acknowledged signal lost."""
     if injected is None:
         return Finding.unmeasured("rpo", Unit.NS, "no fault was injected")
@@ -156,7 +156,7 @@ def _rpo(ledger: Ledger, lost_ns: Int64s, total: int, injected: Window | None) -
     )
 
 
-def _phantom(ledger: Ledger) -> Finding:
+def _phantom(ledger: LedgerCounts) -> Finding:
     """Count what is there and should not be: never published, or refused and yet delivered."""
     denied = (ledger.published.outcome == Outcome.FAILED) & ledger.delivered
     refused = ledger.published.value[denied]
@@ -173,7 +173,7 @@ def _phantom(ledger: Ledger) -> Finding:
     )
 
 
-def _duplicate(ledger: Ledger) -> Finding:
+def _duplicate(ledger: LedgerCounts) -> Finding:
     twice = np.flatnonzero(ledger.copies > 1)
     extra = int(ledger.copies[twice].sum()) - int(twice.size)
     named = f": {_named(np.sort(ledger.published.value[twice]))}" if twice.size else ""
@@ -187,7 +187,7 @@ def _duplicate(ledger: Ledger) -> Finding:
     )
 
 
-def _reordered(ledger: Ledger, acked: Flags) -> Finding:
+def _reordered(ledger: LedgerCounts, acked: Flags) -> Finding:
     """Count the signals that were overtaken by one sent only after their acknowledgement.
 
     Signals that were under way at the same time have no order, and cannot be out of it.
@@ -212,7 +212,7 @@ def _reordered(ledger: Ledger, acked: Flags) -> Finding:
     )
 
 
-def _corrupt(ledger: Ledger) -> Finding:
+def _corrupt(ledger: LedgerCounts) -> Finding:
     intact = ledger.deliveries.intact
     places = np.flatnonzero(~intact)
     named = f", at places {_named(places)} of the record" if places.size else ""

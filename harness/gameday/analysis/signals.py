@@ -9,14 +9,14 @@ from gameday.analysis.operations import Flags, Int64s, Operations, settled
 from gameday.model.history import Deliveries, History
 from gameday.model.operation import Outcome, StreamInfo
 
-__all__ = ["NO_FINAL_READ", "PUBLISH", "Ledger", "Published", "match", "published_in"]
+__all__ = ["NO_FINAL_READ", "PUBLISH", "LedgerCounts", "PublishedCounts", "match", "published_in"]
 
 PUBLISH = "publish"
 NO_FINAL_READ = "the receiver's record could not be read at the end, so nothing is known of it"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Published:
+class PublishedCounts:
     """Every signal that the publisher attempted, also outside the load window, by due time.
 
     A signal's value is its own: no two rows have the same.
@@ -37,10 +37,10 @@ class Published:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ledger:
+class LedgerCounts:
     """What became of each published signal at the receiver, row by row of `published`."""
 
-    published: Published
+    published: PublishedCounts
     deliveries: Deliveries
     copies: Int64s
     """How many intact copies of a signal were received."""
@@ -76,7 +76,7 @@ class Ledger:
         return Operations.of(sent.due_ns, done_ns, outcome, sent.stream)
 
 
-def published_in(history: History) -> Published:
+def published_in(history: History) -> PublishedCounts:
     """Return the publisher's rows; KeyError when the history has no stream of that name."""
     stream = history.stream(PUBLISH)
     rows = history.rows
@@ -85,7 +85,7 @@ def published_in(history: History) -> Published:
     if due_ns.size and bool(np.any(due_ns[1:] < due_ns[:-1])):
         order = np.argsort(due_ns, kind="stable")
         mine, due_ns = mine[order], due_ns[order]
-    return Published(
+    return PublishedCounts(
         stream=stream,
         value=rows["value"][mine].astype(np.int64),
         due_ns=due_ns,
@@ -95,7 +95,7 @@ def published_in(history: History) -> Published:
     )
 
 
-def match(published: Published, deliveries: Deliveries) -> Ledger:
+def match(published: PublishedCounts, deliveries: Deliveries) -> LedgerCounts:
     """Return the ledger that joins the two by value; only intact deliveries have a value."""
     places = np.flatnonzero(deliveries.intact)
     received = deliveries.value[places].astype(np.int64)
@@ -120,7 +120,7 @@ def match(published: Published, deliveries: Deliveries) -> Ledger:
     copies = np.bincount(slot, minlength=size)
     first = np.full(size, -1, np.int64)
     first[slot[::-1]] = places[::-1]  # the last store wins, so the first delivery does
-    return Ledger(
+    return LedgerCounts(
         published=published,
         deliveries=deliveries,
         copies=copies[own],

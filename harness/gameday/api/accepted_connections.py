@@ -2,14 +2,14 @@
 
 from typing import Protocol, runtime_checkable
 
-__all__ = ["Receiving"]
+__all__ = ["AcceptsConnections"]
 
 
 @runtime_checkable
-class Receiving(Protocol):
+class AcceptsConnections(Protocol):
     """A service whose connections the kernel lists, whatever the service says of them."""
 
-    def visitors(self) -> int:
+    def accepted_connections(self) -> int:
         """Return how many open connections to its port it has accepted.
 
         Raises EnvironmentRefused where they cannot be read.

@@ -7,8 +7,8 @@ __all__ = [
     "DUTY_CYCLE",
     "Boundable",
     "Bounds",
-    "Guest",
     "Resource",
+    "Stressor",
 ]
 
 Resource = Literal["cpu", "memory", "pids", "io"]
@@ -22,7 +22,7 @@ DUTY_CYCLE = "duty cycle"
 """The mechanism that bounds processor time where no control group can be made."""
 
 
-class Guest(Protocol):
+class Stressor(Protocol):
     """A command that runs beside a service's processes, within the same bounds."""
 
     def alive(self) -> bool:
@@ -94,7 +94,7 @@ class Boundable(Protocol):
         """Return what bounds one resource; EnvironmentRefused where nothing can."""
         ...
 
-    def guest(self, script: str, limit_ns: int, share: float = 1.0) -> Guest:
+    def stressor(self, script: str, limit_ns: int, share: float = 1.0) -> Stressor:
         """Start a shell script beside the service, which ends by itself after `limit_ns`.
 
         Of a `share` below 1 it is stopped for the rest of every 100 ms.

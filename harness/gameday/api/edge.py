@@ -6,18 +6,18 @@ from enum import StrEnum
 from typing import Literal, Protocol, runtime_checkable
 
 from gameday.api.environment import Endpoint
-from gameday.model.scenario import Edge
 from gameday.api.opening import Opening
+from gameday.model.scenario import Edge
 
 __all__ = [
-    "Conversing",
-    "Copious",
+    "BulkDialect",
+    "Dialect",
+    "EdgeConnection",
     "EdgeProxied",
     "EdgeProxy",
     "EdgeState",
     "Heard",
-    "Introduced",
-    "Line",
+    "LoginDialect",
     "Route",
     "Seen",
     "Stream",
@@ -30,8 +30,8 @@ Stream = Literal["upstream", "downstream"]
 class Route(StrEnum):
     """The two ways to a service."""
 
-    FRONT = "front"
-    DIRECT = "direct"
+    PROXIED = "front"
+    UPSTREAM = "direct"
 
 
 class Seen(StrEnum):
@@ -66,7 +66,7 @@ class Heard:
         return sum(self.reads)
 
 
-class Line(Protocol):
+class EdgeConnection(Protocol):
     """One connection of the harness's own to a service, directly or through an edge's front."""
 
     @property
@@ -109,7 +109,7 @@ class Line(Protocol):
 
 
 @runtime_checkable
-class Conversing(Protocol):
+class Dialect(Protocol):
     """A kind of service that answers to fixed bytes, so that a connection can be measured."""
 
     greeting: bytes
@@ -117,7 +117,7 @@ class Conversing(Protocol):
 
 
 @runtime_checkable
-class Introduced(Conversing, Protocol):
+class LoginDialect(Dialect, Protocol):
     """A service that answers only to those who log in; each line does so before it is opened."""
 
     farewell: bytes
@@ -129,7 +129,7 @@ class Introduced(Conversing, Protocol):
 
 
 @runtime_checkable
-class Copious(Conversing, Protocol):
+class BulkDialect(Dialect, Protocol):
     """A kind of service that can be made to say or to read much, without a trace of it.
 
     Its greeting may be repeated.
@@ -161,12 +161,12 @@ class EdgeProxy(Protocol):
     """
 
     @property
-    def front(self) -> Endpoint:
+    def proxied(self) -> Endpoint:
         """Where this host reaches the proxy, with nothing in between if that can be had."""
         ...
 
     @property
-    def direct(self) -> Endpoint: ...
+    def upstream(self) -> Endpoint: ...
 
     @property
     def forwarded(self) -> bool:
@@ -179,7 +179,7 @@ class EdgeProxy(Protocol):
         ...
 
     @property
-    def talk(self) -> Conversing | None:
+    def dialect(self) -> Dialect | None:
         """What the service at its end answers to."""
         ...
 
@@ -201,7 +201,7 @@ class EdgeProxy(Protocol):
         """Take a toxic off; one that is not there is well removed."""
         ...
 
-    def open(self, route: Route, limit_ns: int, answer_limit_ns: int = 0) -> Line:
+    def open(self, route: Route, limit_ns: int, answer_limit_ns: int = 0) -> EdgeConnection:
         """Connect, and log in; also a line that could not be opened says how that went.
 
         Each answer of a login may take `answer_limit_ns`; 0: as long as the connect.

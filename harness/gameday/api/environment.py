@@ -13,23 +13,23 @@ from gameday.model.scenario import Edge, ServiceSpec, Target
 
 __all__ = [
     "ROOT",
+    "CanExec",
     "Checkpoint",
+    "ChildProcess",
     "Emit",
     "Endpoint",
-    "Enterable",
     "Environment",
-    "Inhabited",
-    "Inmate",
+    "EnvironmentConfig",
+    "Features",
+    "FreezerState",
+    "HasChildProcesses",
     "Killable",
-    "Motion",
     "NotReadyError",
     "Pausable",
-    "Provision",
+    "ProcessState",
     "Ran",
     "Removable",
     "Service",
-    "Surroundings",
-    "Vitals",
 ]
 
 Checkpoint = Callable[[], None]
@@ -38,7 +38,7 @@ Checkpoint = Callable[[], None]
 ROOT = "0:0"
 """The user that may do anything inside a service."""
 
-Motion = Literal["running", "partly frozen", "frozen"]
+FreezerState = Literal["running", "partly frozen", "frozen"]
 """Whether the processes of a service run."""
 
 Emit = Callable[[str, int, str], None]
@@ -61,7 +61,7 @@ class Endpoint:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Provision:
+class Features:
     """What an environment must have from its start so that a fault can act later."""
 
     own_proxy: bool = False
@@ -71,8 +71,8 @@ class Provision:
     clocks: frozenset[str] = frozenset()
     """The services whose clock must be one that can be set."""
 
-    def __or__(self, other: "Provision") -> "Provision":
-        return Provision(
+    def __or__(self, other: "Features") -> "Features":
+        return Features(
             own_proxy=self.own_proxy or other.own_proxy,
             http=self.http | other.http,
             clocks=self.clocks | other.clocks,
@@ -80,7 +80,7 @@ class Provision:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Surroundings:
+class EnvironmentConfig:
     """What an environment is given: whose run it is and where it may write."""
 
     run: str
@@ -93,12 +93,12 @@ class Surroundings:
     """"own" or "toxiproxy"."""
     port_base: int = 0
     """The first of the fixed front ports; 0 lets the host choose."""
-    provision: Provision = field(default_factory=Provision)
+    features: Features = field(default_factory=Features)
     """What the plan's faults will need."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Vitals:
+class ProcessState:
     """Whether a service's main process lives, and which one it is."""
 
     alive: bool
@@ -130,7 +130,7 @@ class Service(Protocol):
     def spec(self) -> ServiceSpec: ...
 
     @property
-    def direct(self) -> Endpoint:
+    def upstream(self) -> Endpoint:
         """The address without a proxy, from this host; it survives a restart."""
         ...
 
@@ -155,7 +155,7 @@ class Killable(Protocol):
         """What asks this kind of service to end without waiting for its clients."""
         ...
 
-    def vitals(self) -> Vitals: ...
+    def process_state(self) -> ProcessState: ...
 
     def kill(self, number: signal.Signals) -> Window:
         """Send the signal to the main process and return the bracket of the call."""
@@ -170,7 +170,7 @@ class Killable(Protocol):
 class Pausable(Protocol):
     """A service of which every process can be frozen, and go on from where it was."""
 
-    def motion(self) -> Motion:
+    def freezer_state(self) -> FreezerState:
         """Read from the host whether its processes run; a dead service is "running"."""
         ...
 
@@ -207,7 +207,7 @@ class Removable(Killable, Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Inmate:
+class ChildProcess:
     """One process of a service, which is not its main process."""
 
     pid: int
@@ -219,17 +219,19 @@ class Inmate:
 
 
 @runtime_checkable
-class Inhabited(Killable, Protocol):
+class HasChildProcesses(Killable, Protocol):
     """A service whose processes can be told apart, and killed one by one."""
 
-    def inmates(self) -> tuple[Inmate, ...]:
+    def child_processes(self) -> tuple[ChildProcess, ...]:
         """Return every living process of the service but the main one.
 
         Raises EnvironmentRefused where they are not processes of this host.
         """
         ...
 
-    def kill_inmates(self, inmates: tuple[Inmate, ...], number: signal.Signals) -> Window:
+    def kill_child_processes(
+        self, child_processes: tuple[ChildProcess, ...], number: signal.Signals
+    ) -> Window:
         """Signal those that still live."""
         ...
 
@@ -244,7 +246,7 @@ class Ran:
 
 
 @runtime_checkable
-class Enterable(Protocol):
+class CanExec(Protocol):
     """A service beside whose processes a command can be run, with their files and limits."""
 
     def run_inside(self, command: Sequence[str], limit_ns: int, *, user: str = "") -> Ran:
@@ -284,7 +286,7 @@ class Environment(Protocol):
 
     def service(self, name: str) -> Service: ...
 
-    def front(self, edge: Edge) -> Endpoint:
+    def proxied(self, edge: Edge) -> Endpoint:
         """Return the address of an edge's proxy; it holds for the life of the environment."""
         ...
 

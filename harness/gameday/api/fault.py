@@ -4,22 +4,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, Self, runtime_checkable
 
+from gameday.api.environment import Checkpoint, Environment, Features
 from gameday.api.mechanism import Mechanism
-from gameday.api.environment import Checkpoint, Environment, Provision
 from gameday.model.event import Scalar
 from gameday.model.result import Window
 from gameday.model.scenario import FaultSpec, Target, WorkloadSpec
 
 __all__ = [
+    "BoundToWorkload",
     "Counted",
-    "Demanding",
-    "Demands",
     "Fault",
+    "HasRequirements",
     "Injection",
     "Lasting",
     "Proof",
-    "Relative",
-    "Situated",
+    "Requirements",
+    "ValidatedInContext",
     "Watchful",
 ]
 
@@ -57,7 +57,7 @@ class Injection(Protocol):
         """Heal, whatever state the fault is in; calling it twice is harmless."""
         ...
 
-    def prove_undone(self, checkpoint: Checkpoint) -> Proof:
+    def prove_healed(self, checkpoint: Checkpoint) -> Proof:
         """Re-read the state; what cannot be read counts as not undone. Bounded in time."""
         ...
 
@@ -69,7 +69,7 @@ class Lasting(Protocol):
     One that is over by itself, such as a restart, has no such state.
     """
 
-    def still_in(self) -> Proof:
+    def is_active(self) -> Proof:
         """Read, in about a second at most and without load, whether it is in still.
 
         Asked of what was proven, some times while it is in and right before the undo is due. What
@@ -111,7 +111,7 @@ class Fault(FaultSpec, Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Demands:
+class Requirements:
     """What a fault needs in one environment beyond a service or an edge to hit."""
 
     impossible: str = ""
@@ -122,31 +122,31 @@ class Demands:
     """Whether its data have to lie on the disk of the host, as they do unless it is bounded."""
     mechanisms: tuple[Mechanism, ...] = ()
     """What is tried out on this host before anything is started."""
-    provision: Provision = field(default_factory=Provision)
+    features: Features = field(default_factory=Features)
 
 
 @runtime_checkable
-class Demanding(Protocol):
+class HasRequirements(Protocol):
     """A fault that not every host and environment can give what it needs."""
 
-    def demands(self, runtime: str) -> Demands:
+    def requirements(self, runtime: str) -> Requirements:
         """Return what it needs in `runtime`, "docker" or "process"."""
         ...
 
 
 @runtime_checkable
-class Relative(Protocol):
+class BoundToWorkload(Protocol):
     """A fault that takes some of its parameters from the load that it is put beside."""
 
-    def beside(self, workload: WorkloadSpec) -> Self:
-        """Return the fault with those parameters; Unfit for those that cannot be."""
+    def bind_to_workload(self, workload: WorkloadSpec) -> Self:
+        """Return the fault with those parameters; InvalidParameter for those that cannot be."""
         ...
 
 
 @runtime_checkable
-class Situated(Protocol):
+class ValidatedInContext(Protocol):
     """A fault whose parameters have to fit the target, or the time for which it is in."""
 
-    def situated(self, target: Target, for_ns: int) -> None:
-        """Raise Unfit for parameters that do not."""
+    def validate_in_context(self, target: Target, for_ns: int) -> None:
+        """Raise InvalidParameter for parameters that do not."""
         ...

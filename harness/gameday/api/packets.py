@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from gameday.api.edge import Conversing, Line
+from gameday.api.edge import Dialect, EdgeConnection
 from gameday.api.environment import Endpoint
 from gameday.model.scenario import Edge
 
@@ -61,8 +61,10 @@ class Network(Protocol):
         """Return how many rules and chains of that name there are."""
         ...
 
-    def open(self, endpoint: Endpoint, limit_ns: int, talk: Conversing | None = None) -> Line:
-        """Connect from inside, as the service would, and log in where `talk` wants that."""
+    def open(
+        self, endpoint: Endpoint, limit_ns: int, dialect: Dialect | None = None
+    ) -> EdgeConnection:
+        """Connect from inside, as the service would, and log in where `dialect` wants that."""
         ...
 
 
@@ -85,7 +87,7 @@ class Networked(Protocol):
 
     def network(self, service: str) -> Network: ...
 
-    def inner_front(self, edge: Edge) -> Endpoint:
+    def inner_proxied(self, edge: Edge) -> Endpoint:
         """Return where the client of an edge, being a service, finds the edge's proxy."""
         ...
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from gameday.api.clocks import Reading
-from gameday.api.edge import Conversing
+from gameday.api.edge import Dialect
 from gameday.api.environment import Endpoint, NotReadyError
 from gameday.model.login import Logins
 from gameday.model.scenario import ServiceSpec
@@ -14,15 +14,15 @@ from gameday.model.scenario import ServiceSpec
 __all__ = [
     "Attended",
     "Following",
-    "Markable",
+    "HasMarkers",
     "Personal",
     "Prepared",
     "Private",
     "ServiceKind",
     "Serving",
     "Telling",
+    "dialect_of",
     "end_signal_of",
-    "talk_of",
     "told_by",
 ]
 
@@ -62,7 +62,7 @@ class ServiceKind(Protocol):
 
 
 @runtime_checkable
-class Markable(Protocol):
+class HasMarkers(Protocol):
     """A kind that can keep a word among its data, so that it shows whose data they are."""
 
     def plant(self, spec: ServiceSpec, endpoint: Endpoint, marker: str) -> None:
@@ -103,7 +103,7 @@ def end_signal_of(kind: ServiceKind) -> signal.Signals:
 class Attended(Protocol):
     """A kind that comes with programs which find its server by environment variables."""
 
-    def beside(self, *, port: int, home: Path) -> Mapping[str, str]:
+    def companion_variables(self, *, port: int, home: Path) -> Mapping[str, str]:
         """Return the variables by which such a program finds the server as it was started last.
 
         In a container they go without saying.
@@ -146,16 +146,16 @@ class Personal(Protocol):
         """Return logins with new passwords, and what the target says of the services' one."""
         ...
 
-    def talk_as(self, spec: ServiceSpec) -> Conversing:
+    def dialect_as(self, spec: ServiceSpec) -> Dialect:
         """Return how the service is spoken to, as its services do."""
         ...
 
 
-def talk_of(kind: ServiceKind, spec: ServiceSpec) -> Conversing | None:
+def dialect_of(kind: ServiceKind, spec: ServiceSpec) -> Dialect | None:
     """Return how such a service is spoken to; None: nobody knows."""
     if isinstance(kind, Personal):
-        return kind.talk_as(spec)
-    return kind if isinstance(kind, Conversing) else None
+        return kind.dialect_as(spec)
+    return kind if isinstance(kind, Dialect) else None
 
 
 @runtime_checkable

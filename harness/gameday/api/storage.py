@@ -6,11 +6,11 @@ from typing import Protocol, runtime_checkable
 
 from gameday.api.environment import Killable, Ran
 
-__all__ = ["Housed"]
+__all__ = ["HasDataDir"]
 
 
 @runtime_checkable
-class Housed(Killable, Protocol):
+class HasDataDir(Killable, Protocol):
     """A service whose data are in a folder that is known."""
 
     @property

@@ -14,10 +14,10 @@ from docker.models.containers import Container
 from docker.models.networks import Network
 from docker.models.volumes import Volume
 
-from gameday.host.docker_engine import engine_client, refusing
 from gameday.cleanup.labels import OWNER_LABEL, RUN_LABEL, engine_name
-from gameday.host.stages import each
 from gameday.errors import NotHealed
+from gameday.host.docker_engine import engine_client, refusing
+from gameday.host.stages import each
 
 __all__ = ["held", "owners_held", "remove_held"]
 

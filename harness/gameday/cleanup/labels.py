@@ -19,43 +19,43 @@ from pathlib import Path
 
 import psutil
 
+from gameday.cleanup.owner import is_alive, pid_of, this_owner
 from gameday.host.account import create_file
 from gameday.host.ours import is_our_folder, is_our_process, read_ours, whose
-from gameday.cleanup.owner import is_alive, pid_of, this_owner
 
 __all__ = [
-    "EVERY_CELL",
-    "JANITOR",
+    "EVERY_CGROUP",
     "OWNER_LABEL",
-    "OWNER_MARK",
+    "OWNER_VARIABLE",
     "RUN_LABEL",
-    "RUN_MARK",
-    "Marked",
+    "RUN_VARIABLE",
+    "SUPERVISOR",
+    "Labelled",
     "announced_by",
     "belonging_to_others",
-    "cell_name",
+    "cgroup_name",
     "engine_name",
     "folders_of",
     "is_run",
-    "janitors",
+    "labelled",
+    "labelled_folders",
+    "labelled_processes",
+    "labels_of",
     "make_folder",
-    "marked",
-    "marked_folders",
-    "marked_processes",
-    "marks_of",
-    "runs_of_cells",
+    "runs_of_cgroups",
+    "supervisors",
 ]
 
-RUN_MARK = "GAMEDAY_RUN"
-OWNER_MARK = "GAMEDAY_OWNER"
+RUN_VARIABLE = "GAMEDAY_RUN"
+OWNER_VARIABLE = "GAMEDAY_OWNER"
 RUN_LABEL = "gameday.run"
 OWNER_LABEL = "gameday.owner"
-JANITOR = "gameday.cleanup.supervisor"
+SUPERVISOR = "gameday.cleanup.supervisor"
 
-EVERY_CELL = "gameday-"
+EVERY_CGROUP = "gameday-"
 """What the names of all control groups of all runs begin with."""
 
-_PREFIX = EVERY_CELL
+_PREFIX = EVERY_CGROUP
 _OWNER_FILE = "owner"
 _ROOT_FILE = "root"
 _RUN = re.compile("[0-9a-f]{8}")
@@ -63,7 +63,7 @@ _TEMPORARY = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Marked:
+class Labelled:
     """A process that some run created, itself or through a child."""
 
     process: psutil.Process
@@ -76,43 +76,43 @@ def is_run(name: str) -> bool:
     return _RUN.fullmatch(name) is not None
 
 
-def marks_of(run: str) -> dict[str, str]:
+def labels_of(run: str) -> dict[str, str]:
     """Return the environment variables that mark a process as that run's, of this owner."""
-    return {RUN_MARK: run, OWNER_MARK: this_owner()}
+    return {RUN_VARIABLE: run, OWNER_VARIABLE: this_owner()}
 
 
-def marks_here() -> dict[str, str]:
+def labels_here() -> dict[str, str]:
     """Return the marks that this process has, and with it what it starts."""
-    return {mark: os.environ[mark] for mark in (RUN_MARK, OWNER_MARK) if mark in os.environ}
+    return {mark: os.environ[mark] for mark in (RUN_VARIABLE, OWNER_VARIABLE) if mark in os.environ}
 
 
 @contextmanager
-def marked(run: str) -> Iterator[None]:
+def labelled(run: str) -> Iterator[None]:
     """While entered, every process that is started carries the marks of `run`."""
-    before = marks_here()
-    os.environ.update(marks_of(run))
+    before = labels_here()
+    os.environ.update(labels_of(run))
     try:
         yield
     finally:
-        for mark in (RUN_MARK, OWNER_MARK):
+        for mark in (RUN_VARIABLE, OWNER_VARIABLE):
             os.environ.pop(mark, None)
         os.environ.update(before)
 
 
-def marked_processes(run: str | None = None) -> list[Marked]:
+def labelled_processes(run: str | None = None) -> list[Labelled]:
     """Return the living processes of one run, or of all, that this user may look at."""
     found = []
     for process in psutil.process_iter():
         with suppress(psutil.Error, OSError):
-            mark, owner = _mark_of(process)
+            mark, owner = _label_of(process)
             if not mark or run not in (None, mark) or not is_our_process(process):
                 continue
             if process.status() != psutil.STATUS_ZOMBIE:
-                found.append(Marked(process=process, run=mark, owner=owner))
+                found.append(Labelled(process=process, run=mark, owner=owner))
     return found
 
 
-def janitors() -> dict[str, str]:
+def supervisors() -> dict[str, str]:
     """Return the owner of every run that a janitor of ours watches, which is there first of all.
 
     A janitor is a child of the owner that it names, as long as that lives.
@@ -121,7 +121,7 @@ def janitors() -> dict[str, str]:
     for process in psutil.process_iter():
         with suppress(psutil.Error, OSError, ValueError):
             words = process.cmdline()
-            run, _, owner = words[words.index(JANITOR) + 1 :]
+            run, _, owner = words[words.index(SUPERVISOR) + 1 :]
             child = not is_alive(owner) or process.ppid() == pid_of(owner)
             if child and is_our_process(process):
                 found[run] = owner
@@ -138,13 +138,13 @@ def belonging_to_others(run: str | None = None) -> list[str]:
                 found.append(f"{folder}, which is no folder of ours but belongs to {whose(folder)}")
     for process in psutil.process_iter():
         with suppress(psutil.Error, OSError):
-            mark = process.environ().get(RUN_MARK, "")
+            mark = process.environ().get(RUN_VARIABLE, "")
             if is_run(mark) and run in (None, mark) and not is_our_process(process):
                 found.append(f"process {process.pid} of user {process.uids().real}")
     return found
 
 
-def cell_name(run: str, service: str = "") -> str:
+def cgroup_name(run: str, service: str = "") -> str:
     """Return the name of a control group of that run, or what all of them begin with."""
     return f"{_PREFIX}{run}-{service}"
 
@@ -154,7 +154,7 @@ def engine_name(run: str) -> str:
     return f"{_PREFIX}{run}"
 
 
-def runs_of_cells(names: Iterable[str]) -> set[str]:
+def runs_of_cgroups(names: Iterable[str]) -> set[str]:
     """Return the runs whose control groups, perhaps among others, have these names."""
     return {_run_in(name) for name in names if name.startswith(_PREFIX)}
 
@@ -175,7 +175,7 @@ def make_folder(run: str) -> Path:
     return _make_folder(run, root)
 
 
-def marked_folders() -> list[tuple[str, str]]:
+def labelled_folders() -> list[tuple[str, str]]:
     """Return the run and the owner of every temporary folder that a run made."""
     folders = (
         folder
@@ -225,15 +225,15 @@ def _is_empty(folder: Path) -> bool:
         return False
 
 
-def _mark_of(process: psutil.Process) -> tuple[str, str]:
+def _label_of(process: psutil.Process) -> tuple[str, str]:
     """Return the run and the owner of a process, by its environment or by where it works.
 
     The folder tells only of a server that has overwritten its environment: anybody may work there.
     One that has none is a program that is just being started, of whoever it may be.
     """
     environ = process.environ()
-    if RUN_MARK in environ:
-        return environ[RUN_MARK], environ.get(OWNER_MARK, "")
+    if RUN_VARIABLE in environ:
+        return environ[RUN_VARIABLE], environ.get(OWNER_VARIABLE, "")
     if "PATH" in environ or not Path(f"/proc/{process.pid}/environ").read_bytes():
         return "", ""
     where = Path(process.cwd())

@@ -9,24 +9,24 @@ from pathlib import Path
 
 import psutil
 
-from gameday.host.cgroup import cells_named
-from gameday.host.faketime import clock_files_of, clocked_runs, forget
-from gameday.host.disks import mounts_in, release
 from gameday.cleanup.labels import (
-    EVERY_CELL,
+    EVERY_CGROUP,
     announced_by,
-    cell_name,
+    cgroup_name,
     folders_of,
     is_run,
-    janitors,
-    marked_folders,
-    marked_processes,
-    runs_of_cells,
+    labelled_folders,
+    labelled_processes,
+    runs_of_cgroups,
+    supervisors,
 )
 from gameday.cleanup.owner import NOBODY, is_dead, sees_the_host
+from gameday.errors import NotHealed
+from gameday.host.cgroup import cgroups_named
+from gameday.host.disks import mounts_in, release
+from gameday.host.faketime import clock_files_of, clocked_runs, forget
 from gameday.host.shared_memory import mapped_by, remove_segments, segments_in
 from gameday.host.stages import causes, each
-from gameday.errors import NotHealed
 
 __all__ = ["abandoned_runs", "force_clean", "leftovers_of", "owners", "reap", "removal"]
 
@@ -51,7 +51,7 @@ def reap(run: str, *, in_docker: bool) -> tuple[str, ...]:
 
 def removal(run: str, *, in_docker: bool) -> Iterator[str]:
     """Remove the same and yield each thing once it is gone; raise what resisted, and why."""
-    stages = [_end_processes(run), _remove_cells(run)]
+    stages = [_end_processes(run), _remove_cgroups(run)]
     if in_docker:
         stages.append(_remove_from_engine(run))
     stages += [_forget_clocks(run), _remove_folders(run)]
@@ -78,13 +78,13 @@ def force_clean(run: str, *, in_docker: bool, say: Callable[[str], None]) -> lis
 
 def leftovers_of(run: str, *, in_docker: bool) -> tuple[str, ...]:
     """Return everything that carries the marks of `run`; empty is clean."""
-    left = [f"process {m.process.pid}" for m in marked_processes(run)]
+    left = [f"process {m.process.pid}" for m in labelled_processes(run)]
     if in_docker:
         from gameday.cleanup.docker_remains import held  # 250 ms of imports
 
         left += held(run)
     left += [f"shared memory {file}" for file in clock_files_of(run)]
-    left += [f"control group {path}" for path in cells_named(cell_name(run))]
+    left += [f"control group {path}" for path in cgroups_named(cgroup_name(run))]
     for folder in folders_of(run):
         left += [f"shared memory {number}" for number in segments_in(folder)]
         left += [f"disk {place}" for place in mounts_in(folder)]
@@ -97,13 +97,13 @@ def owners(*, in_docker: bool) -> dict[str, str]:
 
     NOBODY, where what is left does not say whose it is and nobody can be who has any use for it.
     """
-    found = {**dict(marked_folders()), **{m.run: m.owner for m in marked_processes()}}
+    found = {**dict(labelled_folders()), **{m.run: m.owner for m in labelled_processes()}}
     if in_docker:
         from gameday.cleanup.docker_remains import owners_held
 
         found |= owners_held()
     known = {run: owner for run, owner in found.items() if is_run(run)}
-    return {**dict.fromkeys(_ownerless() - janitors().keys(), NOBODY), **known}
+    return {**dict.fromkeys(_ownerless() - supervisors().keys(), NOBODY), **known}
 
 
 def abandoned_runs(*, in_docker: bool) -> tuple[str, ...]:
@@ -119,13 +119,15 @@ def _ownerless() -> set[str]:
     """
     if not sees_the_host():
         return set()
-    empty = runs_of_cells(path.name for path in cells_named(EVERY_CELL) if not _members_of(path))
+    empty = runs_of_cgroups(
+        path.name for path in cgroups_named(EVERY_CGROUP) if not _members_of(path)
+    )
     return {run for run in empty | clocked_runs() if is_run(run)}
 
 
-def _members_of(cell: Path) -> list[str]:
+def _members_of(cgroup: Path) -> list[str]:
     try:
-        return (cell / "cgroup.procs").read_text(encoding="ascii").split()
+        return (cgroup / "cgroup.procs").read_text(encoding="ascii").split()
     except OSError:
         return []
 
@@ -140,7 +142,7 @@ def _end_processes(run: str) -> Iterator[str]:
     refused: dict[int, str] = {}
     give_up = time.monotonic() + _END_LIMIT_S
     while True:
-        found = {marked.process.pid: marked.process for marked in marked_processes(run)}
+        found = {labelled.process.pid: labelled.process for labelled in labelled_processes(run)}
         for pid in killed.keys() - found.keys():
             yield killed.pop(pid)
         if not found or (killed and time.monotonic() >= give_up):
@@ -165,11 +167,11 @@ def _end_processes(run: str) -> Iterator[str]:
         raise NotHealed("; ".join(names))
 
 
-def _remove_cells(run: str) -> Iterator[str]:
+def _remove_cgroups(run: str) -> Iterator[str]:
     """Remove the control groups of a run, whose processes have been killed before."""
     give_up = time.monotonic() + _END_LIMIT_S
     resisting = []
-    for path in cells_named(cell_name(run)):
+    for path in cgroups_named(cgroup_name(run)):
         while path.is_dir():
             try:
                 path.rmdir()

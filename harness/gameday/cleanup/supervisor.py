@@ -19,14 +19,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from gameday.host.child import Child
-from gameday.cleanup.labels import JANITOR
+from gameday.cleanup.labels import SUPERVISOR
 from gameday.cleanup.owner import this_owner
 from gameday.cleanup.reaper import force_clean
 from gameday.errors import InternalError
+from gameday.host.child import Child
 from gameday.model.clock import SECOND
 
-__all__ = ["Janitor"]
+__all__ = ["Supervisor"]
 
 _READY_LIMIT_NS = 30 * SECOND
 _ENGINE_LIMIT_S = 20
@@ -38,12 +38,12 @@ _TRY_FOR_S = 60.0
 _FIRST_PAUSE_S, _PAUSES_GROW, _LONGEST_PAUSE_S = 0.5, 3, 8.0
 
 
-class Janitor:
+class Supervisor:
     """The harness's side: what it tells the janitor of one run."""
 
     def __init__(self, run: str, *, in_docker: bool, log: Path) -> None:
         arguments = [run, "docker" if in_docker else "process", this_owner()]
-        self._arguments = ["-m", JANITOR, *arguments]
+        self._arguments = ["-m", SUPERVISOR, *arguments]
         self._log = log
         self._child: Child | None = None
 

@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gameday.cleanup.labels import belonging_to_others, is_run, janitors
+from gameday.cleanup.labels import belonging_to_others, is_run, supervisors
 from gameday.cleanup.owner import ask_to_end, is_alive, is_dead, pid_of
 from gameday.cleanup.reaper import force_clean, owners
 from gameday.errors import EnvironmentRefused, GamedayError, ScenarioError
@@ -187,8 +187,8 @@ def _validate(chosen: argparse.Namespace) -> int:
 
 
 def _schema(chosen: argparse.Namespace) -> int:
-    from gameday.loading import target_schema
     from gameday.engine.planning import scenario_schema
+    from gameday.loading import target_schema
 
     made = target_schema() if chosen.file == "target" else scenario_schema()
     _say(json.dumps(made, indent=2, sort_keys=True))
@@ -259,7 +259,7 @@ def _stop(chosen: argparse.Namespace) -> int:
 
     def running() -> dict[str, str]:
         # A run that pulls its images has nothing but its janitor yet.
-        found = {**janitors(), **_owners(in_docker, problems)}
+        found = {**supervisors(), **_owners(in_docker, problems)}
         return {run: owner for run, owner in found.items() if chosen.run in (None, run)}
 
     asked = running()

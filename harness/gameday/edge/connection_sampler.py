@@ -10,7 +10,7 @@ from gameday.errors import EnvironmentRefused
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.scenario import Edge
 
-__all__ = ["Lookout"]
+__all__ = ["ConnectionSampler"]
 
 _BUSY = 1 / 40
 """The most of its time that it may look: 5 ms in 200 ms. The rest it waits."""
@@ -18,7 +18,7 @@ _LEAST_PAUSE_NS = 10 * MILLISECOND
 _STOP_LIMIT_S = 5.0
 
 
-class Lookout:
+class ConnectionSampler:
     """Notes every connection that it sees, on a thread of its own, until it is stopped."""
 
     def __init__(self, environment: Traced, edges: Iterable[Edge], draws: random.Random) -> None:

@@ -5,6 +5,17 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
+from gameday.api.edge import (
+    Dialect,
+    EdgeConnection,
+    EdgeState,
+    Heard,
+    LoginDialect,
+    Route,
+    Seen,
+    Stream,
+)
+from gameday.api.environment import Endpoint
 from gameday.api.http_rules import (
     HttpAnswer,
     HttpProbe,
@@ -12,42 +23,31 @@ from gameday.api.http_rules import (
     RuleCounts,
 )
 from gameday.api.listing import ListedConnection
-from gameday.api.edge import (
-    Conversing,
-    EdgeState,
-    Heard,
-    Introduced,
-    Line,
-    Route,
-    Seen,
-    Stream,
-)
+from gameday.api.opening import Opening, TurnedAway
 from gameday.edge.http_probe import ask_http
-from gameday.api.environment import Endpoint
 from gameday.edge.servers import ProxyControl
 from gameday.model.clock import SECOND
-from gameday.api.opening import Opening, TurnedAway
 
-__all__ = ["ControlledEdge", "SocketLine", "reaches"]
+__all__ = ["ControlledEdge", "SocketConnection", "reaches"]
 
 _READ_BYTES = 256 * 1024
 _MOST_READS = 4
 
 
-class SocketLine:
+class SocketConnection:
     """One TCP connection of the harness; what becomes of it is told, never raised."""
 
     def __init__(
         self,
         endpoint: Endpoint,
         limit_ns: int,
-        talk: Conversing | None = None,
+        dialect: Dialect | None = None,
         answer_limit_ns: int = 0,
     ) -> None:
         self._socket: socket.socket | None = None
         self.origin: Endpoint | None = None
         self._was_reset = False
-        introduced = talk if isinstance(talk, Introduced) else None
+        introduced = dialect if isinstance(dialect, LoginDialect) else None
         self._farewell = b"" if introduced is None else introduced.farewell
         self.opening = Heard(seen=Seen.ANSWERED)
         self.opening_sent = 0
@@ -185,17 +185,17 @@ class ControlledEdge:
         control: ProxyControl,
         name: str,
         *,
-        front: Endpoint,
-        direct: Endpoint,
-        talk: Conversing | None,
+        proxied: Endpoint,
+        upstream: Endpoint,
+        dialect: Dialect | None,
         forwarded: bool = False,
         resets_open: bool = False,
     ) -> None:
         self._control = control
         self._name = name
-        self.front = front
-        self.direct = direct
-        self.talk = talk
+        self.proxied = proxied
+        self.upstream = upstream
+        self.dialect = dialect
         self.forwarded = forwarded
         self.resets_open = resets_open
 
@@ -237,16 +237,16 @@ class ControlledEdge:
         return self._control.rules(self._name)
 
     def request(self, route: Route, probe: HttpProbe, limit_ns: int) -> HttpAnswer:
-        return ask_http(self.front if route is Route.FRONT else self.direct, probe, limit_ns)
+        return ask_http(self.proxied if route is Route.PROXIED else self.upstream, probe, limit_ns)
 
-    def open(self, route: Route, limit_ns: int, answer_limit_ns: int = 0) -> Line:
-        endpoint = self.front if route is Route.FRONT else self.direct
-        return SocketLine(endpoint, limit_ns, self.talk, answer_limit_ns)
+    def open(self, route: Route, limit_ns: int, answer_limit_ns: int = 0) -> EdgeConnection:
+        endpoint = self.proxied if route is Route.PROXIED else self.upstream
+        return SocketConnection(endpoint, limit_ns, self.dialect, answer_limit_ns)
 
 
 def reaches(endpoint: Endpoint, limit_ns: int) -> bool:
     """Tell whether something accepts connections there."""
-    line = SocketLine(endpoint, limit_ns)
+    line = SocketConnection(endpoint, limit_ns)
     line.close()
     return line.opened is Seen.ANSWERED
 

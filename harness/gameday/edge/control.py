@@ -15,10 +15,10 @@ from urllib.parse import quote
 
 from pydantic import TypeAdapter, ValidationError
 
+from gameday.api.environment import Endpoint
 from gameday.api.http_rules import HttpRule, RuleCounts
 from gameday.api.listing import ListedConnection
-from gameday.api.environment import Endpoint
-from gameday.edge.transport import Answer, PlainHttp, ToxiproxyClient, Transport
+from gameday.edge.transport import ApiAnswer, PlainHttp, ToxiproxyClient, Transport
 from gameday.errors import EnvironmentRefused
 
 __all__ = ["Counters", "ProxyControl", "ProxyState", "Stream", "ToxicState"]
@@ -326,22 +326,22 @@ class ProxyControl:
         content = response.content
         return self._read(f"rules of {name}", lambda: _RULES.validate_json(content))
 
-    def _get(self, path: str) -> Answer:
+    def _get(self, path: str) -> ApiAnswer:
         return self._server.ask("GET", path)
 
-    def _post(self, path: str, body: Mapping[str, object] | None) -> Answer:
+    def _post(self, path: str, body: Mapping[str, object] | None) -> ApiAnswer:
         return self._server.ask("POST", path, body)
 
-    def _delete(self, path: str) -> Answer:
+    def _delete(self, path: str) -> ApiAnswer:
         return self._server.ask("DELETE", path)
 
-    def _call(self, asked: str, call: Callable[[], Answer]) -> Answer:
+    def _call(self, asked: str, call: Callable[[], ApiAnswer]) -> ApiAnswer:
         answer = self._call_or_absent(asked, call)
         if answer is None:
             raise self._differs(asked, "not found")
         return answer
 
-    def _call_or_absent(self, asked: str, call: Callable[[], Answer]) -> Answer | None:
+    def _call_or_absent(self, asked: str, call: Callable[[], ApiAnswer]) -> ApiAnswer | None:
         try:
             answer = call()
         except OSError as error:

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Mapping
 
-from gameday.api.traffic import Traffic
 from gameday.api.environment import Endpoint
+from gameday.api.traffic import Traffic
 from gameday.edge.servers import Counters, ProxyControl
 from gameday.model.scenario import Edge
 
@@ -28,7 +28,7 @@ class Edges:
         host, _, bound = address.rpartition(":")
         self._fronts[edge] = Endpoint(host=host, port=int(bound))
 
-    def front(self, edge: Edge) -> Endpoint:
+    def proxied(self, edge: Edge) -> Endpoint:
         return self._fronts[edge]
 
 

@@ -4,11 +4,11 @@ import http.client
 import socket
 import time
 
-from gameday.api.http_rules import HttpAnswer, HttpProbe
 from gameday.api.edge import Seen
 from gameday.api.environment import Endpoint
-from gameday.model.clock import MILLISECOND, SECOND
+from gameday.api.http_rules import HttpAnswer, HttpProbe
 from gameday.http_reader import BoundedSocket
+from gameday.model.clock import MILLISECOND, SECOND
 
 __all__ = ["ask_http"]
 

@@ -19,10 +19,10 @@ from gameday.edge.control import (
     ToxicState,
 )
 from gameday.edge.transport import TOKEN_VARIABLE
-from gameday.host.waiting import free_ports
 from gameday.errors import EnvironmentRefused, NotHealed
-from gameday.model.clock import SECOND
 from gameday.host.variables import for_own
+from gameday.host.waiting import free_ports
+from gameday.model.clock import SECOND
 
 __all__ = [
     "Counters",

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from gameday.model.clock import SECOND
 from gameday.http_reader import BoundedSocket
+from gameday.model.clock import SECOND
 
-__all__ = ["TOKEN_VARIABLE", "Answer", "PlainHttp", "ToxiproxyClient", "Transport"]
+__all__ = ["TOKEN_VARIABLE", "ApiAnswer", "PlainHttp", "ToxiproxyClient", "Transport"]
 
 TOKEN_VARIABLE = "GAMEDAY_PROXY_TOKEN"  # noqa: S105  a name
 """By which gameday's own proxy is told the token: arguments are for everybody to see."""
@@ -21,7 +21,7 @@ _DIRECT = {"http": None, "https": None, "all": None}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class ApiAnswer:
     """What the server answered."""
 
     status: int
@@ -39,7 +39,7 @@ _MOST_BYTES = 64_000_000
 class Transport(Protocol):
     """Carries one call to a proxy server."""
 
-    def ask(self, method: str, path: str, body: Mapping[str, object] | None = None) -> Answer:
+    def ask(self, method: str, path: str, body: Mapping[str, object] | None = None) -> ApiAnswer:
         """Return the answer whatever its status is. Raises OSError if there is none in time."""
         ...
 
@@ -52,7 +52,7 @@ class PlainHttp:
         self._limit_s = limit_s
         self._authorization = f"Authorization: Bearer {token}\r\n" if token else ""
 
-    def ask(self, method: str, path: str, body: Mapping[str, object] | None = None) -> Answer:
+    def ask(self, method: str, path: str, body: Mapping[str, object] | None = None) -> ApiAnswer:
         over_ns = time.monotonic_ns() + int(self._limit_s * SECOND)
         host, port = self._address
         content = b"" if body is None else json.dumps(body).encode()
@@ -66,7 +66,7 @@ class PlainHttp:
             try:
                 with BoundedSocket(line, over_ns, _MOST_BYTES).response(method) as response:
                     response.begin()
-                    return Answer(status=response.status, content=response.read())
+                    return ApiAnswer(status=response.status, content=response.read())
             except http.client.HTTPException as error:
                 raise OSError(f"no answer in HTTP: {error!r}") from error
 
@@ -85,7 +85,7 @@ class ToxiproxyClient:
         self._server = Server
         self._limit_s = limit_s
 
-    def ask(self, method: str, path: str, body: Mapping[str, object] | None = None) -> Answer:
+    def ask(self, method: str, path: str, body: Mapping[str, object] | None = None) -> ApiAnswer:
         from toxiproxy import exceptions  # type: ignore[import-untyped]
 
         given = {} if body is None else {"json": body}
@@ -98,9 +98,9 @@ class ToxiproxyClient:
             return _refused(http.client.CONFLICT, error)
         except exceptions.InvalidToxic as error:
             return _refused(http.client.BAD_REQUEST, error)
-        return Answer(status=response.status_code, content=response.content)
+        return ApiAnswer(status=response.status_code, content=response.content)
 
 
-def _refused(status: int, error: Exception) -> Answer:
+def _refused(status: int, error: Exception) -> ApiAnswer:
     said = error.args[0]
-    return Answer(status=status, content=said if isinstance(said, bytes) else str(said).encode())
+    return ApiAnswer(status=status, content=said if isinstance(said, bytes) else str(said).encode())

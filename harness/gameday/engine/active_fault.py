@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from gameday.host.waiting import NotInTime, within
-from gameday.errors import NotHealed
 from gameday.api.fault import Injection, Lasting, Proof, Watchful
+from gameday.errors import NotHealed
+from gameday.host.waiting import NotInTime, within
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.event import Scalar
 from gameday.model.plan import PlannedFault
 from gameday.model.result import Window
 
-__all__ = ["Ongoing"]
+__all__ = ["ActiveFault"]
 
 _LOOK_LIMIT_S = 2.0
 """How long a fault may be looked at before it is undone; one that takes longer is not seen."""
@@ -28,7 +28,7 @@ _UNDO_LIMIT_S = 30.0
 
 
 @dataclass(slots=True, kw_only=True)
-class Ongoing:
+class ActiveFault:
     """One fault from the moment its undo is recorded, and what is known of it afterwards."""
 
     planned: PlannedFault
@@ -215,7 +215,7 @@ class Ongoing:
 
         def look() -> None:
             try:
-                seen.append(injection.still_in())
+                seen.append(injection.is_active())
             except Exception as error:  # no reason to leave the fault in
                 seen.append(Proof(proven=False, measured={"error": str(error) or repr(error)}))
             finally:

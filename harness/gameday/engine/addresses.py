@@ -3,20 +3,20 @@
 from collections.abc import Collection
 
 from gameday.api.environment import Endpoint, Environment
-from gameday.runtimes.kinds import login_of
 from gameday.errors import EnvironmentRefused
-from gameday.model.targeting import breaks
-from gameday.model.history import Connections
-from gameday.model.plan import PlannedStream
-from gameday.model.scenario import Edge, Target
 from gameday.http_reader import HttpReader, NoReply
 from gameday.load.ledger import read_status
 from gameday.load.load import StreamPlan
+from gameday.model.history import Connections
+from gameday.model.plan import PlannedStream
+from gameday.model.scenario import Edge, Target
+from gameday.model.targeting import breaks
+from gameday.runtimes.kinds import login_of
 
-__all__ = ["Reach"]
+__all__ = ["Addresses"]
 
 
-class Reach:
+class Addresses:
     """The addresses of one environment's target, once it is started."""
 
     def __init__(self, target: Target, environment: Environment) -> None:
@@ -25,7 +25,7 @@ class Reach:
 
     def reader(self, service: str) -> HttpReader:
         """Return what reads from a service past every proxy, which a fault may have broken."""
-        direct = self._environment.service(service).direct
+        direct = self._environment.service(service).upstream
         return HttpReader(direct.host, direct.port)
 
     def stream(self, planned: PlannedStream) -> StreamPlan:
@@ -65,5 +65,5 @@ class Reach:
     def _address(self, edge: str) -> Endpoint:
         client, arrow, service = edge.partition(" -> ")
         if arrow:
-            return self._environment.front(Edge(client=client, service=service))
-        return self._environment.service(edge).direct
+            return self._environment.proxied(Edge(client=client, service=service))
+        return self._environment.service(edge).upstream

@@ -4,24 +4,24 @@ import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from gameday.engine.crossing import Crossing
+from gameday.api.environment import Environment
 from gameday.api.packets import Networked
 from gameday.api.traffic import Metered, Traced, Traffic
-from gameday.edge.connection_sampler import Lookout
-from gameday.api.environment import Environment
+from gameday.edge.connection_sampler import ConnectionSampler
+from gameday.engine.crossing import Crossing
+from gameday.engine.streams import request_path_of_load
 from gameday.errors import EnvironmentRefused
-from gameday.model.targeting import Way, breaks, pairs_of
+from gameday.load.load import StreamPlan
 from gameday.model.clock import MILLISECOND, SECOND, Clock
 from gameday.model.history import History, Rows
 from gameday.model.operation import Outcome
 from gameday.model.scenario import CLIENT, Edge, FaultSpec, Scenario, Target
-from gameday.engine.streams import way_of_load
-from gameday.load.load import StreamPlan
-from gameday.technologies.postgres.probe import PostgresSpeech
-from gameday.technologies.app.publish import Publish, publish_request
-from gameday.technologies.rabbitmq.probe import RabbitMQSpeech
+from gameday.model.targeting import RequestPath, breaks, pairs_of
 from gameday.technologies.app.probe import ready_request
-from gameday.technologies.redis.probe import RedisSpeech
+from gameday.technologies.app.publish import Publish, publish_request
+from gameday.technologies.postgres.probe import PostgresCodec
+from gameday.technologies.rabbitmq.probe import RabbitMQCodec
+from gameday.technologies.redis.probe import RedisCodec
 
 __all__ = ["BypassDetector", "spoken"]
 
@@ -64,8 +64,8 @@ class BypassDetector:
         self._edges = {str(edge): edge for edge in target.edges}
         faults = [step.fault for step in scenario.faults]
         self._hit = [e for e in target.edges if any(self._evades(e, fault) for fault in faults)]
-        self._needed = Way.of_load(target, scenario.workload[0]).edges
-        self._way = way_of_load(scenario, target)
+        self._needed = RequestPath.of_load(target, scenario.workload[0]).edges
+        self._way = request_path_of_load(scenario, target)
         self._to_be_met = [step.fault for step in scenario.faults if step.met_by == "load"]
         self._at_rest: list[_Reading] = []
         self._unknown: list[str] = []
@@ -74,11 +74,11 @@ class BypassDetector:
         self._traffic: Mapping[Edge, Traffic] = {}
         self._arrived: dict[str, frozenset[int]] = {}
         self._strangers: dict[str, int] = {}
-        self._lookout: Lookout | None = None
+        self._sampler: ConnectionSampler | None = None
         # What the harness's own client did is counted.
         self._inner = [edge for edge in self._hit if edge.client != CLIENT]
         if isinstance(environment, Traced):
-            self._lookout = Lookout(environment, self._inner, random.Random(seed))
+            self._sampler = ConnectionSampler(environment, self._inner, random.Random(seed))
 
     def rest(self) -> None:
         """Read the counters while there is no load: when a span without one begins, and ends.
@@ -93,8 +93,8 @@ class BypassDetector:
         """Read the counters before the load, whose clients are connected; look from now on."""
         self._first = self._reading()
         self._arrived = self._arrivals()
-        if self._lookout is not None:
-            self._lookout.start()
+        if self._sampler is not None:
+            self._sampler.start()
 
     def end_baseline(self) -> None:
         """Read the counters again, before anything of a proof passes the proxies."""
@@ -111,8 +111,8 @@ class BypassDetector:
 
     def stop(self) -> None:
         """Look no more."""
-        if self._lookout is not None:
-            self._lookout.stop()
+        if self._sampler is not None:
+            self._sampler.stop()
 
     def read_counters(self) -> None:
         """Read what passed every proxy. Nothing can be measured through them afterwards."""
@@ -174,7 +174,7 @@ class BypassDetector:
 
     def _around(self) -> Iterator[str]:
         told = set()
-        for edge, seen in self._lookout.seen.items() if self._lookout is not None else ():
+        for edge, seen in self._sampler.seen.items() if self._sampler is not None else ():
             around = seen.around | seen.around_closed
             if around:
                 told.add(edge.service)
@@ -364,13 +364,13 @@ def _request(stream: StreamPlan, run: str) -> Callable[[int], bytes]:
         case "publish":
             return publish_request(run, stream.host, stream.port)
         case "redis-write" | "redis-read":
-            redis = RedisSpeech(stream.name, reads=stream.client == "redis-read")
+            redis = RedisCodec(stream.name, reads=stream.client == "redis-read")
             return lambda value: redis.write(value, value)
         case "postgres-write" | "postgres-read":
-            postgres = PostgresSpeech(stream)
+            postgres = PostgresCodec(stream)
             return lambda value: postgres.write(value, value)
         case "rabbitmq-publish":
-            rabbitmq = RabbitMQSpeech(stream)
+            rabbitmq = RabbitMQCodec(stream)
             return lambda value: rabbitmq.write(value, value)
         case _:
             return ready_request(stream.host, stream.port)

@@ -7,36 +7,36 @@ from pathlib import Path
 from typing import cast
 
 from gameday.analysis import Analysis, analyse, failed_guards
-from gameday.engine.bypass import BypassDetector
-from gameday.engine.event_bus import Chronicle
-from gameday.cleanup.abandoned import heal_abandoned
-from gameday.cleanup.supervisor import Janitor
-from gameday.cleanup.labels import marked
 from gameday.api.environment import Environment
-from gameday.errors import EnvironmentRefused
-from gameday.engine.failures import Failures
 from gameday.api.fault import Fault
-from gameday.engine.undo_log import UndoRecord
+from gameday.cleanup.abandoned import heal_abandoned
+from gameday.cleanup.labels import labelled
+from gameday.cleanup.supervisor import Supervisor
+from gameday.engine.addresses import Addresses
+from gameday.engine.bypass import BypassDetector
+from gameday.engine.event_bus import EventBus
+from gameday.engine.failures import Failures
 from gameday.engine.injector import Injector
 from gameday.engine.interrupts import Interrupted, Interrupts
+from gameday.engine.outcome import Draft, cut_short, outcome, what_ended
+from gameday.engine.planning import Experiment
+from gameday.engine.steady_state import SteadyStateMonitor, StopConditionMet
+from gameday.engine.streams import exposed
+from gameday.engine.undo_log import UndoRecord
+from gameday.errors import EnvironmentRefused
+from gameday.http_reader import NoReply
 from gameday.judge import Judged, judge
+from gameday.load.ledger import Ledger, save_record
+from gameday.load.load import LoadDriver
+from gameday.load.noise_meter import NoiseMeter, host_facts
+from gameday.load.reader import read_history
 from gameday.model.clock import MILLISECOND, SECOND, Clock, MonotonicClock
 from gameday.model.event import Phase, Progress, ServiceUp
 from gameday.model.history import Connections, Deliveries, History, HostNoise, Observation
 from gameday.model.listener import Listener
 from gameday.model.plan import Plan, PlannedFault
 from gameday.model.result import FaultRecord, Result, Window
-from gameday.engine.outcome import Draft, cut_short, outcome, what_ended
-from gameday.engine.planning import Experiment
-from gameday.engine.addresses import Reach
-from gameday.engine.streams import exposed
-from gameday.engine.steady_state import StopConditionMet, Watch
-from gameday.http_reader import NoReply
-from gameday.load.noise_meter import HiccupMeter, host_facts
-from gameday.load.ledger import Ledger, save_record
-from gameday.load.load import LoadDriver
 from gameday.technologies.app.publish import Publish
-from gameday.load.reader import read_history
 
 __all__ = ["Conductor"]
 
@@ -70,30 +70,30 @@ class Conductor:
         self._run = run
         self._folder = folder
         self._clock = clock or MonotonicClock()
-        self._janitor = Janitor(
+        self._supervisor = Supervisor(
             run, in_docker=plan.runtime == "docker", log=folder / "logs" / "janitor.log"
         )
-        self._draft = Draft(self._janitor)
-        self._chronicle = Chronicle([*listeners, self._draft], self._clock)
-        self._reach = Reach(experiment.target, environment)
+        self._draft = Draft(self._supervisor)
+        self._event_bus = EventBus([*listeners, self._draft], self._clock)
+        self._addresses = Addresses(experiment.target, environment)
         self._undo_record = UndoRecord(folder / "undo.jsonl")
         self._injector = Injector(
             [cast(Fault, step.fault) for step in self._scenario.faults],
             plan.faults,
             environment,
-            self._chronicle,
+            self._event_bus,
             self._undo_record,
-            self._janitor,
+            self._supervisor,
         )
         self._interrupts = Interrupts(self._injector.undo_now)
-        self._failures = Failures(self._interrupts, self._chronicle.note)
+        self._failures = Failures(self._interrupts, self._event_bus.note)
         self._driver: LoadDriver | None = None
         self._detector = BypassDetector(
             environment, self._scenario, experiment.target, seed=plan.seed, clock=self._clock
         )
-        self._hiccups = HiccupMeter(folder, folder / "logs" / "hiccups.log")
+        self._noise_meter = NoiseMeter(folder, folder / "logs" / "hiccups.log")
         self._ledger: Ledger | None = None
-        self._watch: Watch | None = None
+        self._monitor: SteadyStateMonitor | None = None
         self._next_look_ns = 0
         self._load = Window(start_ns=0, end_ns=0)
         self._noise: HostNoise | None = None
@@ -114,9 +114,9 @@ class Conductor:
         everything is healed and removed, and a result says so.
         """
         self._started_at = datetime.now(UTC).isoformat(timespec="milliseconds")
-        self._janitor.start()
+        self._supervisor.start()
         self._draft.begin(self._outcome(cut_short("the harness is gone"), ()))
-        with self._interrupts, self._undo_record, marked(self._run):
+        with self._interrupts, self._undo_record, labelled(self._run):
             try:
                 self._announce()
                 self._start()
@@ -138,9 +138,9 @@ class Conductor:
                 result = self._judge(analysis)
         if self._failures.ended is not None:
             with suppress(EnvironmentRefused):  # what ended it is what is told
-                self._chronicle.finish(result)
+                self._event_bus.finish(result)
             raise self._failures.ended
-        self._chronicle.finish(result)
+        self._event_bus.finish(result)
         # A signal that came in the meantime ends the session, not only this run.
         self._interrupts.checkpoint()
         return result
@@ -152,35 +152,35 @@ class Conductor:
 
     def _announce(self) -> None:
         """Steps 1 and 2 are done: say what was loaded and planned."""
-        self._chronicle.enter(Phase.LOAD)
-        self._chronicle.note(f"{self._plan.scenario} on {self._plan.target}, run {self._run}")
-        self._chronicle.enter(Phase.PLAN)
-        self._chronicle.note(f"services run in {self._plan.runtime}: {self._plan.runtime_why}")
-        self._chronicle.note(
+        self._event_bus.enter(Phase.LOAD)
+        self._event_bus.note(f"{self._plan.scenario} on {self._plan.target}, run {self._run}")
+        self._event_bus.enter(Phase.PLAN)
+        self._event_bus.note(f"services run in {self._plan.runtime}: {self._plan.runtime_why}")
+        self._event_bus.note(
             f"seed {self._plan.seed}, zero of all times is "
-            f"{self._chronicle.start_ns} ns of CLOCK_MONOTONIC"
+            f"{self._event_bus.start_ns} ns of CLOCK_MONOTONIC"
         )
 
     def _start(self) -> None:
         """Step 3: the services, then what loads and watches them, which does nothing yet."""
-        self._chronicle.enter(Phase.START)
+        self._event_bus.enter(Phase.START)
         for healed in heal_abandoned(in_docker=self._plan.runtime == "docker"):
-            self._chronicle.note(healed)
+            self._event_bus.note(healed)
         self._environment.start(self._service_up, self._interrupts.checkpoint)
         self._detector.rest()
         log = self._folder / "logs" / "driver.log"
-        streams = tuple(self._reach.stream(planned) for planned in self._plan.streams)
+        streams = tuple(self._addresses.stream(planned) for planned in self._plan.streams)
         self._driver = LoadDriver(streams, self._folder, self._run, self._plan.longest_ns, log)
         self._driver.start()
-        self._hiccups.start([str(server) for server in self._environment.proxy_servers()])
-        self._ledger = Ledger(self._reach.reader(self._workload.ledger), self._run, self._clock)
-        self._watch = Watch(self._folder, self._ledger, self._scenario)
+        self._noise_meter.start([str(server) for server in self._environment.proxy_servers()])
+        self._ledger = Ledger(self._addresses.reader(self._workload.ledger), self._run, self._clock)
+        self._monitor = SteadyStateMonitor(self._folder, self._ledger, self._scenario)
 
     def _baseline(self) -> bool:
         """Step 4: load starts; False when the steady state never held for the baseline's span."""
         assert self._driver is not None
-        assert self._watch is not None
-        self._chronicle.enter(Phase.BASELINE)
+        assert self._monitor is not None
+        self._event_bus.enter(Phase.BASELINE)
         self._detector.begin()
         start_ns = self._clock.now_ns() + _FIRST_OPERATION_IN_NS
         self._load = Window(start_ns=start_ns, end_ns=start_ns)
@@ -189,10 +189,10 @@ class Conductor:
         while True:
             self._tick_until(end_ns)
             span = Window(start_ns=end_ns - self._plan.baseline_ns, end_ns=end_ns)
-            self._unsteady = self._watch.unsteady(span)
+            self._unsteady = self._monitor.unsteady(span)
             if self._unsteady is None or end_ns >= start_ns + self._plan.baseline_limit_ns:
                 break
-            self._chronicle.note(f"not steady yet: {self._unsteady}")
+            self._event_bus.note(f"not steady yet: {self._unsteady}")
             end_ns += SECOND
         if self._unsteady is not None:
             return False
@@ -201,30 +201,30 @@ class Conductor:
 
     def _break(self) -> bool:
         """Step 5: every fault at its time; False as soon as one is not proven, or not gone."""
-        assert self._watch is not None
-        self._chronicle.enter(Phase.BREAK)
-        self._watch.mind_the_stop_condition(self._clock.now_ns())
+        assert self._monitor is not None
+        self._event_bus.enter(Phase.BREAK)
+        self._monitor.mind_the_stop_condition(self._clock.now_ns())
         try:
             return self._injector.play(self._tick_until, self._clock.now_ns(), self._tick)
         except StopConditionMet as met:
             self._stopped = str(met)
-            self._chronicle.note(f"stopped: {met}; every fault is undone")
+            self._event_bus.note(f"stopped: {met}; every fault is undone")
         finally:
             self._detector.stop()
-            self._watch.mind_the_stop_condition(None)
+            self._monitor.mind_the_stop_condition(None)
         # How the system comes back is measured all the same.
         self._injector.heal(at_once=True)
         return True
 
     def _recover(self) -> None:
         """Step 6: until the steady state has held for its span, or the recovery limit is over."""
-        assert self._watch is not None
-        self._chronicle.enter(Phase.RECOVER)
+        assert self._monitor is not None
+        self._event_bus.enter(Phase.RECOVER)
         give_up_ns = self._clock.now_ns() + self._plan.recovery_limit_ns
         while self._clock.now_ns() < give_up_ns:
             self._tick_until(self._clock.now_ns() + _TICK_NS)
             faults = self._injector.times()
-            if self._watch.has_recovered(faults, self._load.start_ns, self._clock.now_ns()):
+            if self._monitor.has_recovered(faults, self._load.start_ns, self._clock.now_ns()):
                 return
 
     def _settle(self) -> None:
@@ -233,17 +233,17 @@ class Conductor:
         assert self._ledger is not None
         with self._failures.going_on():
             self._injector.heal(at_once=bool(self._failures.problems))
-        self._chronicle.enter(Phase.SETTLE)
+        self._event_bus.enter(Phase.SETTLE)
         # What comes due while the driver hears of its end was not promised to anybody.
         self._load = Window(start_ns=self._load.start_ns, end_ns=self._clock.now_ns())
         report = self._driver.stop(_DRIVER_STOP_LIMIT_NS)
-        self._noise = self._hiccups.stop(
+        self._noise = self._noise_meter.stop(
             driver_cpu=report.cpu_share, lateness_p99_ns=report.lateness_p99_ns
         )
         with self._failures.going_on():
-            self._hiccups.check_proxies()
+            self._noise_meter.check_proxies()
         if report.shortage:
-            self._chronicle.note(report.shortage)
+            self._event_bus.note(report.shortage)
         self._detector.rest()
         quiet_until_ns = self._clock.now_ns() + self._plan.quiet_ns
         while (left_ns := quiet_until_ns - self._clock.now_ns()) > 0:
@@ -255,16 +255,16 @@ class Conductor:
             save_record(self._deliveries, self._folder)
         except NoReply as error:
             self._unread = str(error)
-            self._chronicle.note(f"the final read failed: {error}")
+            self._event_bus.note(f"the final read failed: {error}")
         try:
-            self._connections = self._reach.connections(self._injector.targets)
+            self._connections = self._addresses.connections(self._injector.targets)
         except EnvironmentRefused as error:
-            self._chronicle.note(str(error))
+            self._event_bus.note(str(error))
         self._detector.read_counters()
 
     def _analyse(self) -> Analysis | None:
         """Step 8: pure functions from what was seen to findings; None without a whole history."""
-        self._chronicle.enter(Phase.ANALYSE)
+        self._event_bus.enter(Phase.ANALYSE)
         if self._noise is None:
             return None
         self._history = read_history(self._folder)
@@ -274,7 +274,7 @@ class Conductor:
                 deliveries=self._deliveries,
                 unread=self._unread,
                 faults=self._injector.times(),
-                start_ns=self._chronicle.start_ns,
+                start_ns=self._event_bus.start_ns,
                 load=self._load,
                 steady=self._scenario.steady,
                 connections=self._connections,
@@ -284,7 +284,7 @@ class Conductor:
 
     def _judge(self, analysis: Analysis | None) -> Result:
         """Step 9: findings against expectations, proofs and guards: one verdict."""
-        self._chronicle.enter(Phase.JUDGE)
+        self._event_bus.enter(Phase.JUDGE)
         faults = self._injector.records(self._exposed)
         findings = analysis.findings if analysis else ()
         guards = failed_guards(analysis) if analysis else ()
@@ -303,20 +303,20 @@ class Conductor:
             bypass=bypass,
             problems=self._all_problems(),
         )
-        self._chronicle.close()
+        self._event_bus.close()
         return self._outcome(judged, faults, analysis)
 
     def _cut_short(self, error: BaseException) -> Result:
         """Return the result of a run that something ended from outside: nothing is judged."""
-        why = what_ended(error, self._interrupts.received, self._chronicle.phase)
-        self._chronicle.close()
+        why = what_ended(error, self._interrupts.received, self._event_bus.phase)
+        self._event_bus.close()
         faults = self._injector.records(self._exposed)
         return self._outcome(cut_short(why, *self._all_problems()), faults)
 
     def _all_problems(self) -> tuple[str, ...]:
         """Return what went wrong; a full disk comes first, for it is why others fail."""
         left = (f"left behind: {left}" for left in self._clean)
-        return (*self._chronicle.problems, *self._failures.problems, *left)
+        return (*self._event_bus.problems, *self._failures.problems, *left)
 
     def _outcome(
         self, judged: Judged, faults: tuple[FaultRecord, ...], analysis: Analysis | None = None
@@ -331,7 +331,7 @@ class Conductor:
             versions=dict(self._environment.versions),
             faults=faults,
             analysis=analysis,
-            phases=self._chronicle.phases,
+            phases=self._event_bus.phases,
             clean=self._clean,
         )
 
@@ -344,10 +344,10 @@ class Conductor:
             if self._driver is not None:
                 self._driver.kill()
         with self._failures.cleaning():
-            self._hiccups.kill()
+            self._noise_meter.kill()
         with self._failures.cleaning():
-            if self._watch is not None:
-                self._watch.close()
+            if self._monitor is not None:
+                self._monitor.close()
         with self._failures.cleaning():
             self._detector.stop()
         with self._failures.cleaning():
@@ -357,14 +357,14 @@ class Conductor:
             self._clean = self._environment.leftovers()
         with self._failures.cleaning():
             if self._clean:
-                self._janitor.abandon()
+                self._supervisor.abandon()
             else:
-                self._janitor.dismiss()
+                self._supervisor.dismiss()
         number = self._interrupts.received
         if number is not None:
             self._failures.keep(Interrupted(f"stopped by {number.name}"))
             left = ", ".join(self._clean) or "nothing is left"
-            self._chronicle.note(f"stopped by {number.name}; {left}")
+            self._event_bus.note(f"stopped by {number.name}; {left}")
 
     def _tick_until(self, until_ns: int) -> None:
         """Let the time pass until `until_ns`, watching the load and minding signals."""
@@ -376,13 +376,13 @@ class Conductor:
     def _tick(self) -> None:
         """Mind signals and the driver, and tell how the load is doing, some times a second."""
         assert self._driver is not None
-        assert self._watch is not None
+        assert self._monitor is not None
         self._interrupts.checkpoint()
         if self._clock.now_ns() >= self._next_look_ns:
             self._driver.poll()
-            self._janitor.check()
-            self._hiccups.check()
-            self._chronicle.tell(Progress, **self._watch.look(self._clock.now_ns()))
+            self._supervisor.check()
+            self._noise_meter.check()
+            self._event_bus.tell(Progress, **self._monitor.look(self._clock.now_ns()))
             self._next_look_ns = self._clock.now_ns() + _TICK_NS
 
     def _exposed(self, fault: PlannedFault, window: Window) -> int | None:
@@ -392,8 +392,8 @@ class Conductor:
     def _bypass(self) -> tuple[str, ...]:
         if self._history is None:  # nothing was measured, and perhaps nothing is there to ask
             return ()
-        load = [(stream.edge, self._reach.stream(stream)) for stream in self._plan.streams]
+        load = [(stream.edge, self._addresses.stream(stream)) for stream in self._plan.streams]
         return self._detector.sentences(self._history, load, self._run)
 
     def _service_up(self, name: str, took_ns: int, evidence: str) -> None:
-        self._chronicle.tell(ServiceUp, service=name, took_ns=took_ns, evidence=evidence)
+        self._event_bus.tell(ServiceUp, service=name, took_ns=took_ns, evidence=evidence)

@@ -9,12 +9,12 @@ from gameday.model.event import Event, Note, Phase, PhaseEntered
 from gameday.model.listener import Listener
 from gameday.model.result import Result, Window
 
-__all__ = ["Chronicle"]
+__all__ = ["EventBus"]
 
 _MOST_CHARS = 20_000
 
 
-class Chronicle:
+class EventBus:
     """The event stream of one run; all its times count from `start_ns`."""
 
     def __init__(self, listeners: Sequence[Listener], clock: Clock) -> None:

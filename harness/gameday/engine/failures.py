@@ -4,9 +4,9 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from gameday.engine.interrupts import Interrupts
 from gameday.errors import GamedayError
 from gameday.host.full_disk import is_full, no_room
-from gameday.engine.interrupts import Interrupts
 
 __all__ = ["Failures"]
 

@@ -5,12 +5,13 @@ from contextlib import suppress
 from functools import partial
 from typing import Protocol
 
-from gameday.engine.event_bus import Chronicle
 from gameday.api.environment import Checkpoint, Environment, NotReadyError
-from gameday.host.waiting import NotInTime, within
-from gameday.errors import EnvironmentRefused
 from gameday.api.fault import Counted, Fault, Proof
+from gameday.engine.active_fault import ActiveFault
+from gameday.engine.event_bus import EventBus
 from gameday.engine.undo_log import UndoRecord
+from gameday.errors import EnvironmentRefused
+from gameday.host.waiting import NotInTime, within
 from gameday.model.clock import SECOND
 from gameday.model.event import (
     EffectProven,
@@ -23,7 +24,6 @@ from gameday.model.event import (
 from gameday.model.history import FaultTimes
 from gameday.model.plan import PlannedFault
 from gameday.model.result import IN_AT_END, LAPSE, FaultRecord, Window
-from gameday.engine.active_fault import Ongoing
 
 __all__ = ["Injector", "Lease"]
 
@@ -57,17 +57,17 @@ class Injector:
         faults: Sequence[Fault],
         planned: Sequence[PlannedFault],
         environment: Environment,
-        chronicle: Chronicle,
+        event_bus: EventBus,
         undo_record: UndoRecord,
         lease: Lease,
     ) -> None:
         self._faults = faults
         self._planned = planned
         self._environment = environment
-        self._chronicle = chronicle
+        self._event_bus = event_bus
         self._record = undo_record
         self._lease = lease
-        self._active: list[Ongoing] = []
+        self._active: list[ActiveFault] = []
 
     def play(self, wait_until: Callable[[int], None], now_ns: int, checkpoint: Checkpoint) -> bool:
         """Inject and undo every fault at its time, counted from `now_ns`.
@@ -167,7 +167,7 @@ class Injector:
         return tuple(self._as_record(active, exposed) for active in self._active)
 
     def _inject(self, planned: PlannedFault, checkpoint: Checkpoint) -> bool:
-        active = Ongoing(
+        active = ActiveFault(
             planned=planned, injection=self._faults[planned.step].on(self._environment)
         )
         undo = active.injection.undo_text
@@ -175,15 +175,15 @@ class Injector:
         lasts_ns = planned.until_ns - planned.at_ns
         now_ns = self._now_ns()
         self._lease.fault_until(planned.step, now_ns + lasts_ns + _TIME_TO_HEAL_NS)
-        self._chronicle.tell(UndoRecorded, **active.facts, undo=undo)
+        self._event_bus.tell(UndoRecorded, **active.facts, undo=undo)
         self._active.append(active)
         try:
             active.injected = active.injection.inject()
         except NotReadyError as error:
             name = f"{planned.fault} of {planned.target}"
             raise EnvironmentRefused(f"{name} could not be injected: {error}") from error
-        bracket = self._chronicle.since_start(active.injected)
-        self._chronicle.tell(
+        bracket = self._event_bus.since_start(active.injected)
+        self._event_bus.tell(
             FaultInjected,
             **active.facts,
             called_ns=bracket.start_ns,
@@ -198,7 +198,7 @@ class Injector:
         if proven:
             active.proven_ns = self._now_ns()
             active.attend(active.over_ns - self._now_ns(), alone=self._is_alone(planned))
-        self._chronicle.tell(EffectProven, **active.facts, proven=proven, measured=proof.measured)
+        self._event_bus.tell(EffectProven, **active.facts, proven=proven, measured=proof.measured)
         return proven
 
     def _is_alone(self, planned: PlannedFault) -> bool:
@@ -207,21 +207,21 @@ class Injector:
         return all(o.until_ns <= planned.at_ns or planned.until_ns <= o.at_ns for o in others)
 
     def _now_ns(self) -> int:
-        return self._chronicle.start_ns + self._chronicle.now_ns()
+        return self._event_bus.start_ns + self._event_bus.now_ns()
 
-    def _undo(self, active: Ongoing, checkpoint: Checkpoint) -> bool:
+    def _undo(self, active: ActiveFault, checkpoint: Checkpoint) -> bool:
         """Undo a fault if its timer has not, re-read it, and tell whether it is proven gone."""
         self._take_out(active)
         return self._read_again(active, checkpoint)
 
-    def _take_out(self, active: Ongoing) -> None:
+    def _take_out(self, active: ActiveFault) -> None:
         """Undo a fault if its timer has not; one that was re-read before is undone again."""
         again = active.undoings > 0
         active.undoings += 1
-        bracket = self._chronicle.since_start(active.undo(again=again))
+        bracket = self._event_bus.since_start(active.undo(again=again))
         if IN_AT_END not in active.measured:
             self._tell_of_the_end(active)
-        self._chronicle.tell(
+        self._event_bus.tell(
             FaultUndone,
             **active.facts,
             called_ns=bracket.start_ns,
@@ -229,10 +229,10 @@ class Injector:
         )
 
     def _read_again(
-        self, active: Ongoing, checkpoint: Checkpoint, limit_s: float | None = None
+        self, active: ActiveFault, checkpoint: Checkpoint, limit_s: float | None = None
     ) -> bool:
         """Tell whether a fault is proven gone; `heal` lets no signal cut that short."""
-        read = partial(active.injection.prove_undone, checkpoint)
+        read = partial(active.injection.prove_healed, checkpoint)
         try:
             proof = read() if limit_s is None else within(limit_s, read)
         except NotInTime as error:
@@ -243,12 +243,12 @@ class Injector:
             self._lease.healed(active.planned.step)
             with suppress(OSError):  # it is undone, whatever the disk still takes
                 self._record.write(state="undone", **active.facts)
-        self._chronicle.tell(
+        self._event_bus.tell(
             UndoProven, **active.facts, proven=proof.proven, measured=proof.measured
         )
         return proof.proven
 
-    def _tell_of_the_end(self, active: Ongoing) -> None:
+    def _tell_of_the_end(self, active: ActiveFault) -> None:
         """Keep what was seen until the undoing; that it was in all the time is no news."""
         seen = active.at_end.measured if active.at_end is not None else {}
         measured: dict[str, Scalar] = {f"at_end_{name}": value for name, value in seen.items()}
@@ -258,17 +258,17 @@ class Injector:
             measured[LAPSE] = active.lapse
         active.measured |= measured
         if not active.lasted:
-            self._chronicle.tell(EffectProven, **active.facts, proven=False, measured=measured)
+            self._event_bus.tell(EffectProven, **active.facts, proven=False, measured=measured)
 
     def _as_record(
-        self, active: Ongoing, exposed: Callable[[PlannedFault, Window], int | None]
+        self, active: ActiveFault, exposed: Callable[[PlannedFault, Window], int | None]
     ) -> FaultRecord:
         window = None
         met: int | None = None
         counted = active.injection.met() if isinstance(active.injection, Counted) else None
         if active.injected is not None and active.undone is not None:
             absolute = Window(start_ns=active.injected.start_ns, end_ns=active.undone.end_ns)
-            window = self._chronicle.since_start(absolute)
+            window = self._event_bus.since_start(absolute)
             met = exposed(active.planned, absolute)
         if met is not None and counted is not None:
             met = min(met, counted)

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from gameday.escaping import printable
 from gameday.engine.planning import Options
+from gameday.escaping import printable
 from gameday.resources import bundled
 
 __all__ = ["check_options", "folders_of", "options_of"]

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from gameday.analysis import Analysis
-from gameday.cleanup.supervisor import Janitor
+from gameday.cleanup.supervisor import Supervisor
 from gameday.judge import Judged
 from gameday.model.event import Event, Phase, PhaseEntered, Scalar
 from gameday.model.plan import Plan
@@ -77,16 +77,16 @@ def what_ended(error: BaseException, number: signal.Signals | None, phase: Phase
 class Draft:
     """A listener that lets the janitor write the result of a run whose harness dies."""
 
-    def __init__(self, janitor: Janitor) -> None:
-        self._janitor = janitor
+    def __init__(self, supervisor: Supervisor) -> None:
+        self._supervisor = supervisor
 
     def begin(self, result: Result) -> None:
         """Let the janitor have `result`, whose reason and `clean` it completes."""
-        self._janitor.leave_result(Path(result.folder) / FILE_NAME, result_to_json(result))
+        self._supervisor.leave_result(Path(result.folder) / FILE_NAME, result_to_json(result))
 
     def on_event(self, event: Event) -> None:
         if isinstance(event, PhaseEntered):
-            self._janitor.enter(event.phase)
+            self._supervisor.enter(event.phase)
 
     def on_result(self, result: Result) -> None:
         """Leave it to who writes it."""

@@ -10,20 +10,18 @@ from pathlib import Path
 from typing import cast
 
 from gameday.analysis import FINDINGS
-from gameday.host.docker_presence import engine_trouble
+from gameday.api.environment import Environment, EnvironmentConfig, Features
+from gameday.api.fault import BoundToWorkload, Fault, HasRequirements, Requirements
 from gameday.api.mechanism import Mechanism, trial
-from gameday.api.environment import Environment, Provision, Surroundings
-from gameday.runtimes.kinds import KINDS
-from gameday.technologies.app.service import App
-from gameday.runtimes.program import is_bundled, is_program, program_image
 from gameday.api.service_kind import Following
-from gameday.runtimes.variables import told_about
+from gameday.engine.streams import met_by, plan_streams
 from gameday.errors import EnvironmentRefused, ScenarioError
 from gameday.extras import missing_of
-from gameday.faults.conflicts import at_odds
-from gameday.api.fault import Demanding, Demands, Fault, Relative
+from gameday.faults.conflicts import conflict
+from gameday.faults.context import validate_step
+from gameday.faults.noop import Noop
 from gameday.faults.registry import FAULTS, kinds_of
-from gameday.faults.context import situate
+from gameday.host.docker_presence import engine_trouble
 from gameday.loading import (
     Remembered,
     find_scenarios,
@@ -47,9 +45,11 @@ from gameday.model.scenario import (
 )
 from gameday.model.units import format_duration
 from gameday.resources import bundled
-from gameday.engine.streams import met_by, plan_streams
-from gameday.faults.noop import Dud
+from gameday.runtimes.kinds import KINDS
+from gameday.runtimes.program import is_bundled, is_program, program_image
+from gameday.runtimes.variables import told_about
 from gameday.technologies.app.publish import Publish
+from gameday.technologies.app.service import App
 
 __all__ = [
     "Experiment",
@@ -102,8 +102,8 @@ def vocabulary() -> Vocabulary:
         programs=frozenset({App.name}),
         primaries={name: k.primary for name, k in KINDS.items() if isinstance(k, Following)},
         findings={name: str(unit) for name, unit in FINDINGS.items()},
-        at_odds=at_odds,
-        situate=situate,
+        conflict=conflict,
+        validate_step=validate_step,
         is_program=is_program,
         own={App.name: App.own},
         told={name: told_about(name) for name in KINDS},
@@ -157,7 +157,7 @@ def load(path: Path, options: Options, settings: Mapping[str, str] | None = None
         raise ScenarioError(*error.problems, *problems) from None
     if problems:
         raise ScenarioError(*problems)
-    steps = tuple(_beside(step, scenario) for step in scenario.faults)
+    steps = tuple(_bind_to_workload(step, scenario) for step in scenario.faults)
     return Experiment(scenario=replace(scenario, faults=steps), target=found[scenario.target])
 
 
@@ -193,7 +193,7 @@ def sabotaged(experiment: Experiment, sabotage: Sabotage) -> Experiment:
                 options={**spec.options, **switch.options},
             )
         else:
-            faults = [_dud(step) if step.fault.verb == name else step for step in faults]
+            faults = [_noop(step) if step.fault.verb == name else step for step in faults]
     return Experiment(
         scenario=replace(scenario, faults=tuple(faults)),
         target=replace(target, services=tuple(services.values())),
@@ -223,7 +223,7 @@ def make_plan(experiment: Experiment, options: Options) -> Plan:
     runtime, why = choose_runtime(options)
     proxy = options.proxy
     if proxy == "auto":
-        own = runtime == "process" or _provision(scenario, runtime).own_proxy
+        own = runtime == "process" or _features(scenario, runtime).own_proxy
         proxy = "own" if own else "toxiproxy"
     streams = plan_streams(scenario, target)
     return Plan(
@@ -261,14 +261,14 @@ def make_environment(
     Every mechanism that a fault needs is tried out. Raises EnvironmentRefused, naming everything
     that is missing and how to get it.
     """
-    given = Surroundings(
+    given = EnvironmentConfig(
         run=run,
         target=experiment.target,
         logs=logs,
         seed=plan.seed,
         proxy=plan.proxy,
         port_base=port_base,
-        provision=_provision(experiment.scenario, plan.runtime),
+        features=_features(experiment.scenario, plan.runtime),
     )
     environment: Environment
     if plan.runtime == "docker":
@@ -276,7 +276,9 @@ def make_environment(
         if absent is not None:
             cure = f"{absent.cure}, or use --gameday-runtime=process"
             raise EnvironmentRefused(f"docker: {absent.seen}; {cure}")
-        from gameday.runtimes.docker.environment import ContainerEnvironment  # only where it is used
+        from gameday.runtimes.docker.environment import (
+            ContainerEnvironment,  # only where it is used
+        )
 
         environment = ContainerEnvironment(given)
     else:
@@ -289,10 +291,10 @@ def make_environment(
     return environment
 
 
-def _provision(scenario: Scenario, runtime: str) -> Provision:
+def _features(scenario: Scenario, runtime: str) -> Features:
     """Return what the environment must have from its start for all of the scenario's faults."""
-    demands = (_demands(step, runtime).provision for step in scenario.faults)
-    return functools.reduce(operator.or_, demands, Provision())
+    requirements = (_requirements(step, runtime).features for step in scenario.faults)
+    return functools.reduce(operator.or_, requirements, Features())
 
 
 def _missing(experiment: Experiment, plan: Plan) -> Iterator[str]:
@@ -312,45 +314,45 @@ def _missing(experiment: Experiment, plan: Plan) -> Iterator[str]:
             )
     for number, step in enumerate(experiment.scenario.faults):
         fault = _real(step)
-        demands = _demands(step, plan.runtime)
+        requirements = _requirements(step, plan.runtime)
         who = f"{fault.verb} of {fault.target}"
-        if demands.impossible:
-            yield f"{who}: {demands.impossible}"
-        if demands.bounded_disk and fault.target not in bounded:
+        if requirements.impossible:
+            yield f"{who}: {requirements.impossible}"
+        if requirements.bounded_disk and fault.target not in bounded:
             yield f"{who}: it is on the host's disk; give it one of its own by `disk: 64MB`"
-        if demands.hosts_disk and fault.target in bounded:
+        if requirements.hosts_disk and fault.target in bounded:
             yield f"{who}: its bounded disk is in memory, not the host's; take `disk:` out"
-        if demands.provision.own_proxy and plan.proxy != "own":
+        if requirements.features.own_proxy and plan.proxy != "own":
             yield (
                 f"{who}: {plan.proxy} cannot do that, or not so that it could be proven; "
                 "gameday's own proxy can: leave --gameday-proxy out"
             )
         if not plan.faults[number].met_by:
             yield f"{who}: no operation of the load or of the probes comes by it"
-        for mechanism in demands.mechanisms:
+        for mechanism in requirements.mechanisms:
             tried = trial(mechanism)
             if not tried.works and not mechanism.instead:
                 yield f"{who} needs {mechanism.name}: {tried.seen}; {tried.cure}"
 
 
-def _demands(step: FaultStep, runtime: str) -> Demands:
+def _requirements(step: FaultStep, runtime: str) -> Requirements:
     fault = _real(step)
-    return fault.demands(runtime) if isinstance(fault, Demanding) else Demands()
+    return fault.requirements(runtime) if isinstance(fault, HasRequirements) else Requirements()
 
 
 def _real(step: FaultStep) -> FaultSpec:
     """Return the fault itself: a dud is planned, and refused, as what it stands for."""
-    return step.fault.fault if isinstance(step.fault, Dud) else step.fault
+    return step.fault.fault if isinstance(step.fault, Noop) else step.fault
 
 
-def _beside(step: FaultStep, scenario: Scenario) -> FaultStep:
-    if not isinstance(step.fault, Relative):
+def _bind_to_workload(step: FaultStep, scenario: Scenario) -> FaultStep:
+    if not isinstance(step.fault, BoundToWorkload):
         return step
-    return replace(step, fault=step.fault.beside(scenario.workload[0]))
+    return replace(step, fault=step.fault.bind_to_workload(scenario.workload[0]))
 
 
-def _dud(step: FaultStep) -> FaultStep:
-    return replace(step, fault=Dud(fault=cast(Fault, step.fault)))
+def _noop(step: FaultStep) -> FaultStep:
+    return replace(step, fault=Noop(fault=cast(Fault, step.fault)))
 
 
 def _needed(mechanism: Mechanism) -> str:
@@ -388,5 +390,5 @@ def _planned(number: int, step: FaultStep, met_by: tuple[str, ...], runtime: str
             for field in fields(fault)  # type: ignore[arg-type]
             if field.name in settings and getattr(fault, field.name) == field.default
         ),
-        needs=tuple(_needed(mechanism) for mechanism in _demands(step, runtime).mechanisms),
+        needs=tuple(_needed(mechanism) for mechanism in _requirements(step, runtime).mechanisms),
     )

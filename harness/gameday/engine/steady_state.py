@@ -12,15 +12,15 @@ from gameday.analysis.operations import Operations
 from gameday.analysis.recovery import estimate
 from gameday.analysis.signals import PUBLISH, match, published_in
 from gameday.analysis.steadiness import unsteady
+from gameday.load.ledger import Ledger
+from gameday.load.reader import LiveView, read_history
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.history import FaultTimes, History
 from gameday.model.result import Window
 from gameday.model.scenario import Scenario
 from gameday.model.units import format_duration
-from gameday.load.ledger import Ledger
-from gameday.load.reader import LiveView, read_history
 
-__all__ = ["StopConditionMet", "Watch"]
+__all__ = ["SteadyStateMonitor", "StopConditionMet"]
 
 _ANSWER_TIME_NS = 100 * MILLISECOND
 """Operations younger than this are not looked at yet: their answer may be on its way."""
@@ -34,7 +34,7 @@ class StopConditionMet(Exception):
     """The load looks as it may not: every fault has to be undone now."""
 
 
-class Watch:
+class SteadyStateMonitor:
     """Sees the workload from end to end with the estimators that the verdict will use."""
 
     def __init__(self, folder: Path, ledger: Ledger, scenario: Scenario) -> None:

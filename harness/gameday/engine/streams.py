@@ -5,20 +5,20 @@ from typing import cast
 
 import numpy as np
 
-from gameday.technologies.app.service import App
-from gameday.technologies.postgres.service import Postgres
-from gameday.technologies.postgres.replica import PostgresReplica
-from gameday.technologies.rabbitmq.service import RabbitMQ
-from gameday.technologies.redis.service import Redis, RedisReplica
-from gameday.model.targeting import Way, services_of
 from gameday.model.clock import SECOND
 from gameday.model.history import History
 from gameday.model.plan import PlannedFault, PlannedStream
 from gameday.model.result import Window
 from gameday.model.scenario import CLIENT, Edge, FaultSpec, FaultStep, Scenario, Target
+from gameday.model.targeting import RequestPath, services_of
 from gameday.technologies.app.publish import Publish
+from gameday.technologies.app.service import App
+from gameday.technologies.postgres.replica import PostgresReplica
+from gameday.technologies.postgres.service import Postgres
+from gameday.technologies.rabbitmq.service import RabbitMQ
+from gameday.technologies.redis.service import Redis, RedisReplica
 
-__all__ = ["exposed", "met_by", "plan_streams", "way_of_load"]
+__all__ = ["exposed", "met_by", "plan_streams", "request_path_of_load"]
 
 PROBE_RATE_PER_S = 50.0
 """How often each probe asks, beside the workload."""
@@ -46,7 +46,7 @@ def plan_streams(scenario: Scenario, target: Target) -> tuple[PlannedStream, ...
     """
     streams = [_load(scenario), *_both_paths(scenario, target)]
     for step in scenario.faults:
-        if not any(_way_of(s, scenario, target).meets(step.fault) for s in streams):
+        if not any(_request_path_of(s, scenario, target).meets(step.fault) for s in streams):
             streams += _probe_of(step.fault, target)
     return tuple(streams)
 
@@ -58,17 +58,19 @@ def met_by(
 
     Probes, which the harness itself adds, count only where the scenario says so.
     """
-    load = [_load(scenario).name] if way_of_load(scenario, target).meets(step.fault) else []
+    load = (
+        [_load(scenario).name] if request_path_of_load(scenario, target).meets(step.fault) else []
+    )
     if step.met_by == "load":
         return tuple(load)
     probes = [s for s in streams if s.client != Publish.verb]
-    met = (s.name for s in probes if _way_of(s, scenario, target).meets(step.fault))
+    met = (s.name for s in probes if _request_path_of(s, scenario, target).meets(step.fault))
     return (*load, *met)
 
 
-def way_of_load(scenario: Scenario, target: Target) -> Way:
+def request_path_of_load(scenario: Scenario, target: Target) -> RequestPath:
     """Return what the load reaches, as far as the target declares it."""
-    return Way.of_load(target, scenario.workload[0]).with_readers(target)
+    return RequestPath.of_load(target, scenario.workload[0]).with_readers(target)
 
 
 def exposed(history: History, fault: PlannedFault, window: Window) -> int:
@@ -80,12 +82,14 @@ def exposed(history: History, fault: PlannedFault, window: Window) -> int:
     return due
 
 
-def _way_of(stream: PlannedStream, scenario: Scenario, target: Target) -> Way:
+def _request_path_of(stream: PlannedStream, scenario: Scenario, target: Target) -> RequestPath:
     """Return what the operations of a stream come through."""
     if stream.client == Publish.verb:
-        return Way.of_load(target, scenario.workload[0])
+        return RequestPath.of_load(target, scenario.workload[0])
     client, arrow, service = stream.edge.rpartition(" -> ")
-    return Way.through(target, [service], Edge(client=client, service=service) if arrow else None)
+    return RequestPath.through(
+        target, [service], Edge(client=client, service=service) if arrow else None
+    )
 
 
 def _load(scenario: Scenario) -> PlannedStream:
@@ -117,7 +121,7 @@ def _probe_of(fault: FaultSpec, target: Target) -> Iterator[PlannedStream]:
         front = hit if "->" in hit else str(Edge(client=CLIENT, service=service))
         client, _, _ = front.partition(" -> ")
         first = Edge(client=client, service=service)
-        if kinds[service] in _PROBES and Way.through(target, [service], first).meets(fault):
+        if kinds[service] in _PROBES and RequestPath.through(target, [service], first).meets(fault):
             name = service if client == CLIENT else f"{client}-{service}"
             yield _probe(f"probe-{name}", front, kinds[service])
             return

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 
-from gameday.model.targeting import breaks, services_of
 from gameday.model.scenario import Edge, FaultSpec, FaultStep
+from gameday.model.targeting import breaks, services_of
 
-__all__ = ["at_odds"]
+__all__ = ["conflict"]
 
 _SETS: Mapping[str, str] = {
     **dict.fromkeys(("cpu-limit", "cpu-burn"), "its processor time"),
@@ -50,7 +50,7 @@ _HELD = frozenset({"connection-flood", "slow-consumer"})
 """Faults that are connections, which end with the service that they lead to."""
 
 
-def at_odds(one: FaultStep, other: FaultStep) -> str | None:
+def conflict(one: FaultStep, other: FaultStep) -> str | None:
     """Return why two faults that are in at the same time cannot be; None: they can.
 
     Two that set the same thing take each other's setting for what was there before, and put it

@@ -2,15 +2,15 @@
 
 from collections.abc import Sequence
 
-from gameday.api.fault import Relative, Situated
+from gameday.api.fault import BoundToWorkload, ValidatedInContext
 from gameday.model.scenario import FaultStep, Target, WorkloadSpec
 
-__all__ = ["situate"]
+__all__ = ["validate_step"]
 
 
-def situate(step: FaultStep, target: Target, workload: Sequence[WorkloadSpec]) -> None:
-    """Raise Unfit for parameters of a step that cannot be where it is put."""
-    if isinstance(step.fault, Situated):
-        step.fault.situated(target, step.for_ns)
-    if isinstance(step.fault, Relative) and workload:
-        step.fault.beside(workload[0])
+def validate_step(step: FaultStep, target: Target, workload: Sequence[WorkloadSpec]) -> None:
+    """Raise InvalidParameter for parameters of a step that cannot be where it is put."""
+    if isinstance(step.fault, ValidatedInContext):
+        step.fault.validate_in_context(target, step.for_ns)
+    if isinstance(step.fault, BoundToWorkload) and workload:
+        step.fault.bind_to_workload(workload[0])

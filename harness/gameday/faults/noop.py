@@ -7,16 +7,16 @@ from typing import ClassVar
 
 from gameday.api.environment import Checkpoint, Environment
 from gameday.api.fault import Fault, Injection, Proof
-from gameday.model.targeting import Pairs, pairs_of
 from gameday.model.event import Scalar
 from gameday.model.result import Window
 from gameday.model.scenario import Hits
+from gameday.model.targeting import Pairs, pairs_of
 
-__all__ = ["Dud"]
+__all__ = ["Noop"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Dud:
+class Noop:
     """Stands in for a fault, asks for nothing, and is measured by that fault's own proofs."""
 
     verb: ClassVar[str] = "dud"
@@ -31,10 +31,10 @@ class Dud:
         return pairs_of(self.fault)
 
     def on(self, environment: Environment) -> Injection:
-        return _DudInjection(self.fault.on(environment))
+        return _NoopInjection(self.fault.on(environment))
 
 
-class _DudInjection:
+class _NoopInjection:
     def __init__(self, real: Injection) -> None:
         self._real = real
 
@@ -56,5 +56,5 @@ class _DudInjection:
     def undo(self) -> Window:
         return self._real.undo()
 
-    def prove_undone(self, checkpoint: Checkpoint) -> Proof:
-        return self._real.prove_undone(checkpoint)
+    def prove_healed(self, checkpoint: Checkpoint) -> Proof:
+        return self._real.prove_healed(checkpoint)

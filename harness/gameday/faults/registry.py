@@ -2,21 +2,18 @@
 
 from collections.abc import Mapping
 
+from gameday.api.fault import Fault
 from gameday.api.mechanism import Mechanism
-from gameday.runtimes.mechanisms.cgroups import CPU, MEMORY, PIDS
-from gameday.runtimes.mechanisms.clocks import LIBFAKETIME
-from gameday.runtimes.mechanisms.containers import CONTAINERS_HERE
-from gameday.runtimes.mechanisms.descriptors import open_files
-from gameday.runtimes.mechanisms.packets import PACKET_FILTER
-from gameday.runtimes.mechanisms.process_limits import DESCRIPTORS
-from gameday.runtimes.mechanisms.storage import BOUNDED_DISK, IMMUTABLE_ATTRIBUTE
-from gameday.runtimes.mechanisms.throttling import THROTTLE_IN_DOCKER, THROTTLE_IN_PROCESS
 from gameday.faults.clock import ClockDrift, ClockOffset
-from gameday.faults.lifecycle.crash_loop import CrashLoop
 from gameday.faults.http import HttpAbort, HttpBody, HttpDelay, HttpStatus
+from gameday.faults.lifecycle.crash_loop import CrashLoop
 from gameday.faults.lifecycle.kill import Kill
 from gameday.faults.lifecycle.kill_inside import KillInside
-from gameday.faults.load import MalformedPayload, PoisonMessage, SlowConsumer, Surge
+from gameday.faults.lifecycle.pause import Pause
+from gameday.faults.lifecycle.remove import Remove
+from gameday.faults.lifecycle.restart import Restart
+from gameday.faults.lifecycle.stop import Stop
+from gameday.faults.load import MalformedPayload, Surge
 from gameday.faults.network import (
     Bandwidth,
     Blackhole,
@@ -33,26 +30,6 @@ from gameday.faults.network import (
     SlowClose,
 )
 from gameday.faults.network.flood import MOST_CONNECTIONS
-from gameday.faults.lifecycle.pause import Pause
-from gameday.technologies.postgres.faults import (
-    AsyncCommit,
-    ConnectionCap,
-    LockTable,
-    Promote,
-    StopReplay,
-    TerminateBackends,
-)
-from gameday.api.fault import Fault
-from gameday.technologies.rabbitmq.faults import (
-    CloseConnections,
-    ConsumerCancel,
-    DiskAlarm,
-    MemoryAlarm,
-    QueuePurge,
-    StopApp,
-)
-from gameday.technologies.redis.faults import ClientKill, Failover, MaxMemory, PersistenceOff, ScriptBusy
-from gameday.faults.lifecycle.remove import Remove
 from gameday.faults.resources import (
     CpuBurn,
     CpuLimit,
@@ -62,9 +39,40 @@ from gameday.faults.resources import (
     MemoryLimit,
     PidsLimit,
 )
-from gameday.faults.lifecycle.restart import Restart
-from gameday.faults.lifecycle.stop import Stop
 from gameday.faults.storage import DiskFill, ReadOnlyData
+from gameday.runtimes.mechanisms.cgroups import CPU, MEMORY, PIDS
+from gameday.runtimes.mechanisms.clocks import LIBFAKETIME
+from gameday.runtimes.mechanisms.containers import CONTAINERS_HERE
+from gameday.runtimes.mechanisms.descriptors import open_files
+from gameday.runtimes.mechanisms.packets import PACKET_FILTER
+from gameday.runtimes.mechanisms.process_limits import DESCRIPTORS
+from gameday.runtimes.mechanisms.storage import BOUNDED_DISK, IMMUTABLE_ATTRIBUTE
+from gameday.runtimes.mechanisms.throttling import THROTTLE_IN_DOCKER, THROTTLE_IN_PROCESS
+from gameday.technologies.postgres.faults import (
+    AsyncCommit,
+    ConnectionCap,
+    LockTable,
+    Promote,
+    StopReplay,
+    TerminateBackends,
+)
+from gameday.technologies.rabbitmq.faults import (
+    CloseConnections,
+    ConsumerCancel,
+    DiskAlarm,
+    MemoryAlarm,
+    QueuePurge,
+    StopApp,
+)
+from gameday.technologies.redis.faults import (
+    ClientKill,
+    Failover,
+    MaxMemory,
+    PersistenceOff,
+    PoisonMessage,
+    ScriptBusy,
+    SlowConsumer,
+)
 
 __all__ = ["FAULTS", "MECHANISMS", "kinds_of"]
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gameday.api.bounds import Resource
-from gameday.host.ours import is_our_folder
 from gameday.errors import EnvironmentRefused
+from gameday.host.ours import is_our_folder
 
-__all__ = ["PERIOD_US", "Cell", "cell_of", "cells_named", "fine_period_us"]
+__all__ = ["PERIOD_US", "Cgroup", "cgroup_of", "cgroups_named", "fine_period_us"]
 
 PERIOD_US = 100_000
 _LEAST_US = 1000
@@ -19,7 +19,7 @@ _UNLIMITED = 2**62
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cell:
+class Cgroup:
     """One control group, as far as it concerns one resource."""
 
     path: Path
@@ -80,7 +80,7 @@ def fine_period_us(limit: int) -> int:
     return max(_LEAST_US, -(-_LEAST_US * 1000 // limit))
 
 
-def cell_of(pid: int, resource: Resource) -> Cell:
+def cgroup_of(pid: int, resource: Resource) -> Cgroup:
     """Return the group that bounds a process of this host; EnvironmentRefused if none is seen."""
     try:
         lines = Path(f"/proc/{pid}/cgroup").read_text().splitlines()
@@ -93,13 +93,13 @@ def cell_of(pid: int, resource: Resource) -> Cell:
             if wanted not in controllers.split(","):
                 continue
             for mount in mounts:
-                cell = mount.cell(Path(inner), resource)
-                if mount.version == version and cell is not None:
-                    return cell
+                cgroup = mount.cgroup(Path(inner), resource)
+                if mount.version == version and cgroup is not None:
+                    return cgroup
     raise EnvironmentRefused(f"no control group for {resource} is mounted here")
 
 
-def cells_named(prefix: str) -> Iterator[Path]:
+def cgroups_named(prefix: str) -> Iterator[Path]:
     """Yield every group of ours on this host whose name begins so, the innermost first."""
     seen: set[Path] = set()
     for mount in _mounts():
@@ -118,7 +118,7 @@ class _Mount:
     version: int
     controllers: frozenset[str]
 
-    def cell(self, inner: Path, resource: Resource) -> Cell | None:
+    def cgroup(self, inner: Path, resource: Resource) -> Cgroup | None:
         """Return the group of that path if this hierarchy has it and bounds the resource."""
         if self.version == 1 and _controller(resource) not in self.controllers:
             return None
@@ -131,8 +131,8 @@ class _Mount:
                 if path == self.point:
                     return None
                 path = path.parent
-        cell = Cell(path=path, version=self.version, resource=resource)
-        return cell if (path / "cgroup.procs").is_file() else None
+        cgroup = Cgroup(path=path, version=self.version, resource=resource)
+        return cgroup if (path / "cgroup.procs").is_file() else None
 
 
 def _mounts() -> Iterator[_Mount]:
@@ -207,10 +207,10 @@ _LIMITS: Mapping[tuple[int, Resource], Callable[[Path], int | None]] = {
 }
 
 
-def _writes(cell: Cell, limit: int | None, period_us: int) -> list[tuple[str, str]]:
+def _writes(cgroup: Cgroup, limit: int | None, period_us: int) -> list[tuple[str, str]]:
     """Return the files to write, in the order that the kernel takes them in."""
-    none = "-1" if cell.version == 1 else "max"
-    match cell.resource, cell.version:
+    none = "-1" if cgroup.version == 1 else "max"
+    match cgroup.resource, cgroup.version:
         case "cpu", 1:
             quota = none if limit is None else str(limit * period_us // 1000)
             return [("cpu.cfs_period_us", str(period_us)), ("cpu.cfs_quota_us", quota)]
@@ -220,13 +220,13 @@ def _writes(cell: Cell, limit: int | None, period_us: int) -> list[tuple[str, st
         case "memory", 1:
             value = none if limit is None else str(limit)
             both = [("memory.limit_in_bytes", value)]
-            if (cell.path / "memory.memsw.limit_in_bytes").exists():
+            if (cgroup.path / "memory.memsw.limit_in_bytes").exists():
                 both.append(("memory.memsw.limit_in_bytes", value))
             # Memory with swap may never be allowed less than memory alone.
             return both if limit is not None else both[::-1]
         case "memory", _:
             both = [("memory.max", none if limit is None else str(limit))]
-            if (cell.path / "memory.swap.max").exists():
+            if (cgroup.path / "memory.swap.max").exists():
                 both.append(("memory.swap.max", none if limit is None else "0"))
             return both
         case _:

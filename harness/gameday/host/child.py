@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TextIO
 
 from gameday.errors import InternalError
-from gameday.model.clock import MILLISECOND, SECOND
 from gameday.host.variables import for_own
+from gameday.model.clock import MILLISECOND, SECOND
 
 __all__ = ["Child", "Message", "cap_stderr"]
 

@@ -9,8 +9,8 @@ import subprocess
 from contextlib import suppress
 from pathlib import Path
 
-from gameday.host.attributes import IMMUTABLE, flags_of, set_flags
 from gameday.errors import EnvironmentRefused
+from gameday.host.attributes import IMMUTABLE, flags_of, set_flags
 
 __all__ = ["mount_disk", "mounts_in", "release"]
 

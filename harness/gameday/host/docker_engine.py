@@ -9,9 +9,9 @@ import requests
 from docker.errors import DockerException
 from docker.models.containers import Container
 
-from gameday.host.docker_presence import innermost_os_error
 from gameday.api.environment import Ran
 from gameday.errors import EnvironmentRefused
+from gameday.host.docker_presence import innermost_os_error
 from gameday.model.clock import SECOND
 
 if TYPE_CHECKING:

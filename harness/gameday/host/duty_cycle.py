@@ -7,10 +7,10 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 
 import psutil
 
-from gameday.host import process_tree
 from gameday.api.bounds import DUTY_CYCLE
+from gameday.host import process_tree
+from gameday.host.polling import PollingThread
 from gameday.host.usage import cpu_ns_of
-from gameday.host.polling import Watch
 from gameday.model.clock import MILLISECOND, SECOND
 
 __all__ = ["DutyBounds", "DutyCycle"]
@@ -29,12 +29,12 @@ class DutyCycle:
     def __init__(self, processes: Processes, share: float) -> None:
         self._processes = processes
         self._share = share
-        self._watch: Watch | None = None
+        self._watch: PollingThread | None = None
         self.stops = 0
         """How often something was stopped that was running."""
 
     def start(self) -> None:
-        self._watch = Watch(self._turn)
+        self._watch = PollingThread(self._turn)
 
     def end(self) -> None:
         """Let all go on, and wait until nobody stops them again; twice is harmless."""
@@ -46,7 +46,7 @@ class DutyCycle:
     def turning(self) -> bool:
         return self._watch is not None and self._watch.goes_on
 
-    def _turn(self, watch: Watch) -> None:
+    def _turn(self, watch: PollingThread) -> None:
         over_ns = 0
         """How much longer than its share it has run so far; it runs for less, or not at all."""
         try:
@@ -64,7 +64,7 @@ class DutyCycle:
         finally:
             process_tree.send(self._processes(), signal.SIGCONT)
 
-    def _let_run(self, watch: Watch, due_ns: int) -> int:
+    def _let_run(self, watch: PollingThread, due_ns: int) -> int:
         """Let all run about so long, and return for how long it was."""
         found = self._processes()
         began_ns = time.monotonic_ns()
@@ -114,5 +114,5 @@ class DutyBounds:
     def left(self) -> str:
         if self._cycle is not None and self._cycle.turning:
             return "a thread stops the service again and again"
-        stopped = process_tree.motion_of(self._processes()) != "running"
+        stopped = process_tree.freezer_state_of(self._processes()) != "running"
         return "processes are stopped" if stopped else ""

@@ -19,7 +19,7 @@ __all__ = [
     "CONTAINER_FOLDER",
     "START",
     "UNTOUCHED",
-    "Clock",
+    "FakeClock",
     "ahead",
     "clock_files_of",
     "clocked_runs",
@@ -96,7 +96,7 @@ def ignored(name: str) -> str:
     )
 
 
-class Clock:
+class FakeClock:
     """The clock of one service that is a process of this host; it outlives its restarts."""
 
     def __init__(self, run: str, name: str, folder: Path) -> None:

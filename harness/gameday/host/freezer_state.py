@@ -5,12 +5,12 @@ from pathlib import Path
 
 import psutil
 
-from gameday.api.environment import Motion
+from gameday.api.environment import FreezerState
 
 __all__ = ["FrozenGroup", "StoppedProcesses", "freezer_of"]
 
 _STOPPED = ("T", "t")
-_MOTIONS: dict[str, Motion] = {
+_FREEZER_STATES: dict[str, FreezerState] = {
     "FROZEN": "frozen",
     "FREEZING": "partly frozen",
     "THAWED": "running",
@@ -43,13 +43,13 @@ class FrozenGroup:
         self._file = file
 
     def thawed(self) -> str:
-        now = self.motion()
+        now = self.freezer_state()
         return "" if now == "frozen" else f"its control group was {now or 'gone'}"
 
-    def motion(self) -> Motion | None:
+    def freezer_state(self) -> FreezerState | None:
         """Return what the kernel says; None: nothing that is known."""
         try:
-            return _MOTIONS.get(self._file.read_text().strip())
+            return _FREEZER_STATES.get(self._file.read_text().strip())
         except OSError:
             return None
 

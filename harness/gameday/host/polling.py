@@ -6,16 +6,16 @@ from collections.abc import Callable
 
 from gameday.model.clock import SECOND
 
-__all__ = ["Watch"]
+__all__ = ["PollingThread"]
 
 _LONGEST_NS = 600 * SECOND
 _END_LIMIT_S = 2.0
 
 
-class Watch:
+class PollingThread:
     """Runs `watch` in a thread from now on, which goes on while `rests` says so."""
 
-    def __init__(self, watch: Callable[["Watch"], None]) -> None:
+    def __init__(self, watch: Callable[["PollingThread"], None]) -> None:
         self._give_up_ns = time.monotonic_ns() + _LONGEST_NS
         self._over = threading.Event()
         self._thread = threading.Thread(target=watch, args=(self,), daemon=True)

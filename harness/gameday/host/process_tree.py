@@ -8,13 +8,13 @@ from pathlib import Path
 
 import psutil
 
-from gameday.api.environment import Inmate, Motion
+from gameday.api.environment import ChildProcess, FreezerState
 from gameday.host.usage import lives
 
 __all__ = [
-    "inmates_of",
+    "child_processes_of",
+    "freezer_state_of",
     "is_of_container",
-    "motion_of",
     "of_container",
     "of_main",
     "send",
@@ -61,7 +61,7 @@ def is_of_container(pid: int, container: str) -> bool:
         return False
 
 
-def motion_of(processes: Iterable[psutil.Process]) -> Motion:
+def freezer_state_of(processes: Iterable[psutil.Process]) -> FreezerState:
     """Return whether all, some or none of the processes are stopped by a signal."""
     stopped = {p.status() == psutil.STATUS_STOPPED for p in processes if lives(p)}
     if stopped == {True}:
@@ -90,13 +90,17 @@ def send(processes: Iterable[psutil.Process], number: signal.Signals) -> None:
             process.send_signal(number)
 
 
-def inmates_of(processes: Iterable[psutil.Process], *, main: int) -> tuple[Inmate, ...]:
+def child_processes_of(
+    processes: Iterable[psutil.Process], *, main: int
+) -> tuple[ChildProcess, ...]:
     """Return what is known of each process but the main one."""
-    inmates = []
+    child_processes = []
     for process in processes:
         with suppress(psutil.NoSuchProcess):
             if process.pid != main:
                 command = " ".join(process.cmdline()) or process.name()
                 started = process.create_time()
-                inmates.append(Inmate(pid=process.pid, started=started, command=command))
-    return tuple(inmates)
+                child_processes.append(
+                    ChildProcess(pid=process.pid, started=started, command=command)
+                )
+    return tuple(child_processes)

@@ -10,14 +10,14 @@ from pathlib import Path
 from gameday.host.socket_diag import list_listeners, list_sockets
 
 __all__ = [
-    "Connection",
     "Peer",
+    "TcpConnection",
+    "accepted_connections_of",
     "accepted_in_network_of",
     "connections_in_network_of",
     "connections_of",
     "held_by",
     "listening_on",
-    "visitors_of",
 ]
 
 _ESTABLISHED, _TIME_WAIT, _LISTEN = 1, 6, 10
@@ -36,7 +36,7 @@ class Peer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Connection:
+class TcpConnection:
     """One end of a connection."""
 
     port: int
@@ -47,7 +47,7 @@ class Connection:
     inode: int
 
 
-def connections_of(pids: Collection[int]) -> list[Connection]:
+def connections_of(pids: Collection[int]) -> list[TcpConnection]:
     """Return each connection of this network that one of these processes holds.
 
     Of those whose open files may not be read nothing is returned.
@@ -66,7 +66,7 @@ def listening_on(port: int) -> frozenset[int]:
     return frozenset(inode for _, own_port, _, _, inode in listed if own_port == port)
 
 
-def visitors_of(server: Peer) -> frozenset[int]:
+def accepted_connections_of(server: Peer) -> frozenset[int]:
     """Return the far ports of all connections of this network to a server that listens there.
 
     Those that either end has closed are among them, for about a minute.
@@ -79,7 +79,7 @@ def visitors_of(server: Peer) -> frozenset[int]:
     )
 
 
-def connections_in_network_of(pid: int) -> list[Connection]:
+def connections_in_network_of(pid: int) -> list[TcpConnection]:
     """Return each connection in the network namespace of a process.
 
     Those that were closed from here are among them, for about a minute.
@@ -118,19 +118,19 @@ def _held_by(pid: int) -> Iterator[int]:
         yield from held_by(pid)
 
 
-def _connections(listed: Collection[tuple[int, int, bytes, int, int]]) -> Iterator[Connection]:
+def _connections(listed: Collection[tuple[int, int, bytes, int, int]]) -> Iterator[TcpConnection]:
     for state, port, address, peer_port, inode in listed:
         if state not in _NOT_CONNECTED:
             peer = Peer(_host(address), peer_port)
-            yield Connection(port=port, peer=peer, over=state == _TIME_WAIT, inode=inode)
+            yield TcpConnection(port=port, peer=peer, over=state == _TIME_WAIT, inode=inode)
 
 
-def _listed_here(*, over: bool) -> Iterator[Connection]:
+def _listed_here(*, over: bool) -> Iterator[TcpConnection]:
     listed = list_sockets(over=over)
     return _listed_in_network_of("self") if listed is None else _connections(listed)
 
 
-def _listed_in_network_of(pid: str) -> Iterator[Connection]:
+def _listed_in_network_of(pid: str) -> Iterator[TcpConnection]:
     return _connections(list(_rows_in_network_of(pid)))
 
 

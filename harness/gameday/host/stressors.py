@@ -7,12 +7,12 @@ from pathlib import Path
 
 import psutil
 
+from gameday.errors import EnvironmentRefused
 from gameday.host.duty_cycle import DutyCycle
 from gameday.host.usage import cpu_ns_of, end_family, living_with, memory_of, waited_ns_of
-from gameday.errors import EnvironmentRefused
 from gameday.model.clock import SECOND
 
-__all__ = ["HostGuest", "bounded", "start_guest"]
+__all__ = ["HostStressor", "bounded", "start_stressor"]
 
 _END_LIMIT_S = 3.0
 
@@ -25,15 +25,15 @@ def bounded(script: str, limit_ns: int) -> list[str]:
     return ["timeout", "-s", "KILL", f"{limit_ns / SECOND:.3f}", "sh", "-c", script]
 
 
-def start_guest(
+def start_stressor(
     script: str,
     limit_ns: int,
     share: float,
     *,
-    cells: Sequence[Path],
+    cgroups: Sequence[Path],
     env: Mapping[str, str],
     folder: Path,
-) -> "HostGuest":
+) -> "HostStressor":
     """Start a script as a child of this process that has joined the given groups before it runs."""
     command = " ".join(bounded('"$script"', limit_ns))
     join = f"""script=$1; shift
@@ -41,7 +41,7 @@ def start_guest(
         exec {command}"""
     try:
         process = subprocess.Popen(
-            ["sh", "-c", join, "sh", script, *map(str, cells)],
+            ["sh", "-c", join, "sh", script, *map(str, cgroups)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -51,10 +51,10 @@ def start_guest(
         )
     except OSError as error:
         raise EnvironmentRefused(f"a guest could not be started: {error}") from error
-    return HostGuest(process, share)
+    return HostStressor(process, share)
 
 
-class HostGuest:
+class HostStressor:
     """A guest that is a child of this process."""
 
     def __init__(self, process: "subprocess.Popen[bytes]", share: float) -> None:

@@ -20,19 +20,19 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 
 from gameday.host.child import cap_stderr
-from gameday.model.clock import MILLISECOND, SECOND
-from gameday.model.operation import StreamInfo
 from gameday.load.client import Client
 from gameday.load.http import HttpClient
 from gameday.load.messages import CLIENTS, DriverReport, DriverSpec, StreamPlan
 from gameday.load.pacer import Pacer, Schedule
-from gameday.technologies.postgres.probe import postgres_client
-from gameday.technologies.app.publish import judge_publish, publish_request
-from gameday.technologies.rabbitmq.probe import rabbitmq_client
-from gameday.technologies.app.probe import judge_ready, ready_request
 from gameday.load.recorder import LATENESS, Recorder
-from gameday.technologies.redis.probe import redis_client
 from gameday.load.timer import Timer, open_timer
+from gameday.model.clock import MILLISECOND, SECOND
+from gameday.model.operation import StreamInfo
+from gameday.technologies.app.probe import judge_ready, ready_request
+from gameday.technologies.app.publish import judge_publish, publish_request
+from gameday.technologies.postgres.probe import postgres_client
+from gameday.technologies.rabbitmq.probe import rabbitmq_client
+from gameday.technologies.redis.probe import redis_client
 
 __all__ = ["main"]
 

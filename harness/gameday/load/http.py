@@ -8,10 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from gameday.model.clock import MILLISECOND, SECOND
-from gameday.model.operation import Outcome
 from gameday.load.client import Call, Log, Sweeper, connect_error
 from gameday.load.messages import StreamPlan
+from gameday.model.clock import MILLISECOND, SECOND
+from gameday.model.operation import Outcome
 
 __all__ = ["Answer", "HttpClient", "parse_answer"]
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+from gameday.http_reader import HttpReader, NoReply
 from gameday.model.clock import MILLISECOND, SECOND, Clock, MonotonicClock
 from gameday.model.history import Deliveries
-from gameday.http_reader import HttpReader, NoReply
 from gameday.technologies.app.publish import checksum, surge_of
 
 __all__ = ["Ledger", "ServiceStatus", "read_status", "save_record"]

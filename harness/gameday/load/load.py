@@ -4,13 +4,13 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from gameday.host.child import Child
 from gameday.errors import InternalError
+from gameday.host.child import Child
+from gameday.load.messages import DriverReport, DriverSpec, StreamPlan
+from gameday.load.pacer import Schedule
 from gameday.model.clock import SECOND
 from gameday.model.operation import ROW
 from gameday.model.plan import Plan
-from gameday.load.messages import DriverReport, DriverSpec, StreamPlan
-from gameday.load.pacer import Schedule
 
 __all__ = ["DriverReport", "LoadDriver", "StreamPlan", "history_bytes"]
 

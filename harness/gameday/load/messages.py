@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from gameday.model.clock import SECOND
 from gameday.api.opening import Login
+from gameday.model.clock import SECOND
 
 __all__ = ["CLIENTS", "DriverReport", "DriverSpec", "StreamPlan"]
 

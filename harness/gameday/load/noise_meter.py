@@ -12,17 +12,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from gameday.host.child import Child
 from gameday.errors import EnvironmentRefused, InternalError
+from gameday.host.child import Child
+from gameday.load.heartbeat import PAIR, SILENT_NS, silent_now
+from gameday.load.recorder import LATENESS
 from gameday.model.clock import MICROSECOND, SECOND
 from gameday.model.event import Scalar
 from gameday.model.history import HostNoise
-from gameday.load.heartbeat import PAIR, SILENT_NS, silent_now
-from gameday.load.recorder import LATENESS
 
 __all__ = [
-    "HiccupMeter",
     "HostTimes",
+    "NoiseMeter",
     "crowding",
     "host_facts",
     "read_host_times",
@@ -34,12 +34,12 @@ __all__ = [
 _READY_LIMIT_NS = 15 * SECOND
 _EXIT_LIMIT_NS = 20 * SECOND
 """A sync that is under way ends first: nothing can cut it short."""
-_IDLE, _IOWAIT, _STEAL, _GUEST = 3, 4, 7, 8
+_IDLE, _IOWAIT, _STEAL, _STRESSOR = 3, 4, 7, 8
 _RUNNING = re.compile(r"^procs_running (\d+)", re.MULTILINE)
 _SOME_WAITED = re.compile(r"^some .*\btotal=(\d+)", re.MULTILINE)
 
 
-class HiccupMeter:
+class NoiseMeter:
     """Watches the host from `start` to `stop`; its process ends with ours."""
 
     def __init__(self, folder: Path, log: Path) -> None:
@@ -47,7 +47,7 @@ class HiccupMeter:
 
         It is the folder of the load driver, too, whose lateness is part of the noise.
         """
-        self._hiccups, self._syncs = folder / "hiccups.bin", folder / "syncs.bin"
+        self._noise_meter, self._syncs = folder / "hiccups.bin", folder / "syncs.bin"
         self._beats, self._lateness = folder / "heartbeats.bin", folder / LATENESS
         self._blocks = _where_data_is(folder) / f"gameday-witness-{os.getpid()}"
         self._log = log
@@ -59,7 +59,7 @@ class HiccupMeter:
     def start(self, proxies: Sequence[str] = ()) -> None:
         """Return once it measures; `proxies` are the addresses where proxy servers take calls."""
         self._proxies = tuple(proxies)
-        files = (self._hiccups, self._syncs, self._blocks, self._beats)
+        files = (self._noise_meter, self._syncs, self._blocks, self._beats)
         arguments = ("-m", "gameday.load.sleeper", *(str(file) for file in files), *proxies)
         self._child = Child("the hiccup meter", arguments, self._log)
         try:
@@ -97,7 +97,7 @@ class HiccupMeter:
             self._child.end(_EXIT_LIMIT_NS)
         finally:
             self.kill()
-        hiccup_at_ns, hiccup_ns = read_pairs(self._hiccups)
+        hiccup_at_ns, hiccup_ns = read_pairs(self._noise_meter)
         disk_at_ns, disk_ns = read_pairs(self._syncs)
         late_at_ns, late_ns = read_pairs(self._lateness)
         proxy_at_ns, proxy_ns = read_pairs(self._beats)
@@ -166,9 +166,9 @@ def read_host_times(proc: Path = Path("/proc")) -> HostTimes:
     """Return the host's times up to now."""
     name, *fields = _text(proc / "stat").partition("\n")[0].split() or [""]
     # The guests' time, which comes last, is counted as the user's already.
-    ticks = [int(field) for field in fields[:_GUEST]]
-    if name != "cpu" or len(ticks) < _GUEST:
-        ticks = [0] * _GUEST
+    ticks = [int(field) for field in fields[:_STRESSOR]]
+    if name != "cpu" or len(ticks) < _STRESSOR:
+        ticks = [0] * _STRESSOR
     return HostTimes(
         at_ns=time.monotonic_ns(),
         ticks=sum(ticks),

@@ -4,8 +4,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from gameday.model.clock import SECOND
 from gameday.load.timer import Timer
+from gameday.model.clock import SECOND
 
 __all__ = ["Pacer", "Schedule"]
 

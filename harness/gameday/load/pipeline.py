@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from gameday.model.clock import MILLISECOND, SECOND
-from gameday.model.operation import Outcome
 from gameday.api.opening import Opening, TurnedAway
 from gameday.load.client import Call, Log, Sweeper, connect_error
 from gameday.load.messages import StreamPlan
+from gameday.model.clock import MILLISECOND, SECOND
+from gameday.model.operation import Outcome
 
-__all__ = ["PipelineClient", "Reply", "Speech"]
+__all__ = ["Codec", "PipelineClient", "Reply"]
 
 _CONNECT_LIMIT_S = 1.0
 _NEXT_DIAL_NS = 200 * MILLISECOND
@@ -28,7 +28,7 @@ class Reply:
     error: str = ""
 
 
-class Speech(Protocol):
+class Codec(Protocol):
     """One connection's side of a store's protocol. Its writes are numbered from 1."""
 
     @property
@@ -54,10 +54,10 @@ class PipelineClient:
     packet that was lost is sent again only after a second, and the server has no part in that.
     """
 
-    def __init__(self, plan: StreamPlan, log: Log, speech: Callable[[], Speech]) -> None:
+    def __init__(self, plan: StreamPlan, log: Log, codec: Callable[[], Codec]) -> None:
         self.log = log
         self._plan = plan
-        self._speech = speech
+        self._codec = codec
         self._loop = asyncio.get_running_loop()
         self.sweeper = Sweeper(self._loop, log)
         self._connection: _Connection | None = None
@@ -125,7 +125,7 @@ class PipelineClient:
         try:
             async with asyncio.timeout(limit_s):
                 _, connection = await self._loop.create_connection(
-                    lambda: _Connection(self, self._speech(), self._loop.create_future()),
+                    lambda: _Connection(self, self._codec(), self._loop.create_future()),
                     self._plan.host,
                     self._plan.port,
                 )
@@ -150,15 +150,13 @@ class PipelineClient:
 class _Connection(asyncio.Protocol):
     """One connection, with the writes on it that are not answered."""
 
-    __slots__ = ("_calls", "_client", "_number", "_retired", "_speech", "_transport", "ready")
+    __slots__ = ("_calls", "_client", "_codec", "_number", "_retired", "_transport", "ready")
 
-    def __init__(
-        self, client: PipelineClient, speech: Speech, ready: "asyncio.Future[None]"
-    ) -> None:
+    def __init__(self, client: PipelineClient, codec: Codec, ready: "asyncio.Future[None]") -> None:
         self.ready = ready
         """Done when writes may be sent; TurnedAway when they never may."""
         self._client = client
-        self._speech = speech
+        self._codec = codec
         self._number = 0
         self._calls: dict[int, Call] = {}
         self._retired = False
@@ -170,7 +168,7 @@ class _Connection(asyncio.Protocol):
 
     def send(self, call: Call) -> None:
         self._number += 1
-        request = self._speech.write(self._number, call.value)
+        request = self._codec.write(self._number, call.value)
         self._calls[self._number] = call
         call.sent = True
         call.drop = self._late
@@ -184,10 +182,10 @@ class _Connection(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         self._client.connected(self)
-        if self._speech.opening is None:
+        if self._codec.opening is None:
             self._be_ready()
         else:
-            transport.write(self._speech.opening.start())
+            transport.write(self._codec.opening.start())
 
     def data_received(self, data: bytes) -> None:
         now_ns = time.monotonic_ns()
@@ -195,7 +193,7 @@ class _Connection(asyncio.Protocol):
             self._go_on_opening(data)
             return
         try:
-            for reply in self._speech.hear(data):
+            for reply in self._codec.hear(data):
                 call = self._calls.pop(reply.number, None)
                 if call is None:
                     raise ValueError("the answer to nothing")
@@ -223,7 +221,7 @@ class _Connection(asyncio.Protocol):
         self._calls.clear()
 
     def _go_on_opening(self, data: bytes) -> None:
-        opening = self._speech.opening
+        opening = self._codec.opening
         assert opening is not None, "without one it is ready from the start"
         try:
             say = opening.hear(data)

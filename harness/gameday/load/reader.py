@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from gameday.load.recorder import ERRORS, HISTORY, ROWS
 from gameday.model.history import ROW_DTYPE, History, Rows
 from gameday.model.operation import ROW, Outcome, StreamInfo
-from gameday.load.recorder import ERRORS, HISTORY, ROWS
 
 __all__ = ["LiveView", "read_history"]
 

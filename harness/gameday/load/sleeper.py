@@ -17,8 +17,8 @@ import threading
 import time
 from pathlib import Path
 
-from gameday.model.clock import MILLISECOND
 from gameday.load.heartbeat import PAIR, listen
+from gameday.model.clock import MILLISECOND
 
 __all__ = ["PAIR", "main"]
 

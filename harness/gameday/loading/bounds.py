@@ -85,7 +85,7 @@ def complain_of_safety(source: Source, safety: Safety, steps: Sequence[FaultStep
     services: int | None = safety.services
     longest_ns: int | None = safety.longest_ns
     if services is not None and services < 1:
-        source.complain_of_unfit(("safety",), [("services", "at least 1")])
+        source.complain_of_invalid(("safety",), [("services", "at least 1")])
     stop = safety.stop
     if stop and (stop.success.unit != Unit.RATIO or stop.success.op not in ("<", "<=")):
         text = f"{quoted(stop.success.text)} cannot be a reason to stop; write it as in '< 5%'"
@@ -117,7 +117,7 @@ def complain_of_overlaps(
         for i, other in enumerate(steps[:j]):
             if step is None or other is None or not _overlap(step, other):
                 continue
-            why = vocabulary.at_odds(other, step)
+            why = vocabulary.conflict(other, step)
             if why is not None:
                 text = (
                     f"is in at the same time as {other.fault.verb} of {other.fault.target}, "

@@ -7,10 +7,10 @@ from dataclasses import dataclass, fields
 from typing import Literal, cast
 
 from gameday.loading.bounds import length_of
+from gameday.loading.limit_checks import complain_of_limit
 from gameday.loading.schema_types import Item, Names, build
 from gameday.loading.source import Source, Where, composed, one_of, quoted
-from gameday.loading.limit_checks import complain_of_limit
-from gameday.model.targeting import groups_of, unreached
+from gameday.model.invalid_parameter import InvalidParameter
 from gameday.model.scenario import (
     CLIENT,
     Expectation,
@@ -23,7 +23,7 @@ from gameday.model.scenario import (
     Vocabulary,
     WorkloadSpec,
 )
-from gameday.model.invalid_parameter import Unfit
+from gameday.model.targeting import groups_of, unreached
 from gameday.model.units import Limit
 from gameday.model.verdict import Verdict
 
@@ -106,7 +106,7 @@ class Checks:
             self._complain_of_no_length(i)
             if step is not None and aim is not None and target is not None:
                 with self._fitting(("faults", i)):
-                    self._vocabulary.situate(step, target, workload)
+                    self._vocabulary.validate_step(step, target, workload)
                 if workload and (why := unreached(step, target, workload[0])):
                     self._source.complain(where, why)
             steps.append(step)
@@ -131,8 +131,8 @@ class Checks:
         """Complain of the parameters that are refused meanwhile, each at its own key."""
         try:
             yield
-        except Unfit as error:
-            self._source.complain_of_unfit(item, error.misfits)
+        except InvalidParameter as error:
+            self._source.complain_of_invalid(item, error.misfits)
 
     def _step(self, i: int, item: Item, aim: str | None) -> FaultStep | None:
         where = ("faults", i, item.word)

@@ -4,7 +4,7 @@ import math
 
 from gameday.loading.source import Source, Where, quoted
 from gameday.model.clock import MILLISECOND, MINUTE
-from gameday.model.invalid_parameter import Unfit, require
+from gameday.model.invalid_parameter import InvalidParameter, require
 from gameday.model.units import Limit, Unit
 
 __all__ = ["complain_of_limit", "complain_of_spans"]
@@ -60,5 +60,5 @@ def complain_of_spans(source: Source, part: str, value: object) -> None:
                 if (span_ns := getattr(value, f"{key}_ns")) is not None
             )
         )
-    except Unfit as error:
-        source.complain_of_unfit((part,), error.misfits)
+    except InvalidParameter as error:
+        source.complain_of_invalid((part,), error.misfits)

@@ -18,12 +18,12 @@ from gameday.loading.bounds import (
 )
 from gameday.loading.checks import Checks, SabotageItem
 from gameday.loading.document import expand
-from gameday.loading.schema_parsing import fill
-from gameday.loading.schema_types import Column, Item, Name, annotated, choice, columns, shaped
+from gameday.loading.limit_checks import complain_of_spans
 from gameday.loading.parameters import Parameter, Parameters, Swept, combinations, complain_of_many
 from gameday.loading.parsing import read_node
+from gameday.loading.schema_parsing import fill
+from gameday.loading.schema_types import Column, Item, Name, annotated, choice, columns, shaped
 from gameday.loading.source import Source, quoted
-from gameday.loading.limit_checks import complain_of_spans
 from gameday.model.clock import SECOND
 from gameday.model.scenario import (
     FaultStep,

@@ -13,7 +13,7 @@ from pydantic.fields import FieldInfo
 
 from gameday.loading.schema_types import Choice, key_of, partial, shaped
 from gameday.loading.source import Plain, Source, Where, nearest, one_of
-from gameday.model.invalid_parameter import Unfit
+from gameday.model.invalid_parameter import InvalidParameter
 from gameday.model.unit_text import UnitText
 
 __all__ = ["fill"]
@@ -118,8 +118,8 @@ def _explain(
             _tell_word(source, place.where[:-1], place.choice)
         else:
             context = cast("Mapping[str, object]", entry.get("ctx", {}))
-            if isinstance(unfit := context.get("error"), Unfit):
-                source.complain_of_unfit(place.where, unfit.misfits)
+            if isinstance(invalid := context.get("error"), InvalidParameter):
+                source.complain_of_invalid(place.where, invalid.misfits)
                 continue
             text = _text(source, place, str(entry["type"]), entry["input"], context)
             if entry["type"] == "string_type" and (what := wanted(place.where)):

@@ -10,13 +10,13 @@ from pydantic import Field
 
 from gameday.errors import ScenarioError
 from gameday.loading.document import expand
-from gameday.loading.schema_parsing import fill
-from gameday.loading.schema_types import Column, Item, Name, annotated, choice, columns, shaped
+from gameday.loading.limit_checks import complain_of_limit
 from gameday.loading.parsing import read_node
 from gameday.loading.remembered import Remembered
+from gameday.loading.schema_parsing import fill
+from gameday.loading.schema_types import Column, Item, Name, annotated, choice, columns, shaped
 from gameday.loading.selection import yaml_files
 from gameday.loading.source import Source, composed, spell
-from gameday.loading.limit_checks import complain_of_limit
 from gameday.model.scenario import Sla, Vocabulary
 from gameday.model.units import LIMITS, Limit, Unit
 

@@ -72,7 +72,7 @@ class Source:
             text += f" ({spot.origin})"
         self.complain_at(spot.key if wants_key and spot.key else spot.value, where, text)
 
-    def complain_of_unfit(self, where: Where, misfits: Iterable[tuple[str, str]]) -> None:
+    def complain_of_invalid(self, where: Where, misfits: Iterable[tuple[str, str]]) -> None:
         """Note each key under `where` whose value is none of what is wanted of it."""
         for key, wanted in misfits:
             place = (*where, key)

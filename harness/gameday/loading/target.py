@@ -11,10 +11,10 @@ from pydantic import Field
 
 from gameday.errors import ScenarioError
 from gameday.loading.document import expand
-from gameday.loading.schema_parsing import fill
-from gameday.loading.schema_types import Item, build, columns, item, shaped
 from gameday.loading.parsing import SUFFIXES, read_node
 from gameday.loading.scenario import schema_of
+from gameday.loading.schema_parsing import fill
+from gameday.loading.schema_types import Item, build, columns, item, shaped
 from gameday.loading.source import Source, composed, one_of, quoted
 from gameday.loading.variables import check_variables
 from gameday.model.scenario import CLIENT, ServiceSpec, Switch, Target, Vocabulary
@@ -109,8 +109,8 @@ def _places(path: Path) -> tuple[Path, ...]:
     targets = folder.parent
     if targets == bundled("targets").resolve():
         return (folder, targets)
-    marked = (p for p in targets.parents if any((p / name).exists() for name in _ROOT_HAS))
-    root = next(marked, targets.parent)
+    labelled = (p for p in targets.parents if any((p / name).exists() for name in _ROOT_HAS))
+    root = next(labelled, targets.parent)
     sources = [root / "src"] if (root / "src").is_dir() else []
     return tuple(dict.fromkeys((folder, targets, targets.parent, root, *sources)))
 
@@ -153,11 +153,11 @@ def _check_services(
             source.complain(where, text, at_key=True)
         _check_program(source, spec, vocabulary)
         if spec.disk_bytes is not None and not _SMALLEST <= spec.disk_bytes <= _LARGEST:
-            source.complain_of_unfit(where, [("disk", "4MB to 1GB: it is in memory")])
+            source.complain_of_invalid(where, [("disk", "4MB to 1GB: it is in memory")])
         if spec.memory_bytes is not None and not _LEAST_HELD <= spec.memory_bytes <= _MOST_HELD:
-            source.complain_of_unfit(where, [("memory", "16MB to 1TB")])
+            source.complain_of_invalid(where, [("memory", "16MB to 1TB")])
         if spec.pids is not None and not _FEWEST <= spec.pids <= _MOST_PIDS:
-            source.complain_of_unfit(where, [("pids", "16 to 100000")])
+            source.complain_of_invalid(where, [("pids", "16 to 100000")])
         for i, need in enumerate(spec.needs):
             if need in spec.needs[:i]:
                 source.complain((*where, "needs", i), f"{quoted(need)} is needed twice")

@@ -2,13 +2,13 @@
 
 import re
 
-__all__ = ["Rule", "Unfit", "regular", "require"]
+__all__ = ["InvalidParameter", "Rule", "regular", "require"]
 
 Rule = tuple[str, bool, str]
 """The key of a parameter, whether its value fits, and what is wanted."""
 
 
-class Unfit(ValueError):
+class InvalidParameter(ValueError):
     """Parameters that cannot be: the key of each, and what is wanted of it."""
 
     def __init__(self, *misfits: tuple[str, str]) -> None:
@@ -17,10 +17,10 @@ class Unfit(ValueError):
 
 
 def require(*rules: Rule) -> None:
-    """Raise Unfit with everything that does not fit."""
+    """Raise InvalidParameter with everything that does not fit."""
     misfits = tuple((key, wanted) for key, fits, wanted in rules if not fits)
     if misfits:
-        raise Unfit(*misfits)
+        raise InvalidParameter(*misfits)
 
 
 def regular(key: str, pattern: str) -> Rule:

@@ -87,10 +87,10 @@ class Vocabulary:
     """The kinds of service that a fault can hit, where it cannot hit all."""
     findings: Mapping[str, str]
     """The unit (`Unit`) of each finding that an expectation or an SLA may name."""
-    at_odds: Callable[["FaultStep", "FaultStep"], str | None] = lambda *_: None
+    conflict: Callable[["FaultStep", "FaultStep"], str | None] = lambda *_: None
     """Why two faults that are in at the same time cannot be; None: they can."""
-    situate: Callable[["FaultStep", "Target", Sequence[WorkloadSpec]], None] = lambda *_: None
-    """Raises Unfit for parameters of a step that cannot be on that target, beside that load."""
+    validate_step: Callable[["FaultStep", "Target", Sequence[WorkloadSpec]], None] = lambda *_: None
+    """Raises InvalidParameter for what a step cannot be on that target, beside that load."""
     is_program: Callable[["ServiceSpec"], bool] = lambda _: True
     """Whether Python finds the module that a service runs."""
     own: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

@@ -9,7 +9,7 @@ from gameday.model.scenario import CLIENT, Edge, FaultSpec, FaultStep, Target, W
 __all__ = [
     "Pairs",
     "Parting",
-    "Way",
+    "RequestPath",
     "breaks",
     "groups_of",
     "pairs_of",
@@ -67,14 +67,16 @@ def breaks(target: str, edge: Edge, pairs: Pairs | None = None) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class RequestPath:
     """What an operation comes through, from the client to everything that its answer rests on."""
 
     services: frozenset[str]
     edges: frozenset[Edge]
 
     @classmethod
-    def through(cls, target: Target, asked: Collection[str], first: Edge | None = None) -> "Way":
+    def through(
+        cls, target: Target, asked: Collection[str], first: Edge | None = None
+    ) -> "RequestPath":
         """Return the way of an operation that takes the edge `first`, or goes past every proxy.
 
         It rests on the services `asked`, and on what these need.
@@ -91,11 +93,11 @@ class Way:
         return cls(frozenset(services), frozenset(inner if first is None else inner | {first}))
 
     @classmethod
-    def of_load(cls, target: Target, load: WorkloadSpec) -> "Way":
+    def of_load(cls, target: Target, load: WorkloadSpec) -> "RequestPath":
         """Return the request path of a load, as the target declares it."""
         return cls.through(target, [load.to, load.ledger], Edge(client=CLIENT, service=load.to))
 
-    def with_readers(self, target: Target) -> "Way":
+    def with_readers(self, target: Target) -> "RequestPath":
         """Return the path together with the programs that read what it writes.
 
         They are those that need a store on it: a worker behind a queue is on no path of needs.
@@ -106,8 +108,8 @@ class Way:
         while grown != way.services:
             grown = way.services
             reads = [spec.name for spec in programs if stores & grown & {*spec.needs}]
-            more = Way.through(target, [*grown, *reads])
-            way = Way(more.services, way.edges | more.edges)
+            more = RequestPath.through(target, [*grown, *reads])
+            way = RequestPath(more.services, way.edges | more.edges)
         return way
 
     def meets(self, fault: FaultSpec) -> bool:
@@ -134,7 +136,7 @@ def unreached(step: FaultStep, target: Target, load: WorkloadSpec) -> str | None
     known = hit in map(str, target.edges) if "->" in hit else names.issuperset(services_of(hit))
     if step.met_by == "probes" or not known or not names.issuperset({load.to, load.ledger}):
         return None
-    if Way.of_load(target, load).with_readers(target).meets(step.fault):
+    if RequestPath.of_load(target, load).with_readers(target).meets(step.fault):
         return None
     return (
         f"the load never passes {hit}: nothing that it reaches from {load.to} or "

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Protocol
 import pytest
 
 if TYPE_CHECKING:
-    from gameday.plugin.collection import ScenarioFile
     from gameday.model.result import Result
+    from gameday.plugin.collection import CollectedScenario
 
 _LARGEST_BYTES = 256 * 1024
 _CHECKED = ("scenario", "gameday_set", "gameday_ports", "gameday_sabotage", "gameday_plan")
@@ -121,8 +121,8 @@ def pytest_configure(config: pytest.Config) -> None:
     if not config.stash[_CHOSEN] and not any(config.getoption(name) for name in _CHECKED):
         return
     with _importing():
-        from gameday.plugin.collection import select_scenarios
         from gameday.engine.options import check_options
+        from gameday.plugin.collection import select_scenarios
 
     check_options(config)
     if config.stash[_CHOSEN]:
@@ -135,7 +135,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
     Only where they were imported: a session without a scenario ends as it would without us.
     """
-    if "gameday.items" in sys.modules:
+    if "gameday.plugin.items" in sys.modules:
         gc.freeze()
 
 
@@ -148,15 +148,15 @@ def pytest_collection_modifyitems(session: pytest.Session, items: list[pytest.It
         items.extend(collect_selected(session))
 
 
-def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> "ScenarioFile | None":
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> "CollectedScenario | None":
     """Collect a scenario file whose path was given, and no other YAML."""
     if file_path.suffix not in (".yaml", ".yml") or not parent.session.isinitpath(file_path):
         return None
     if not _looks_like_a_scenario(file_path):
         return None
-    from gameday.plugin.collection import ScenarioFile
+    from gameday.plugin.collection import CollectedScenario
 
-    return ScenarioFile.make(parent, file_path)
+    return CollectedScenario.make(parent, file_path)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -8,14 +8,14 @@ from typing import Self
 
 import pytest
 
+from gameday.engine.options import folders_of, options_of
+from gameday.engine.planning import Experiment, find, load, sabotaged, sweeps
 from gameday.errors import ScenarioError
 from gameday.escaping import one_line, printable
 from gameday.plugin.items import ScenarioItem
-from gameday.engine.options import folders_of, options_of
-from gameday.engine.planning import Experiment, find, load, sabotaged, sweeps
 from gameday.resources import bundled
 
-__all__ = ["ScenarioFile", "collect_selected", "select_scenarios"]
+__all__ = ["CollectedScenario", "collect_selected", "select_scenarios"]
 
 _SELECTED = pytest.StashKey[dict[Path, set[str]]]()
 """The chosen files, each with the names of the tests that are wanted; none of them: all."""
@@ -63,7 +63,7 @@ def collect_selected(session: pytest.Session) -> Iterator[pytest.Item]:
     found = False
     collected = {item.nodeid for item in session.items}
     for path, names in session.config.stash[_SELECTED].items():
-        file = ScenarioFile.make(session, path)
+        file = CollectedScenario.make(session, path)
         try:
             tests = list(file.collect())
         except CollectError as error:
@@ -95,7 +95,7 @@ class CollectError(pytest.Collector.CollectError):
         self.problems = error.problems
 
 
-class ScenarioFile(pytest.File):
+class CollectedScenario(pytest.File):
     """One scenario file: a test, or one for each value of its sweeps or for each sabotage."""
 
     @classmethod

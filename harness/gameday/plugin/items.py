@@ -15,12 +15,7 @@ import pytest
 
 from gameday.cleanup.abandoned import still_there
 from gameday.cleanup.reaper import leftovers_of, reap
-from gameday.errors import EnvironmentRefused, GamedayError, InternalError, ScenarioError
-from gameday.escaping import file_name, one_line
-from gameday.host.full_disk import is_full, lacks_room, no_room
-from gameday.model.listener import Listener
-from gameday.model.result import Result
-from gameday.model.verdict import Verdict
+from gameday.engine.conductor import Conductor
 from gameday.engine.options import folders_of, options_of
 from gameday.engine.planning import (
     Experiment,
@@ -29,6 +24,13 @@ from gameday.engine.planning import (
     make_environment,
     make_plan,
 )
+from gameday.errors import EnvironmentRefused, GamedayError, InternalError, ScenarioError
+from gameday.escaping import file_name, one_line
+from gameday.host.full_disk import is_full, lacks_room, no_room
+from gameday.load.load import history_bytes
+from gameday.model.listener import Listener
+from gameday.model.result import Result
+from gameday.model.verdict import Verdict
 from gameday.report.failure_report import failure_text
 from gameday.report.journal import Journal
 from gameday.report.json import ResultWriter
@@ -37,8 +39,6 @@ from gameday.report.plan import plan_text, plan_to_json
 from gameday.report.table import verdict_table
 from gameday.report.terminal import TerminalReporter
 from gameday.report.timeline import TimelineWriter
-from gameday.engine.conductor import Conductor
-from gameday.load.load import history_bytes
 
 __all__ = [
     "BrokenPromise",

@@ -11,8 +11,8 @@ from gameday.proxy.address import Address, BadAddress, format_address, resolve_l
 from gameday.proxy.gate import is_loopback
 from gameday.proxy.http import Request, Response
 from gameday.proxy.metrics import PROMETHEUS_TYPE, connections, counters, prometheus_text
-from gameday.proxy.proxy import Proxy, Speaks, Surroundings
-from gameday.proxy.refusal import Refusal
+from gameday.proxy.proxy import Proxy, ProxyConfig, Speaks
+from gameday.proxy.refusal import ApiRefusal
 from gameday.proxy.shapes import (
     ProxyChange,
     proxy_shape,
@@ -46,7 +46,7 @@ class Api:
 
     def __init__(
         self,
-        around: Surroundings,
+        around: ProxyConfig,
         limit_s: float = _CALL_LIMIT_S,
         *,
         beyond_loopback: bool = False,
@@ -101,7 +101,7 @@ class Api:
         try:
             async with limit:
                 return await call(request, proxy_name, toxic_name)
-        except Refusal as error:
+        except ApiRefusal as error:
             return _refused(error.message, error.status)
         except Exception as error:
             if limit.expired():
@@ -132,7 +132,7 @@ class Api:
         try:
             for change in read_proxies(request.body):
                 done.append(await self._placed(change))  # noqa: PERF401  kept when one fails
-        except Refusal as error:
+        except ApiRefusal as error:
             made = _shapes(done) or None
             answer = {"error": error.message, "status": error.status, "proxies": made}
             return Response.json(answer, error.status)
@@ -162,15 +162,15 @@ class Api:
         change = read_proxy(request.body)
         for name, given in (("name", change.name), ("upstream", change.upstream)):
             if not given:
-                raise Refusal(f"missing required field: {name}", 400)
+                raise ApiRefusal(f"missing required field: {name}", 400)
         _refuse_toxics(change, None)
         name = change.name or ""
         if name in self._proxies:
-            raise Refusal("proxy already exists", 409)
+            raise ApiRefusal("proxy already exists", 409)
         address = await self._resolved(change.listen or "")
         # Somebody else may have taken the name while the address was looked up.
         if name in self._proxies:
-            raise Refusal("proxy already exists", 409)
+            raise ApiRefusal("proxy already exists", 409)
         return Response.json(proxy_shape(self._added(change, address)), HTTPStatus.CREATED)
 
     def _added(self, change: ProxyChange, address: Address) -> Proxy:
@@ -194,15 +194,15 @@ class Api:
         proxy = self._proxy(proxy_name)
         change = read_proxy(request.body)
         if change.name is not None and change.name != proxy_name:
-            raise Refusal(f"bad request body: name is {proxy_name!r} and cannot change", 400)
+            raise ApiRefusal(f"bad request body: name is {proxy_name!r} and cannot change", 400)
         for name, given in (("listen", change.listen), ("upstream", change.upstream)):
             if given == "":
-                raise Refusal(f"bad request body: {name} is empty", 400)
+                raise ApiRefusal(f"bad request body: {name} is empty", 400)
         # Only what the call names is compared: an address that was never bound stays as written.
         address = await self._resolved(change.listen) if change.listen else None
         # Somebody else may have deleted it while the address was looked up.
         if self._proxies.get(proxy_name) is not proxy:
-            raise Refusal("proxy not found", 404)
+            raise ApiRefusal("proxy not found", 404)
         enabled = proxy.enabled if change.enabled is None else change.enabled
         if address is not None and change.listen and format_address(address) != proxy.listen:
             proxy.move(change.listen, address)
@@ -271,9 +271,9 @@ class Api:
         try:
             address = await resolve_listen(listen)
         except BadAddress as error:
-            raise Refusal(f"listen tcp: {error}", 500) from error
+            raise ApiRefusal(f"listen tcp: {error}", 500) from error
         if not self._beyond_loopback and not is_loopback(address.host):
-            raise Refusal(
+            raise ApiRefusal(
                 f"listen tcp {format_address(address)}: other hosts could reach it; listen on "
                 "127.0.0.1, or start the proxy with --beyond-loopback",
                 403,
@@ -283,7 +283,7 @@ class Api:
     def _proxy(self, name: str) -> Proxy:
         proxy = self._proxies.get(name)
         if proxy is None:
-            raise Refusal("proxy not found", 404)
+            raise ApiRefusal("proxy not found", 404)
         return proxy
 
 
@@ -297,7 +297,7 @@ def _refuse_toxics(change: ProxyChange, known: Proxy | None) -> None:
     """Refuse toxics that the call names and that are not there: it would not put them in."""
     there = [] if known is None else [toxic_shape(toxic) for toxic in known.toxics.listed()]
     if change.toxics and list(change.toxics) != there:
-        raise Refusal(
+        raise ApiRefusal(
             "bad request body: toxics are not added here; add each by a POST to the toxics", 400
         )
 
@@ -314,4 +314,4 @@ def _enable(proxy: Proxy) -> None:
         reason = os.strerror(error.errno).lower() if error.errno else str(error)
         if error.errno == errno.EADDRNOTAVAIL:
             reason = "cannot assign requested address"
-        raise Refusal(f"listen tcp {proxy.listen}: bind: {reason}", 500) from error
+        raise ApiRefusal(f"listen tcp {proxy.listen}: bind: {reason}", 500) from error

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 from gameday.proxy.address import Address, format_address
 from gameday.proxy.link import Link, Meter
-from gameday.proxy.timer import Timer
+from gameday.proxy.timer import WakeTimer
 from gameday.proxy.toxic_chain import Draws, NamedToxic, Stream, ToxicChain
 from gameday.proxy.toxics import End
 
 if TYPE_CHECKING:
     from gameday.proxy.conversation.stages import Conversation
 
-__all__ = ["Connection", "Facts", "keep_alive", "reset_socket"]
+__all__ = ["ConnectionFacts", "ProxiedConnection", "keep_alive", "reset_socket"]
 
 _NO_LINGER = struct.pack("ii", 1, 0)
 _KEEP_ALIVE_S = 15
@@ -44,7 +44,7 @@ def keep_alive(sock: socket.socket) -> None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Came:
+class BytesTaken:
     """What has come from one side, whatever toxics did with it since; CLOCK_MONOTONIC."""
 
     bytes: int
@@ -55,20 +55,22 @@ class Came:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
+class ConnectionFacts:
     """What there is to tell of one connection."""
 
     number: int
     """Which one of its proxy's it is, from 1."""
     client: str
-    upstream: Came
-    downstream: Came
+    upstream: BytesTaken
+    downstream: BytesTaken
 
 
 class Side(asyncio.Protocol):
     """One socket: what it reads goes into its link, and the other link writes to it."""
 
-    def __init__(self, connection: "Connection", meter: Meter, heard: Callable[[], None]) -> None:
+    def __init__(
+        self, connection: "ProxiedConnection", meter: Meter, heard: Callable[[], None]
+    ) -> None:
         self.transport: asyncio.Transport | None = None
         self.lost = False
         self._last_ns: int | None = None
@@ -119,8 +121,10 @@ class Side(asyncio.Protocol):
         if self._ended_early:
             link.end(End.EOF)
 
-    def came(self) -> Came:
-        return Came(bytes=self._meter.received, last_ns=self._last_ns, ended_ns=self._ended_ns)
+    def came(self) -> BytesTaken:
+        return BytesTaken(
+            bytes=self._meter.received, last_ns=self._last_ns, ended_ns=self._ended_ns
+        )
 
     def pause_writing(self) -> None:
         if self.written_by is not None:
@@ -137,7 +141,7 @@ class Side(asyncio.Protocol):
         self._connection.side_lost(self, exc)
 
 
-class Connection:
+class ProxiedConnection:
     """Bytes, half-closes and resets of one side arrive at the other, through the toxics.
 
     It is over when both sockets are closed; then `over` is called, once. `heard` is called after
@@ -148,11 +152,11 @@ class Connection:
         self,
         *,
         toxics: ToxicChain,
-        timer: Timer,
+        timer: WakeTimer,
         number: int,
         client: Address,
         draws: Callable[[NamedToxic], Draws],
-        over: Callable[["Connection"], None],
+        over: Callable[["ProxiedConnection"], None],
         heard: Callable[[], None],
         conversation: "Conversation | None" = None,
     ) -> None:
@@ -168,12 +172,12 @@ class Connection:
         self._over = over
         self._links: dict[Stream, Link] = {}
         self._links_ended = 0
-        self._ending = False
+        self._termination = False
 
     @property
-    def facts(self) -> Facts:
+    def facts(self) -> ConnectionFacts:
         """What has come from either side by now."""
-        return Facts(
+        return ConnectionFacts(
             number=self._number,
             client=format_address(self._client),
             upstream=self.client.came(),
@@ -199,9 +203,9 @@ class Connection:
             back.lead(self._conversation.response_stage)
         self.upstream.written_by, self.client.written_by = there, back
         for stream, link in self._links.items():
-            if not self._ending:
+            if not self._termination:
                 self._toxics.join(link, stream)
-        if self._ending:
+        if self._termination:
             return
         client.resume_reading()
         upstream.resume_reading()
@@ -239,7 +243,7 @@ class Connection:
 
     def side_lost(self, side: Side, error: Exception | None) -> None:
         """Tell the other side that `side` broke; forget the connection when both are gone."""
-        if error is not None and not self._ending and side.reads is not None:
+        if error is not None and not self._termination and side.reads is not None:
             if side.written_by is not None:
                 side.written_by.drop()
             side.reads.end(End.RESET)
@@ -248,9 +252,9 @@ class Connection:
             self._over(self)
 
     def _end(self) -> None:
-        if self._ending:
+        if self._termination:
             return
-        self._ending = True
+        self._termination = True
         for stream, link in self._links.items():
             self._toxics.part(link, stream)
             link.drop()

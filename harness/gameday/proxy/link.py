@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
-from gameday.proxy.timer import Timer
+from gameday.proxy.timer import WakeTimer
 from gameday.proxy.toxic_chain import Draws, NamedToxic
 from gameday.proxy.toxics import End, Outlet, Place, Stage
 
@@ -48,7 +48,7 @@ class Link:
         source: asyncio.Transport,
         sink: asyncio.Transport,
         ends: Ends,
-        timer: Timer,
+        timer: WakeTimer,
         draws: Callable[[NamedToxic], Draws],
         meter: Meter,
     ) -> None:
@@ -69,7 +69,7 @@ class Link:
         self._paused = False
 
     @property
-    def timer(self) -> Timer:
+    def timer(self) -> WakeTimer:
         """The timer that the stages share."""
         return self._timer
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from gameday.proxy.address import Address
 
-__all__ = ["Listener"]
+__all__ = ["ProxyListener"]
 
 _log = logging.getLogger(__name__)
 _BACKLOG = 1024
@@ -17,7 +17,7 @@ _ACCEPTS_PER_TURN = 64
 _NO_DESCRIPTORS_PAUSE_S = 0.1
 
 
-class Listener:
+class ProxyListener:
     """Owns its port from the first `open` to `release`, also while nothing listens on it.
 
     A port that was chosen by the system would else be given away, to a client's outgoing connection

@@ -16,7 +16,7 @@ from gameday.proxy.api import Api
 from gameday.proxy.awake import Awake
 from gameday.proxy.gate import Gate, is_loopback
 from gameday.proxy.http import HttpSession
-from gameday.proxy.proxy import Surroundings
+from gameday.proxy.proxy import ProxyConfig
 from gameday.proxy.timer import DeadlineTimer
 
 __all__ = ["TOKEN", "main"]
@@ -106,7 +106,7 @@ async def _serve(options: _Options, token: str) -> int:
     stop = asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     timer = DeadlineTimer(loop)
-    around = Surroundings(
+    around = ProxyConfig(
         timer=timer,
         heard=Awake(loop).heard,
         seed=options.seed,

@@ -12,27 +12,27 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from gameday.proxy.address import Address, format_address, parse_address
-from gameday.proxy.connection import Connection, Facts, keep_alive, reset_socket
+from gameday.proxy.connection import ConnectionFacts, ProxiedConnection, keep_alive, reset_socket
 from gameday.proxy.conversation.rules import Rule, RuleBook
 from gameday.proxy.link import Meter
-from gameday.proxy.listener import Listener
-from gameday.proxy.timer import Timer
+from gameday.proxy.listener import ProxyListener
+from gameday.proxy.timer import WakeTimer
 from gameday.proxy.toxic_chain import Draws, NamedToxic, Stream, ToxicChain
 
 if TYPE_CHECKING:
     from gameday.proxy.conversation.stages import Conversation
 
-__all__ = ["Proxy", "Route", "Speaks", "Surroundings"]
+__all__ = ["Proxy", "ProxyConfig", "ProxyRoute", "Speaks"]
 
 _log = logging.getLogger(__name__)
 _MOST_OVER = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Surroundings:
+class ProxyConfig:
     """What all proxies of a process share."""
 
-    timer: Timer
+    timer: WakeTimer
     heard: Callable[[], None] = lambda: None
     """Called when something passed: what answers it is soon there."""
     seed: int = 0
@@ -47,7 +47,7 @@ class Speaks(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Route:
+class ProxyRoute:
     """Where connections came in and went to: each has byte counters of its own."""
 
     listen: str
@@ -68,7 +68,7 @@ class Proxy:
         listen: str,
         address: Address,
         upstream: str,
-        around: Surroundings,
+        around: ProxyConfig,
         speaks: Speaks = Speaks.TCP,
     ) -> None:
         self.name = name
@@ -81,12 +81,12 @@ class Proxy:
         self.connections_total = 0
         self.refused_upstream = 0
         self._around = around
-        self._listener = Listener(address, self._accepted)
+        self._listener = ProxyListener(address, self._accepted)
         self._dialling: dict[asyncio.Task[None], socket.socket] = {}
-        self._connections: dict[Connection, Route] = {}
+        self._connections: dict[ProxiedConnection, ProxyRoute] = {}
         # Each connection counts for itself, which costs a chunk nothing, and is added when over.
-        self._over: dict[Route, dict[Stream, Meter]] = {}
-        self.lately_over: deque[Facts] = deque(maxlen=_MOST_OVER)
+        self._over: dict[ProxyRoute, dict[Stream, Meter]] = {}
+        self.lately_over: deque[ConnectionFacts] = deque(maxlen=_MOST_OVER)
         """The last connections that are over, the latest last."""
 
     @property
@@ -95,16 +95,16 @@ class Proxy:
         return len(self._connections)
 
     @property
-    def connections(self) -> list[Facts]:
+    def connections(self) -> list[ConnectionFacts]:
         """Those that are open, in the order in which they came."""
         return [connection.facts for connection in self._connections]
 
     @property
-    def route(self) -> Route:
+    def route(self) -> ProxyRoute:
         """The route of a connection that is accepted now."""
-        return Route(listen=self.listen, upstream=self.upstream)
+        return ProxyRoute(listen=self.listen, upstream=self.upstream)
 
-    def meters(self) -> dict[Route, dict[Stream, Meter]]:
+    def meters(self) -> dict[ProxyRoute, dict[Stream, Meter]]:
         """Sum up what passed on each route, also through connections that are still open."""
         sums = {route: _sum_of([meters]) for route, meters in self._over.items()}
         for connection, route in self._connections.items():
@@ -149,7 +149,7 @@ class Proxy:
         """Take another port, disabled; the old one is free afterwards."""
         self.delete()
         self.listen = listen
-        self._listener = Listener(address, self._accepted)
+        self._listener = ProxyListener(address, self._accepted)
 
     def _cut(self) -> None:
         for task, sock in self._dialling.items():
@@ -165,7 +165,7 @@ class Proxy:
         number = self.connections_total
         route = self.route
         self._over.setdefault(route, _sum_of([]))
-        connection = Connection(
+        connection = ProxiedConnection(
             toxics=self.toxics,
             timer=self._around.timer,
             number=number,
@@ -180,7 +180,7 @@ class Proxy:
         self._dialling[task] = client
         task.add_done_callback(self._served)
 
-    def _forget(self, connection: Connection) -> None:
+    def _forget(self, connection: ProxiedConnection) -> None:
         route = self._connections.pop(connection, None)
         if route is not None:
             self._over[route] = _sum_of([self._over[route], connection.meters])
@@ -191,7 +191,7 @@ class Proxy:
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("%s: a connection could not be served", self.name, exc_info=error)
 
-    async def _serve(self, connection: Connection, client: socket.socket) -> None:
+    async def _serve(self, connection: ProxiedConnection, client: socket.socket) -> None:
         loop = asyncio.get_running_loop()
         try:
             address = parse_address(self.upstream)
@@ -219,7 +219,7 @@ class Proxy:
             raise
         connection.join()
 
-    def _give_up(self, connection: Connection, client: socket.socket) -> None:
+    def _give_up(self, connection: ProxiedConnection, client: socket.socket) -> None:
         connection.cut()
         self._forget(connection)
         if connection.client.transport is None:

@@ -1,9 +1,9 @@
 """What the API says when it does not do what it was asked."""
 
-__all__ = ["Refusal"]
+__all__ = ["ApiRefusal"]
 
 
-class Refusal(Exception):
+class ApiRefusal(Exception):
     """The call changed nothing. The text says what was wrong; the status is that of HTTP."""
 
     def __init__(self, message: str, status: int) -> None:

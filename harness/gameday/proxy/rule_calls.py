@@ -5,7 +5,7 @@ from http import HTTPStatus
 from gameday.proxy.conversation.rules import RuleBook
 from gameday.proxy.http import Request, Response
 from gameday.proxy.proxy import Proxy, Speaks
-from gameday.proxy.refusal import Refusal
+from gameday.proxy.refusal import ApiRefusal
 from gameday.proxy.rule_shapes import read_rule, rule_shape
 
 __all__ = ["answer"]
@@ -35,7 +35,7 @@ def answer(request: Request, proxy: Proxy, name: str) -> Response:
 
 def _rules(proxy: Proxy) -> RuleBook:
     if proxy.speaks is not Speaks.HTTP:
-        raise Refusal(
+        raise ApiRefusal(
             f"proxy {proxy.name} passes bytes on; set its protocol to http to have rules", 400
         )
     return proxy.rules

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from gameday.proxy.conversation.rules import Action, Rule
 from gameday.proxy.json_body import kind_of, parse_json, read_fields, read_share, read_text
-from gameday.proxy.refusal import Refusal
+from gameday.proxy.refusal import ApiRefusal
 
 __all__ = ["read_rule", "rule_shape"]
 
@@ -42,7 +42,7 @@ def read_rule(body: bytes) -> Rule:
     status = _whole(given, "status", 200, 599) if "status" in given else 200
     text = read_text(given, "body") or ""
     if status in _BODILESS and text:
-        raise Refusal(f"bad request body: a {status} has no body", 400)
+        raise ApiRefusal(f"bad request body: a {status} has no body", 400)
     return Rule(
         name=name,
         action=action,
@@ -83,29 +83,29 @@ def _action(given: Mapping[str, object]) -> Action:
         return Action(text or "")
     except ValueError:
         wanted = ", ".join(Action)
-        raise Refusal(f"bad request body: action is {text!r}; known: {wanted}", 400) from None
+        raise ApiRefusal(f"bad request body: action is {text!r}; known: {wanted}", 400) from None
 
 
 def _refuse_what_does_nothing(given: Mapping[str, object], action: Action) -> None:
     needs = _NEEDS[action]
     for name in needs:
         if name not in given:
-            raise Refusal(f"missing required field: {name} of action {action}", 400)
+            raise ApiRefusal(f"missing required field: {name} of action {action}", 400)
     for name in given:
         if name not in (*_ALWAYS, *needs, *_MAY.get(action, ())):
-            raise Refusal(f"bad request body: {name} does nothing with action {action}", 400)
+            raise ApiRefusal(f"bad request body: {name} does nothing with action {action}", 400)
 
 
 def _check(name: str, value: str, pattern: re.Pattern[str]) -> None:
     if pattern.fullmatch(value) is None:
         wanted = pattern.pattern
-        raise Refusal(f"bad request body: {name} is {value!r}; wanted {wanted}", 400)
+        raise ApiRefusal(f"bad request body: {name} is {value!r}; wanted {wanted}", 400)
 
 
 def _whole(given: Mapping[str, object], name: str, low: int, high: int) -> int:
     value = given[name]
     if isinstance(value, bool) or not isinstance(value, int):
-        raise Refusal(f"bad request body: {name} is a whole number, got {kind_of(value)}", 400)
+        raise ApiRefusal(f"bad request body: {name} is a whole number, got {kind_of(value)}", 400)
     if not low <= value <= high:
-        raise Refusal(f"bad request body: {name} is {value}; wanted {low} to {high}", 400)
+        raise ApiRefusal(f"bad request body: {name} is {value}; wanted {low} to {high}", 400)
     return value

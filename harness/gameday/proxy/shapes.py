@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from gameday.proxy.address import BadAddress, parse_address
 from gameday.proxy.json_body import kind_of, parse_json, read_fields, read_share, read_text
 from gameday.proxy.proxy import Proxy, Speaks
-from gameday.proxy.refusal import Refusal
+from gameday.proxy.refusal import ApiRefusal
 from gameday.proxy.toxic_chain import NamedToxic
 from gameday.proxy.toxics import TOXICS, Toxic
 
@@ -86,14 +86,14 @@ def read_proxies(body: bytes) -> list[ProxyChange]:
     """Read a list of proxies to create, each with a name and an upstream."""
     value = parse_json(body)
     if not isinstance(value, list):
-        raise Refusal(f"bad request body: wanted a list of proxies, got {kind_of(value)}", 400)
+        raise ApiRefusal(f"bad request body: wanted a list of proxies, got {kind_of(value)}", 400)
     changes: list[ProxyChange] = []
     items: list[object] = value
     for number, item in enumerate(items, start=1):
         change = _proxy_change(read_fields(item, _PROXY_NAMES, f"proxy {number}"))
         for name, given in (("name", change.name), ("upstream", change.upstream)):
             if not given:
-                raise Refusal(f"missing required field: {name} at proxy {number}", 400)
+                raise ApiRefusal(f"missing required field: {name} at proxy {number}", 400)
         changes.append(change)
     return changes
 
@@ -104,10 +104,10 @@ def read_toxic_new(body: bytes) -> NamedToxic:
     stream = read_text(given, "stream")
     stream = "downstream" if stream is None else stream
     if stream.lower() not in ("upstream", "downstream"):
-        raise Refusal("stream was invalid, can be either upstream or downstream", 400)
+        raise ApiRefusal("stream was invalid, can be either upstream or downstream", 400)
     kind = read_text(given, "type") or ""
     if kind not in TOXICS:
-        raise Refusal("invalid toxic type", 400)
+        raise ApiRefusal("invalid toxic type", 400)
     return NamedToxic(
         name=read_text(given, "name") or f"{kind}_{stream}",
         kind=kind,
@@ -124,7 +124,7 @@ def read_toxic_change(body: bytes, toxic: NamedToxic) -> ToxicChange:
     for name, value in fixed.items():
         asked = read_text(given, name)
         if asked is not None and asked != value:
-            raise Refusal(f"bad request body: {name} is {value!r} and cannot change", 400)
+            raise ApiRefusal(f"bad request body: {name} is {value!r} and cannot change", 400)
     kept = toxic.attributes.values()
     named = _named_attributes(toxic.kind, given.get("attributes"))
     return ToxicChange(
@@ -136,20 +136,20 @@ def read_toxic_change(body: bytes, toxic: NamedToxic) -> ToxicChange:
 def _proxy_change(given: Mapping[str, object]) -> ProxyChange:
     enabled = given.get("enabled")
     if enabled is not None and not isinstance(enabled, bool):
-        raise Refusal(f"bad request body: enabled is a boolean, got {kind_of(enabled)}", 400)
+        raise ApiRefusal(f"bad request body: enabled is a boolean, got {kind_of(enabled)}", 400)
     upstream = read_text(given, "upstream")
     if upstream:
         try:
             parse_address(upstream)
         except BadAddress as error:
-            raise Refusal(f"bad request body: upstream: {error}", 400) from error
+            raise ApiRefusal(f"bad request body: upstream: {error}", 400) from error
     protocol = read_text(given, "protocol")
     if protocol not in (None, *Speaks):
         wanted = ", ".join(Speaks)
-        raise Refusal(f"bad request body: protocol is {protocol!r}; known: {wanted}", 400)
+        raise ApiRefusal(f"bad request body: protocol is {protocol!r}; known: {wanted}", 400)
     toxics = given.get("toxics", [])
     if not isinstance(toxics, list):
-        raise Refusal(f"bad request body: toxics is an array, got {kind_of(toxics)}", 400)
+        raise ApiRefusal(f"bad request body: toxics is an array, got {kind_of(toxics)}", 400)
     return ProxyChange(
         toxics=tuple(toxics),
         name=read_text(given, "name"),
@@ -171,4 +171,4 @@ def _made(kind: str, values: Mapping[str, object]) -> Toxic:
     try:
         return TOXICS[kind].made(values)
     except ValueError as error:
-        raise Refusal(f"bad request body: {kind}: {error}", 400) from error
+        raise ApiRefusal(f"bad request body: {kind}: {error}", 400) from error

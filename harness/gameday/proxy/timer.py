@@ -14,7 +14,7 @@ from collections.abc import Callable
 from heapq import heapify, heappop, heappush
 from typing import Protocol
 
-__all__ = ["DeadlineTimer", "Entry", "Timer"]
+__all__ = ["DeadlineTimer", "Entry", "WakeTimer"]
 
 _SECOND_NS = 1_000_000_000
 _SWEEP_AT = 512
@@ -39,7 +39,7 @@ class Entry:
         return (self.deadline_ns, self.order) < (other.deadline_ns, other.order)
 
 
-class Timer(Protocol):
+class WakeTimer(Protocol):
     """A clock, and call-backs at its instants."""
 
     def now_ns(self) -> int: ...

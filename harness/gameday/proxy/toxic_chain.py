@@ -6,8 +6,8 @@ from enum import Enum
 from random import Random
 from typing import Protocol
 
-from gameday.proxy.refusal import Refusal
-from gameday.proxy.toxics import Tally, Toxic
+from gameday.proxy.refusal import ApiRefusal
+from gameday.proxy.toxics import Toxic, ToxicTally
 
 __all__ = ["Draws", "NamedToxic", "Stream", "ToxicChain"]
 
@@ -47,7 +47,7 @@ class NamedToxic:
         self.stream = Stream(stream_text.lower())
         self.toxicity = toxicity
         self.attributes = attributes
-        self.tally = Tally()
+        self.tally = ToxicTally()
 
     def meets(self, random: Random) -> bool:
         """Draw whether a connection meets this toxic: once for each, and anew at a change."""
@@ -68,7 +68,7 @@ class ToxicChain:
     """Every change reaches the open connections before the call returns; none can block it."""
 
     def __init__(self) -> None:
-        self.tallies: dict[str, Tally] = {}
+        self.tallies: dict[str, ToxicTally] = {}
         """What each toxic did, by name; it outlives the toxic, and goes on with its namesake."""
         self._toxics: list[NamedToxic] = []
         self._links: dict[Stream, set[_Link]] = {stream: set() for stream in Stream}
@@ -84,11 +84,11 @@ class ToxicChain:
         for toxic in self._toxics:
             if toxic.name == name:
                 return toxic
-        raise Refusal("toxic not found", 404)
+        raise ApiRefusal("toxic not found", 404)
 
     def add(self, toxic: NamedToxic) -> None:
         if any(known.name == toxic.name for known in self._toxics):
-            raise Refusal("toxic already exists", 409)
+            raise ApiRefusal("toxic already exists", 409)
         self._make_room()
         toxic.tally = self.tallies.setdefault(toxic.name, toxic.tally)
         self._toxics.append(toxic)

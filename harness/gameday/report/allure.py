@@ -34,8 +34,8 @@ from gameday.model.result import Result
 from gameday.model.verdict import Judgement, Verdict
 from gameday.report.failure_report import failure_text
 from gameday.report.json import result_to_json
-from gameday.report.timeline import timeline_svg
 from gameday.report.labels import details, one_line
+from gameday.report.timeline import timeline_svg
 
 __all__ = ["STATUS", "AllureReporter"]
 

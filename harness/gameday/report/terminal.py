@@ -24,8 +24,8 @@ from gameday.model.event import (
 from gameday.model.result import Result
 from gameday.model.units import format_duration
 from gameday.report.failure_report import failure_text
-from gameday.report.table import rich_verdict_table, verdict_table
 from gameday.report.labels import details, one_line
+from gameday.report.table import rich_verdict_table, verdict_table
 
 __all__ = ["TerminalReporter", "failure_text", "rich_verdict_table", "verdict_table"]
 

@@ -15,8 +15,6 @@ from gameday.report.drawing import (
     text,
     text_width,
 )
-from gameday.report.panels import LANE, LANES_TOP, RIGHT, WIDTH, Panels, lanes_of, time_scale
-from gameday.report.stylesheet import PATTERNS, STYLE
 from gameday.report.labels import (
     MARKS,
     OUTCOMES,
@@ -28,6 +26,8 @@ from gameday.report.labels import (
     seconds,
     window_of,
 )
+from gameday.report.panels import LANE, LANES_TOP, RIGHT, WIDTH, Panels, lanes_of, time_scale
+from gameday.report.stylesheet import PATTERNS, STYLE
 
 __all__ = ["FILE_NAME", "TimelineWriter", "timeline_svg"]
 

@@ -8,16 +8,16 @@ from pathlib import Path
 import psutil
 
 from gameday.api.throttling import Rates
-from gameday.host.cgroup import Cell
-from gameday.runtimes.process.cgroups import make_cell, move_all, remove_cell
 from gameday.errors import EnvironmentRefused
+from gameday.host.cgroup import Cgroup
+from gameday.runtimes.process.cgroups import make_cgroup, move_all, remove_cgroup
 
-__all__ = ["CellDisk", "device_of"]
+__all__ = ["CgroupDisk", "device_of"]
 
 _FILES = ("blkio.throttle.read_bps_device", "blkio.throttle.write_bps_device")
 
 
-class CellDisk:
+class CgroupDisk:
     """A group and a device: rates are set, and what has moved is counted.
 
     With a name a group of the run's own is made under the present one, and the service moved in;
@@ -26,7 +26,7 @@ class CellDisk:
 
     def __init__(
         self,
-        now: Callable[[], Cell],
+        now: Callable[[], Cgroup],
         tree: Callable[[], list[psutil.Process]],
         *,
         name: str | None,
@@ -38,7 +38,7 @@ class CellDisk:
         self._name = name
         self.device = device
         self.folder = folder
-        self._held: Cell | None = None
+        self._held: Cgroup | None = None
         self._old: Rates = (None, None)
 
     @property
@@ -52,35 +52,37 @@ class CellDisk:
         return _moved(self._now(), self.device)
 
     def hold(self, rates: Rates) -> None:
-        cell = self._now()
+        cgroup = self._now()
         try:
-            if self._name is not None and cell.path.name != self._name:
-                cell = self._held = make_cell(cell, self._name)
-                _set(cell, self.device, rates)
-                move_all(self._tree, cell)
+            if self._name is not None and cgroup.path.name != self._name:
+                cgroup = self._held = make_cgroup(cgroup, self._name)
+                _set(cgroup, self.device, rates)
+                move_all(self._tree, cgroup)
             else:
-                self._old, self._held = _rates(cell, self.device), cell
-                _set(cell, self.device, rates)
+                self._old, self._held = _rates(cgroup, self.device), cgroup
+                _set(cgroup, self.device, rates)
         except OSError as error:
-            raise EnvironmentRefused(f"throttling {self.device} in {cell.path}: {error}") from error
+            raise EnvironmentRefused(
+                f"throttling {self.device} in {cgroup.path}: {error}"
+            ) from error
 
     def release(self) -> None:
-        cell = self._held
-        if cell is None or not cell.path.is_dir():
+        cgroup = self._held
+        if cgroup is None or not cgroup.path.is_dir():
             return
         try:
-            _set(cell, self.device, self._old)
+            _set(cgroup, self.device, self._old)
         except OSError as error:
             raise EnvironmentRefused(f"letting go {self.device}: {error}") from error
         if self._name is not None:
-            remove_cell(cell)
+            remove_cgroup(cgroup)
 
     def left(self) -> str:
-        cell = self._held
-        if cell is None or not cell.path.is_dir():
+        cgroup = self._held
+        if cgroup is None or not cgroup.path.is_dir():
             return ""
-        now = _rates(cell, self.device)
-        return "" if now == self._old else f"{cell.path} allows {now}, it was {self._old}"
+        now = _rates(cgroup, self.device)
+        return "" if now == self._old else f"{cgroup.path} allows {now}, it was {self._old}"
 
 
 def device_of(folder: Path, what: str) -> str:
@@ -102,29 +104,29 @@ def device_of(folder: Path, what: str) -> str:
     return (block / "dev").read_text().strip()
 
 
-def _rates(cell: Cell, device: str) -> Rates:
-    if cell.version == 1:
-        read, write = (_first(cell.path / name, device) for name in _FILES)
+def _rates(cgroup: Cgroup, device: str) -> Rates:
+    if cgroup.version == 1:
+        read, write = (_first(cgroup.path / name, device) for name in _FILES)
         return (read or None, write or None)
-    words = _words(cell.path / "io.max", device)
+    words = _words(cgroup.path / "io.max", device)
     return (_number(words.get("rbps")), _number(words.get("wbps")))
 
 
-def _set(cell: Cell, device: str, rates: Rates) -> None:
-    if cell.version == 1:
+def _set(cgroup: Cgroup, device: str, rates: Rates) -> None:
+    if cgroup.version == 1:
         for name, rate in zip(_FILES, rates, strict=True):
-            (cell.path / name).write_text(f"{device} {rate or 0}")
+            (cgroup.path / name).write_text(f"{device} {rate or 0}")
         return
     read, write = ("max" if rate is None else rate for rate in rates)
-    (cell.path / "io.max").write_text(f"{device} rbps={read} wbps={write}")
+    (cgroup.path / "io.max").write_text(f"{device} rbps={read} wbps={write}")
 
 
-def _moved(cell: Cell, device: str) -> tuple[int, int]:
-    if cell.version == 2:
-        words = _words(cell.path / "io.stat", device)
+def _moved(cgroup: Cgroup, device: str) -> tuple[int, int]:
+    if cgroup.version == 2:
+        words = _words(cgroup.path / "io.stat", device)
         return (_number(words.get("rbytes")) or 0, _number(words.get("wbytes")) or 0)
     moved = {"Read": 0, "Write": 0}
-    for line in (cell.path / "blkio.throttle.io_service_bytes").read_text().splitlines():
+    for line in (cgroup.path / "blkio.throttle.io_service_bytes").read_text().splitlines():
         words_of = line.split()
         if words_of[0] == device and words_of[1] in moved:
             moved[words_of[1]] = int(words_of[2])

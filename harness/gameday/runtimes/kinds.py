@@ -6,14 +6,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from gameday.technologies.app.service import App
-from gameday.technologies.postgres.service import Postgres
-from gameday.technologies.postgres.replica import PostgresReplica
 from gameday.api.service_kind import Following, Personal, ServiceKind, Serving
-from gameday.technologies.rabbitmq.service import RabbitMQ
-from gameday.technologies.redis.service import Redis, RedisReplica
 from gameday.model.login import Login
 from gameday.model.scenario import ServiceSpec, Target
+from gameday.technologies.app.service import App
+from gameday.technologies.postgres.replica import PostgresReplica
+from gameday.technologies.postgres.service import Postgres
+from gameday.technologies.rabbitmq.service import RabbitMQ
+from gameday.technologies.redis.service import Redis, RedisReplica
 
 __all__ = ["KINDS", "ServiceKind", "login_of", "versions_of", "with_logins"]
 

@@ -12,9 +12,9 @@ from importlib.machinery import PathFinder
 from pathlib import Path
 
 from gameday.errors import EnvironmentRefused
+from gameday.host.variables import for_services
 from gameday.model.scenario import ServiceSpec
 from gameday.resources import bundled
-from gameday.host.variables import for_services
 
 __all__ = [
     "app_image",

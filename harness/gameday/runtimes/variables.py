@@ -5,15 +5,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from gameday.cleanup.labels import marks_of
 from gameday.api.environment import Endpoint
-from gameday.runtimes.kinds import KINDS, login_of
-from gameday.technologies.app.service import App
-from gameday.runtimes.program import process_path
 from gameday.api.service_kind import Personal
+from gameday.cleanup.labels import labels_of
+from gameday.host.variables import for_services
 from gameday.model.expansion import expand, prefix_of
 from gameday.model.scenario import ServiceSpec
-from gameday.host.variables import for_services
+from gameday.runtimes.kinds import KINDS, login_of
+from gameday.runtimes.program import process_path
+from gameday.technologies.app.service import App
 
 __all__ = ["Need", "process_variables", "told_about", "variables_of"]
 
@@ -52,7 +52,7 @@ def process_variables(
     told = variables_of(spec, needs, host=_LOOPBACK, port=port, home=str(home))
     if spec.program is not None:
         told["PYTHONPATH"] = process_path(spec)
-    return {**for_services(), **told, **marks_of(run)}
+    return {**for_services(), **told, **labels_of(run)}
 
 
 def variables_of(

@@ -3,12 +3,12 @@
 import secrets
 import struct
 
-from gameday.technologies.rabbitmq import amqp
-from gameday.technologies.postgres import protocol as postgres
-from gameday.technologies.redis import resp as redis
 from gameday.api.opening import Login, Opening
+from gameday.technologies.postgres import protocol as postgres
+from gameday.technologies.rabbitmq import amqp
+from gameday.technologies.redis import resp as redis
 
-__all__ = ["PostgresTalk", "RabbitMQTalk", "RedisTalk"]
+__all__ = ["PostgresDialect", "RabbitMQDialect", "RedisDialect"]
 
 _LEAST_BYTES, _MOST_BYTES = 100, 8_000
 """Of a message that is got again and again."""
@@ -21,7 +21,7 @@ _INFO_BYTES = 300
 """No Redis answers INFO server with less."""
 
 
-class RedisTalk:
+class RedisDialect:
     """Commands of the services' user; none of them writes."""
 
     greeting = b"PING\r\n"
@@ -42,7 +42,7 @@ class RedisTalk:
         return redis.command(b"EXISTS", b"x" * size) + b"QUIT\r\n"
 
 
-class PostgresTalk:
+class PostgresDialect:
     """Simple queries by the user of the services; none of them writes."""
 
     greeting = postgres.query(b"SELECT 1")
@@ -61,7 +61,7 @@ class PostgresTalk:
         return postgres.query(b"SELECT '%s' IS NULL" % (b"x" * size)) + postgres.TERMINATE
 
 
-class RabbitMQTalk:
+class RabbitMQDialect:
     """A channel of the services' user; what it makes goes with its connection."""
 
     greeting = _QOS

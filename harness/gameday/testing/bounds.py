@@ -13,13 +13,13 @@ from gameday.model.clock import SECOND
 from gameday.testing.clocks import ManualClock
 from gameday.testing.environments import MemoryService
 
-__all__ = ["BoundedService", "FilingService", "MemoryBounds", "MemoryDisk", "MemoryGuest"]
+__all__ = ["BoundedService", "FilingService", "MemoryBounds", "MemoryDisk", "MemoryStressor"]
 
 _MIB = 1024 * 1024
 
 
 @dataclass(slots=True, kw_only=True)
-class MemoryGuest:
+class MemoryStressor:
     """A guest that uses and holds what it is told to, until it is ended."""
 
     house: "BoundedService"
@@ -37,7 +37,7 @@ class MemoryGuest:
         return round(self.house.waits * self.share * self.house.clock.now_ns())
 
     def memory_bytes(self) -> int:
-        return self.house.guest_holds if self.living else 0
+        return self.house.stressor_holds if self.living else 0
 
     def end(self) -> None:
         self.living = not self.ends
@@ -70,7 +70,7 @@ class MemoryBounds:
     def usage(self) -> int:
         if self.resource == "cpu":
             return round(self.rate * self.house.clock.now_ns())
-        held = sum(guest.memory_bytes() for guest in self.house.guests)
+        held = sum(stressor.memory_bytes() for stressor in self.house.stressors)
         if self.resource == "pids" and self.house.probing and self.now is not None:
             return self.now if self.bites else self.now - 1
         return self.used + held
@@ -107,26 +107,26 @@ class MemoryBounds:
 class BoundedService(MemoryService):
     """A service with bounds; only guests that live probe them."""
 
-    guests: list[MemoryGuest] = field(default_factory=list)
-    guest_holds: int = 0
+    stressors: list[MemoryStressor] = field(default_factory=list)
+    stressor_holds: int = 0
     gets: float = 1.0
     waits: float = 0.0
-    guests_end: bool = True
+    stressors_end: bool = True
     dies_of_want: bool = False
     chosen: bool = False
     kept: dict[Resource, MemoryBounds] = field(default_factory=dict)
 
     @property
     def probing(self) -> bool:
-        return any(guest.living for guest in self.guests)
+        return any(stressor.living for stressor in self.stressors)
 
     def bounds(self, resource: Resource) -> MemoryBounds:
         return self.kept.setdefault(resource, MemoryBounds(house=self, resource=resource))
 
-    def guest(self, script: str, limit_ns: int, share: float = 1.0) -> MemoryGuest:
-        guest = MemoryGuest(house=self, share=share, ends=self.guests_end)
-        self.guests.append(guest)
-        return guest
+    def stressor(self, script: str, limit_ns: int, share: float = 1.0) -> MemoryStressor:
+        stressor = MemoryStressor(house=self, share=share, ends=self.stressors_end)
+        self.stressors.append(stressor)
+        return stressor
 
     def first_to_die(self, yes: bool) -> None:
         self.chosen = yes

@@ -3,9 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from gameday.api.listing import Came, ListedConnection
 from gameday.api.edge import (
-    Conversing,
+    Dialect,
     EdgeState,
     Heard,
     Route,
@@ -13,25 +12,26 @@ from gameday.api.edge import (
     Stream,
 )
 from gameday.api.environment import Endpoint
+from gameday.api.listing import Came, ListedConnection
 from gameday.errors import EnvironmentRefused
 from gameday.model.clock import MICROSECOND, MILLISECOND, SECOND
 from gameday.model.scenario import Edge
 from gameday.testing.environments import MemoryEnvironment
 from gameday.testing.toxics import MemoryToxic
 
-__all__ = ["EdgedEnvironment", "MemoryEdge", "MemoryLine", "MemoryTalk", "TerseTalk"]
+__all__ = ["EdgedEnvironment", "MemoryDialect", "MemoryEdge", "MemoryLine", "TerseDialect"]
 
 _DIRECT_NS = 200 * MICROSECOND
 _FRONT_NS = 500 * MICROSECOND
 
 
-class TerseTalk:
+class TerseDialect:
     """A service of which only the greeting is known."""
 
     greeting = b"HI"
 
 
-class MemoryTalk(TerseTalk):
+class MemoryDialect(TerseDialect):
     """A service that says as much as it is asked for."""
 
     def download(self, size: int) -> bytes:
@@ -45,9 +45,9 @@ class MemoryTalk(TerseTalk):
 class MemoryEdge:
     """A proxy that does what it is told at once; each of its defects is a field."""
 
-    front: Endpoint = field(default_factory=lambda: Endpoint(host="127.0.0.1", port=2))
-    direct: Endpoint = field(default_factory=lambda: Endpoint(host="127.0.0.1", port=1))
-    talk: Conversing | None = field(default_factory=MemoryTalk)
+    proxied: Endpoint = field(default_factory=lambda: Endpoint(host="127.0.0.1", port=2))
+    upstream: Endpoint = field(default_factory=lambda: Endpoint(host="127.0.0.1", port=1))
+    dialect: Dialect | None = field(default_factory=MemoryDialect)
     forwarded: bool = False
     resets_open: bool = True
     works: bool = True
@@ -184,7 +184,7 @@ class MemoryEdge:
         return line
 
     @property
-    def visitors(self) -> int:
+    def accepted_connections(self) -> int:
         """How many connections the service has."""
         lines = [one for one in self._lines if not one.ended() and (self.keeps or not one.closed)]
         return round(self.does * len(lines)) if self.works else 0
@@ -227,7 +227,7 @@ class MemoryLine:
 
     def __init__(self, edge: MemoryEdge, route: Route, number: int) -> None:
         self._edge = edge
-        self._through = route is Route.FRONT
+        self._through = route is Route.PROXIED
         self.origin: Endpoint | None = Endpoint(host="127.0.0.1", port=40_000 + number)
         self._served_ns: int | None = None
         self._ended_ns: int | None = None
@@ -239,7 +239,7 @@ class MemoryLine:
         self._from_before = edge.quiet
         self.closed = False
         refused = self._through and edge.refuses()
-        full = bool(edge.capacity) and edge.visitors >= edge.capacity
+        full = bool(edge.capacity) and edge.accepted_connections >= edge.capacity
         self._ended: Seen | None = Seen.CLOSED if refused or full else None
         self.opened = (
             Seen.REFUSED

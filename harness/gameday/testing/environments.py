@@ -5,16 +5,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from threading import Event
 
-from gameday.api.signals import Dispositions
 from gameday.api.environment import (
     Checkpoint,
+    ChildProcess,
     Emit,
     Endpoint,
-    Inmate,
-    Motion,
+    FreezerState,
     NotReadyError,
-    Vitals,
+    ProcessState,
 )
+from gameday.api.signals import Dispositions
 from gameday.errors import EnvironmentRefused
 from gameday.model.clock import SECOND
 from gameday.model.result import Window
@@ -59,13 +59,13 @@ class MemoryService:
     keeps: bool = True
     """Whether its volume stays when that is asked for."""
     markable: bool = True
-    inside: tuple[Inmate, ...] = ()
+    inside: tuple[ChildProcess, ...] = ()
     inside_survives: bool = False
     takes_main_along: bool = False
     """Whether it ends when a process inside does."""
-    count_visitors: Callable[[], int] = lambda: 0
+    count_accepted_connections: Callable[[], int] = lambda: 0
     """How many are connected to it."""
-    direct: Endpoint = field(default_factory=lambda: Endpoint(host="127.0.0.1", port=1))
+    upstream: Endpoint = field(default_factory=lambda: Endpoint(host="127.0.0.1", port=1))
     _sent: set[signal.Signals] = field(default_factory=set)
     _pid: int = 100
     _code: int | None = None
@@ -76,8 +76,8 @@ class MemoryService:
     _frozen: bool = False
     _awake: Event = field(default_factory=Event)
 
-    def visitors(self) -> int:
-        return self.count_visitors()
+    def accepted_connections(self) -> int:
+        return self.count_accepted_connections()
 
     def check(self) -> str:
         if self._frozen and not self.answers_frozen:
@@ -94,8 +94,8 @@ class MemoryService:
             self.clock.sleep_ns(limit_ns)
             raise EnvironmentRefused(str(error)) from error
 
-    def vitals(self) -> Vitals:
-        return Vitals(
+    def process_state(self) -> ProcessState:
+        return ProcessState(
             alive=self._code is None,
             pid=self._pid,
             started=f"start {self._pid}",
@@ -132,7 +132,7 @@ class MemoryService:
     def stranger(self) -> str:
         return self.port_taken_by
 
-    def motion(self) -> Motion:
+    def freezer_state(self) -> FreezerState:
         return "frozen" if self._frozen else "running"
 
     def freeze(self) -> Window:
@@ -172,12 +172,14 @@ class MemoryService:
     def finds(self, marker: str) -> bool:
         return marker in self._markers
 
-    def inmates(self) -> tuple[Inmate, ...]:
+    def child_processes(self) -> tuple[ChildProcess, ...]:
         return self.inside
 
-    def kill_inmates(self, inmates: tuple[Inmate, ...], number: signal.Signals) -> Window:
+    def kill_child_processes(
+        self, child_processes: tuple[ChildProcess, ...], number: signal.Signals
+    ) -> Window:
         if not self.inside_survives:
-            self.inside = tuple(i for i in self.inside if i not in inmates)
+            self.inside = tuple(i for i in self.inside if i not in child_processes)
             if self.takes_main_along:
                 self._code = 128 + number
         return self._now()
@@ -214,7 +216,7 @@ class MemoryEnvironment:
     def service(self, name: str) -> MemoryService:
         return self.services[name]
 
-    def front(self, edge: Edge) -> Endpoint:
+    def proxied(self, edge: Edge) -> Endpoint:
         return Endpoint(host="127.0.0.1", port=2 + self.target.edges.index(edge))
 
     def proxy_servers(self) -> tuple[Endpoint, ...]:

@@ -92,10 +92,10 @@ class HistoryBuilder:
     _spells: tuple[_Spell, ...] = ()
     _faults: tuple[FaultTimes, ...] = ()
     _proxy_adds_ns: int = 0
-    _marked: Mapping[str, frozenset[int]] = field(default_factory=dict)
+    _labelled: Mapping[str, frozenset[int]] = field(default_factory=dict)
     _swapped: tuple[tuple[int, int], ...] = ()
     _connections: Connections | None = None
-    _hiccups: tuple[tuple[int, int], ...] = ()
+    _noise_meter: tuple[tuple[int, int], ...] = ()
     _syncs: tuple[tuple[int, int], ...] = ()
     _late: tuple[tuple[int, int], ...] = ()
     _proxy_stalls: tuple[tuple[int, int], ...] = ()
@@ -175,7 +175,7 @@ class HistoryBuilder:
 
     def hiccup(self, at: Span, lasting: Span) -> Self:
         """The host stands still from `at` for so long."""
-        return replace(self, _hiccups=(*self._hiccups, (_START_NS + _ns(at), _ns(lasting))))
+        return replace(self, _noise_meter=(*self._noise_meter, (_START_NS + _ns(at), _ns(lasting))))
 
     def disk_stall(self, at: Span, lasting: Span) -> Self:
         """The disk stands still from `at` for so long."""
@@ -237,8 +237,8 @@ class HistoryBuilder:
             ),
             connections=self._connections,
             noise=HostNoise(
-                hiccup_at_ns=np.array([sum(spell) for spell in self._hiccups], np.int64),
-                hiccup_ns=np.array([lasting for _, lasting in self._hiccups], np.int64),
+                hiccup_at_ns=np.array([sum(spell) for spell in self._noise_meter], np.int64),
+                hiccup_ns=np.array([lasting for _, lasting in self._noise_meter], np.int64),
                 disk_at_ns=np.array([sum(spell) for spell in self._syncs], np.int64),
                 disk_ns=np.array([lasting for _, lasting in self._syncs], np.int64),
                 busy=0.3,
@@ -278,11 +278,11 @@ class HistoryBuilder:
         return replace(self, _spells=(*self._spells, spell))
 
     def _mark(self, what: str, signals: tuple[int, ...]) -> Self:
-        already = self._marked.get(what, frozenset())
-        return replace(self, _marked={**self._marked, what: already | set(signals)})
+        already = self._labelled.get(what, frozenset())
+        return replace(self, _labelled={**self._labelled, what: already | set(signals)})
 
     def _is(self, what: str, values: NDArray[np.uint32]) -> NDArray[np.bool_]:
-        return np.isin(values, list(self._marked.get(what, ())))
+        return np.isin(values, list(self._labelled.get(what, ())))
 
     def _rate(self, stream: int) -> float:
         probes_per_s = self.probes_per_s or self.rate_per_s
@@ -344,7 +344,7 @@ class HistoryBuilder:
         kept = np.flatnonzero(delivered & ~left)
         again = np.flatnonzero(self._is("duplicate", value))
         broken = np.flatnonzero(self._is("corrupt", value))
-        strays = np.array(sorted(self._marked.get("phantom", ())), np.uint32)
+        strays = np.array(sorted(self._labelled.get("phantom", ())), np.uint32)
         values = np.concatenate((value[kept], value[again], value[broken], strays))
         end_ns = _START_NS + _ns(self.lasts)
         times = np.concatenate(

@@ -6,19 +6,19 @@ from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from threading import Lock
 
+from gameday.api.edge import Dialect, Route, Seen
 from gameday.api.http_rules import (
     HttpAnswer,
     HttpProbe,
     HttpRule,
     RuleCounts,
 )
-from gameday.api.edge import Conversing, Route, Seen
 from gameday.errors import EnvironmentRefused
 from gameday.model.clock import MICROSECOND, MILLISECOND
 from gameday.model.scenario import Edge
-from gameday.testing.edges import EdgedEnvironment, MemoryEdge, TerseTalk
+from gameday.testing.edges import EdgedEnvironment, MemoryEdge, TerseDialect
 
-__all__ = ["HttpTalk", "RuledEdge", "RuledEnvironment"]
+__all__ = ["HttpDialect", "RuledEdge", "RuledEnvironment"]
 
 _DIRECT_NS = 200 * MICROSECOND
 _FRONT_NS = 500 * MICROSECOND
@@ -26,7 +26,7 @@ _KNOWN = "/status"
 _TAKES_BODIES = "/orders"
 
 
-class HttpTalk(TerseTalk):
+class HttpDialect(TerseDialect):
     """A service that answers to one path, and takes what is posted to another."""
 
     greeting = b"ASK /status"
@@ -36,7 +36,7 @@ class HttpTalk(TerseTalk):
 class RuledEdge(MemoryEdge):
     """A proxy whose rules meet what they are to meet; each of its defects is a field."""
 
-    talk: Conversing | None = field(default_factory=HttpTalk)
+    dialect: Dialect | None = field(default_factory=HttpDialect)
     rules_work: bool = True
     """Whether rules do anything; the server reports them either way."""
     meets_times: float = 1.0
@@ -81,10 +81,10 @@ class RuledEdge(MemoryEdge):
         return {name: RuleCounts(matched=0, met=self._met[name]) for name in self._rules}
 
     def request(self, route: Route, probe: HttpProbe, limit_ns: int) -> HttpAnswer:
-        usual = _served(probe, _DIRECT_NS if route is Route.DIRECT else _FRONT_NS)
+        usual = _served(probe, _DIRECT_NS if route is Route.UPSTREAM else _FRONT_NS)
         if not self.serves:
             usual = HttpAnswer(seen=Seen.SILENT)
-        if route is Route.DIRECT:
+        if route is Route.UPSTREAM:
             return usual
         with self._lock:
             rule = self._meeting(probe)

@@ -2,11 +2,11 @@
 
 from gameday.api.fault import Injection, Lasting
 
-__all__ = ["still_in"]
+__all__ = ["is_active"]
 
 
-def still_in(injection: Injection) -> bool:
+def is_active(injection: Injection) -> bool:
     """Return what it says; TypeError for one that has nothing to say, as it is over by itself."""
     if not isinstance(injection, Lasting):
         raise TypeError(f"{type(injection).__name__} is over by itself")
-    return injection.still_in().proven
+    return injection.is_active().proven

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import TypedDict
 
-from gameday.runtimes.kinds import with_logins
 from gameday.model.scenario import ServiceSpec, Target
+from gameday.runtimes.kinds import with_logins
 
 __all__ = ["RedisLogin", "armed", "redis_login"]
 

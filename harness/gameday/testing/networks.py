@@ -4,9 +4,9 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from gameday.api.packets import Datagrams, Drop, Tally
-from gameday.api.edge import Conversing, Heard, Line, Seen
+from gameday.api.edge import Dialect, EdgeConnection, Heard, Seen
 from gameday.api.environment import Endpoint
+from gameday.api.packets import Datagrams, Drop, Tally
 from gameday.errors import EnvironmentRefused
 from gameday.model.clock import MILLISECOND
 from gameday.model.scenario import CLIENT, Edge
@@ -56,7 +56,9 @@ class MemoryNetwork:
             raise EnvironmentRefused("the packet filter cannot be read")
         return len(self.chains.get(chain, ()))
 
-    def open(self, endpoint: Endpoint, limit_ns: int, talk: Conversing | None = None) -> Line:
+    def open(
+        self, endpoint: Endpoint, limit_ns: int, dialect: Dialect | None = None
+    ) -> EdgeConnection:
         return _MemoryLine(self.environment, self.service, endpoint)
 
     def passes(self, *, peer: str, own_port: int, peer_port: int, count: int) -> int:
@@ -103,7 +105,7 @@ class NetworkedEnvironment(EdgedEnvironment):
         made = MemoryNetwork(environment=self, service=service)
         return self.networks.setdefault(service, made)
 
-    def inner_front(self, edge: Edge) -> Endpoint:
+    def inner_proxied(self, edge: Edge) -> Endpoint:
         port = _FIRST_FRONT + self.target.edges.index(edge)
         return Endpoint(host=self.network(edge.service).address, port=port)
 

@@ -9,15 +9,15 @@ from typing import NoReturn
 
 import pytest
 
-from gameday.api.environment import Environment, Provision, Surroundings
-from gameday.errors import EnvironmentRefused
+from gameday.api.environment import Environment, EnvironmentConfig, Features
 from gameday.api.fault import Fault, Proof
+from gameday.engine.planning import vocabulary
+from gameday.errors import EnvironmentRefused
+from gameday.faults.noop import Noop
 from gameday.loading import load_target
 from gameday.model.scenario import Target
-from gameday.engine.planning import vocabulary
 from gameday.report.labels import details
 from gameday.resources import bundled
-from gameday.faults.noop import Dud
 
 _TITLE = """# What was asked, measured and undone
 
@@ -42,9 +42,9 @@ def system() -> Target:
 
 
 @pytest.fixture(scope="module")
-def provision() -> Provision:
+def features() -> Features:
     """What the faults of a module need from the start; a module may have one of its own."""
-    return Provision()
+    return Features()
 
 
 @pytest.fixture(scope="module", params=["process", "docker"])
@@ -53,19 +53,19 @@ def environment(
     tmp_path_factory: pytest.TempPathFactory,
     missing: Callable[[str], NoReturn],
     system: Target,
-    provision: Provision,
+    features: Features,
 ) -> Iterator[Environment]:
     """The target, started once a module and environment; nothing may be left."""
     runtime = str(request.param)
     if runtime == "docker":
         request.getfixturevalue("docker_engine")
-    given = Surroundings(
+    given = EnvironmentConfig(
         run=token_hex(4),
         target=system,
         logs=tmp_path_factory.mktemp("logs"),
         seed=1,
-        proxy="own" if runtime == "process" or provision.own_proxy else "toxiproxy",
-        provision=provision,
+        proxy="own" if runtime == "process" or features.own_proxy else "toxiproxy",
+        features=features,
     )
     made: Environment
     if runtime == "docker":
@@ -105,13 +105,13 @@ def unproven(environment: Environment) -> Unproven:
     """Take a fault that does nothing through its proofs: its effect is missed, its absence seen."""
 
     def play(fault: Fault) -> None:
-        injection = Dud(fault=fault).on(environment)
+        injection = Noop(fault=fault).on(environment)
         try:
             injection.inject()
             effect = injection.prove(lambda: None)
         finally:
             injection.undo()
-            undone = injection.prove_undone(lambda: None)
+            undone = injection.prove_healed(lambda: None)
         assert not effect.proven, effect.measured
         assert undone.proven, undone.measured
 
@@ -127,7 +127,7 @@ def through(environment: Environment, table: list[tuple[str, ...]]) -> Through:
             effect = injection.prove(lambda: None)
         finally:
             injection.undo()
-            undone = injection.prove_undone(lambda: None)
+            undone = injection.prove_healed(lambda: None)
         assert effect.proven, effect.measured
         assert undone.proven, undone.measured
         evidence = (injection.asked, effect.measured, undone.measured)

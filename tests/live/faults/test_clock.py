@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from gameday.api.clocks import Clocked
-from gameday.api.environment import Environment, Killable, Provision
+from gameday.api.environment import Environment, Features, Killable
+from gameday.api.fault import Fault, Proof
 from gameday.errors import EnvironmentRefused
 from gameday.faults.clock import ClockDrift, ClockOffset
 from gameday.faults.lifecycle.termination import until
-from gameday.api.fault import Fault, Proof
 from gameday.model.clock import MILLISECOND, MINUTE, SECOND
 from gameday.model.scenario import ServiceSpec, Target
 
@@ -53,8 +53,8 @@ def system() -> Target:
 
 
 @pytest.fixture(scope="module")
-def provision() -> Provision:
-    return Provision(clocks=frozenset({"redis", "rcopy", "postgres", "pcopy", "relay"}))
+def features() -> Features:
+    return Features(clocks=frozenset({"redis", "rcopy", "postgres", "pcopy", "relay"}))
 
 
 def name(fault: Fault) -> str:
@@ -99,14 +99,14 @@ def test_a_wrong_clock_survives_a_restart_and_does_not_pass_for_right(
     injection.inject()
     try:
         redis.kill(signal.SIGKILL)
-        assert until(lambda: not redis.vitals().alive, 5 * SECOND, lambda: None)
+        assert until(lambda: not redis.process_state().alive, 5 * SECOND, lambda: None)
         redis.start_again()
         environment.service("redis").wait_until_ready(10 * SECOND, lambda: None)
         assert injection.prove(lambda: None).proven
-        assert not injection.prove_undone(lambda: None).proven
+        assert not injection.prove_healed(lambda: None).proven
     finally:
         injection.undo()
-    assert injection.prove_undone(lambda: None).proven
+    assert injection.prove_healed(lambda: None).proven
 
 
 @pytest.mark.full
@@ -119,12 +119,12 @@ def test_the_clock_of_a_dead_service_is_set_right_for_its_next_start(
     injection.inject()
     try:
         redis.kill(signal.SIGKILL)
-        assert until(lambda: not redis.vitals().alive, 5 * SECOND, lambda: None)
+        assert until(lambda: not redis.process_state().alive, 5 * SECOND, lambda: None)
     finally:
         injection.undo()
     redis.start_again()
     environment.service("redis").wait_until_ready(10 * SECOND, lambda: None)
-    assert injection.prove_undone(lambda: None).proven
+    assert injection.prove_healed(lambda: None).proven
 
 
 @pytest.mark.sample("process")

@@ -6,8 +6,10 @@ from dataclasses import replace
 import pytest
 
 from gameday.api.edge import EdgeProxied, Stream
+from gameday.api.environment import Environment, Features
+from gameday.api.fault import Fault, Proof
 from gameday.edge.connections import ControlledEdge
-from gameday.api.environment import Environment, Provision
+from gameday.engine.planning import vocabulary
 from gameday.faults.network import (
     Bandwidth,
     Blackhole,
@@ -18,11 +20,9 @@ from gameday.faults.network import (
     SlowClose,
     injection,
 )
-from gameday.api.fault import Fault, Proof
 from gameday.loading import load_target
 from gameday.model.clock import MILLISECOND
 from gameday.model.scenario import Edge, Target
-from gameday.engine.planning import vocabulary
 from gameday.resources import bundled
 
 pytestmark = [pytest.mark.live, pytest.mark.alone]
@@ -95,9 +95,9 @@ def system() -> Target:
 
 
 @pytest.fixture(scope="module")
-def provision() -> Provision:
+def features() -> Features:
     """Toxiproxy does not list its connections."""
-    return Provision(own_proxy=True)
+    return Features(own_proxy=True)
 
 
 @pytest.fixture
@@ -133,7 +133,7 @@ def played(environment: Environment, fault: Fault) -> Proof:
         effect = made.prove(lambda: None)
     finally:
         made.undo()
-        undone = made.prove_undone(lambda: None)
+        undone = made.prove_healed(lambda: None)
     assert undone.proven, undone.measured
     return effect
 

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from gameday.api.environment import Environment, Provision
-from gameday.faults.network import Latency
+from gameday.api.environment import Environment, Features
 from gameday.api.fault import Fault, Proof
+from gameday.faults.network import Latency
 from gameday.model.clock import MILLISECOND
 
 pytestmark = [pytest.mark.live, pytest.mark.alone, pytest.mark.full]
@@ -35,9 +35,9 @@ every = pytest.mark.parametrize("fault", FAULTS, ids=lambda f: f"{f.distribution
 
 
 @pytest.fixture(scope="module")
-def provision() -> Provision:
+def features() -> Features:
     """Toxiproxy knows one distribution only."""
-    return Provision(own_proxy=True)
+    return Features(own_proxy=True)
 
 
 @every
@@ -59,7 +59,7 @@ def test_delays_that_are_uniform_do_not_pass_for_others(
         assert not asked.prove(lambda: None).proven
     finally:
         uniform.undo()
-    assert uniform.prove_undone(lambda: None).proven
+    assert uniform.prove_healed(lambda: None).proven
 
 
 @every

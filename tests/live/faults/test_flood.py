@@ -10,14 +10,14 @@ from collections.abc import Callable, Iterator
 import pytest
 import redis
 
-from gameday.api.accepted_connections import Receiving
+from gameday.api.accepted_connections import AcceptsConnections
 from gameday.api.environment import Environment, Pausable
-from gameday.faults.network import ConnectionFlood
 from gameday.api.fault import Fault, Proof
+from gameday.engine.planning import vocabulary
+from gameday.faults.network import ConnectionFlood
 from gameday.loading import load_target
 from gameday.model.clock import SECOND
 from gameday.model.scenario import Target
-from gameday.engine.planning import vocabulary
 from gameday.resources import bundled
 from gameday.testing.logins import redis_login
 
@@ -43,10 +43,10 @@ def system() -> Target:
     return load_target(bundled("targets") / "stores" / "target.yaml", vocabulary())
 
 
-def visitors(environment: Environment, service: str) -> int:
+def accepted_connections(environment: Environment, service: str) -> int:
     house = environment.service(service)
-    assert isinstance(house, Receiving)
-    return house.visitors()
+    assert isinstance(house, AcceptsConnections)
+    return house.accepted_connections()
 
 
 def wait_until(holds: Callable[[], bool], what: str) -> None:
@@ -59,7 +59,7 @@ def wait_until(holds: Callable[[], bool], what: str) -> None:
 @pytest.fixture
 def few_clients(environment: Environment) -> Iterator[None]:
     """A Redis that takes forty clients."""
-    direct = environment.service("redis").direct
+    direct = environment.service("redis").upstream
     login = redis_login(environment.service("redis").spec)
     with redis.Redis(host=direct.host, port=direct.port, socket_timeout=2, **login) as client:
         before = client.config_get("maxclients")["maxclients"]
@@ -98,24 +98,26 @@ def test_what_does_not_flood_is_not_proven(unproven: Unproven, fault: Connection
 def test_what_waits_to_be_accepted_is_no_visitor(environment: Environment) -> None:
     service = environment.service("redis")
     assert isinstance(service, Pausable)
-    before = visitors(environment, "redis")
+    before = accepted_connections(environment, "redis")
     service.freeze()
     try:
-        address = (service.direct.host, service.direct.port)
+        address = (service.upstream.host, service.upstream.port)
         waiting = [socket.create_connection(address, timeout=2) for _ in range(5)]
         time.sleep(0.2)
-        frozen = visitors(environment, "redis")
+        frozen = accepted_connections(environment, "redis")
     finally:
         service.thaw()
-    wait_until(lambda: visitors(environment, "redis") == before + 5, "the five are accepted")
+    wait_until(
+        lambda: accepted_connections(environment, "redis") == before + 5, "the five are accepted"
+    )
     for connection in waiting:
         connection.close()
     assert frozen == before
-    wait_until(lambda: visitors(environment, "redis") == before, "the five are gone")
+    wait_until(lambda: accepted_connections(environment, "redis") == before, "the five are gone")
 
 
 def test_a_flood_dies_with_its_harness(environment: Environment) -> None:
-    before = visitors(environment, "redis")
+    before = accepted_connections(environment, "redis")
     fault = ConnectionFlood(target="client -> redis", count=100, rate_per_s=500.0)
 
     def flood() -> None:
@@ -126,10 +128,14 @@ def test_a_flood_dies_with_its_harness(environment: Environment) -> None:
     harness = multiprocessing.get_context("fork").Process(target=flood)
     harness.start()
     try:
-        wait_until(lambda: visitors(environment, "redis") >= before + 100, "the flood is in")
+        wait_until(
+            lambda: accepted_connections(environment, "redis") >= before + 100, "the flood is in"
+        )
         assert harness.pid is not None
         os.kill(harness.pid, signal.SIGKILL)
-        wait_until(lambda: visitors(environment, "redis") <= before, "the flood is gone")
+        wait_until(
+            lambda: accepted_connections(environment, "redis") <= before, "the flood is gone"
+        )
     finally:
         harness.kill()
         harness.join(5)

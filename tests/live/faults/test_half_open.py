@@ -4,12 +4,12 @@ from collections.abc import Callable
 
 import pytest
 
-from gameday.api.environment import Provision
-from gameday.faults.network import HalfOpen
+from gameday.api.environment import Features
 from gameday.api.fault import Fault, Proof
+from gameday.engine.planning import vocabulary
+from gameday.faults.network import HalfOpen
 from gameday.loading import load_target
 from gameday.model.scenario import Target
-from gameday.engine.planning import vocabulary
 from gameday.resources import bundled
 
 pytestmark = [pytest.mark.live, pytest.mark.alone, pytest.mark.full]
@@ -36,8 +36,8 @@ def system() -> Target:
 
 
 @pytest.fixture(scope="module")
-def provision() -> Provision:
-    return Provision(own_proxy=True)
+def features() -> Features:
+    return Features(own_proxy=True)
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=name)

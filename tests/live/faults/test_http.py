@@ -5,11 +5,11 @@ from collections.abc import Callable
 import pytest
 
 from gameday.api.edge import EdgeProxied, Seen
-from gameday.api.environment import Environment, Provision
+from gameday.api.environment import Environment, Features
+from gameday.api.fault import Fault, Proof
 from gameday.errors import EnvironmentRefused
 from gameday.faults.http import HttpAbort, HttpBody, HttpDelay, HttpStatus
 from gameday.faults.network import HalfOpen, Reset
-from gameday.api.fault import Fault, Proof
 from gameday.model.clock import MILLISECOND
 from gameday.model.scenario import Edge
 
@@ -45,8 +45,8 @@ def name(fault: Fault) -> str:
 
 
 @pytest.fixture(scope="module")
-def provision() -> Provision:
-    return Provision(own_proxy=True, http=frozenset({Edge(client="client", service="relay")}))
+def features() -> Features:
+    return Features(own_proxy=True, http=frozenset({Edge(client="client", service="relay")}))
 
 
 @pytest.mark.sample("process-http-status-POST-/signals-0.25")

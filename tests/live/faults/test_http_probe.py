@@ -9,10 +9,10 @@ from contextlib import contextmanager
 
 import pytest
 
-from gameday.api.http_rules import HttpProbe
 from gameday.api.edge import Seen
-from gameday.edge.http_probe import ask_http
 from gameday.api.environment import Endpoint
+from gameday.api.http_rules import HttpProbe
+from gameday.edge.http_probe import ask_http
 from gameday.model.clock import MILLISECOND, SECOND
 
 pytestmark = pytest.mark.live

@@ -13,20 +13,20 @@ from signal import Signals
 import pytest
 import redis
 
-from gameday.api.environment import Environment, Inhabited, Pausable, Removable
-from gameday.runtimes.kinds import login_of
+from gameday.api.environment import Environment, HasChildProcesses, Pausable, Removable
+from gameday.api.fault import Fault, Proof, Watchful
+from gameday.engine.planning import Options, load, make_environment, make_plan
 from gameday.faults.lifecycle.crash_loop import CrashLoop
-from gameday.faults.lifecycle.termination import until
 from gameday.faults.lifecycle.kill import Kill
 from gameday.faults.lifecycle.kill_inside import KillInside
 from gameday.faults.lifecycle.pause import Pause
-from gameday.api.fault import Fault, Proof, Watchful
 from gameday.faults.lifecycle.remove import Remove
 from gameday.faults.lifecycle.restart import Restart
 from gameday.faults.lifecycle.stop import Stop
+from gameday.faults.lifecycle.termination import until
 from gameday.model.clock import MILLISECOND, SECOND
-from gameday.engine.planning import Options, load, make_environment, make_plan
 from gameday.resources import bundled
+from gameday.runtimes.kinds import login_of
 from gameday.testing.logins import redis_login
 
 pytestmark = [pytest.mark.live, pytest.mark.alone]
@@ -39,8 +39,8 @@ SAVING = "redis-rdb-bgsave"
 
 
 @contextmanager
-def talk(environment: Environment) -> Iterator[redis.Redis]:
-    direct = environment.service("redis").direct
+def dialect(environment: Environment) -> Iterator[redis.Redis]:
+    direct = environment.service("redis").upstream
     login = redis_login(environment.service("redis").spec)
     client = redis.Redis(host=direct.host, port=direct.port, socket_timeout=2, **login)
     try:
@@ -53,14 +53,14 @@ def talk(environment: Environment) -> Iterator[redis.Redis]:
 def slow_save(environment: Environment) -> Iterator[None]:
     """A child of Redis that takes seconds to save a few keys."""
     house = environment.service("redis")
-    assert isinstance(house, Inhabited)
-    with talk(environment) as client:
+    assert isinstance(house, HasChildProcesses)
+    with dialect(environment) as client:
         client.mset({f"saved:{number}": "x" for number in range(20)})
         client.config_set("rdb-key-save-delay", 500_000)
         client.bgsave()
         give_up_ns = time.monotonic_ns() + 3 * SECOND
-        while not any(SAVING in inmate.command for inmate in house.inmates()):
-            assert time.monotonic_ns() < give_up_ns, house.inmates()
+        while not any(SAVING in child_process.command for child_process in house.child_processes()):
+            assert time.monotonic_ns() < give_up_ns, house.child_processes()
             time.sleep(0.01)
         yield
         client.config_set("rdb-key-save-delay", 0)
@@ -89,7 +89,7 @@ def test_a_signal_that_nobody_handles_ends_a_process_but_no_container(
     injection.inject()
     effect = injection.prove(lambda: None)
     injection.undo()
-    assert injection.prove_undone(lambda: None).proven
+    assert injection.prove_healed(lambda: None).proven
     assert (effect.proven, effect.measured["handling"]) == (False, "default")
 
 
@@ -98,7 +98,7 @@ def test_a_signal_that_is_ignored_is_not_proven(environment: Environment) -> Non
     injection.inject()
     effect = injection.prove(lambda: None)
     injection.undo()
-    assert injection.prove_undone(lambda: None).proven
+    assert injection.prove_healed(lambda: None).proven
     assert (effect.proven, effect.measured["handling"]) == (False, "ignored")
 
 
@@ -118,7 +118,7 @@ def test_a_service_that_is_dead_already_is_not_ended_once_more(
         assert not second.prove(lambda: None).proven
     finally:
         first.undo()
-    assert first.prove_undone(lambda: None).proven
+    assert first.prove_healed(lambda: None).proven
 
 
 @pytest.mark.full
@@ -132,7 +132,7 @@ def test_who_does_not_stop_within_the_grace_is_forced(
     environment: Environment, through: Through
 ) -> None:
     service = environment.service("redis")
-    direct, login = service.direct, login_of(service.spec)
+    direct, login = service.upstream, login_of(service.spec)
     with socket.create_connection((direct.host, direct.port)) as busy:
         busy.sendall(f"AUTH {login.user} {login.password}\r\n".encode())
         # A server in a script hears the signal and keeps it for afterwards.
@@ -172,7 +172,7 @@ def test_a_thaw_twice_is_harmless(environment: Environment) -> None:
         injection.undo()
     finally:
         injection.undo()
-    assert injection.prove_undone(lambda: None).proven
+    assert injection.prove_healed(lambda: None).proven
 
 
 def test_a_frozen_environment_goes_down_clean(environment: Environment, tmp_path: Path) -> None:
@@ -253,7 +253,7 @@ def test_a_pause_that_was_lifted_for_a_while_is_found_out(environment: Environme
     injection.inject()
     try:
         assert injection.prove(lambda: None).proven
-        assert (injection.lapse(), injection.still_in().proven) == ("", True)
+        assert (injection.lapse(), injection.is_active().proven) == ("", True)
         service.thaw()
         in_between = injection.lapse()
         time.sleep(0.1)
@@ -261,7 +261,7 @@ def test_a_pause_that_was_lifted_for_a_while_is_found_out(environment: Environme
         after = injection.lapse()
     finally:
         injection.undo()
-    assert injection.prove_undone(lambda: None).proven
+    assert injection.prove_healed(lambda: None).proven
     assert in_between
     # In docker the freezer's file tells of now alone, and is read every 20 ms.
     assert after or environment.runtime == "docker"
@@ -270,7 +270,7 @@ def test_a_pause_that_was_lifted_for_a_while_is_found_out(environment: Environme
 def test_a_service_whose_port_another_took_is_not_back(environment: Environment) -> None:
     if environment.runtime == "docker":
         pytest.skip("the port is in a network of the service's own")
-    direct = environment.service("redis").direct
+    direct = environment.service("redis").upstream
     injection = Kill(target="redis").on(environment)
     assert isinstance(injection, Watchful)
     injection.inject()
@@ -280,12 +280,12 @@ def test_a_service_whose_port_another_took_is_not_back(environment: Environment)
         try:
             assert until(lambda: bool(injection.lapse()), 5 * SECOND, lambda: None)
             assert injection.lapse().startswith(f"process {other.pid} (redis-server)")
-            assert not injection.still_in().proven
+            assert not injection.is_active().proven
             injection.undo()
-            taken = injection.prove_undone(lambda: None)
+            taken = injection.prove_healed(lambda: None)
         finally:
             other.kill()
     injection.undo()
-    assert injection.prove_undone(lambda: None).proven
+    assert injection.prove_healed(lambda: None).proven
     assert not taken.proven
     assert "port" in str(taken.measured["error"])

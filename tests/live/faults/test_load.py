@@ -9,11 +9,12 @@ import pytest
 import redis
 
 from gameday.api.environment import Environment
-from gameday.errors import EnvironmentRefused
-from gameday.faults.load import MalformedPayload, PoisonMessage, Surge
 from gameday.api.fault import Fault, Proof
+from gameday.errors import EnvironmentRefused
+from gameday.faults.load import MalformedPayload, Surge
 from gameday.technologies.redis.connection import Reply
-from gameday.technologies.redis.server import Server
+from gameday.technologies.redis.faults import PoisonMessage
+from gameday.technologies.redis.server import RedisServer
 from gameday.testing.logins import redis_login
 
 pytestmark = [pytest.mark.live, pytest.mark.alone]
@@ -46,10 +47,10 @@ expect:
 """
 
 
-_ask = Server.ask
+_ask = RedisServer.ask
 
 
-def _deaf(server: Server, *words: str) -> Reply:
+def _deaf(server: RedisServer, *words: str) -> Reply:
     """Do what is asked, and lose the answer to what is added."""
     said = _ask(server, *words)
     if words[0] == "XADD":
@@ -59,7 +60,7 @@ def _deaf(server: Server, *words: str) -> Reply:
 
 @pytest.fixture
 def stream(environment: Environment) -> None:
-    direct = environment.service("redis").direct
+    direct = environment.service("redis").upstream
     login = redis_login(environment.service("redis").spec)
     with redis.Redis(host=direct.host, port=direct.port, socket_timeout=2, **login) as client:
         client.xadd(_STREAM, {"payload": "kept"})
@@ -88,7 +89,7 @@ def test_poison_is_in_the_stream_and_taken_out_again(
 ) -> None:
     effect, _ = through(PoisonMessage(target="redis", to=_STREAM, times=5))
     assert effect.measured["entries"] == 5
-    direct = environment.service("redis").direct
+    direct = environment.service("redis").upstream
     login = redis_login(environment.service("redis").spec)
     with redis.Redis(host=direct.host, port=direct.port, socket_timeout=2, **login) as client:
         assert {value[b"payload"] for _, value in client.xrange(_STREAM)} == {b"kept"}
@@ -106,10 +107,10 @@ def test_poison_is_taken_out_from_under_much_that_came_after_it(
         assert injection.prove(lambda: None).proven
     else:
         with monkeypatch.context() as patch:
-            patch.setattr(Server, "ask", _deaf)
+            patch.setattr(RedisServer, "ask", _deaf)
             with pytest.raises(EnvironmentRefused, match="was lost"):
                 injection.inject()
-    direct = environment.service("redis").direct
+    direct = environment.service("redis").upstream
     login = redis_login(environment.service("redis").spec)
     with redis.Redis(host=direct.host, port=direct.port, socket_timeout=20, **login) as client:
         add = "for i = 1, 100001 do redis.call('XADD', KEYS[1], '*', 'payload', 'later') end"
@@ -117,7 +118,7 @@ def test_poison_is_taken_out_from_under_much_that_came_after_it(
         first = client.xrange(_STREAM, count=10)
         assert any(value[b"payload"].startswith(b"not what") for _, value in first)
         injection.undo()
-        assert injection.prove_undone(lambda: None).proven
+        assert injection.prove_healed(lambda: None).proven
         first = client.xrange(_STREAM, count=10)
         assert not any(value[b"payload"].startswith(b"not what") for _, value in first)
         client.delete(_STREAM)

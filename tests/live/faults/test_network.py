@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from gameday.api.environment import Environment
+from gameday.api.fault import Fault, Proof
 from gameday.faults.network import (
     Bandwidth,
     Blackhole,
@@ -18,9 +19,8 @@ from gameday.faults.network import (
     Slice,
     SlowClose,
 )
-from gameday.api.fault import Fault, Proof
+from gameday.faults.noop import Noop
 from gameday.model.clock import MILLISECOND, SECOND
-from gameday.faults.noop import Dud
 
 pytestmark = [pytest.mark.live, pytest.mark.alone]
 
@@ -87,7 +87,7 @@ def test_another_jitter_does_not_pass_for_the_one_that_was_asked_for(
         proof = asked.on(environment).prove(lambda: None)
     finally:
         given.undo()
-    assert given.prove_undone(lambda: None).proven
+    assert given.prove_healed(lambda: None).proven
     assert not proof.proven, proof.measured
 
 
@@ -103,7 +103,7 @@ def test_the_silence_of_another_fault_proves_none(environment: Environment, faul
     try:
         first.inject()
         assert first.prove(lambda: None).proven
-        assert not Dud(fault=fault).on(environment).prove(lambda: None).proven
+        assert not Noop(fault=fault).on(environment).prove(lambda: None).proven
         second = fault.on(environment)
         try:
             asked_ns = time.monotonic_ns()
@@ -114,4 +114,4 @@ def test_the_silence_of_another_fault_proves_none(environment: Environment, faul
             second.undo()
     finally:
         first.undo()
-    assert first.prove_undone(lambda: None).proven
+    assert first.prove_healed(lambda: None).proven

@@ -4,8 +4,10 @@ from collections.abc import Callable
 
 import pytest
 
-from gameday.api.edge import EdgeProxied, Introduced, Line, Route, Seen
+from gameday.api.edge import EdgeConnection, EdgeProxied, LoginDialect, Route, Seen
 from gameday.api.environment import Environment
+from gameday.api.fault import Fault, Proof
+from gameday.engine.planning import vocabulary
 from gameday.faults.network import (
     Bandwidth,
     Blackhole,
@@ -16,11 +18,9 @@ from gameday.faults.network import (
     Slice,
     SlowClose,
 )
-from gameday.api.fault import Fault, Proof
 from gameday.loading import load_target
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.scenario import Edge, Target
-from gameday.engine.planning import vocabulary
 from gameday.resources import bundled
 
 pytestmark = [pytest.mark.live, pytest.mark.alone, pytest.mark.full]
@@ -59,7 +59,7 @@ def system() -> Target:
     return load_target(bundled("targets") / "stores" / "target.yaml", vocabulary())
 
 
-def opened(environment: Environment, store: str, route: Route) -> Line:
+def opened(environment: Environment, store: str, route: Route) -> EdgeConnection:
     assert isinstance(environment, EdgeProxied)
     return environment.edge(Edge(client="client", service=store)).open(route, SECOND)
 
@@ -82,12 +82,12 @@ def test_a_line_is_open_once_it_can_be_greeted_again_and_again(
     environment: Environment, store: str, route: Route
 ) -> None:
     assert isinstance(environment, EdgeProxied)
-    talk = environment.edge(Edge(client="client", service=store)).talk
-    assert isinstance(talk, Introduced)
+    dialect = environment.edge(Edge(client="client", service=store)).dialect
+    assert isinstance(dialect, LoginDialect)
     line = opened(environment, store, route)
     assert line.opened is Seen.ANSWERED
     for _ in range(3):
-        assert line.ask(talk.greeting, SECOND).seen is Seen.ANSWERED
+        assert line.ask(dialect.greeting, SECOND).seen is Seen.ANSWERED
     line.close()
 
 
@@ -99,9 +99,9 @@ def test_a_login_tells_how_it_was_cut(
     injection = verb(target=f"client -> {store}").on(environment)
     injection.inject()
     try:
-        line = opened(environment, store, Route.FRONT)
+        line = opened(environment, store, Route.PROXIED)
         assert line.opened is seen
         line.close()
     finally:
         injection.undo()
-        injection.prove_undone(lambda: None)
+        injection.prove_healed(lambda: None)

@@ -5,12 +5,12 @@ from collections.abc import Callable
 
 import pytest
 
-from gameday.api.packets import Networked
 from gameday.api.edge import EdgeProxied
 from gameday.api.environment import Environment
+from gameday.api.fault import Fault, Proof
+from gameday.api.packets import Networked
 from gameday.errors import EnvironmentRefused
 from gameday.faults.network import PacketLoss, Partition
-from gameday.api.fault import Fault, Proof
 from gameday.model.clock import MILLISECOND
 from gameday.model.scenario import CLIENT
 
@@ -103,7 +103,7 @@ def test_what_is_dropped_is_no_rule_of_the_host_and_has_the_name_of_the_run(
         assert "gameday" not in saved.stdout
     finally:
         injection.undo()
-    assert injection.prove_undone(lambda: None).proven
+    assert injection.prove_healed(lambda: None).proven
 
 
 @pytest.mark.full
@@ -115,7 +115,7 @@ def test_the_share_that_was_asked_for_is_lost_and_nothing_afterwards(
     fault: PacketLoss,
 ) -> None:
     if not isinstance(environment, Networked):
-        assert "share this host's loopback" in fault.demands(environment.runtime).impossible
+        assert "share this host's loopback" in fault.requirements(environment.runtime).impossible
         assert "share this host's loopback" in impossible(fault)
         return
     effect, undone = through(fault)

@@ -9,10 +9,17 @@ import psycopg
 import pytest
 from psycopg import errors
 
-from gameday.technologies.postgres.login import postgres_login
 from gameday.api.environment import Environment
+from gameday.api.fault import Fault, Injection, Proof
+from gameday.engine.planning import vocabulary
 from gameday.errors import EnvironmentRefused
 from gameday.faults.lifecycle.kill import Kill
+from gameday.faults.lifecycle.restart import Restart
+from gameday.faults.lifecycle.stop import Stop
+from gameday.loading import load_target
+from gameday.model.clock import SECOND
+from gameday.model.scenario import Target
+from gameday.resources import bundled
 from gameday.technologies.postgres.faults import (
     AsyncCommit,
     ConnectionCap,
@@ -21,14 +28,7 @@ from gameday.technologies.postgres.faults import (
     StopReplay,
     TerminateBackends,
 )
-from gameday.api.fault import Fault, Injection, Proof
-from gameday.faults.lifecycle.restart import Restart
-from gameday.faults.lifecycle.stop import Stop
-from gameday.loading import load_target
-from gameday.model.clock import SECOND
-from gameday.model.scenario import Target
-from gameday.engine.planning import vocabulary
-from gameday.resources import bundled
+from gameday.technologies.postgres.login import postgres_login
 
 pytestmark = [pytest.mark.live, pytest.mark.alone]
 
@@ -49,8 +49,8 @@ def system() -> Target:
 def client(environment: Environment, name: str = "postgres", calls_itself: str = "app") -> Client:
     service = environment.service(name)
     return psycopg.connect(
-        host=service.direct.host,
-        port=service.direct.port,
+        host=service.upstream.host,
+        port=service.upstream.port,
         connect_timeout=5,
         application_name=calls_itself,
         autocommit=True,
@@ -75,7 +75,7 @@ def during(injection: Injection) -> Iterator[Proof]:
         yield effect
     finally:
         injection.undo()
-        undone = injection.prove_undone(lambda: None)
+        undone = injection.prove_healed(lambda: None)
     assert undone.proven, undone.measured
 
 
@@ -162,7 +162,7 @@ def test_a_lock_that_somebody_else_has_is_not_proven_and_leaves_nothing(
         assert not injection.prove(lambda: None).proven
         injection.undo()
         owner.execute("ROLLBACK")
-    undone = injection.prove_undone(lambda: None)
+    undone = injection.prove_healed(lambda: None)
     assert undone.proven, undone.measured
 
 
@@ -275,7 +275,7 @@ def test_a_promoted_replica_takes_writes_and_is_a_replica_again_afterwards(
     # It was rebuilt already: nothing is dropped again.
     started = ask(environment, "SELECT pg_postmaster_start_time()::text", name)
     injection.undo()
-    assert injection.prove_undone(lambda: None).proven
+    assert injection.prove_healed(lambda: None).proven
     assert ask(environment, "SELECT pg_postmaster_start_time()::text", name) == started
 
 
@@ -304,10 +304,10 @@ def test_a_replica_takes_over_from_a_dead_primary_and_follows_it_again(
         assert ask(environment, "SELECT id FROM trades", "postgres-replica") == 7
     finally:
         killing.undo()
-        assert killing.prove_undone(lambda: None).proven
+        assert killing.prove_healed(lambda: None).proven
         if promotion is not None:
             promotion.undo()
-            undone = promotion.prove_undone(lambda: None)
+            undone = promotion.prove_healed(lambda: None)
             assert undone.proven, undone.measured
 
 

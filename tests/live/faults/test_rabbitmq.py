@@ -9,9 +9,13 @@ import pika
 import pytest
 from pika.exceptions import AMQPError, ConnectionClosedByBroker
 
-from gameday.technologies.rabbitmq.login import rabbitmq_login
-from gameday.api.environment import Enterable, Environment
+from gameday.api.environment import CanExec, Environment
 from gameday.api.fault import Fault, Proof
+from gameday.engine.planning import vocabulary
+from gameday.loading import load_target
+from gameday.model.clock import SECOND
+from gameday.model.scenario import Target
+from gameday.resources import bundled
 from gameday.technologies.rabbitmq.faults import (
     CloseConnections,
     ConsumerCancel,
@@ -20,11 +24,7 @@ from gameday.technologies.rabbitmq.faults import (
     QueuePurge,
     StopApp,
 )
-from gameday.loading import load_target
-from gameday.model.clock import SECOND
-from gameday.model.scenario import Target
-from gameday.engine.planning import vocabulary
-from gameday.resources import bundled
+from gameday.technologies.rabbitmq.login import rabbitmq_login
 
 pytestmark = [pytest.mark.live, pytest.mark.alone]
 
@@ -52,8 +52,8 @@ def connect(
     login = (user, password) if user else rabbitmq_login(service.spec)
     return pika.BlockingConnection(
         pika.ConnectionParameters(
-            host=service.direct.host,
-            port=service.direct.port,
+            host=service.upstream.host,
+            port=service.upstream.port,
             credentials=pika.PlainCredentials(*login),
         )
     )
@@ -61,7 +61,7 @@ def connect(
 
 def control(environment: Environment, *words: str) -> str:
     house = environment.service(BROKER)
-    assert isinstance(house, Enterable)
+    assert isinstance(house, CanExec)
     ran = house.run_inside(["rabbitmqctl", "-q", *words], 20 * SECOND)
     assert ran.code == 0, ran
     return ran.output
@@ -240,7 +240,7 @@ def test_what_hits_nobody_is_not_proven(environment: Environment, fault: Fault) 
     finally:
         injection.undo()
     assert not effect.proven, effect.measured
-    assert injection.prove_undone(lambda: None).proven
+    assert injection.prove_healed(lambda: None).proven
 
 
 @pytest.mark.sample("process")
@@ -256,7 +256,7 @@ def test_a_quorum_queue_is_not_what_consumer_cancel_is_proven_on(environment: En
         finally:
             injection.undo()
         assert not effect.proven, effect.measured
-        undone = injection.prove_undone(lambda: None)
+        undone = injection.prove_healed(lambda: None)
         assert undone.proven, undone.measured
         channel.queue_delete("quorum")
 

@@ -11,15 +11,21 @@ import redis
 from redis.client import PubSub
 
 from gameday.api.environment import Environment, Killable, Service
+from gameday.api.fault import Fault, Proof
+from gameday.engine.planning import vocabulary
 from gameday.faults.lifecycle.kill import Kill
 from gameday.faults.network import Refuse
-from gameday.api.fault import Fault, Proof
-from gameday.technologies.redis.faults import ClientKill, Failover, MaxMemory, PersistenceOff, ScriptBusy
 from gameday.loading import load_target
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.scenario import Target
-from gameday.engine.planning import vocabulary
 from gameday.resources import bundled
+from gameday.technologies.redis.faults import (
+    ClientKill,
+    Failover,
+    MaxMemory,
+    PersistenceOff,
+    ScriptBusy,
+)
 from gameday.testing.logins import redis_login
 
 pytestmark = [pytest.mark.live, pytest.mark.alone]
@@ -60,10 +66,10 @@ def system() -> Target:
 
 
 @contextmanager
-def talk(service: Service) -> Iterator[redis.Redis]:
+def dialect(service: Service) -> Iterator[redis.Redis]:
     client = redis.Redis(
-        host=service.direct.host,
-        port=service.direct.port,
+        host=service.upstream.host,
+        port=service.upstream.port,
         socket_timeout=2,
         decode_responses=True,
         **redis_login(service.spec),
@@ -86,7 +92,7 @@ def comes(what: Callable[[], bool], within_ns: int = 10 * SECOND) -> bool:
 @pytest.mark.full
 def test_a_replica_has_what_its_primary_has_and_takes_no_writes(environment: Environment) -> None:
     primary, replica = environment.service(PRIMARY), environment.service(REPLICA)
-    with talk(primary) as above, talk(replica) as below:
+    with dialect(primary) as above, dialect(replica) as below:
         above.set("word", "one")
         assert comes(lambda: below.get("word") == "one")
         with pytest.raises(redis.ReadOnlyError):
@@ -97,14 +103,14 @@ def test_a_replica_has_what_its_primary_has_and_takes_no_writes(environment: Env
 def test_the_link_of_a_replica_is_cut_by_its_edge(
     environment: Environment, through: Through
 ) -> None:
-    with talk(environment.service(REPLICA)) as below:
+    with dialect(environment.service(REPLICA)) as below:
         injection = Refuse(target=f"{REPLICA} -> {PRIMARY}").on(environment)
         try:
             injection.inject()
             assert comes(lambda: below.info("replication")["master_link_status"] == "down")
         finally:
             injection.undo()
-        assert injection.prove_undone(lambda: None).proven
+        assert injection.prove_healed(lambda: None).proven
         assert comes(lambda: below.info("replication")["master_link_status"] == "up")
 
 
@@ -114,16 +120,16 @@ def test_a_killed_replica_comes_back_as_a_replica_in_sync(
 ) -> None:
     _, undone = through(Kill(target=REPLICA))
     assert str(undone.measured["direct_write"]).startswith("in sync at offset")
-    with talk(environment.service(REPLICA)) as below:
+    with dialect(environment.service(REPLICA)) as below:
         assert below.info("replication")["role"] == "slave"
 
 
 @pytest.fixture
 def bystanders(environment: Environment) -> Iterator[None]:
     """Clients of somebody else, of either type, on both servers; and a few keys."""
-    with talk(environment.service(PRIMARY)) as above:
+    with dialect(environment.service(PRIMARY)) as above:
         above.mset({f"kept:{number}": "x" * 100 for number in range(1000)})
-        with talk(environment.service(REPLICA)) as below:
+        with dialect(environment.service(REPLICA)) as below:
             subscriptions = [PubSub(above.connection_pool), PubSub(below.connection_pool)]
             for subscription in subscriptions:
                 subscription.subscribe("news")
@@ -159,11 +165,11 @@ def test_a_failover_is_undone_though_the_new_primary_died_in_between(
         injection.inject()
         assert injection.prove(lambda: None).proven
         replica.kill(signal.SIGKILL)
-        assert comes(lambda: not replica.vitals().alive)
+        assert comes(lambda: not replica.process_state().alive)
         replica.start_again()
     finally:
         injection.undo()
-        undone = injection.prove_undone(lambda: None)
+        undone = injection.prove_healed(lambda: None)
     assert undone.proven, undone.measured
     assert undone.measured["forced"] is True
     assert primary.check()
@@ -179,12 +185,12 @@ def test_a_busy_script_ends_by_itself_if_nobody_is_left_to_kill_it(
     injection.inject()
     try:
         assert injection.prove(lambda: None).proven
-        with talk(environment.service(PRIMARY)) as client:
+        with dialect(environment.service(PRIMARY)) as client:
             assert comes(lambda: answers(client), 3 * SECOND)
         assert time.monotonic_ns() - began_ns >= SECOND
     finally:
         injection.undo()
-        undone = injection.prove_undone(lambda: None)
+        undone = injection.prove_healed(lambda: None)
     assert undone.proven, undone.measured
     assert undone.measured["ended_by"] == "itself, or its server's end"
 
@@ -202,18 +208,18 @@ def test_what_is_written_without_persistence_does_not_survive_a_kill(
 ) -> None:
     primary = environment.service(PRIMARY)
     assert isinstance(primary, Killable)
-    with talk(primary) as client:
+    with dialect(primary) as client:
         injection = PersistenceOff(target=PRIMARY).on(environment)
         client.set("before", "kept")
         try:
             injection.inject()
             client.set("during", "forgotten")
             primary.kill(signal.SIGKILL)
-            assert comes(lambda: not primary.vitals().alive)
+            assert comes(lambda: not primary.process_state().alive)
             primary.start_again()
             primary.wait_until_ready(10 * SECOND, lambda: None)
             assert (client.get("before"), client.get("during")) == ("kept", None)
         finally:
             injection.undo()
-            undone = injection.prove_undone(lambda: None)
+            undone = injection.prove_healed(lambda: None)
         assert undone.proven, undone.measured

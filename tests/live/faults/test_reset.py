@@ -5,13 +5,13 @@ from collections.abc import Callable
 import pytest
 
 from gameday.api.edge import EdgeProxied, Route, Seen
-from gameday.api.environment import Environment, Provision
-from gameday.faults.network import Reset
+from gameday.api.environment import Environment, Features
 from gameday.api.fault import Fault, Proof
+from gameday.engine.planning import vocabulary
+from gameday.faults.network import Reset
 from gameday.loading import load_target
 from gameday.model.clock import SECOND
 from gameday.model.scenario import Edge, Target
-from gameday.engine.planning import vocabulary
 from gameday.resources import bundled
 
 pytestmark = [pytest.mark.live, pytest.mark.alone, pytest.mark.full]
@@ -29,9 +29,9 @@ def system() -> Target:
 
 
 @pytest.fixture(scope="module")
-def provision() -> Provision:
+def features() -> Features:
     """Toxiproxy gives open connections an orderly end, or lets them be."""
-    return Provision(own_proxy=True)
+    return Features(own_proxy=True)
 
 
 @every
@@ -54,12 +54,12 @@ def test_a_login_that_is_reset_says_so(environment: Environment, store: str) -> 
     injection = Reset(target=f"client -> {store}").on(environment)
     injection.inject()
     try:
-        line = edge.open(Route.FRONT, SECOND)
+        line = edge.open(Route.PROXIED, SECOND)
         assert line.ask(b"", SECOND).seen is Seen.RESET
         line.close()
     finally:
         injection.undo()
-    assert injection.prove_undone(lambda: None).proven
+    assert injection.prove_healed(lambda: None).proven
 
 
 def test_a_reset_of_another_is_none_of_ones_own(environment: Environment) -> None:
@@ -72,4 +72,4 @@ def test_a_reset_of_another_is_none_of_ones_own(environment: Environment) -> Non
     finally:
         second.undo()
         first.undo()
-    assert first.prove_undone(lambda: None).proven
+    assert first.prove_healed(lambda: None).proven

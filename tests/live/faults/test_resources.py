@@ -8,17 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from gameday.runtimes.process import bounds as process_bounds
 from gameday.api.bounds import Boundable, Bounds, Resource
-from gameday.host.cgroup import cells_named
-from gameday.api.mechanism import trial
-from gameday.runtimes.mechanisms.cgroups import CPU, MEMORY, PIDS
-from gameday.runtimes.mechanisms.process_limits import DESCRIPTORS
-from gameday.runtimes.mechanisms.throttling import THROTTLE_IN_PROCESS
 from gameday.api.environment import Environment, Killable, Removable
+from gameday.api.fault import Fault, Proof
+from gameday.api.mechanism import trial
 from gameday.errors import EnvironmentRefused
 from gameday.faults.lifecycle.termination import until
-from gameday.api.fault import Fault, Proof
 from gameday.faults.resources import (
     CpuBurn,
     CpuLimit,
@@ -28,7 +23,12 @@ from gameday.faults.resources import (
     MemoryLimit,
     PidsLimit,
 )
+from gameday.host.cgroup import cgroups_named
 from gameday.model.clock import SECOND
+from gameday.runtimes.mechanisms.cgroups import CPU, MEMORY, PIDS
+from gameday.runtimes.mechanisms.process_limits import DESCRIPTORS
+from gameday.runtimes.mechanisms.throttling import THROTTLE_IN_PROCESS
+from gameday.runtimes.process import bounds as process_bounds
 
 pytestmark = [pytest.mark.live, pytest.mark.alone]
 
@@ -110,10 +110,10 @@ def test_a_limit_that_is_still_in_is_not_undone(environment: Environment, fault:
     injection = fault.on(environment)
     injection.inject()
     try:
-        assert not injection.prove_undone(lambda: None).proven
+        assert not injection.prove_healed(lambda: None).proven
     finally:
         injection.undo()
-    assert injection.prove_undone(lambda: None).proven
+    assert injection.prove_healed(lambda: None).proven
 
 
 @pytest.fixture
@@ -147,10 +147,10 @@ def test_two_limits_of_one_service_are_given_back_in_any_order(environment: Envi
         second.inject()
     finally:
         first.undo()
-        assert first.prove_undone(lambda: None).proven
+        assert first.prove_healed(lambda: None).proven
         still = bounds_of(environment, "pids").limit()
         second.undo()
-        assert second.prove_undone(lambda: None).proven
+        assert second.prove_healed(lambda: None).proven
     assert still is not None
 
 
@@ -160,7 +160,7 @@ def test_where_no_group_can_be_made_a_service_is_stopped_most_of_the_time(
 ) -> None:
     if environment.runtime != "process":
         pytest.skip("the engine always can")
-    monkeypatch.setattr(process_bounds, "may_have_cells", lambda _: False)
+    monkeypatch.setattr(process_bounds, "may_have_cgroups", lambda _: False)
     effect, undone = through(CpuLimit(target="redis", cores=0.3))
     assert effect.measured["mechanism"] == "duty cycle"
     assert undone.measured["left"] == "nothing"
@@ -175,7 +175,7 @@ def test_where_no_group_can_be_made_nothing_stands_in_for_the_kernel(
 ) -> None:
     if environment.runtime != "process":
         pytest.skip("the engine always can")
-    monkeypatch.setattr(process_bounds, "may_have_cells", lambda _: False)
+    monkeypatch.setattr(process_bounds, "may_have_cgroups", lambda _: False)
     with pytest.raises(EnvironmentRefused, match=r"no control group for .* can be made"):
         fault.on(environment)
 
@@ -189,7 +189,7 @@ def test_where_no_group_can_be_made_memory_is_burned_without_a_limit(
 ) -> None:
     if environment.runtime != "process":
         pytest.skip("the engine always can")
-    monkeypatch.setattr(process_bounds, "may_have_cells", lambda _: False)
+    monkeypatch.setattr(process_bounds, "may_have_cgroups", lambda _: False)
     burn = MemoryBurn(target="redis", size_bytes=64 * MIB)
     through(burn)
     unproven(burn)
@@ -208,10 +208,10 @@ def test_a_limit_that_a_successor_was_made_with_is_seen_and_given_back(
         service.remove(keep_data=False)
         service.start_again()
         service.wait_until_ready(20 * SECOND, lambda: None)
-        assert not limit.prove_undone(lambda: None).proven
+        assert not limit.prove_healed(lambda: None).proven
     finally:
         limit.undo()
-    assert limit.prove_undone(lambda: None).proven
+    assert limit.prove_healed(lambda: None).proven
     assert bounds_of(environment, "cpu").limit() == before
 
 
@@ -219,7 +219,7 @@ def test_who_was_to_die_first_is_given_back_the_score_of_before(environment: Env
     house = environment.service("redis")
     assert isinstance(house, Boundable)
     assert isinstance(house, Killable)
-    score = Path(f"/proc/{house.vitals().pid}/oom_score_adj")
+    score = Path(f"/proc/{house.process_state().pid}/oom_score_adj")
     before = score.read_text()
     score.write_text("300")
     try:
@@ -242,14 +242,14 @@ def test_a_limit_below_what_is_in_use_is_refused_and_changes_nothing(
         with pytest.raises(EnvironmentRefused, match="and it uses"):
             squeeze.inject()
         squeeze.undo()
-        assert squeeze.prove_undone(lambda: None).proven
+        assert squeeze.prove_healed(lambda: None).proven
     finally:
         burn.undo()
-    assert burn.prove_undone(lambda: None).proven
+    assert burn.prove_healed(lambda: None).proven
 
 
 def test_no_group_outlives_its_fault() -> None:
-    assert not [path for path in cells_named("gameday-") if not any(path.glob("*/cgroup.procs"))]
+    assert not [path for path in cgroups_named("gameday-") if not any(path.glob("*/cgroup.procs"))]
 
 
 def bounds_of(environment: Environment, resource: Resource) -> Bounds:

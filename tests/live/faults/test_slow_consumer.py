@@ -8,15 +8,14 @@ import pytest
 import redis
 
 from gameday.api.environment import Environment
-from gameday.faults.load import SlowConsumer
-from gameday.technologies.redis.faults import slow_consumer
 from gameday.api.fault import Fault, Proof
+from gameday.engine.planning import vocabulary
+from gameday.faults.noop import Noop
 from gameday.loading import load_target
 from gameday.model.clock import SECOND
 from gameday.model.scenario import Target
-from gameday.engine.planning import vocabulary
 from gameday.resources import bundled
-from gameday.faults.noop import Dud
+from gameday.technologies.redis.faults import SlowConsumer, slow_consumer
 from gameday.testing.logins import redis_login
 
 pytestmark = [pytest.mark.live, pytest.mark.alone, pytest.mark.full]
@@ -35,7 +34,7 @@ def system() -> Target:
 @pytest.fixture
 def traffic(environment: Environment) -> Iterator[None]:
     """Some 100 kB of news a second."""
-    direct = environment.service("redis").direct
+    direct = environment.service("redis").upstream
     login = redis_login(environment.service("redis").spec)
     stop = threading.Event()
 
@@ -87,15 +86,15 @@ def test_a_consumer_that_keeps_up_is_not_proven_slow(
         effect = injection.prove(lambda: None)
     finally:
         injection.undo()
-        undone = injection.prove_undone(lambda: None)
+        undone = injection.prove_healed(lambda: None)
     assert not effect.proven, effect.measured
     assert undone.proven, undone.measured
 
 
 @pytest.mark.usefixtures("traffic")
 def test_a_consumer_that_never_was_is_not_proven(environment: Environment) -> None:
-    injection = Dud(fault=SLOW[0]).on(environment)
+    injection = Noop(fault=SLOW[0]).on(environment)
     injection.inject()
     assert not injection.prove(lambda: None).proven
     injection.undo()
-    assert injection.prove_undone(lambda: None).proven
+    assert injection.prove_healed(lambda: None).proven

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from gameday.api.storage import Housed
 from gameday.api.environment import Environment, Removable
-from gameday.errors import EnvironmentRefused
-from gameday.faults.lifecycle.termination import until
 from gameday.api.fault import Fault, Proof
+from gameday.api.storage import HasDataDir
+from gameday.errors import EnvironmentRefused
 from gameday.faults.lifecycle.remove import Remove
+from gameday.faults.lifecycle.termination import until
 from gameday.faults.storage import DiskFill, ReadOnlyData
 from gameday.model.clock import SECOND
 from gameday.model.scenario import ServiceSpec, Target
@@ -55,13 +55,13 @@ def name(fault: Fault) -> str:
     return f"{fault.verb}-{fault.target}{left}"
 
 
-def house_of(environment: Environment, service: str) -> Housed:
+def house_of(environment: Environment, service: str) -> HasDataDir:
     house = environment.service(service)
-    assert isinstance(house, Housed)
+    assert isinstance(house, HasDataDir)
     return house
 
 
-def size_of(house: Housed) -> int:
+def size_of(house: HasDataDir) -> int:
     ran = house.run_beside(["stat", "-f", "-c", "%S %b", house.data_folder], SECOND, user="0:0")
     block, blocks = ran.output.split()
     return int(block) * int(blocks)
@@ -112,11 +112,11 @@ def test_a_storage_fault_that_is_still_in_is_not_undone(
     injection = fault.on(environment)
     injection.inject()
     try:
-        assert not injection.prove_undone(lambda: None).proven
+        assert not injection.prove_healed(lambda: None).proven
     finally:
         injection.undo()
         injection.undo()
-    assert injection.prove_undone(lambda: None).proven
+    assert injection.prove_healed(lambda: None).proven
 
 
 @pytest.mark.sample("disk-fill")
@@ -130,10 +130,10 @@ def test_a_storage_fault_is_undone_on_a_service_that_is_dead(
     try:
         assert injection.prove(lambda: None).proven
         house.kill(signal.SIGKILL)
-        assert until(lambda: not house.vitals().alive, 5 * SECOND, lambda: None)
+        assert until(lambda: not house.process_state().alive, 5 * SECOND, lambda: None)
     finally:
         injection.undo()
-    undone = injection.prove_undone(lambda: None)
+    undone = injection.prove_healed(lambda: None)
     assert undone.proven, undone.measured
 
 
@@ -145,7 +145,7 @@ def test_the_data_of_a_bounded_disk_outlive_a_kill_and_go_with_a_removal(
     assert redis.plant("survivor")
     time.sleep(1.1)  # what is synced every second
     redis.kill(signal.SIGKILL)
-    assert until(lambda: not redis.vitals().alive, 5 * SECOND, lambda: None)
+    assert until(lambda: not redis.process_state().alive, 5 * SECOND, lambda: None)
     redis.start_again()
     environment.service("redis").wait_until_ready(10 * SECOND, lambda: None)
     assert redis.finds("survivor")

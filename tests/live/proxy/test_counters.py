@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
-from gameday.edge.servers import find_toxiproxy_server
 from gameday.edge.control import ProxyControl
+from gameday.edge.servers import find_toxiproxy_server
 from gameday.host.waiting import free_ports
 from gameday.model.clock import SECOND
 

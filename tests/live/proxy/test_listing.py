@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from gameday.api.listing import ListedConnection
-from gameday.edge.connections import SocketLine
 from gameday.api.environment import Endpoint
+from gameday.api.listing import ListedConnection
+from gameday.edge.connections import SocketConnection
 from gameday.model.clock import MILLISECOND, SECOND
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def test_a_line_of_the_harness_finds_itself_by_where_it_comes_from(
     own: Server, upstream: Upstream
 ) -> None:
     host, port = own.create(upstream.address)
-    line = SocketLine(Endpoint(host=host, port=port), SECOND)
+    line = SocketConnection(Endpoint(host=host, port=port), SECOND)
     try:
         upstream.accept()
         assert only(own).client == str(line.origin)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gameday.analysis import Analysis, analyse
 from gameday.analysis.loss import losses, unknown_count
-from gameday.analysis.signals import Published, match
+from gameday.analysis.signals import PublishedCounts, match
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.history import Deliveries
 from gameday.model.operation import Outcome, StreamInfo
@@ -176,7 +176,7 @@ def test_the_ledger_agrees_with_counting_one_by_one(
     value = (np.arange(count, dtype=np.int64) + offset) * scale
     sent = np.array(sends[:count], np.int64)
     acked = sent + np.array(takes[:count], np.int64)
-    published = Published(
+    published = PublishedCounts(
         stream=StreamInfo(index=0, name="publish", rate_per_s=100, deadline_ns=SECOND),
         value=value,
         due_ns=np.arange(count, dtype=np.int64),

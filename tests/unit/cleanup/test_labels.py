@@ -14,10 +14,10 @@ from gameday.cleanup import labels as marks
 from gameday.cleanup.labels import (
     folders_of,
     is_run,
+    labelled,
+    labelled_folders,
+    labelled_processes,
     make_folder,
-    marked,
-    marked_folders,
-    marked_processes,
 )
 from gameday.cleanup.owner import this_owner
 
@@ -67,7 +67,7 @@ def test_a_run_has_eight_hexadecimal_digits(name: str) -> None:
 def test_a_folder_of_a_run_is_found_with_its_owner(root: Path, run: str) -> None:
     folder = make_folder(run)
     assert folder.parent == root
-    assert marked_folders() == [(run, this_owner())]
+    assert labelled_folders() == [(run, this_owner())]
     assert folders_of(run) == [folder]
     assert folders_of("*") == [], "an id is no pattern"
 
@@ -76,14 +76,14 @@ def test_a_folder_of_a_run_is_found_with_its_owner(root: Path, run: str) -> None
 def test_a_folder_that_no_run_made_belongs_to_none(root: Path, name: str) -> None:
     (root / name).mkdir()
     (root / name / "notes.txt").write_text("mine")
-    assert marked_folders() == []
+    assert labelled_folders() == []
     for found in ("notes", "20240101", "*"):
         assert folders_of(found) == []
 
 
 def test_a_folder_whose_maker_died_at_once_goes_with_its_run(root: Path, run: str) -> None:
     (root / f"gameday-{run}-abc").mkdir()
-    assert marked_folders() == [], "it does not say whose it is"
+    assert labelled_folders() == [], "it does not say whose it is"
     assert folders_of(run) == [root / f"gameday-{run}-abc"]
 
 
@@ -95,7 +95,7 @@ def test_a_folder_in_a_place_of_its_own_is_found_from_elsewhere(
     folder = make_folder(run)
     monkeypatch.setattr(tempfile, "tempdir", str(root))
     assert folder.parent == tmp_path / "scratch"
-    assert marked_folders() == [(run, this_owner())]
+    assert labelled_folders() == [(run, this_owner())]
     assert folders_of(run)[0] == folder
     assert [other.parent for other in folders_of(run)[1:]] == [root], "what announces it goes last"
 
@@ -103,8 +103,8 @@ def test_a_folder_in_a_place_of_its_own_is_found_from_elsewhere(
 def test_a_process_with_the_marks_is_found_wherever_it_works(
     run: str, tmp_path: Path, start: Start
 ) -> None:
-    process = start(tmp_path, {"PATH": "/bin", **marks.marks_of(run)})
-    assert [(m.process.pid, m.owner) for m in marked_processes(run)] == [
+    process = start(tmp_path, {"PATH": "/bin", **marks.labels_of(run)})
+    assert [(m.process.pid, m.owner) for m in labelled_processes(run)] == [
         (process.pid, this_owner())
     ]
 
@@ -113,7 +113,7 @@ def test_a_server_that_has_overwritten_its_environment_is_known_by_its_folder(
     root: Path, run: str, start: Start
 ) -> None:
     process = start(make_folder(run), {"TITLE": "redis-server *:6379"})
-    assert [marked.process.pid for marked in marked_processes(run)] == [process.pid]
+    assert [labelled.process.pid for labelled in labelled_processes(run)] == [process.pid]
 
 
 @pytest.mark.parametrize("env", [{"PATH": "/bin"}, {}], ids=["shell", "just-being-started"])
@@ -121,11 +121,11 @@ def test_whoever_looks_into_a_folder_of_a_run_is_not_part_of_it(
     root: Path, run: str, start: Start, env: dict[str, str]
 ) -> None:
     start(make_folder(run), env)
-    assert marked_processes(run) == []
+    assert labelled_processes(run) == []
 
 
 def test_no_mark_stays_behind(run: str, tmp_path: Path) -> None:
-    with marked(run):
+    with labelled(run):
         pass
     child = subprocess.run(["env"], capture_output=True, text=True, check=True)
     assert run not in child.stdout

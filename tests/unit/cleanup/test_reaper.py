@@ -11,12 +11,11 @@ from secrets import token_hex
 import psutil
 import pytest
 
-from gameday.host import faketime as clocks
 from gameday.cleanup import docker_remains as engine_remains
 from gameday.cleanup import labels as marks
 from gameday.cleanup import owner
 from gameday.cleanup import reaper as reaping
-from gameday.cleanup.labels import cell_name, make_folder, marked, marked_processes
+from gameday.cleanup.labels import cgroup_name, labelled, labelled_processes, make_folder
 from gameday.cleanup.owner import NOBODY
 from gameday.cleanup.reaper import (
     abandoned_runs,
@@ -27,6 +26,7 @@ from gameday.cleanup.reaper import (
     removal,
 )
 from gameday.errors import EnvironmentRefused, NotHealed
+from gameday.host import faketime as clocks
 
 
 @pytest.fixture
@@ -43,21 +43,21 @@ def shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(marks, "_TEMPORARY", (str(tmp_path / "temporary"),))
     monkeypatch.setattr(clocks, "_SHARED", tmp_path / "shared")
     monkeypatch.setattr(
-        reaping, "cells_named", lambda prefix: sorted((tmp_path / "cells").glob(f"{prefix}*"))
+        reaping, "cgroups_named", lambda prefix: sorted((tmp_path / "cells").glob(f"{prefix}*"))
     )
     return tmp_path / "shared"
 
 
 @pytest.fixture
-def cells(tmp_path: Path) -> Path:
+def cgroups(tmp_path: Path) -> Path:
     return tmp_path / "cells"
 
 
 @pytest.fixture
 def orphan(run: str) -> Iterator["subprocess.Popen[bytes]"]:
-    with marked(run):
+    with labelled(run):
         process = subprocess.Popen(["sleep", "60"], start_new_session=True)
-    while not marked_processes(run):  # a program that is just being started has no environment
+    while not labelled_processes(run):  # a program that is just being started has no environment
         time.sleep(0.001)
     yield process
     process.kill()
@@ -151,10 +151,10 @@ def test_what_tells_of_a_folder_elsewhere_stays_as_long_as_that(
 
 
 def test_a_control_group_that_stays_is_named(
-    run: str, cells: Path, monkeypatch: pytest.MonkeyPatch
+    run: str, cgroups: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reaping, "_END_LIMIT_S", 0.05)
-    held, free = cells / cell_name(run, "a"), cells / cell_name(run, "b")
+    held, free = cgroups / cgroup_name(run, "a"), cgroups / cgroup_name(run, "b")
     (held / "inner").mkdir(parents=True)
     free.mkdir()
     with pytest.raises(ExceptionGroup) as raised:
@@ -165,13 +165,13 @@ def test_a_control_group_that_stays_is_named(
 
 @pytest.mark.parametrize("what", ["clock", "semaphore", "group"])
 def test_a_run_of_which_only_what_has_no_owner_is_left_is_abandoned(
-    run: str, shared: Path, cells: Path, monkeypatch: pytest.MonkeyPatch, what: str
+    run: str, shared: Path, cgroups: Path, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
     monkeypatch.setattr(reaping, "sees_the_host", lambda: True)
     if what == "group":
-        cell = cells / cell_name(run, "app")
-        cell.mkdir()
-        (cell / "cgroup.procs").touch()
+        cgroup = cgroups / cgroup_name(run, "app")
+        cgroup.mkdir()
+        (cgroup / "cgroup.procs").touch()
     else:
         (shared / f"{'sem.' if what == 'semaphore' else ''}clock-gameday-{run}-app").touch()
     assert owners(in_docker=False).get(run) == NOBODY
@@ -183,7 +183,7 @@ def test_what_has_no_owner_stays_while_a_janitor_watches_its_run(
 ) -> None:
     monkeypatch.setattr(reaping, "sees_the_host", lambda: True)
     (shared / f"clock-gameday-{run}-app").touch()
-    monkeypatch.setattr(reaping, "janitors", lambda: {run: "somebody"})
+    monkeypatch.setattr(reaping, "supervisors", lambda: {run: "somebody"})
     assert run not in owners(in_docker=False)
 
 
@@ -202,19 +202,19 @@ def test_what_has_no_owner_stays_where_others_may_not_be_seen(
     assert run not in owners(in_docker=False)
 
 
-def test_a_control_group_with_processes_in_it_is_not_abandoned(run: str, cells: Path) -> None:
-    cell = cells / cell_name(run, "app")
-    cell.mkdir()
-    (cell / "cgroup.procs").write_text("1\n")
+def test_a_control_group_with_processes_in_it_is_not_abandoned(run: str, cgroups: Path) -> None:
+    cgroup = cgroups / cgroup_name(run, "app")
+    cgroup.mkdir()
+    (cgroup / "cgroup.procs").write_text("1\n")
     assert run not in owners(in_docker=False)
 
 
-def test_what_no_run_can_be_called_is_never_looked_for(shared: Path, cells: Path) -> None:
+def test_what_no_run_can_be_called_is_never_looked_for(shared: Path, cgroups: Path) -> None:
     (shared / "clock-gameday-notes-app").touch()
-    (cells / "gameday-notes-app").mkdir()
-    with marked("notes"):
+    (cgroups / "gameday-notes-app").mkdir()
+    with labelled("notes"):
         process = subprocess.Popen(["sleep", "60"])
-    while not marked_processes("notes"):
+    while not labelled_processes("notes"):
         time.sleep(0.001)
     try:
         assert "notes" not in owners(in_docker=False)

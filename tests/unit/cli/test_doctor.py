@@ -4,11 +4,10 @@ from collections.abc import Collection
 
 import pytest
 
-from gameday.cli.doctor import RUNTIMES, Capability, Use, report
-from gameday.cli.doctor import uses
 from gameday.api.mechanism import Mechanism, Trial
-from gameday.runtimes.kinds import KINDS
+from gameday.cli.doctor import RUNTIMES, Capability, Use, report, uses
 from gameday.faults.registry import FAULTS
+from gameday.runtimes.kinds import KINDS
 
 WIDTHS = pytest.mark.parametrize("width", [80, 120])
 

@@ -25,7 +25,7 @@ class Host:
 
     def __init__(self) -> None:
         self.owners: dict[str, str] = {}
-        self.janitors: dict[str, str] = {}
+        self.supervisors: dict[str, str] = {}
         self.left: dict[str, list[str]] = {}
         self.cleaned: list[str] = []
 
@@ -41,7 +41,7 @@ class Host:
 def host(monkeypatch: pytest.MonkeyPatch) -> Host:
     made = Host()
     monkeypatch.setattr(cli, "owners", lambda in_docker: dict(made.owners))
-    monkeypatch.setattr(cli, "janitors", lambda: dict(made.janitors))
+    monkeypatch.setattr(cli, "supervisors", lambda: dict(made.supervisors))
     monkeypatch.setattr(cli, "force_clean", made.force_clean)
     monkeypatch.setattr(cli, "is_dead", lambda owner: owner == _DEAD or is_dead(owner))
     monkeypatch.setattr(cli, "engine_problem", lambda limit_s: None)
@@ -104,7 +104,7 @@ def test_stop_asks_the_owner_and_waits_for_it(
 def test_stop_sees_a_run_that_has_only_its_janitor(
     host: Host, sleeper: "subprocess.Popen[bytes]", monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    host.janitors = {_RUN: of(sleeper.pid, monkeypatch)}
+    host.supervisors = {_RUN: of(sleeper.pid, monkeypatch)}
     assert cli.main(["stop", "--run", _RUN]) == 0
     assert sleeper.wait(5) == -15
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from gameday.api.traffic import Paths
-from gameday.edge.connection_sampler import Lookout
+from gameday.edge.connection_sampler import ConnectionSampler
 from gameday.errors import EnvironmentRefused
 from gameday.model.scenario import Edge
 
@@ -33,8 +33,8 @@ class Traced:
         return None
 
 
-def lookout(traced: Traced) -> Lookout:
-    return Lookout(traced, [EDGE], random.Random(1))
+def sampler(traced: Traced) -> ConnectionSampler:
+    return ConnectionSampler(traced, [EDGE], random.Random(1))
 
 
 def ports(*numbers: int) -> frozenset[int]:
@@ -42,7 +42,7 @@ def ports(*numbers: int) -> frozenset[int]:
 
 
 def test_each_connection_is_kept_once() -> None:
-    one = lookout(
+    one = sampler(
         Traced(
             Paths(through=ports(1), around=ports(5)),
             Paths(through=ports(1, 2)),
@@ -58,7 +58,7 @@ def test_each_connection_is_kept_once() -> None:
 
 @pytest.mark.parametrize("nothing", [None, EnvironmentRefused("it is being started")])
 def test_a_look_that_shows_nothing_is_passed_over(nothing: Paths | Exception | None) -> None:
-    one = lookout(Traced(nothing, Paths(around=ports(5))))
+    one = sampler(Traced(nothing, Paths(around=ports(5))))
     one.look()
     assert one.seen == {}
     one.look()
@@ -67,7 +67,7 @@ def test_a_look_that_shows_nothing_is_passed_over(nothing: Paths | Exception | N
 
 def test_it_looks_on_until_it_is_stopped_and_once_more_then() -> None:
     traced = Traced(Paths())
-    one = lookout(traced)
+    one = sampler(traced)
     one.start()
     for _ in range(4):
         assert traced.looked.acquire(timeout=LIMIT_S)
@@ -81,7 +81,7 @@ def test_it_looks_on_until_it_is_stopped_and_once_more_then() -> None:
 
 def test_what_was_closed_before_it_began_is_left_out() -> None:
     traced = Traced(Paths(around_closed=ports(1)), Paths(around_closed=ports(1, 2)))
-    one = lookout(traced)
+    one = sampler(traced)
     one.start()
     one.stop()
     assert one.seen[EDGE].around_closed == ports(2)
@@ -89,7 +89,7 @@ def test_what_was_closed_before_it_began_is_left_out() -> None:
 
 def test_what_ends_the_looking_is_told() -> None:
     traced = Traced(Paths(), ValueError("no port"))
-    one = lookout(traced)
+    one = sampler(traced)
     one.start()
     for _ in range(2):
         assert traced.looked.acquire(timeout=LIMIT_S)
@@ -98,8 +98,8 @@ def test_what_ends_the_looking_is_told() -> None:
         one.stop()
 
 
-@pytest.mark.parametrize("end", [Lookout.stop, lambda one: (one.stop(), one.stop())])
-def test_to_stop_what_never_began_is_nothing(end: Callable[[Lookout], object]) -> None:
+@pytest.mark.parametrize("end", [ConnectionSampler.stop, lambda one: (one.stop(), one.stop())])
+def test_to_stop_what_never_began_is_nothing(end: Callable[[ConnectionSampler], object]) -> None:
     traced = Traced(Paths())
-    end(lookout(traced))
+    end(sampler(traced))
     assert not traced.looked.acquire(blocking=False)

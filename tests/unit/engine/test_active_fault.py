@@ -8,11 +8,11 @@ import pytest
 
 from gameday.api.environment import Checkpoint
 from gameday.api.fault import Proof
+from gameday.engine.active_fault import ActiveFault
 from gameday.model.clock import MILLISECOND
 from gameday.model.event import Scalar
 from gameday.model.plan import PlannedFault
 from gameday.model.result import Window
-from gameday.engine.active_fault import Ongoing
 
 FOR_NS = 1000 * MILLISECOND
 
@@ -35,7 +35,7 @@ class Slow:
     def prove(self, checkpoint: Checkpoint) -> Proof:
         raise AssertionError
 
-    def still_in(self) -> Proof:
+    def is_active(self) -> Proof:
         self.looks_ns.append(self._since())
         seen = self.says(self._since())
         time.sleep(self.takes_ns / 1e9)
@@ -45,7 +45,7 @@ class Slow:
         self.undone_ns = self._since()
         return Window(start_ns=0, end_ns=0)
 
-    def prove_undone(self, checkpoint: Checkpoint) -> Proof:
+    def prove_healed(self, checkpoint: Checkpoint) -> Proof:
         raise AssertionError
 
     def _since(self) -> int:
@@ -60,10 +60,10 @@ class Witnessed(Slow):
         return "somebody thawed it" if self.lapses(self._since()) else ""
 
 
-def attended(injection: Slow, *, alone: bool = True) -> Ongoing:
+def attended(injection: Slow, *, alone: bool = True) -> ActiveFault:
     """Let it be looked after for its time, and return it once it is undone."""
     planned = PlannedFault(step=0, fault="pause", target="a", at_ns=0, until_ns=FOR_NS, settings={})
-    active = Ongoing(planned=planned, injection=injection, proven_ns=1)
+    active = ActiveFault(planned=planned, injection=injection, proven_ns=1)
     active.attend(FOR_NS, alone=alone)
     give_up = time.monotonic() + 5
     while active.undone is None and time.monotonic() < give_up:

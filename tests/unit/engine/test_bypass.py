@@ -8,25 +8,25 @@ from typing import Protocol
 import numpy as np
 import pytest
 
-from gameday.engine.bypass import BypassDetector
+from gameday.api.environment import Endpoint
 from gameday.api.packets import Datagrams, Network
 from gameday.api.traffic import Paths, Traffic
-from gameday.api.environment import Endpoint
+from gameday.engine.bypass import BypassDetector
+from gameday.engine.planning import Options, load
 from gameday.errors import EnvironmentRefused
 from gameday.faults.lifecycle.kill import Kill
 from gameday.faults.network import Blackhole, Partition
+from gameday.load.load import StreamPlan
 from gameday.model.clock import SECOND
 from gameday.model.operation import Outcome
 from gameday.model.scenario import Edge, FaultSpec, MetBy, Scenario, ServiceSpec, Target
-from gameday.engine.planning import Options, load
 from gameday.resources import bundled
+from gameday.technologies.app.publish import publish_request
+from gameday.technologies.rabbitmq.probe import RabbitMQCodec
+from gameday.technologies.redis.probe import RedisCodec
 from gameday.testing.clocks import ManualClock
 from gameday.testing.environments import MemoryEnvironment
 from gameday.testing.histories import HistoryBuilder
-from gameday.load.load import StreamPlan
-from gameday.technologies.app.publish import publish_request
-from gameday.technologies.rabbitmq.probe import RabbitMQSpeech
-from gameday.technologies.redis.probe import RedisSpeech
 
 RELAY = Edge(client="relay", service="redis")
 ASIDE = Edge(client="aside", service="redis")
@@ -47,7 +47,7 @@ START_NS, END_NS = 1000 * SECOND, 1003 * SECOND
 SERVED = int(np.count_nonzero(HISTORY.of("publish")["outcome"] == Outcome.OK))
 LEAST = SERVED * len(publish_request("r", "127.0.0.1", 1)(1))
 PROBES = len(HISTORY.of("probe-front"))
-PROBED = sum(len(RedisSpeech("probe-front").write(n, n)) for n in range(1, PROBES + 1))
+PROBED = sum(len(RedisCodec("probe-front").write(n, n)) for n in range(1, PROBES + 1))
 BLACKHOLE = Blackhole(target="relay -> redis")
 PLENTY = Traffic(upstream_bytes=10 * LEAST, downstream_bytes=10 * LEAST)
 NOTHING = Traffic(upstream_bytes=0, downstream_bytes=0)
@@ -110,7 +110,7 @@ class Apart(Counting):
     def network(self, service: str) -> Network:
         raise NotImplementedError
 
-    def inner_front(self, edge: Edge) -> Endpoint:
+    def inner_proxied(self, edge: Edge) -> Endpoint:
         raise NotImplementedError
 
     def new_chain(self) -> str:
@@ -375,7 +375,7 @@ def test_what_probes_say_on_an_edge_is_not_the_loads(
     environment: Counting, told: Told, client: str, more: int, met: bool
 ) -> None:
     probe = ("relay -> redis", stream("probe-front", client))
-    request = RedisSpeech("probe-front") if client == "redis-write" else RabbitMQSpeech(probe[1])
+    request = RedisCodec("probe-front") if client == "redis-write" else RabbitMQCodec(probe[1])
     said = sum(len(request.write(n, n)) for n in range(1, PROBES + 1))
     heard = 5 * PROBES if client == "redis-write" else 10**9
     environment.passed[RELAY] = Traffic(upstream_bytes=said + more, downstream_bytes=heard)

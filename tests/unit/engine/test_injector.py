@@ -12,17 +12,17 @@ from typing import ClassVar
 
 import pytest
 
-from gameday.engine import injector as injecting
-from gameday.engine import active_fault as ongoing
-from gameday.engine.event_bus import Chronicle
 from gameday.api.environment import Checkpoint, Environment, Killable, NotReadyError
-from gameday.errors import EnvironmentRefused, InternalError, NotHealed
-from gameday.faults.lifecycle import termination as ending
-from gameday.faults.lifecycle import kill
-from gameday.faults.lifecycle.kill import Kill
 from gameday.api.fault import Fault, Injection, Proof
-from gameday.engine.undo_log import UndoRecord
+from gameday.engine import active_fault as active_fault
+from gameday.engine import injector as injecting
+from gameday.engine.event_bus import EventBus
 from gameday.engine.injector import Injector
+from gameday.engine.undo_log import UndoRecord
+from gameday.errors import EnvironmentRefused, InternalError, NotHealed
+from gameday.faults.lifecycle import kill
+from gameday.faults.lifecycle import termination as termination
+from gameday.faults.lifecycle.kill import Kill
 from gameday.model.clock import SECOND
 from gameday.model.event import (
     EffectProven,
@@ -84,7 +84,7 @@ class Stage:
         target = Target(name="t", title="T", path=folder, services=services)
         self.environment = MemoryEnvironment(target=target, clock=self.clock)
         self.listening = Listening()
-        self.chronicle = Chronicle([self.listening], self.clock)
+        self.event_bus = EventBus([self.listening], self.clock)
         self.file = folder / "undo.jsonl"
         self.record = UndoRecord(self.file)
         planned = [
@@ -102,7 +102,7 @@ class Stage:
         faults = [first or Kill(target="a"), second or Kill(target="b")]
         self.lease = Leased()
         self.injector = Injector(
-            faults, planned, self.environment, self.chronicle, self.record, self.lease
+            faults, planned, self.environment, self.event_bus, self.record, self.lease
         )
 
     def wait_until(self, at_ns: int) -> None:
@@ -115,7 +115,7 @@ class Stage:
 @pytest.fixture
 def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
     monkeypatch.setattr(kill, "_DEATH_LIMIT_NS", 0)
-    monkeypatch.setattr(ending, "DEATH_LIMIT_NS", 0)
+    monkeypatch.setattr(termination, "DEATH_LIMIT_NS", 0)
     stage = Stage(tmp_path)
     with stage.record:
         yield stage
@@ -142,9 +142,10 @@ def test_the_undo_is_on_disk_before_the_fault_is_in(stage: Stage) -> None:
 
     object.__setattr__(stage.environment, "services", dict(stage.environment.services))
     stage.environment.services["a"] = type("Watched", (), {
-        "spec": victim.spec, "vitals": victim.vitals, "kill": staticmethod(look_first),
-        "start_again": victim.start_again, "wait_until_ready": victim.wait_until_ready,
-        "check": victim.check, "direct": victim.direct, "end_signal": victim.end_signal,
+        "spec": victim.spec, "process_state": victim.process_state,
+        "kill": staticmethod(look_first), "start_again": victim.start_again,
+        "wait_until_ready": victim.wait_until_ready, "check": victim.check,
+        "upstream": victim.upstream, "end_signal": victim.end_signal,
     })()  # fmt: skip
     stage.play()
     assert json.loads(seen[0])["undo"] == "start a again with its data"
@@ -155,9 +156,9 @@ def test_a_fault_without_proof_stops_the_play_and_heal_brings_the_others_back(
 ) -> None:
     stage.environment.service("b").survives_signals = True
     assert not stage.play()
-    assert not stage.environment.service("a").vitals().alive
+    assert not stage.environment.service("a").process_state().alive
     stage.injector.heal()
-    assert stage.environment.service("a").vitals().alive
+    assert stage.environment.service("a").process_state().alive
     undone = [e.target for e in stage.listening.events if isinstance(e, UndoProven)]
     assert undone == ["b", "a"], "last in, first out"
 
@@ -176,7 +177,7 @@ def test_an_interrupted_play_is_healed(stage: Stage) -> None:
     with pytest.raises(KeyboardInterrupt):
         stage.injector.play(lambda _: stop(), 0, lambda: None)
     stage.injector.heal()
-    assert stage.environment.service("a").vitals().alive
+    assert stage.environment.service("a").process_state().alive
 
 
 def test_a_service_that_does_not_answer_is_told_with_the_fault_that_wanted_it(
@@ -196,7 +197,7 @@ def test_a_service_that_does_not_answer_is_told_with_the_fault_that_wanted_it(
     ):
         stage.play()
     stage.injector.heal()
-    assert stage.environment.service("a").vitals().alive
+    assert stage.environment.service("a").process_state().alive
 
 
 def test_what_cannot_be_undone_is_recorded_as_such_and_the_others_are_healed(stage: Stage) -> None:
@@ -215,7 +216,7 @@ def test_nothing_more_is_broken_once_something_is_not_proven_gone(tmp_path: Path
     stage.environment.service("a").starts = False
     with stage.record:
         assert not stage.play()
-    assert stage.environment.service("b").vitals().alive
+    assert stage.environment.service("b").process_state().alive
     assert len(stage.injector.times()) == 1
 
 
@@ -249,7 +250,7 @@ class TalliedInjection:
     def __init__(self, inner: Injection, counts: int | None) -> None:
         self.undo_text, self.asked = inner.undo_text, inner.asked
         self.inject, self.prove = inner.inject, inner.prove
-        self.undo, self.prove_undone = inner.undo, inner.prove_undone
+        self.undo, self.prove_healed = inner.undo, inner.prove_healed
         self._counts = counts
 
     def met(self) -> int | None:
@@ -259,16 +260,16 @@ class TalliedInjection:
 class HeldInjection:
     def __init__(self, inner: Injection, environment: Environment, waits_for: str) -> None:
         self.undo_text, self.asked = inner.undo_text, inner.asked
-        self.inject, self.undo, self.prove_undone = inner.inject, inner.undo, inner.prove_undone
+        self.inject, self.undo, self.prove_healed = inner.inject, inner.undo, inner.prove_healed
         service = environment.service(waits_for)
         assert isinstance(service, Killable)
         self._awaited = service
 
     def prove(self, checkpoint: Checkpoint) -> Proof:
         give_up = time.monotonic() + 5
-        while not self._awaited.vitals().alive and time.monotonic() < give_up:
+        while not self._awaited.process_state().alive and time.monotonic() < give_up:
             time.sleep(0.01)
-        return Proof(proven=self._awaited.vitals().alive)
+        return Proof(proven=self._awaited.process_state().alive)
 
 
 def test_an_undoing_waits_for_no_proof_of_another_fault(
@@ -339,7 +340,7 @@ def test_nothing_is_broken_when_nobody_would_heal_it(stage: Stage) -> None:
     stage.lease.gone = True
     with pytest.raises(InternalError):
         stage.play()
-    assert stage.environment.service("a").vitals().alive
+    assert stage.environment.service("a").process_state().alive
     assert stage.injector.times() == ()
 
 
@@ -377,17 +378,17 @@ class Watched:
 class WatchedInjection:
     def __init__(self, inner: Injection, fault: Watched) -> None:
         self.undo_text, self.asked = inner.undo_text, inner.asked
-        self.inject, self.prove, self.prove_undone = inner.inject, inner.prove, inner.prove_undone
+        self.inject, self.prove, self.prove_healed = inner.inject, inner.prove, inner.prove_healed
         self._inner = inner
         self._fault = fault
 
-    def still_in(self) -> Proof:
+    def is_active(self) -> Proof:
         self._fault.asked_for.append("still in")
         return self._fault.says()
 
     def undo(self) -> Window:
         self._fault.asked_for.append("undo")
-        if self._fault.needs is not None and not self._fault.needs.vitals().alive:
+        if self._fault.needs is not None and not self._fault.needs.process_state().alive:
             return Window(start_ns=0, end_ns=0)
         return self._inner.undo()
 
@@ -395,7 +396,7 @@ class WatchedInjection:
 def watching(folder: Path, monkeypatch: pytest.MonkeyPatch, says: Callable[[], Proof]) -> Stage:
     """Return a stage whose first fault is watched, and lasts until the second is in."""
     monkeypatch.setattr(kill, "_DEATH_LIMIT_NS", 0)
-    monkeypatch.setattr(ending, "DEATH_LIMIT_NS", 0)
+    monkeypatch.setattr(termination, "DEATH_LIMIT_NS", 0)
     return Stage(folder, first=Watched(target="a", says=says))
 
 
@@ -451,13 +452,13 @@ def test_a_fault_that_is_not_shown_to_be_in_still_is_not_proven_and_undone_all_t
     assert why in record.measured.items()
     assert shown(stage) == [True, False]
     assert first_of(stage).asked_for == ["still in", "undo"]
-    assert all(stage.environment.service(name).vitals().alive for name in "ab")
+    assert all(stage.environment.service(name).process_state().alive for name in "ab")
 
 
 def test_a_fault_whose_state_is_not_told_in_time_is_undone_without_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ongoing, "_LOOK_LIMIT_S", 0.05)
+    monkeypatch.setattr(active_fault, "_LOOK_LIMIT_S", 0.05)
     for_ever = threading.Event()
 
     def hanging() -> Proof:
@@ -512,7 +513,7 @@ def test_a_run_that_is_cut_short_heals_without_a_look(
 def test_a_heal_at_once_does_not_wait_for_a_look_that_is_under_way(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ongoing, "_LOOK_LIMIT_S", 10)
+    monkeypatch.setattr(active_fault, "_LOOK_LIMIT_S", 10)
     looking, for_ever = threading.Event(), threading.Event()
 
     def hanging() -> Proof:
@@ -574,7 +575,7 @@ def test_what_is_proven_gone_too_late_is_healed_and_counts_as_not_undone(stage: 
     assert not stage.play()
     stage.environment.service("a").starts = True
     stage.injector.heal()
-    assert stage.environment.service("a").vitals().alive
+    assert stage.environment.service("a").process_state().alive
     assert stage.lease.until_ns == {}
     assert [record.undone for record in stage.injector.records(lambda *_: 2)] == [False, True]
 
@@ -625,7 +626,7 @@ def test_all_are_undone_before_the_first_is_read_again(stage: Stage) -> None:
 def test_an_undoing_that_hangs_keeps_no_other_from_being_undone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ongoing, "_UNDO_LIMIT_S", 0.05)
+    monkeypatch.setattr(active_fault, "_UNDO_LIMIT_S", 0.05)
     over = threading.Event()
 
     def hang(injection: Injection) -> None:
@@ -646,7 +647,7 @@ def test_an_undoing_that_hangs_keeps_no_other_from_being_undone(
         over.set()
     (error,) = caught.value.exceptions
     assert str(error) == "kill of b: its undoing has not ended within 0.05 s"
-    assert stage.environment.service("a").vitals().alive
+    assert stage.environment.service("a").process_state().alive
     assert [record.undone for record in stage.injector.records(lambda *_: 2)] == [True, False]
 
 

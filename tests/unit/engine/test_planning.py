@@ -6,16 +6,9 @@ from typing import ClassVar
 
 import pytest
 
-from gameday.host.docker_presence import EngineTrouble
+from gameday.api.environment import Features
+from gameday.api.fault import Requirements
 from gameday.api.mechanism import Mechanism
-from gameday.api.environment import Provision
-from gameday.errors import EnvironmentRefused, ScenarioError
-from gameday.faults.network import Partition
-from gameday.api.fault import Demands
-from gameday.faults.lifecycle.remove import Remove
-from gameday.faults.resources import CpuLimit
-from gameday.model.clock import SECOND
-from gameday.model.scenario import Hits, ServiceSpec
 from gameday.engine.planning import (
     Experiment,
     Options,
@@ -26,8 +19,15 @@ from gameday.engine.planning import (
     make_plan,
     sabotaged,
 )
+from gameday.errors import EnvironmentRefused, ScenarioError
+from gameday.faults.lifecycle.remove import Remove
+from gameday.faults.network import Partition
+from gameday.faults.noop import Noop
+from gameday.faults.resources import CpuLimit
+from gameday.host.docker_presence import EngineTrouble
+from gameday.model.clock import SECOND
+from gameday.model.scenario import Hits, ServiceSpec
 from gameday.resources import bundled
-from gameday.faults.noop import Dud
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def test_a_disabled_fault_becomes_a_dud_that_keeps_its_name_in_the_plan(
 ) -> None:
     changed = sabotage(experiment, "no-kill")
     (step,) = changed.scenario.faults
-    assert isinstance(step.fault, Dud)
+    assert isinstance(step.fault, Noop)
     (planned,) = make_plan(changed, options).faults
     assert (planned.fault, planned.target) == ("kill", "redis")
 
@@ -101,13 +101,13 @@ class Demand:
     verb: ClassVar[str] = "demand"
     hits: ClassVar[Hits] = "service"
     target: str = "redis"
-    wanted: Demands
+    wanted: Requirements
 
-    def demands(self, runtime: str) -> Demands:
+    def requirements(self, runtime: str) -> Requirements:
         return self.wanted
 
 
-def demanding(experiment: Experiment, wanted: Demands) -> Experiment:
+def demanding(experiment: Experiment, wanted: Requirements) -> Experiment:
     step = replace(experiment.scenario.faults[0], fault=Demand(wanted=wanted))
     return replace(experiment, scenario=replace(experiment.scenario, faults=(step,)))
 
@@ -119,9 +119,9 @@ def broken() -> str:
 @pytest.mark.parametrize(
     ("wanted", "why"),
     [
-        (Demands(impossible="there is no kernel"), "demand of redis: there is no kernel"),
+        (Requirements(impossible="there is no kernel"), "demand of redis: there is no kernel"),
         (
-            Demands(
+            Requirements(
                 mechanisms=(
                     Mechanism(name="magic", used_for="tests", cure="learn it", check=broken),
                 )
@@ -129,13 +129,13 @@ def broken() -> str:
             "demand of redis needs magic: no such thing here; learn it",
         ),
         (
-            Demands(bounded_disk=True),
+            Requirements(bounded_disk=True),
             "demand of redis: it is on the host's disk; give it one of its own by `disk: 64MB`",
         ),
     ],
 )
 def test_a_plan_that_needs_what_is_missing_is_refused_by_name(
-    experiment: Experiment, options: Options, tmp_path: Path, wanted: Demands, why: str
+    experiment: Experiment, options: Options, tmp_path: Path, wanted: Requirements, why: str
 ) -> None:
     changed = demanding(experiment, wanted)
     with pytest.raises(EnvironmentRefused, match=f"^{why}$"):
@@ -146,7 +146,7 @@ def test_a_mechanism_that_something_else_stands_in_for_is_not_missed(
     experiment: Experiment, options: Options, tmp_path: Path
 ) -> None:
     magic = Mechanism(name="magic", used_for="tests", cure="", check=broken, instead="patience")
-    changed = demanding(experiment, Demands(mechanisms=(magic,)))
+    changed = demanding(experiment, Requirements(mechanisms=(magic,)))
     plan = make_plan(changed, options)
     assert plan.faults[0].needs == ("magic (or else patience)",)
     make_environment(plan, changed, run="r", logs=tmp_path, port_base=0)
@@ -164,7 +164,7 @@ def test_removing_with_the_volume_kept_is_refused_in_process_before_the_start(
 def test_a_fault_of_the_hosts_disk_is_refused_where_the_disk_is_bounded(
     experiment: Experiment, options: Options, tmp_path: Path
 ) -> None:
-    changed = demanding(experiment, Demands(hosts_disk=True))
+    changed = demanding(experiment, Requirements(hosts_disk=True))
     services = tuple(
         replace(spec, disk_bytes=64_000_000) if spec.name == "redis" else spec
         for spec in experiment.target.services
@@ -257,7 +257,7 @@ def test_docker_without_its_packages_is_refused_with_the_cure(
 def test_a_fault_that_needs_gamedays_proxy_gets_it_or_is_refused(
     experiment: Experiment, tmp_path: Path
 ) -> None:
-    changed = demanding(experiment, Demands(provision=Provision(own_proxy=True)))
+    changed = demanding(experiment, Requirements(features=Features(own_proxy=True)))
     docker = Options(runtime="docker", settings={})
     assert make_plan(changed, docker).proxy == "own"
     plan = make_plan(changed, Options(runtime="process", proxy="toxiproxy", settings={}))

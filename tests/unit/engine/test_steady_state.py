@@ -10,20 +10,20 @@ from typing import cast
 import numpy as np
 import pytest
 
-from gameday.analysis.signals import Ledger as Matched
-from gameday.analysis.signals import Published, match
+from gameday.analysis.signals import LedgerCounts as Matched
+from gameday.analysis.signals import PublishedCounts, match
+from gameday.engine.steady_state import SteadyStateMonitor
+from gameday.http_reader import HttpReader, HttpReply
+from gameday.load.ledger import Ledger
+from gameday.load.recorder import ROWS, Recorder
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.history import ROW_DTYPE, Deliveries, FaultTimes
 from gameday.model.operation import Outcome, StreamInfo
 from gameday.model.result import Window
 from gameday.model.scenario import Scenario, Steady
 from gameday.model.units import parse_limit
-from gameday.testing.clocks import ManualClock
-from gameday.engine.steady_state import Watch
-from gameday.http_reader import HttpReader, HttpReply
-from gameday.load.ledger import Ledger
 from gameday.technologies.app.publish import checksum
-from gameday.load.recorder import ROWS, Recorder
+from gameday.testing.clocks import ManualClock
 
 RATE = 200
 SPACING_NS = SECOND // RATE
@@ -93,7 +93,7 @@ class Load:
         )
         scenario = SimpleNamespace(steady=steady, safety=SimpleNamespace(stop=None))
         ledger = Ledger(Receiver(record, self.clock), "r", self.clock)
-        self.watch = Watch(folder, ledger, cast(Scenario, scenario))
+        self.monitor = SteadyStateMonitor(folder, ledger, cast(Scenario, scenario))
         self.recorder = recorder
 
     def go_on(self, until_s: float) -> None:
@@ -106,14 +106,14 @@ class Load:
             fresh = self._rows[self._written : ended]
             os.pwrite(self._file, fresh.tobytes(), self._written * ROW_DTYPE.itemsize)
             self._written = max(self._written, ended)
-            self.watch.look(now_ns)
+            self.monitor.look(now_ns)
 
     def has_recovered(self, *faults: tuple[float, float]) -> bool:
         times = [_fault(from_s, until_s) for from_s, until_s in faults]
-        return self.watch.has_recovered(times, START_NS, self.clock.now_ns())
+        return self.monitor.has_recovered(times, START_NS, self.clock.now_ns())
 
     def close(self) -> None:
-        self.watch.close()
+        self.monitor.close()
         os.close(self._file)
         self.recorder.close()
 
@@ -140,7 +140,7 @@ class Work:
             self.bytes_read += len(data)
             return data
 
-        def counted_match(published: Published, deliveries: Deliveries) -> Matched:
+        def counted_match(published: PublishedCounts, deliveries: Deliveries) -> Matched:
             self.joined += published.value.size + deliveries.value.size
             return match(published, deliveries)
 
@@ -218,7 +218,7 @@ def test_what_the_baseline_fails_too_does_not_keep_it_from_having_recovered(
     load = Load(tmp_path, 60, (20, 42), *refused, success=">= 90%")
     load.go_on(10)
     held = Window(start_ns=START_NS, end_ns=START_NS + 10 * SECOND)
-    assert load.watch.unsteady(held) is None
+    assert load.monitor.unsteady(held) is None
     load.go_on(42 + HOLD_S - 1)
     assert not load.has_recovered((20, 42))
     load.go_on(42 + HOLD_S + 1.5)

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from gameday.engine.planning import Options, load
+from gameday.engine.streams import met_by, plan_streams
 from gameday.faults.lifecycle.kill import Kill
 from gameday.faults.network import Latency, Partition, Refuse
+from gameday.faults.noop import Noop
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.scenario import FaultSpec, FaultStep, MetBy, Scenario, ServiceSpec, Target
-from gameday.engine.planning import Options, load
 from gameday.resources import bundled
-from gameday.engine.streams import met_by, plan_streams
-from gameday.faults.noop import Dud
 
 
 @pytest.fixture
@@ -177,6 +177,6 @@ def test_a_ring_is_met_only_by_those_who_need_what_it_cuts(
 
 
 def test_a_dud_is_met_as_what_it_stands_for(scenario: Scenario, target: Target) -> None:
-    dud = Dud(fault=Partition(target=RING, shape="ring"))
-    both = hitting(scenario, Kill(target="redis"), dud)
-    assert met_by(step(dud), plan_streams(both, target), both, target) == ("probe-rcopy",)
+    noop = Noop(fault=Partition(target=RING, shape="ring"))
+    both = hitting(scenario, Kill(target="redis"), noop)
+    assert met_by(step(noop), plan_streams(both, target), both, target) == ("probe-rcopy",)

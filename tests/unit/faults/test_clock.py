@@ -6,18 +6,18 @@ import pytest
 
 from gameday.api.clocks import Reading
 from gameday.api.environment import NotReadyError
-from gameday.runtimes.kinds import KINDS as SERVICE_KINDS
+from gameday.api.fault import Fault, Injection
 from gameday.api.service_kind import Telling
 from gameday.errors import EnvironmentRefused
 from gameday.faults.clock import ClockDrift, ClockOffset, setting
 from gameday.faults.clock.setting import KINDS
-from gameday.api.fault import Fault, Injection
+from gameday.faults.noop import Noop
 from gameday.model.clock import MILLISECOND, MINUTE, SECOND
 from gameday.model.result import Window
 from gameday.model.units import parse_offset
-from gameday.faults.noop import Dud
+from gameday.runtimes.kinds import KINDS as SERVICE_KINDS
 from gameday.testing.environments import MemoryEnvironment, MemoryService
-from gameday.testing.is_active import still_in
+from gameday.testing.is_active import is_active
 
 OFFSET = ClockOffset(target="db", offset_ns=-5 * MINUTE)
 DRIFT = ClockDrift(target="db", rate=1.1)
@@ -95,10 +95,10 @@ def test_a_clock_that_is_off_as_asked_is_proven_and_set_right(
     injection = injected(environment, fault)
     effect = injection.prove(never)
     assert effect.proven, effect.measured
-    assert not injection.prove_undone(never).proven
+    assert not injection.prove_healed(never).proven
     injection.undo()
     injection.undo()
-    undone = injection.prove_undone(never)
+    undone = injection.prove_healed(never)
     assert undone.proven, undone.measured
 
 
@@ -119,7 +119,7 @@ def test_a_reading_that_took_too_long_proves_nothing(
     wrist.asking_ns = 40 * SECOND
     assert not injection.prove(never).proven
     injection.undo()
-    assert not injection.prove_undone(never).proven
+    assert not injection.prove_healed(never).proven
 
 
 @BOTH
@@ -130,7 +130,7 @@ def test_who_does_not_answer_proves_nothing(
     wrist.mute = True
     assert not injection.prove(never).proven
     injection.undo()
-    assert not injection.prove_undone(never).proven
+    assert not injection.prove_healed(never).proven
 
 
 @BOTH
@@ -140,16 +140,16 @@ def test_a_clock_that_stays_wrong_is_not_undone(
     wrist.resets = False
     injection = injected(environment, fault)
     injection.undo()
-    assert not injection.prove_undone(never).proven
+    assert not injection.prove_healed(never).proven
 
 
 @BOTH
 @pytest.mark.usefixtures("wrist")
 def test_a_dud_is_found_out(environment: MemoryEnvironment, fault: Fault) -> None:
-    injection = injected(environment, Dud(fault=fault))
+    injection = injected(environment, Noop(fault=fault))
     assert not injection.prove(never).proven
     injection.undo()
-    assert injection.prove_undone(never).proven
+    assert injection.prove_healed(never).proven
 
 
 @BOTH
@@ -198,9 +198,9 @@ def test_a_clock_that_somebody_else_sets_is_not_in_any_more(
     injection = injected(environment, fault)
     assert injection.prove(never).proven
     wrist.mute = True
-    assert still_in(injection), "what is dead has its clock"
+    assert is_active(injection), "what is dead has its clock"
     wrist.set_clock(0, 1)
-    assert not still_in(injection)
+    assert not is_active(injection)
 
 
 def test_every_kind_that_tells_its_time_can_be_hit() -> None:

@@ -6,7 +6,7 @@ from typing import ClassVar
 import pytest
 
 from gameday.faults import conflicts as overlaps
-from gameday.faults.conflicts import at_odds
+from gameday.faults.conflicts import conflict
 from gameday.faults.registry import FAULTS
 from gameday.model.clock import SECOND
 from gameday.model.scenario import FaultSpec, FaultStep, Hits
@@ -66,8 +66,8 @@ def step(text: str, at_s: int = 0, for_s: int = 1) -> FaultStep:
 def test_faults_that_set_the_same_or_end_each_other_are_at_odds(
     one: str, other: str, why: str
 ) -> None:
-    assert at_odds(step(one), step(other)) == why
-    assert at_odds(step(other), step(one)) == why
+    assert conflict(step(one), step(other)) == why
+    assert conflict(step(other), step(one)) == why
 
 
 @pytest.mark.parametrize(
@@ -92,8 +92,8 @@ def test_faults_that_set_the_same_or_end_each_other_are_at_odds(
     ],
 )
 def test_faults_that_leave_each_other_alone_may_be_in_together(one: str, other: str) -> None:
-    assert at_odds(step(one), step(other)) is None
-    assert at_odds(step(other), step(one)) is None
+    assert conflict(step(one), step(other)) is None
+    assert conflict(step(other), step(one)) is None
 
 
 @pytest.mark.parametrize("verb", ["persistence-off", "disk-fill", "clock-offset", "poison-message"])
@@ -107,7 +107,7 @@ def test_what_outlives_a_process_is_set_and_undone_while_that_lives(
 ) -> None:
     dead, other = step("kill: redis", 2, 6), step(f"{verb}: redis", at_s, for_s)
     why = None if may else f"{verb} has to begin before kill and to end after it"
-    assert at_odds(dead, other) == at_odds(other, dead) == why
+    assert conflict(dead, other) == conflict(other, dead) == why
 
 
 def test_every_verb_that_is_named_exists() -> None:

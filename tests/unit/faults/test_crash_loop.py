@@ -2,11 +2,11 @@
 
 import pytest
 
+from gameday.api.fault import Fault, Injection
 from gameday.faults.lifecycle import crash_loop
 from gameday.faults.lifecycle.crash_loop import CrashLoop
-from gameday.api.fault import Fault, Injection
+from gameday.faults.noop import Noop
 from gameday.model.clock import MILLISECOND, SECOND
-from gameday.faults.noop import Dud
 from gameday.testing.environments import MemoryEnvironment, MemoryService
 
 LOOP = CrashLoop(target="db", times=3, interval_ns=2 * MILLISECOND)
@@ -36,8 +36,8 @@ def test_every_death_and_every_start_is_recorded(
     assert proof.measured["exit_codes"] == "137 137 137"
     assert {"death_3_ns", "start_3_ns"} <= proof.measured.keys()
     injection.undo()
-    assert injection.prove_undone(no_checkpoint).proven
-    assert db.vitals().pid == 103, "three starts, none of them by the undo"
+    assert injection.prove_healed(no_checkpoint).proven
+    assert db.process_state().pid == 103, "three starts, none of them by the undo"
 
 
 def test_a_survivor_is_not_proven(environment: MemoryEnvironment, db: MemoryService) -> None:
@@ -63,7 +63,7 @@ def test_a_service_that_cannot_start_crashes_once(
     assert not proof.proven
     assert proof.measured["deaths"] == 1
     injection.undo()
-    assert not injection.prove_undone(no_checkpoint).proven
+    assert not injection.prove_healed(no_checkpoint).proven
 
 
 def test_a_death_that_comes_much_too_late_is_not_the_interval_asked_for(
@@ -76,11 +76,11 @@ def test_a_death_that_comes_much_too_late_is_not_the_interval_asked_for(
 def test_a_dud_is_found_out_without_a_crash(
     environment: MemoryEnvironment, db: MemoryService
 ) -> None:
-    injection = injected(environment, Dud(fault=LOOP))
+    injection = injected(environment, Noop(fault=LOOP))
     assert not injection.prove(no_checkpoint).proven
     injection.undo()
-    assert injection.prove_undone(no_checkpoint).proven
-    assert db.vitals().pid == 100
+    assert injection.prove_healed(no_checkpoint).proven
+    assert db.process_state().pid == 100
 
 
 def test_an_interrupted_loop_is_undone(environment: MemoryEnvironment, db: MemoryService) -> None:
@@ -91,7 +91,7 @@ def test_an_interrupted_loop_is_undone(environment: MemoryEnvironment, db: Memor
     with pytest.raises(KeyboardInterrupt):
         injection.prove(interrupt)
     injection.undo()
-    assert injection.prove_undone(no_checkpoint).proven
+    assert injection.prove_healed(no_checkpoint).proven
 
 
 @pytest.mark.parametrize(

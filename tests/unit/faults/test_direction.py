@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 
 from gameday.api.edge import Route, Seen, Stream
-from gameday.api.environment import Provision
+from gameday.api.environment import Features
+from gameday.api.fault import Fault, HasRequirements, Proof
 from gameday.faults.network import (
     Bandwidth,
     Blackhole,
@@ -19,9 +20,8 @@ from gameday.faults.network import (
 )
 from gameday.faults.network.measuring import Added, in_direction
 from gameday.faults.network.proxy_observer import Passed
-from gameday.api.fault import Demanding, Fault, Proof
+from gameday.faults.noop import Noop
 from gameday.model.clock import MILLISECOND, SECOND
-from gameday.faults.noop import Dud
 from gameday.testing.edges import EdgedEnvironment, MemoryEdge
 
 EDGE = "app -> db"
@@ -74,7 +74,7 @@ def proof_of(fault: Fault, environment: EdgedEnvironment) -> Proof:
     made.inject()
     effect = made.prove(lambda: None)
     made.undo()
-    assert made.prove_undone(lambda: None).proven
+    assert made.prove_healed(lambda: None).proven
     return effect
 
 
@@ -97,7 +97,7 @@ def test_the_same_on_the_other_direction_is_not_proven(
 
 @one_way
 def test_a_dud_is_not_proven(environment: EdgedEnvironment, fault: Fault) -> None:
-    assert not proof_of(Dud(fault=fault), environment).proven
+    assert not proof_of(Noop(fault=fault), environment).proven
 
 
 @one_way
@@ -169,7 +169,7 @@ def test_a_question_that_has_not_come_to_the_proxy_shows_no_upstream_fault(
 
 def test_of_a_login_that_hears_nothing_no_more_than_its_start_is_sent(edge: MemoryEdge) -> None:
     edge.login_bytes = 30
-    line = edge.open(Route.FRONT, SECOND)
+    line = edge.open(Route.PROXIED, SECOND)
     assert Passed.unheard(line, b"HI").sent_bytes == 32
     line.opened = Seen.SILENT
     assert Passed.unheard(line, b"HI").sent_bytes == 30
@@ -242,10 +242,13 @@ def test_half_of_a_delay_in_each_direction_is_not_all_of_it_in_one(
 
 @one_way
 def test_one_direction_needs_gamedays_own_proxy(fault: Fault) -> None:
-    assert isinstance(fault, Demanding)
-    assert fault.demands("docker").provision == Provision(own_proxy=True)
+    assert isinstance(fault, HasRequirements)
+    assert fault.requirements("docker").features == Features(own_proxy=True)
 
 
 @pytest.mark.parametrize("fault", [*SIZED, Latency(target=EDGE, delay_ns=SECOND)], ids=name)
 def test_a_measured_direction_and_both_of_them_do_not(fault: Fault) -> None:
-    assert not isinstance(fault, Demanding) or fault.demands("docker").provision == Provision()
+    assert (
+        not isinstance(fault, HasRequirements)
+        or fault.requirements("docker").features == Features()
+    )

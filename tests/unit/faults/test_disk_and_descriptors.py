@@ -9,14 +9,14 @@ import pytest
 
 from gameday.api.descriptors import Descriptors
 from gameday.api.environment import Endpoint
-from gameday.errors import EnvironmentRefused
 from gameday.api.fault import Fault, Injection, Proof
+from gameday.errors import EnvironmentRefused
+from gameday.faults.noop import Noop
 from gameday.faults.resources import FileDescriptors, IoThrottle, descriptors, disk, injection
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.testing.bounds import FilingService, MemoryDisk
-from gameday.faults.noop import Dud
 from gameday.testing.environments import MemoryEnvironment, MemoryService
-from gameday.testing.is_active import still_in
+from gameday.testing.is_active import is_active
 
 THROTTLE = IoThrottle(target="db", read_bytes_per_s=200_000, write_bytes_per_s=1_000_000)
 FILES = FileDescriptors(target="db", free=3)
@@ -39,7 +39,7 @@ def db(
     made = FilingService(spec=db.spec, clock=clock, drive=MemoryDisk(clock=clock))
     environment.services["db"] = made
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        made.direct = Endpoint(host="127.0.0.1", port=int(listener.getsockname()[1]))
+        made.upstream = Endpoint(host="127.0.0.1", port=int(listener.getsockname()[1]))
         yield made
 
 
@@ -64,7 +64,7 @@ def test_what_bites_as_asked_is_proven_and_what_is_given_back_is_undone(
     assert proof.proven, proof.measured
     made.undo()
     made.undo()
-    undone = made.prove_undone(no_checkpoint)
+    undone = made.prove_healed(no_checkpoint)
     assert undone.proven, undone.measured
     assert not db.probing
 
@@ -73,10 +73,10 @@ def test_what_bites_as_asked_is_proven_and_what_is_given_back_is_undone(
 def test_a_dud_is_found_out(
     environment: MemoryEnvironment, db: FilingService, fault: Fault
 ) -> None:
-    made, proof = proof_of(environment, Dud(fault=fault))
+    made, proof = proof_of(environment, Noop(fault=fault))
     assert not proof.proven
     made.undo()
-    assert made.prove_undone(no_checkpoint).proven
+    assert made.prove_healed(no_checkpoint).proven
 
 
 @BOTH
@@ -95,7 +95,7 @@ def test_a_limit_that_stays_is_not_undone(
     made, _ = proof_of(environment, fault)
     db.answers = True
     made.undo()
-    assert not made.prove_undone(no_checkpoint).proven
+    assert not made.prove_healed(no_checkpoint).proven
 
 
 @pytest.mark.parametrize("pace", [0.7, 1.3])
@@ -166,9 +166,9 @@ def test_a_throttle_that_was_lost_is_not_in_any_more(
 ) -> None:
     made, proof = proof_of(environment, THROTTLE)
     assert proof.proven
-    assert still_in(made)
+    assert is_active(made)
     db.drive.now = (200_000, None)
-    assert not still_in(made)
+    assert not is_active(made)
 
 
 @pytest.mark.parametrize("lost", ["limit", "process"])
@@ -177,8 +177,8 @@ def test_a_limit_of_open_files_goes_with_its_process(
 ) -> None:
     made, proof = proof_of(environment, FILES)
     assert proof.proven
-    assert still_in(made)
+    assert is_active(made)
     now = db.descriptors()
     other = replace(now, soft=1000) if lost == "limit" else replace(now, started=2.0)
     monkeypatch.setattr(FilingService, "descriptors", lambda _: other)
-    assert not still_in(made)
+    assert not is_active(made)

@@ -5,14 +5,14 @@ import resource
 import pytest
 
 from gameday.api.edge import Route
-from gameday.api.mechanism import trial
-from gameday.runtimes.mechanisms.descriptors import open_files
-from gameday.faults.network import ConnectionFlood, flood
 from gameday.api.fault import Injection, Proof
+from gameday.api.mechanism import trial
+from gameday.faults.network import ConnectionFlood, flood
+from gameday.faults.noop import Noop
 from gameday.model.clock import SECOND
-from gameday.faults.noop import Dud
+from gameday.runtimes.mechanisms.descriptors import open_files
 from gameday.testing.edges import EdgedEnvironment, MemoryEdge
-from gameday.testing.is_active import still_in
+from gameday.testing.is_active import is_active
 
 EDGE = "app -> db"
 FLOOD = ConnectionFlood(target=EDGE, count=40, rate_per_s=1000.0)
@@ -23,7 +23,7 @@ def environment(
     edged: EdgedEnvironment, edge: MemoryEdge, monkeypatch: pytest.MonkeyPatch
 ) -> EdgedEnvironment:
     monkeypatch.setattr(flood, "_SETTLE_LIMIT_NS", 0)
-    edged.services["db"].count_visitors = lambda: edge.visitors
+    edged.services["db"].count_accepted_connections = lambda: edge.accepted_connections
     return edged
 
 
@@ -35,7 +35,7 @@ def put(environment: EdgedEnvironment, fault: ConnectionFlood = FLOOD) -> tuple[
 
 def healed(made: Injection) -> Proof:
     made.undo()
-    return made.prove_undone(lambda: None)
+    return made.prove_healed(lambda: None)
 
 
 def test_as_many_as_asked_for_are_accepted_and_let_go(
@@ -47,7 +47,7 @@ def test_as_many_as_asked_for_are_accepted_and_let_go(
     assert effect.measured["limit"] == "not reached"
     undone = healed(made)
     assert undone.proven, undone.measured
-    assert edge.visitors == 0
+    assert edge.accepted_connections == 0
 
 
 def test_a_service_that_is_full_and_turns_others_away_proves_it(
@@ -77,7 +77,7 @@ def test_a_service_that_served_nobody_before_proves_nothing(
     environment: EdgedEnvironment, edge: MemoryEdge
 ) -> None:
     edge.capacity = 30
-    others = [edge.open(Route.DIRECT, SECOND) for _ in range(30)]
+    others = [edge.open(Route.UPSTREAM, SECOND) for _ in range(30)]
     made, effect = put(environment)
     assert not effect.proven
     for other in others:
@@ -94,7 +94,7 @@ def test_what_the_service_does_not_have_is_not_proven(
 
 
 def test_a_dud_is_not_proven_and_leaves_nothing(environment: EdgedEnvironment) -> None:
-    made = Dud(fault=FLOOD).on(environment)
+    made = Noop(fault=FLOOD).on(environment)
     made.inject()
     assert not made.prove(lambda: None).proven
     assert healed(made).proven
@@ -116,7 +116,7 @@ def test_a_flood_that_is_undone_half_way_opens_nothing_more(
     made = ConnectionFlood(target=EDGE, count=5000, rate_per_s=500.0).on(environment)
     made.inject()
     assert healed(made).proven
-    assert edge.visitors == 0
+    assert edge.accepted_connections == 0
 
 
 def test_a_rate_that_was_not_kept_is_not_proven(
@@ -150,7 +150,7 @@ def test_a_flood_that_this_host_has_no_room_for_is_refused_by_name(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(resource, "getrlimit", lambda _: (1024, 4096))
-    (wanted,) = ConnectionFlood(target=EDGE, count=4000).demands("process").mechanisms
+    (wanted,) = ConnectionFlood(target=EDGE, count=4000).requirements("process").mechanisms
     tried = trial(wanted)
     assert not tried.works
     assert "RLIMIT_NOFILE is 1024" in tried.seen
@@ -165,8 +165,8 @@ def test_connections_that_the_service_ends_are_not_in_any_more(
     assert effect.proven
     for line in edge._lines[:3]:
         line.cut()
-    assert still_in(made), "the witness and two more: others come and go"
+    assert is_active(made), "the witness and two more: others come and go"
     for line in edge._lines[:20]:
         line.cut()
-    assert not still_in(made)
+    assert not is_active(made)
     healed(made)

@@ -5,10 +5,10 @@ from typing import Literal
 import pytest
 
 from gameday.api.edge import Seen
-from gameday.api.environment import Provision
-from gameday.faults.network import Blackhole, HalfOpen
+from gameday.api.environment import Features
 from gameday.api.fault import Fault, Injection, Proof
-from gameday.faults.noop import Dud
+from gameday.faults.network import Blackhole, HalfOpen
+from gameday.faults.noop import Noop
 from gameday.testing.edges import EdgedEnvironment, MemoryEdge
 
 EDGE = "app -> db"
@@ -31,7 +31,7 @@ def put(fault: Fault, environment: EdgedEnvironment) -> tuple[Injection, Proof]:
 
 def healed(made: Injection) -> Proof:
     made.undo()
-    return made.prove_undone(lambda: None)
+    return made.prove_healed(lambda: None)
 
 
 @every
@@ -50,7 +50,7 @@ def test_what_gets_neither_answer_nor_end_is_half_open_and_reset_afterwards(
 def test_a_dud_is_not_proven_and_leaves_nothing(
     environment: EdgedEnvironment, stream: Stream
 ) -> None:
-    made, effect = put(Dud(fault=HalfOpen(target=EDGE, stream=stream)), environment)
+    made, effect = put(Noop(fault=HalfOpen(target=EDGE, stream=stream)), environment)
     assert not effect.proven, effect.measured
     assert healed(made).proven
 
@@ -95,12 +95,12 @@ def test_a_forwarder_may_make_an_end_of_the_reset(
     made.undo()
     for line in edge._lines:
         monkeypatch.setattr(line, "_ended", Seen.CLOSED)
-    assert not made.prove_undone(lambda: None).proven
+    assert not made.prove_healed(lambda: None).proven
     edge.forwarded = True
-    assert made.prove_undone(lambda: None).proven
+    assert made.prove_healed(lambda: None).proven
 
 
 def test_it_needs_gamedays_own_proxy_and_a_blackhole_of_both_directions_does_not() -> None:
-    wanted = Provision(own_proxy=True)
-    assert HalfOpen(target=EDGE).demands("docker").provision == wanted
-    assert Blackhole(target=EDGE).demands("docker").provision == Provision()
+    wanted = Features(own_proxy=True)
+    assert HalfOpen(target=EDGE).requirements("docker").features == wanted
+    assert Blackhole(target=EDGE).requirements("docker").features == Features()

@@ -5,22 +5,22 @@ from pathlib import Path
 
 import pytest
 
-from gameday.api.http_rules import HttpProbe
 from gameday.api.edge import Route
-from gameday.api.environment import Provision
+from gameday.api.environment import Features
+from gameday.api.fault import Counted, Fault, HasRequirements, Injection, Proof
+from gameday.api.http_rules import HttpProbe
 from gameday.errors import EnvironmentRefused
 from gameday.faults.http import HttpAbort, HttpBody, HttpDelay, HttpStatus
-from gameday.faults.http.matching import Aim, Method
+from gameday.faults.http.matching import Matching, Method
 from gameday.faults.network import injection
-from gameday.api.fault import Counted, Demanding, Fault, Injection, Proof
+from gameday.faults.noop import Noop
 from gameday.model.clock import MILLISECOND, SECOND
+from gameday.model.invalid_parameter import InvalidParameter
 from gameday.model.scenario import Edge, ServiceSpec, Target
-from gameday.model.invalid_parameter import Unfit
 from gameday.testing.clocks import ManualClock
-from gameday.faults.noop import Dud
 from gameday.testing.edges import EdgedEnvironment
 from gameday.testing.http_edges import RuledEdge, RuledEnvironment
-from gameday.testing.is_active import still_in
+from gameday.testing.is_active import is_active
 
 EDGE = "client -> app"
 FAULTS: list[Fault] = [
@@ -69,7 +69,7 @@ def put(fault: Fault, environment: EdgedEnvironment) -> tuple[Injection, Proof]:
 
 def healed(made: Injection) -> Proof:
     made.undo()
-    return made.prove_undone(lambda: None)
+    return made.prove_healed(lambda: None)
 
 
 @every
@@ -88,7 +88,7 @@ def test_what_meets_the_requests_that_it_is_for_is_proven_and_undone(
 def test_a_dud_is_not_proven_and_leaves_nothing(
     environment: RuledEnvironment, fault: Fault
 ) -> None:
-    made, effect = put(Dud(fault=fault), environment)
+    made, effect = put(Noop(fault=fault), environment)
     assert not effect.proven, effect.measured
     assert healed(made).proven
 
@@ -224,10 +224,10 @@ def test_two_rules_of_one_edge_leave_each_other_alone(
 def test_its_edge_is_to_have_a_proxy_of_gamedays_that_speaks_http(
     environment: RuledEnvironment, edge: RuledEdge, fault: Fault
 ) -> None:
-    assert isinstance(fault, Demanding)
+    assert isinstance(fault, HasRequirements)
     http = frozenset({Edge(client="client", service="app")})
     for runtime in ("docker", "process"):
-        assert fault.demands(runtime).provision == Provision(own_proxy=True, http=http)
+        assert fault.requirements(runtime).features == Features(own_proxy=True, http=http)
     edge.speaks_http = False
     with pytest.raises(EnvironmentRefused, match="passes bytes"):
         fault.on(environment)
@@ -259,39 +259,39 @@ def test_the_body_of_an_answer_that_costs_an_order_is_refused_with_what_to_write
 def test_a_probe_fits_and_is_never_finished_unless_its_method_is_safe(
     method: Method, path: str
 ) -> None:
-    aim = Aim(method=method, path=path, share=1)
-    probe = aim.probe("/status")
-    assert aim.fits(probe.method, probe.path)
+    matching = Matching(method=method, path=path, share=1)
+    probe = matching.probe("/status")
+    assert matching.fits(probe.method, probe.path)
     assert probe.finished is (probe.method in ("GET", "HEAD", "OPTIONS"))
-    strangers = aim.strangers(probe, "/status")
-    for stranger in strangers:
+    controls = matching.controls(probe, "/status")
+    for stranger in controls:
         assert stranger.finished is (stranger.method in ("GET", "HEAD", "OPTIONS"))
-        assert not aim.fits(stranger.method, stranger.path)
-    assert any(one.path == probe.path for one in strangers) is (method != "any")
-    assert any(one.method == probe.method for one in strangers) is (path != "*")
+        assert not matching.fits(stranger.method, stranger.path)
+    assert any(one.path == probe.path for one in controls) is (method != "any")
+    assert any(one.method == probe.method for one in controls) is (path != "*")
 
 
 @pytest.mark.parametrize("path", ["/a[?]b", "/[b-a]", "/[^ -~]"])
 def test_a_pattern_that_no_path_fits_is_refused_when_it_is_read(path: str) -> None:
-    with pytest.raises(Unfit, match="some path fits"):
-        Aim(method="any", path=path, share=1)
+    with pytest.raises(InvalidParameter, match="some path fits"):
+        Matching(method="any", path=path, share=1)
 
 
 @pytest.mark.parametrize("share", [0.1, 0.25, 0.5, 0.75, 0.9])
 def test_the_bounds_of_a_share_are_rarely_left_by_chance_and_tell_half_of_it(share: float) -> None:
-    aim = Aim(method="any", path="*", share=share)
-    least, most = aim.bounds
-    assert aim.samples == {0.1: 441, 0.25: 147, 0.5: 49, 0.75: 147, 0.9: 441}[share]
+    matching = Matching(method="any", path="*", share=share)
+    least, most = matching.bounds
+    assert matching.samples == {0.1: 441, 0.25: 147, 0.5: 49, 0.75: 147, 0.9: 441}[share]
 
     def chance(hits: int, true: float) -> float:
-        ways = math.comb(aim.samples, hits)
+        ways = math.comb(matching.samples, hits)
         return math.exp(
-            math.log(ways) + hits * math.log(true) + (aim.samples - hits) * math.log(1 - true)
+            math.log(ways) + hits * math.log(true) + (matching.samples - hits) * math.log(1 - true)
         )
 
     inside = sum(chance(hits, share) for hits in range(least, most + 1))
     assert 1 - inside < 1 / 1000
-    assert (1 - share) ** aim.samples_after <= 1e-4
+    assert (1 - share) ** matching.samples_after <= 1e-4
     rarer = min(share, 1 - share)
     for other in (0.25 * rarer, 1.9 * rarer):
         true = other if share <= 0.5 else 1 - other
@@ -329,9 +329,9 @@ def test_what_could_not_be_proven_is_refused_before_anything_starts(
 
 def test_the_direct_way_is_never_bitten(environment: RuledEnvironment, edge: RuledEdge) -> None:
     put(HttpAbort(target=EDGE), environment)
-    probe = Aim(method="any", path="*", share=1).probe("/status")
+    probe = Matching(method="any", path="*", share=1).probe("/status")
     assert probe is not None
-    assert edge.request(Route.DIRECT, probe, SECOND).status == 200
+    assert edge.request(Route.UPSTREAM, probe, SECOND).status == 200
 
 
 @every
@@ -340,9 +340,9 @@ def test_a_rule_that_somebody_else_removes_is_not_in_any_more(
 ) -> None:
     made, effect = put(fault, environment)
     assert effect.proven
-    assert still_in(made)
+    assert is_active(made)
     edge.remove_rule(next(iter(edge.rules())))
-    assert not still_in(made)
+    assert not is_active(made)
 
 
 POST = HttpProbe(method="POST", path="/orders")
@@ -356,11 +356,11 @@ def test_what_met_a_rule_is_told_without_the_probes_of_its_proof(
     made, _ = put(fault, environment)
     assert isinstance(made, Counted)
     for _ in range(40):
-        edge.request(Route.FRONT, POST, SECOND)
-        edge.request(Route.FRONT, HttpProbe(method="GET", path="/orders"), SECOND)
+        edge.request(Route.PROXIED, POST, SECOND)
+        edge.request(Route.PROXIED, HttpProbe(method="GET", path="/orders"), SECOND)
     assert healed(made).proven
     for _ in range(40):
-        edge.request(Route.FRONT, POST, SECOND)
+        edge.request(Route.PROXIED, POST, SECOND)
     made.undo()
     assert made.met() == 40 * share, "until it was undone for the first time"
 

@@ -6,18 +6,18 @@ from typing import get_args
 
 import pytest
 
+from gameday.api.fault import Fault, Injection, Proof
 from gameday.faults.lifecycle import kill
 from gameday.faults.lifecycle.crash_loop import CrashLoop
 from gameday.faults.lifecycle.kill import AnySignal, Kill
-from gameday.api.fault import Fault, Injection, Proof
 from gameday.faults.lifecycle.restart import Restart
 from gameday.faults.lifecycle.stop import Stop
+from gameday.faults.noop import Noop
 from gameday.model.clock import MILLISECOND
 from gameday.model.scenario import ServiceSpec, Target
 from gameday.testing.clocks import ManualClock
-from gameday.faults.noop import Dud
 from gameday.testing.environments import MemoryEnvironment, MemoryService
-from gameday.testing.is_active import still_in
+from gameday.testing.is_active import is_active
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def test_a_new_start_with_a_write_is_proven_undone(
     injection = killed(environment)
     injection.prove(no_checkpoint)
     injection.undo()
-    proof = injection.prove_undone(no_checkpoint)
+    proof = injection.prove_healed(no_checkpoint)
     assert proof.proven
     assert proof.measured["started_before"] != proof.measured["started_after"]
 
@@ -82,17 +82,17 @@ def test_what_does_not_answer_again_is_not_undone(
     injection.prove(no_checkpoint)
     setattr(db, defect, False)
     injection.undo()
-    assert not injection.prove_undone(no_checkpoint).proven
+    assert not injection.prove_healed(no_checkpoint).proven
 
 
 def test_a_dud_is_found_out_by_the_proofs_of_the_kill_itself(
     environment: MemoryEnvironment, db: MemoryService
 ) -> None:
-    injection = Dud(fault=Kill(target="db")).on(environment)
+    injection = Noop(fault=Kill(target="db")).on(environment)
     injection.inject()
     assert not injection.prove(no_checkpoint).proven
     injection.undo()
-    assert injection.prove_undone(no_checkpoint).proven, "nothing was broken, so nothing is left"
+    assert injection.prove_healed(no_checkpoint).proven, "nothing was broken, so nothing is left"
 
 
 def test_a_signal_that_can_be_handled_may_end_the_process_with_any_code(
@@ -116,11 +116,11 @@ def test_who_was_started_by_somebody_else_is_not_dead_any_more(
 ) -> None:
     injection = killed(environment)
     assert injection.prove(no_checkpoint).proven
-    assert still_in(injection)
+    assert is_active(injection)
     db.start_again()
-    assert not still_in(injection)
+    assert not is_active(injection)
     db.kill(SIGKILL)
-    assert not still_in(injection), "it lived in between"
+    assert not is_active(injection), "it lived in between"
 
 
 @pytest.mark.parametrize(
@@ -134,16 +134,16 @@ def test_who_was_started_by_somebody_else_is_not_dead_any_more(
     ],
     ids=lambda fault: f"{fault.verb}-{getattr(fault, 'signal', '')}",
 )
-@pytest.mark.parametrize("dud", [False, True])
+@pytest.mark.parametrize("noop", [False, True])
 def test_what_is_dead_already_is_not_ended_once_more(
-    environment: MemoryEnvironment, db: MemoryService, fault: Fault, dud: bool
+    environment: MemoryEnvironment, db: MemoryService, fault: Fault, noop: bool
 ) -> None:
     db.kill(Signals.SIGKILL if fault.verb == "kill" else Signals.SIGTERM)
-    injection = (Dud(fault=fault) if dud else fault).on(environment)
+    injection = (Noop(fault=fault) if noop else fault).on(environment)
     injection.inject()
     assert not injection.prove(no_checkpoint).proven
     injection.undo()
-    assert injection.prove_undone(no_checkpoint).proven
+    assert injection.prove_healed(no_checkpoint).proven
 
 
 def test_every_signal_of_this_system_has_a_place() -> None:
@@ -183,7 +183,7 @@ def test_who_handles_a_signal_and_lives_on_has_taken_it_and_is_let_be(
     assert (proof.proven, proof.measured["handling"]) == (True, "caught")
     assert proof.measured["alive"] is True
     assert healed(injection)
-    assert db.vitals().pid == proof.measured["pid"], "reloading is no reason to end it"
+    assert db.process_state().pid == proof.measured["pid"], "reloading is no reason to end it"
 
 
 @pytest.mark.parametrize("defect", ["default", "ignored", "waiting", "SIGTERM"])
@@ -205,7 +205,7 @@ def test_who_lives_on_without_having_taken_the_signal_disproves_the_kill(
 
 def test_a_handler_alone_is_no_signal(environment: MemoryEnvironment, db: MemoryService) -> None:
     db.catches = db.shrugs_off = frozenset({Signals.SIGHUP})
-    assert not sent(Dud(fault=Kill(target="db", signal="SIGHUP")), environment)[1].proven
+    assert not sent(Noop(fault=Kill(target="db", signal="SIGHUP")), environment)[1].proven
 
 
 def sent(fault: Fault, environment: MemoryEnvironment) -> tuple[Injection, Proof]:
@@ -216,4 +216,4 @@ def sent(fault: Fault, environment: MemoryEnvironment) -> tuple[Injection, Proof
 
 def healed(injection: Injection) -> bool:
     injection.undo()
-    return injection.prove_undone(no_checkpoint).proven
+    return injection.prove_healed(no_checkpoint).proven

@@ -2,11 +2,11 @@
 
 import pytest
 
-from gameday.api.environment import Inmate
+from gameday.api.environment import ChildProcess
+from gameday.api.fault import Fault, Injection
 from gameday.faults.lifecycle import kill_inside
 from gameday.faults.lifecycle.kill_inside import KillInside
-from gameday.api.fault import Fault, Injection
-from gameday.faults.noop import Dud
+from gameday.faults.noop import Noop
 from gameday.testing.environments import MemoryEnvironment, MemoryService
 
 KILL = KillInside(target="db", pattern="^worker")
@@ -17,7 +17,7 @@ def _inhabited(db: MemoryService, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kill_inside, "DEATH_LIMIT_NS", 0)
     commands = ["worker 1", "worker 2", "the worker of another kind", "logger"]
     db.inside = tuple(
-        Inmate(pid=200 + number, started=1.5, command=command)
+        ChildProcess(pid=200 + number, started=1.5, command=command)
         for number, command in enumerate(commands)
     )
 
@@ -39,10 +39,10 @@ def test_all_that_matched_are_gone_and_the_others_live(
     proof = injection.prove(no_checkpoint)
     assert proof.proven
     assert (proof.measured["matched"], proof.measured["gone"]) == (2, 2)
-    assert [inmate.pid for inmate in db.inside] == [202, 203]
-    assert db.vitals().alive
+    assert [child_process.pid for child_process in db.inside] == [202, 203]
+    assert db.process_state().alive
     injection.undo()
-    assert injection.prove_undone(no_checkpoint).proven
+    assert injection.prove_healed(no_checkpoint).proven
 
 
 def test_a_survivor_is_not_proven(environment: MemoryEnvironment, db: MemoryService) -> None:
@@ -63,10 +63,10 @@ def test_a_number_that_another_process_has_by_now_is_gone(
     environment: MemoryEnvironment, db: MemoryService
 ) -> None:
     injection = injected(environment)
-    db.inside = (Inmate(pid=200, started=9.5, command="worker 1"),)
+    db.inside = (ChildProcess(pid=200, started=9.5, command="worker 1"),)
     assert injection.prove(no_checkpoint).proven
     injection.undo()
-    assert injection.prove_undone(no_checkpoint).measured["matching_after"] == 1
+    assert injection.prove_healed(no_checkpoint).measured["matching_after"] == 1
 
 
 def test_a_service_that_ends_with_its_process_is_started_again(
@@ -76,8 +76,8 @@ def test_a_service_that_ends_with_its_process_is_started_again(
     injection = injected(environment)
     assert injection.prove(no_checkpoint).measured["main_alive"] is False
     injection.undo()
-    assert db.vitals().alive
-    assert injection.prove_undone(no_checkpoint).proven
+    assert db.process_state().alive
+    assert injection.prove_healed(no_checkpoint).proven
 
 
 @pytest.mark.parametrize("defect", ["starts", "answers"])
@@ -88,14 +88,14 @@ def test_what_does_not_answer_again_is_not_undone(
     injection = injected(environment)
     setattr(db, defect, False)
     injection.undo()
-    assert not injection.prove_undone(no_checkpoint).proven
+    assert not injection.prove_healed(no_checkpoint).proven
 
 
 def test_a_dud_is_found_out(environment: MemoryEnvironment, db: MemoryService) -> None:
-    injection = injected(environment, Dud(fault=KILL))
+    injection = injected(environment, Noop(fault=KILL))
     assert not injection.prove(no_checkpoint).proven
     injection.undo()
-    assert injection.prove_undone(no_checkpoint).proven
+    assert injection.prove_healed(no_checkpoint).proven
     assert len(db.inside) == 4
 
 

@@ -4,12 +4,12 @@ from typing import cast
 
 import pytest
 
+from gameday.api.fault import Fault
 from gameday.errors import EnvironmentRefused
 from gameday.faults.lifecycle.crash_loop import CrashLoop
 from gameday.faults.lifecycle.kill import Kill
 from gameday.faults.lifecycle.kill_inside import KillInside
 from gameday.faults.lifecycle.pause import Pause
-from gameday.api.fault import Fault
 from gameday.faults.lifecycle.remove import Remove
 from gameday.faults.lifecycle.restart import Restart
 from gameday.faults.lifecycle.stop import Stop

@@ -6,27 +6,28 @@ import pytest
 
 from gameday.errors import EnvironmentRefused, InternalError
 from gameday.faults.lifecycle.termination import until
-from gameday.faults.load import MalformedPayload, PoisonMessage, Surge, malformed, surge
+from gameday.faults.load import MalformedPayload, Surge, malformed, surge
 from gameday.faults.load.surge import surges
+from gameday.load.load import LoadDriver
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.scenario import ServiceSpec, Target
+from gameday.technologies.app.publish import Publish
+from gameday.technologies.redis.faults import PoisonMessage
 from gameday.testing.clocks import ManualClock
 from gameday.testing.environments import MemoryEnvironment
-from gameday.testing.is_active import still_in
-from gameday.load.load import LoadDriver
-from gameday.technologies.app.publish import Publish
+from gameday.testing.is_active import is_active
 
 
 def test_a_factor_counts_the_workload_in() -> None:
     workload = Publish(to="relay", ledger="listener", rate_per_s=200.0)
-    surge = Surge(target="relay", factor=3.0).beside(workload)
+    surge = Surge(target="relay", factor=3.0).bind_to_workload(workload)
     assert (surge.factor, surge.rate_per_s) == (None, 400.0)
 
 
 def test_a_rate_stays_what_it_is() -> None:
     workload = Publish(to="relay", ledger="listener", rate_per_s=200.0)
     surge = Surge(target="relay", rate_per_s=5.0)
-    assert surge.beside(workload) is surge
+    assert surge.bind_to_workload(workload) is surge
 
 
 @pytest.mark.parametrize(
@@ -89,9 +90,9 @@ def test_malformed_requests_that_nobody_sends_are_not_in_any_more(
     monkeypatch.setattr(malformed, "_LONGEST_NS", 200 * MILLISECOND)
     injection = MalformedPayload(target="r").on(environment())
     injection.inject()
-    assert still_in(injection)
-    until(lambda: not still_in(injection), 5 * SECOND, lambda: None)
-    assert not still_in(injection), "the thread has come to its own end"
+    assert is_active(injection)
+    until(lambda: not is_active(injection), 5 * SECOND, lambda: None)
+    assert not is_active(injection), "the thread has come to its own end"
     injection.undo()
 
 
@@ -109,7 +110,7 @@ class Driver(LoadDriver):
 def test_a_surge_whose_driver_died_is_not_in_any_more(tmp_path: Path) -> None:
     driver = Driver()
     injection = surge._Surging(environment().service("r"), driver, tmp_path, 100.0)
-    assert still_in(injection)
+    assert is_active(injection)
     driver.lives = False
     with pytest.raises(InternalError, match="died"):
-        still_in(injection)
+        is_active(injection)

@@ -6,6 +6,7 @@ from typing import Literal
 import pytest
 
 from gameday.api.edge import Route, Seen
+from gameday.api.fault import Fault, Injection, Proof
 from gameday.errors import EnvironmentRefused
 from gameday.faults.lifecycle.termination import until
 from gameday.faults.network import (
@@ -21,14 +22,13 @@ from gameday.faults.network import (
     SlowClose,
     injection,
 )
-from gameday.api.fault import Fault, Injection, Proof
+from gameday.faults.noop import Noop
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.scenario import Edge, ServiceSpec, Target
 from gameday.testing.clocks import ManualClock
-from gameday.faults.noop import Dud
-from gameday.testing.edges import EdgedEnvironment, MemoryEdge, TerseTalk
+from gameday.testing.edges import EdgedEnvironment, MemoryEdge, TerseDialect
 from gameday.testing.environments import MemoryEnvironment
-from gameday.testing.is_active import still_in
+from gameday.testing.is_active import is_active
 
 EDGE = "app -> db"
 FLAP = Flap(target=EDGE, down_ns=200 * MILLISECOND, up_ns=200 * MILLISECOND)
@@ -91,7 +91,7 @@ def put(fault: Fault, environment: EdgedEnvironment) -> tuple[Injection, Proof]:
 
 def healed(made: Injection) -> Proof:
     made.undo()
-    return made.prove_undone(no_checkpoint)
+    return made.prove_healed(no_checkpoint)
 
 
 @every
@@ -110,7 +110,7 @@ def test_an_effect_of_the_size_asked_for_is_proven_and_undone(
 def test_a_dud_is_not_proven_and_leaves_nothing(
     environment: EdgedEnvironment, fault: Fault
 ) -> None:
-    made, effect = put(Dud(fault=fault), environment)
+    made, effect = put(Noop(fault=fault), environment)
     assert not effect.proven, effect.measured
     assert healed(made).proven
 
@@ -306,7 +306,7 @@ def test_an_orderly_end_is_no_reset(environment: EdgedEnvironment, edge: MemoryE
 def test_a_proxy_that_does_not_reset_open_connections_is_refused(
     environment: EdgedEnvironment, edge: MemoryEdge
 ) -> None:
-    assert Reset(target=EDGE).demands("docker").provision.own_proxy
+    assert Reset(target=EDGE).requirements("docker").features.own_proxy
     edge.resets_open = False
     with pytest.raises(EnvironmentRefused, match="does not reset open connections"):
         Reset(target=EDGE).on(environment)
@@ -321,7 +321,7 @@ def test_what_does_nothing_is_not_proven_by_the_same_fault_of_another(
 ) -> None:
     made, effect = put(fault, environment)
     assert effect.proven
-    other = put(Dud(fault=fault), environment)[1]
+    other = put(Noop(fault=fault), environment)[1]
     assert not other.proven
     assert healed(made).proven
 
@@ -358,7 +358,7 @@ def test_a_refusal_behind_a_forwarder_is_an_end_without_an_answer(
     environment: EdgedEnvironment, edge: MemoryEdge
 ) -> None:
     edge.forwarded = True
-    assert edge.open(Route.FRONT, 0).opened is Seen.ANSWERED
+    assert edge.open(Route.PROXIED, 0).opened is Seen.ANSWERED
     proof = put(Refuse(target=EDGE), environment)[1]
     assert proof.proven
     assert proof.measured["seen"] == Seen.CLOSED
@@ -385,7 +385,7 @@ def test_an_environment_without_proxies_refuses_by_name(fault: Fault) -> None:
 def test_a_service_that_nothing_can_be_asked_is_refused(
     environment: EdgedEnvironment, edge: MemoryEdge, fault: Fault
 ) -> None:
-    edge.talk = None
+    edge.dialect = None
     with pytest.raises(EnvironmentRefused, match=f"{fault.verb} on app -> db: no question to db"):
         fault.on(environment)
 
@@ -394,7 +394,7 @@ def test_a_service_that_nothing_can_be_asked_is_refused(
 def test_a_service_that_says_little_bears_no_fault_that_is_measured_in_bytes(
     environment: EdgedEnvironment, edge: MemoryEdge, verb: type[Fault]
 ) -> None:
-    edge.talk = TerseTalk()
+    edge.dialect = TerseDialect()
     fault = next(fault for fault in SIZED if isinstance(fault, verb))
     with pytest.raises(EnvironmentRefused, match="many bytes"):
         fault.on(environment)
@@ -448,14 +448,14 @@ def test_what_somebody_else_lifts_is_not_in_any_more(
 ) -> None:
     made, effect = put(fault, environment)
     assert effect.proven
-    assert still_in(made)
+    assert is_active(made)
     if edge.state().toxics:
         edge.remove(edge.state().toxics[-1])
     elif fault is FLAP:
         edge.enables = False  # which ends the thread
-        until(lambda: not still_in(made), 5 * SECOND, no_checkpoint)
+        until(lambda: not is_active(made), 5 * SECOND, no_checkpoint)
     else:
         edge.enable()
-    assert not still_in(made)
+    assert not is_active(made)
     edge.enables = True
     made.undo()

@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
+from gameday.api.fault import Injection, Proof
 from gameday.errors import EnvironmentRefused
 from gameday.faults.network import PacketLoss, packet_loss
-from gameday.api.fault import Injection, Proof
+from gameday.faults.noop import Noop
 from gameday.model.scenario import ServiceSpec, Target
 from gameday.testing.clocks import ManualClock
-from gameday.faults.noop import Dud
 from gameday.testing.edges import EdgedEnvironment
-from gameday.testing.is_active import still_in
+from gameday.testing.is_active import is_active
 from gameday.testing.networks import NetworkedEnvironment
 
 EDGE = "app -> db"
@@ -39,7 +39,7 @@ def target() -> Target:
     return Target(name="t", title="T", path=Path(), services=(db, app))
 
 
-def put(fault: PacketLoss | Dud, environment: NetworkedEnvironment) -> tuple[Injection, Proof]:
+def put(fault: PacketLoss | Noop, environment: NetworkedEnvironment) -> tuple[Injection, Proof]:
     made = fault.on(environment)
     made.inject()
     return made, made.prove(lambda: None)
@@ -47,7 +47,7 @@ def put(fault: PacketLoss | Dud, environment: NetworkedEnvironment) -> tuple[Inj
 
 def healed(made: Injection) -> Proof:
     made.undo()
-    return made.prove_undone(lambda: None)
+    return made.prove_healed(lambda: None)
 
 
 @every
@@ -63,7 +63,7 @@ def test_a_loss_of_the_share_asked_for_is_proven_and_undone(
 
 @every
 def test_a_dud_loses_nothing(environment: NetworkedEnvironment, fault: PacketLoss) -> None:
-    made, effect = put(Dud(fault=fault), environment)
+    made, effect = put(Noop(fault=fault), environment)
     assert not effect.proven, effect.measured
     assert healed(made).proven
 
@@ -162,8 +162,8 @@ def test_more_datagrams_are_sent_the_smaller_the_share_is() -> None:
 
 
 def test_services_without_networks_of_their_own_lose_no_packets() -> None:
-    assert "use docker" in LOSS.demands("process").impossible
-    assert not LOSS.demands("docker").impossible
+    assert "use docker" in LOSS.requirements("process").impossible
+    assert not LOSS.requirements("docker").impossible
     edged = EdgedEnvironment(target=target(), clock=ManualClock())
     with pytest.raises(EnvironmentRefused, match="use docker"):
         LOSS.on(edged)
@@ -175,7 +175,7 @@ def test_a_network_that_lost_its_rule_loses_packets_no_more(
 ) -> None:
     made, effect = put(fault, environment)
     assert effect.proven
-    assert still_in(made)
+    assert is_active(made)
     ruled = next(one for one in environment.networks.values() if one.chains)
     ruled.chains.clear()
-    assert not still_in(made)
+    assert not is_active(made)

@@ -5,18 +5,18 @@ from pathlib import Path
 
 import pytest
 
+from gameday.api.fault import Injection, Proof
 from gameday.api.packets import Drop
 from gameday.errors import EnvironmentRefused
 from gameday.faults.lifecycle.termination import until
 from gameday.faults.network import Partition, partition
-from gameday.api.fault import Injection, Proof
+from gameday.faults.noop import Noop
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.scenario import Edge, ServiceSpec, Target
 from gameday.testing.clocks import ManualClock
-from gameday.faults.noop import Dud
 from gameday.testing.edges import EdgedEnvironment
 from gameday.testing.environments import MemoryEnvironment
-from gameday.testing.is_active import still_in
+from gameday.testing.is_active import is_active
 from gameday.testing.networks import NetworkedEnvironment
 
 SIDES = Partition(target="db | app, web")
@@ -61,7 +61,7 @@ def target() -> Target:
     return Target(name="t", title="T", path=Path(), services=(db, app, web))
 
 
-def put(fault: Partition | Dud, environment: Environments) -> tuple[Injection, Proof]:
+def put(fault: Partition | Noop, environment: Environments) -> tuple[Injection, Proof]:
     made = fault.on(environment)
     made.inject()
     return made, made.prove(lambda: None)
@@ -69,7 +69,7 @@ def put(fault: Partition | Dud, environment: Environments) -> tuple[Injection, P
 
 def healed(made: Injection) -> Proof:
     made.undo()
-    return made.prove_undone(lambda: None)
+    return made.prove_healed(lambda: None)
 
 
 @every
@@ -83,7 +83,7 @@ def test_a_partition_is_proven_and_undone(environment: Environments, fault: Part
 
 @every
 def test_a_dud_parts_nobody_and_leaves_nothing(environment: Environments, fault: Partition) -> None:
-    made, effect = put(Dud(fault=fault), environment)
+    made, effect = put(Noop(fault=fault), environment)
     assert not effect.proven, effect.measured
     assert healed(made).proven
 
@@ -162,8 +162,8 @@ def test_a_dead_service_is_no_partition(environment: Environments) -> None:
 def test_the_silence_of_one_partition_does_not_prove_another(environment: Environments) -> None:
     first, effect = put(SIDES, environment)
     assert effect.proven
-    dud = put(Dud(fault=SIDES), environment)[1]
-    assert (dud.proven, dud.measured["not_as_planned"]) == (False, "none")
+    noop = put(Noop(fault=SIDES), environment)[1]
+    assert (noop.proven, noop.measured["not_as_planned"]) == (False, "none")
     second, proof = put(SIDES, environment)
     assert (proof.proven, proof.measured["open_connections"]) == (False, 0)
     second.undo()
@@ -226,7 +226,7 @@ def test_toxics_that_stay_are_not_undone(edged: EdgedEnvironment) -> None:
 def test_sides_without_a_connection_are_refused_where_only_connections_can_be_cut(
     edged: EdgedEnvironment,
 ) -> None:
-    edged.edge(Edge(client="web", service="app")).talk = None
+    edged.edge(Edge(client="web", service="app")).dialect = None
     with pytest.raises(EnvironmentRefused, match=r"between these sides is none to measure"):
         Partition(target="app | web").on(edged)
 
@@ -238,10 +238,10 @@ def test_services_without_proxies_are_refused(environment: Environments) -> None
 
 
 def test_one_way_in_process_needs_a_proxy_that_counts() -> None:
-    assert ONE_WAY.demands("process").provision.own_proxy
-    assert not SIDES.demands("process").provision.own_proxy
-    assert not ONE_WAY.demands("docker").provision.own_proxy
-    assert [m.name for m in SIDES.demands("docker").mechanisms] == [
+    assert ONE_WAY.requirements("process").features.own_proxy
+    assert not SIDES.requirements("process").features.own_proxy
+    assert not ONE_WAY.requirements("docker").features.own_proxy
+    assert [m.name for m in SIDES.requirements("docker").mechanisms] == [
         "packet filter in containers' networks"
     ]
 
@@ -277,10 +277,10 @@ def test_a_network_that_lost_its_rules_is_not_parted_any_more(
 ) -> None:
     made, effect = put(fault, networked)
     assert effect.proven
-    assert still_in(made)
+    assert is_active(made)
     ruled = next(one for one in networked.networks.values() if one.chains)
     ruled.chains.clear()
-    assert not still_in(made)
+    assert not is_active(made)
 
 
 @every
@@ -289,10 +289,10 @@ def test_an_edge_that_lost_a_toxic_is_not_parted_any_more(
 ) -> None:
     made, effect = put(fault, edged)
     assert effect.proven
-    assert still_in(made)
+    assert is_active(made)
     edge = next(one for edge in edged.edges if (one := edged.edge(edge)).state().toxics)
     edge.remove(edge.state().toxics[-1])
-    assert not still_in(made)
+    assert not is_active(made)
 
 
 def test_a_partition_that_comes_and_goes_no_more_is_not_in_any_more(
@@ -301,9 +301,9 @@ def test_a_partition_that_comes_and_goes_no_more_is_not_in_any_more(
     turns = 500 * MILLISECOND
     made = Partition(target="db | app, web", down_ns=turns, up_ns=turns).on(networked)
     made.inject()
-    assert still_in(made)
+    assert is_active(made)
     networked.lifts = False  # which ends the thread
-    until(lambda: not still_in(made), 5 * SECOND, lambda: None)
-    assert not still_in(made)
+    until(lambda: not is_active(made), 5 * SECOND, lambda: None)
+    assert not is_active(made)
     networked.lifts = True
     made.undo()

@@ -6,14 +6,14 @@ from itertools import count
 
 import pytest
 
-from gameday.api.environment import Endpoint, Motion
+from gameday.api.environment import Endpoint, FreezerState
+from gameday.api.fault import Fault, Injection
 from gameday.faults.lifecycle import pause
 from gameday.faults.lifecycle.pause import Pause
-from gameday.api.fault import Fault, Injection
+from gameday.faults.noop import Noop
 from gameday.model.clock import MILLISECOND, SECOND
-from gameday.faults.noop import Dud
 from gameday.testing.environments import MemoryEnvironment, MemoryService
-from gameday.testing.is_active import still_in
+from gameday.testing.is_active import is_active
 
 PAUSE = Pause(target="db")
 
@@ -22,9 +22,9 @@ PAUSE = Pause(target="db")
 def _accepting(db: MemoryService, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The kernel accepts for whoever listens, even if that does nothing more."""
     monkeypatch.setattr(pause, "_SILENCE_NS", 20 * MILLISECOND)
-    monkeypatch.setattr(pause, "_MOTION_LIMIT_NS", 0)
+    monkeypatch.setattr(pause, "_FREEZE_LIMIT_NS", 0)
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        db.direct = Endpoint(host="127.0.0.1", port=int(listener.getsockname()[1]))
+        db.upstream = Endpoint(host="127.0.0.1", port=int(listener.getsockname()[1]))
         yield
         db._awake.set()
 
@@ -45,7 +45,7 @@ def test_who_is_frozen_accepts_and_is_silent_is_paused(environment: MemoryEnviro
     assert proof.proven
     assert proof.measured["silent_at_least_ns"] == 20 * MILLISECOND
     injection.undo()
-    undone = injection.prove_undone(no_checkpoint)
+    undone = injection.prove_healed(no_checkpoint)
     assert undone.proven
     assert undone.measured["state_after"] == "running"
 
@@ -72,7 +72,7 @@ def test_who_refuses_connections_is_not_paused_but_gone(
     environment: MemoryEnvironment, db: MemoryService
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
-        db.direct = Endpoint(host="127.0.0.1", port=int(closed.getsockname()[1]))
+        db.upstream = Endpoint(host="127.0.0.1", port=int(closed.getsockname()[1]))
     proof = injected(environment).prove(no_checkpoint)
     assert not proof.proven
     assert proof.measured["accepts_connections"] is False
@@ -85,7 +85,7 @@ def test_what_stays_frozen_or_silent_is_not_undone(
     injection = injected(environment)
     setattr(db, defect, False)
     injection.undo()
-    assert not injection.prove_undone(no_checkpoint).proven
+    assert not injection.prove_healed(no_checkpoint).proven
 
 
 def test_the_pause_is_measured_to_the_first_thaw(
@@ -96,14 +96,14 @@ def test_the_pause_is_measured_to_the_first_thaw(
     injection.undo()
     db.clock.sleep_ns(5)
     injection.undo()
-    assert injection.prove_undone(no_checkpoint).measured["paused_ns"] == 7
+    assert injection.prove_healed(no_checkpoint).measured["paused_ns"] == 7
 
 
 def test_a_dud_is_found_out(environment: MemoryEnvironment) -> None:
-    injection = injected(environment, Dud(fault=PAUSE))
+    injection = injected(environment, Noop(fault=PAUSE))
     assert not injection.prove(no_checkpoint).proven
     injection.undo()
-    assert injection.prove_undone(no_checkpoint).proven
+    assert injection.prove_healed(no_checkpoint).proven
 
 
 def test_who_was_thawed_by_somebody_else_is_not_paused_any_more(
@@ -111,9 +111,9 @@ def test_who_was_thawed_by_somebody_else_is_not_paused_any_more(
 ) -> None:
     injection = injected(environment)
     assert injection.prove(no_checkpoint).proven
-    assert still_in(injection)
+    assert is_active(injection)
     db.thaw()
-    assert not still_in(injection)
+    assert not is_active(injection)
 
 
 def test_who_is_thawed_in_turns_is_not_paused_any_more(
@@ -124,8 +124,8 @@ def test_who_is_thawed_in_turns_is_not_paused_any_more(
     monkeypatch.setattr(pause, "_STANDS_STILL_NS", 60 * SECOND)
     looks = count(1)
 
-    def motion(_: MemoryService) -> Motion:
+    def freezer_state(_: MemoryService) -> FreezerState:
         return "running" if next(looks) == 3 else "frozen"
 
-    monkeypatch.setattr(MemoryService, "motion", motion)
-    assert not still_in(injection)
+    monkeypatch.setattr(MemoryService, "freezer_state", freezer_state)
+    assert not is_active(injection)

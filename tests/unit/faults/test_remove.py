@@ -4,13 +4,13 @@ from typing import Literal
 
 import pytest
 
+from gameday.api.fault import Fault, Injection
 from gameday.errors import EnvironmentRefused
 from gameday.faults.lifecycle import remove
-from gameday.api.fault import Fault, Injection
 from gameday.faults.lifecycle.remove import Remove
-from gameday.faults.noop import Dud
+from gameday.faults.noop import Noop
 from gameday.testing.environments import MemoryEnvironment, MemoryService
-from gameday.testing.is_active import still_in
+from gameday.testing.is_active import is_active
 
 BOTH = pytest.mark.parametrize("volume", ["keep", "drop"])
 Volume = Literal["keep", "drop"]
@@ -40,7 +40,7 @@ def test_a_removal_is_proven_and_undone_by_another_body(
     assert proof.proven
     assert proof.measured["left"] == ("volume 1" if volume == "keep" else "nothing")
     injection.undo()
-    undone = injection.prove_undone(no_checkpoint)
+    undone = injection.prove_healed(no_checkpoint)
     assert undone.proven
     assert undone.measured["marker_found"] is (volume == "keep")
 
@@ -65,7 +65,7 @@ def test_what_does_not_answer_again_is_not_undone(
     injection.prove(no_checkpoint)
     setattr(db, defect, False)
     injection.undo()
-    assert not injection.prove_undone(no_checkpoint).proven
+    assert not injection.prove_healed(no_checkpoint).proven
 
 
 def test_dropped_data_that_come_back_are_not_undone(
@@ -75,7 +75,7 @@ def test_dropped_data_that_come_back_are_not_undone(
     injection.prove(no_checkpoint)
     injection.undo()
     monkeypatch.setattr(MemoryService, "finds", lambda *_: True)
-    assert not injection.prove_undone(no_checkpoint).proven
+    assert not injection.prove_healed(no_checkpoint).proven
 
 
 def test_a_service_that_still_lives_was_not_removed(
@@ -94,7 +94,7 @@ def test_an_old_part_that_comes_back_is_not_undone(
     injection.prove(no_checkpoint)
     injection.undo()
     setattr(db, old, 1)
-    assert not injection.prove_undone(no_checkpoint).proven
+    assert not injection.prove_healed(no_checkpoint).proven
 
 
 @BOTH
@@ -105,17 +105,17 @@ def test_a_kind_without_markers_is_judged_by_its_volumes(
     injection = injected(environment, Remove(target="db", volume=volume))
     assert injection.prove(no_checkpoint).proven
     injection.undo()
-    undone = injection.prove_undone(no_checkpoint)
+    undone = injection.prove_healed(no_checkpoint)
     assert undone.proven
     assert undone.measured["marker_found"] is None
 
 
 @BOTH
 def test_a_dud_is_found_out(environment: MemoryEnvironment, volume: Volume) -> None:
-    injection = injected(environment, Dud(fault=Remove(target="db", volume=volume)))
+    injection = injected(environment, Noop(fault=Remove(target="db", volume=volume)))
     assert not injection.prove(no_checkpoint).proven
     injection.undo()
-    assert injection.prove_undone(no_checkpoint).proven
+    assert injection.prove_healed(no_checkpoint).proven
 
 
 def test_in_process_only_data_can_be_removed(environment: MemoryEnvironment) -> None:
@@ -131,6 +131,6 @@ def test_what_was_made_anew_by_somebody_else_is_not_removed_any_more(
 ) -> None:
     injection = injected(environment, Remove(target="db", volume=volume))
     assert injection.prove(no_checkpoint).proven
-    assert still_in(injection)
+    assert is_active(injection)
     db.start_again()
-    assert not still_in(injection)
+    assert not is_active(injection)

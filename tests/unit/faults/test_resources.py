@@ -8,8 +8,9 @@ from typing import cast
 import pytest
 
 from gameday.api.bounds import Resource
-from gameday.errors import EnvironmentRefused
 from gameday.api.fault import Fault, Injection, Proof
+from gameday.errors import EnvironmentRefused
+from gameday.faults.noop import Noop
 from gameday.faults.resources import (
     CpuBurn,
     CpuLimit,
@@ -23,9 +24,8 @@ from gameday.faults.resources import (
 )
 from gameday.model.clock import SECOND
 from gameday.testing.bounds import BoundedService
-from gameday.faults.noop import Dud
 from gameday.testing.environments import MemoryEnvironment, MemoryService
-from gameday.testing.is_active import still_in
+from gameday.testing.is_active import is_active
 
 MIB = 1024 * 1024
 LIMITS: list[Fault] = [
@@ -63,7 +63,7 @@ def _at_once(monkeypatch: pytest.MonkeyPatch, environment: MemoryEnvironment) ->
 @pytest.fixture
 def db(environment: MemoryEnvironment, db: MemoryService) -> BoundedService:
     """A service whose guests hold 64 MiB together, and of whose cores 0.1 is used."""
-    made = BoundedService(spec=db.spec, clock=environment.clock, guest_holds=64 * MIB)
+    made = BoundedService(spec=db.spec, clock=environment.clock, stressor_holds=64 * MIB)
     made.bounds("cpu").rate = 0.1
     environment.services["db"] = made
     return made
@@ -95,7 +95,7 @@ def test_what_bites_as_asked_is_proven_and_what_is_given_back_is_undone(
     assert proof.proven, proof.measured
     made.undo()
     made.undo()
-    undone = made.prove_undone(no_checkpoint)
+    undone = made.prove_healed(no_checkpoint)
     assert undone.proven, undone.measured
     assert not db.probing
 
@@ -104,10 +104,10 @@ def test_what_bites_as_asked_is_proven_and_what_is_given_back_is_undone(
 def test_a_dud_is_found_out(
     environment: MemoryEnvironment, db: BoundedService, fault: Fault
 ) -> None:
-    made, proof = proof_of(environment, Dud(fault=fault))
+    made, proof = proof_of(environment, Noop(fault=fault))
     assert not proof.proven
     made.undo()
-    assert made.prove_undone(no_checkpoint).proven
+    assert made.prove_healed(no_checkpoint).proven
 
 
 @pytest.mark.parametrize("fault", LIMITS, ids=verb)
@@ -171,17 +171,17 @@ def test_a_limit_that_stays_is_not_undone(
     bounds = db.bounds(resource_of(fault))
     setattr(bounds, defect, defect == "refuses_release")
     made.undo()
-    assert not made.prove_undone(no_checkpoint).proven
+    assert not made.prove_healed(no_checkpoint).proven
 
 
 @pytest.mark.parametrize("fault", BURNS, ids=verb)
 def test_a_guest_that_stays_is_not_undone(
     environment: MemoryEnvironment, db: BoundedService, fault: Fault
 ) -> None:
-    db.guests_end = False
+    db.stressors_end = False
     made, _ = proof_of(environment, fault)
     made.undo()
-    assert not made.prove_undone(no_checkpoint).proven
+    assert not made.prove_healed(no_checkpoint).proven
 
 
 @pytest.mark.parametrize(
@@ -211,7 +211,7 @@ def test_a_burn_counts_what_it_gets_and_what_it_waits_for(
 def test_memory_is_held_within_5_percent_and_what_holds_it_weighs_2_mib_at_most(
     environment: MemoryEnvironment, db: BoundedService, size: int, holds: int, proven: bool
 ) -> None:
-    db.guest_holds = holds * MIB
+    db.stressor_holds = holds * MIB
     burn = MemoryBurn(target="db", size_bytes=size * MIB)
     assert proof_of(environment, burn)[1].proven is proven
 
@@ -222,8 +222,8 @@ def test_a_service_that_uses_much_anyway_is_no_burn(
     environment: MemoryEnvironment, db: BoundedService, size: int, uses: int
 ) -> None:
     db.bounds("memory").used = uses * MIB
-    dud = Dud(fault=MemoryBurn(target="db", size_bytes=size * MIB))
-    proof = proof_of(environment, dud)[1]
+    noop = Noop(fault=MemoryBurn(target="db", size_bytes=size * MIB))
+    proof = proof_of(environment, noop)[1]
     assert not proof.proven
     assert (proof.measured["held_bytes"], proof.measured["risen_bytes"]) == (0, 0)
 
@@ -236,9 +236,9 @@ def test_a_service_that_dies_of_want_is_proven_and_started_again(
     assert proof.proven, proof.measured
     assert proof.measured["exit_code"] == 137
     made.undo()
-    undone = made.prove_undone(no_checkpoint)
+    undone = made.prove_healed(no_checkpoint)
     assert undone.proven, undone.measured
-    assert db.vitals().alive
+    assert db.process_state().alive
     assert not db.chosen
 
 
@@ -288,14 +288,14 @@ def test_more_memory_than_the_host_can_spare_is_refused_before_anything_starts(
     for spare, told in ((2**31 - 1, "half of them at most"), (2**32, "")):
         monkeypatch.setattr(memory, "available_bytes", lambda spare=spare: spare)
         for fault in (burn, limit):
-            assert fault.demands("docker").impossible.count(told), spare
-            assert bool(fault.demands("docker").impossible) is bool(told)
+            assert fault.requirements("docker").impossible.count(told), spare
+            assert bool(fault.requirements("docker").impossible) is bool(told)
 
 
 def test_a_limit_of_all_cores_is_no_limit() -> None:
     every = os.cpu_count() or 1
-    assert "limit nothing" in CpuLimit(target="db", cores=every).demands("process").impossible
-    assert CpuLimit(target="db", cores=every / 2).demands("process").impossible == ""
+    assert "limit nothing" in CpuLimit(target="db", cores=every).requirements("process").impossible
+    assert CpuLimit(target="db", cores=every / 2).requirements("process").impossible == ""
 
 
 @pytest.mark.parametrize(
@@ -326,9 +326,9 @@ def test_a_limit_that_was_lost_or_changed_is_not_in_any_more(
 ) -> None:
     made, proof = proof_of(environment, fault)
     assert proof.proven
-    assert still_in(made)
+    assert is_active(made)
     db.bounds(resource_of(fault)).now = now
-    assert not still_in(made)
+    assert not is_active(made)
 
 
 @pytest.mark.parametrize("fault", BURNS, ids=verb)
@@ -337,17 +337,17 @@ def test_a_guest_that_died_burns_no_more(
 ) -> None:
     made, proof = proof_of(environment, fault)
     assert proof.proven
-    assert still_in(made)
-    db.guests[0].living = False
-    assert not still_in(made)
+    assert is_active(made)
+    db.stressors[0].living = False
+    assert not is_active(made)
 
 
 def test_a_guest_that_lets_go_of_memory_burns_no_more(
     environment: MemoryEnvironment, db: BoundedService
 ) -> None:
     made, _ = proof_of(environment, BURNS[1])
-    db.guest_holds = 32 * MIB
-    assert not still_in(made)
+    db.stressor_holds = 32 * MIB
+    assert not is_active(made)
 
 
 def test_who_died_of_want_and_was_started_by_somebody_else_is_not_dead_any_more(
@@ -356,6 +356,6 @@ def test_who_died_of_want_and_was_started_by_somebody_else_is_not_dead_any_more(
     db.dies_of_want = True
     made, proof = proof_of(environment, OOM)
     assert proof.proven
-    assert still_in(made)
+    assert is_active(made)
     db.start_again()
-    assert not still_in(made)
+    assert not is_active(made)

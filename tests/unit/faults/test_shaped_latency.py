@@ -2,10 +2,10 @@
 
 import pytest
 
-from gameday.faults.network import Latency
 from gameday.api.fault import Fault, Injection, Proof
+from gameday.faults.network import Latency
+from gameday.faults.noop import Noop
 from gameday.model.clock import MILLISECOND, SECOND
-from gameday.faults.noop import Dud
 from gameday.testing.edges import EdgedEnvironment, MemoryEdge
 
 EDGE = "app -> db"
@@ -19,7 +19,7 @@ def put(fault: Fault, environment: EdgedEnvironment) -> tuple[Injection, Proof]:
 
 def healed(made: Injection) -> Proof:
     made.undo()
-    return made.prove_undone(lambda: None)
+    return made.prove_healed(lambda: None)
 
 
 SHAPED: list[Latency] = [
@@ -71,7 +71,7 @@ def test_delays_of_another_size_are_not_proven(
 def test_without_delays_no_distribution_is_proven(
     edged: EdgedEnvironment, edge: MemoryEdge, fault: Latency
 ) -> None:
-    made, effect = put(Dud(fault=fault), edged)
+    made, effect = put(Noop(fault=fault), edged)
     assert not effect.proven
     assert healed(made).proven
     edge.works = False
@@ -79,8 +79,8 @@ def test_without_delays_no_distribution_is_proven(
 
 
 def test_only_a_distribution_of_its_own_needs_gamedays_own_proxy() -> None:
-    assert SHAPED[0].demands("docker").provision.own_proxy
-    assert not Latency(target=EDGE, delay_ns=SECOND).demands("docker").provision.own_proxy
+    assert SHAPED[0].requirements("docker").features.own_proxy
+    assert not Latency(target=EDGE, delay_ns=SECOND).requirements("docker").features.own_proxy
 
 
 @pytest.mark.parametrize(

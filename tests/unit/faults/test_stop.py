@@ -5,15 +5,15 @@ from signal import Signals
 
 import pytest
 
-from gameday.faults.lifecycle import termination as ending
-from gameday.faults.lifecycle.kill import Kill
 from gameday.api.fault import Fault, Injection, Lasting, Watchful
+from gameday.faults.lifecycle import termination as termination
+from gameday.faults.lifecycle.kill import Kill
 from gameday.faults.lifecycle.restart import Restart
 from gameday.faults.lifecycle.stop import Stop
+from gameday.faults.noop import Noop
 from gameday.model.clock import MILLISECOND, SECOND
-from gameday.faults.noop import Dud
 from gameday.testing.environments import MemoryEnvironment, MemoryService
-from gameday.testing.is_active import still_in
+from gameday.testing.is_active import is_active
 
 GRACE_NS = 5 * MILLISECOND
 BOTH = pytest.mark.parametrize(
@@ -23,7 +23,7 @@ BOTH = pytest.mark.parametrize(
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ending, "DEATH_LIMIT_NS", 0)
+    monkeypatch.setattr(termination, "DEATH_LIMIT_NS", 0)
 
 
 def no_checkpoint() -> None:
@@ -78,11 +78,11 @@ def test_what_survives_even_the_force_is_not_proven(
 def test_a_dud_is_found_out_and_neither_waited_for_nor_forced(
     environment: MemoryEnvironment, db: MemoryService, fault: Fault
 ) -> None:
-    injection = injected(environment, Dud(fault=fault))
+    injection = injected(environment, Noop(fault=fault))
     assert not injection.prove(no_checkpoint).proven
     injection.undo()
-    assert injection.prove_undone(no_checkpoint).proven, "nothing was broken, so nothing is left"
-    assert db.vitals().pid == 100
+    assert injection.prove_healed(no_checkpoint).proven, "nothing was broken, so nothing is left"
+    assert db.process_state().pid == 100
 
 
 def test_a_stopped_service_stays_down_until_the_undo(
@@ -90,9 +90,9 @@ def test_a_stopped_service_stays_down_until_the_undo(
 ) -> None:
     injection = injected(environment, Stop(target="db"))
     injection.prove(no_checkpoint)
-    assert not db.vitals().alive
+    assert not db.process_state().alive
     injection.undo()
-    proof = injection.prove_undone(no_checkpoint)
+    proof = injection.prove_healed(no_checkpoint)
     assert proof.proven
     assert proof.measured["started_before"] != proof.measured["started_after"]
 
@@ -104,10 +104,10 @@ def test_a_restarted_service_is_up_before_the_undo(
     proof = injection.prove(no_checkpoint)
     assert proof.proven
     assert proof.measured["started_before"] != proof.measured["started_after"]
-    assert db.vitals().alive
+    assert db.process_state().alive
     injection.undo()
-    assert injection.prove_undone(no_checkpoint).proven
-    assert db.vitals().pid == 101, "the undo of a restart that worked starts nothing"
+    assert injection.prove_healed(no_checkpoint).proven
+    assert db.process_state().pid == 101, "the undo of a restart that worked starts nothing"
 
 
 def test_a_restart_without_a_new_start_is_not_proven(
@@ -126,7 +126,7 @@ def test_what_does_not_answer_again_is_not_undone(
     setattr(db, defect, False)
     injection.prove(no_checkpoint)
     injection.undo()
-    assert not injection.prove_undone(no_checkpoint).proven
+    assert not injection.prove_healed(no_checkpoint).proven
 
 
 def test_the_undo_of_what_was_asked_to_end_does_not_leave_it_about_to_end(
@@ -135,8 +135,8 @@ def test_the_undo_of_what_was_asked_to_end_does_not_leave_it_about_to_end(
     db.shrugs_off = frozenset({Signals.SIGTERM})
     injection = injected(environment, Stop(target="db", grace_ns=10 * SECOND))
     injection.undo()  # the run was interrupted within the grace
-    assert db.vitals().pid == 101
-    assert injection.prove_undone(no_checkpoint).proven
+    assert db.process_state().pid == 101
+    assert injection.prove_healed(no_checkpoint).proven
 
 
 def test_an_undo_that_comes_before_the_proof_is_proven(
@@ -145,7 +145,7 @@ def test_an_undo_that_comes_before_the_proof_is_proven(
     injection = injected(environment, Stop(target="db"))
     injection.undo()
     injection.undo()
-    assert injection.prove_undone(no_checkpoint).proven
+    assert injection.prove_healed(no_checkpoint).proven
 
 
 @BOTH
@@ -156,7 +156,7 @@ def test_the_old_start_cannot_pass_for_the_new_one(
     injection.prove(no_checkpoint)
     injection.undo()
     db._code, db._pid = None, 100
-    assert not injection.prove_undone(no_checkpoint).proven
+    assert not injection.prove_healed(no_checkpoint).proven
 
 
 @BOTH
@@ -179,9 +179,9 @@ def test_who_was_started_by_somebody_else_is_not_stopped_any_more(
 ) -> None:
     injection = injected(environment, Stop(target="db", grace_ns=GRACE_NS))
     assert injection.prove(no_checkpoint).proven
-    assert still_in(injection)
+    assert is_active(injection)
     db.start_again()
-    assert not still_in(injection)
+    assert not is_active(injection)
 
 
 def test_a_restart_is_over_by_itself(environment: MemoryEnvironment) -> None:
@@ -209,7 +209,7 @@ def test_who_takes_the_port_of_what_is_down_has_ended_the_fault(
     assert injection.lapse() == ""
     db.port_taken_by = "process 7 (redis-server)"
     assert injection.lapse() == "process 7 (redis-server) listened on the port of db"
-    assert not still_in(injection)
+    assert not is_active(injection)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -230,6 +230,6 @@ def test_what_is_down_and_answers_has_not_stayed_down(
     environment.services["db"] = other
     injection = injected(environment, Stop(target="db"))
     assert injection.prove(no_checkpoint).proven
-    assert still_in(injection)
+    assert is_active(injection)
     other.answered = True
-    assert not still_in(injection)
+    assert not is_active(injection)

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from gameday.api.environment import ROOT, Ran
-from gameday.errors import EnvironmentRefused
 from gameday.api.fault import Fault, Injection
+from gameday.errors import EnvironmentRefused
+from gameday.faults.noop import Noop
 from gameday.faults.storage import DiskFill, ReadOnlyData
-from gameday.faults.noop import Dud
 from gameday.testing.environments import MemoryEnvironment, MemoryService
-from gameday.testing.is_active import still_in
+from gameday.testing.is_active import is_active
 
 BLOCK = 4096
 FULL = DiskFill(target="db")
@@ -128,7 +128,7 @@ def test_a_fill_leaves_what_was_asked_and_gives_it_back(
     assert effect.measured["free_bytes"] == injection.asked["free_bytes"]
     injection.undo()
     injection.undo()
-    assert injection.prove_undone(never).proven
+    assert injection.prove_healed(never).proven
     assert house.filler is None
 
 
@@ -188,7 +188,7 @@ def test_a_file_that_stays_is_not_undone(
     house.gives_up = False
     injection = injected(environment, fault)
     injection.undo()
-    assert not injection.prove_undone(never).proven
+    assert not injection.prove_healed(never).proven
 
 
 def test_a_file_that_stays_is_not_undone_however_much_is_free(
@@ -198,7 +198,7 @@ def test_a_file_that_stays_is_not_undone_however_much_is_free(
     injection = injected(environment, DiskFill(target="db", fill=0.3))
     injection.undo()
     assert house._free > 100 - house.used - 25
-    assert not injection.prove_undone(never).proven
+    assert not injection.prove_healed(never).proven
 
 
 def test_room_that_is_not_given_back_is_not_undone(
@@ -207,7 +207,7 @@ def test_room_that_is_not_given_back_is_not_undone(
     injection = injected(environment, FULL)
     injection.undo()
     house.used += 40
-    assert not injection.prove_undone(never).proven
+    assert not injection.prove_healed(never).proven
 
 
 @ALL
@@ -217,13 +217,13 @@ def test_a_user_who_still_cannot_write_is_not_undone(
     injection = injected(environment, fault)
     injection.undo()
     house.refuses_writes = True
-    assert not injection.prove_undone(never).proven
+    assert not injection.prove_healed(never).proven
 
 
 def test_room_that_somebody_else_takes_proves_no_fill(
     environment: MemoryEnvironment, house: House
 ) -> None:
-    injection = injected(environment, Dud(fault=NEARLY))
+    injection = injected(environment, Noop(fault=NEARLY))
     house.used = 90
     assert not injection.prove(never).proven
 
@@ -253,10 +253,10 @@ def test_data_are_shut_and_get_their_old_modes(
     effect = injection.prove(never)
     assert effect.proven
     assert effect.measured["shut"] == 3
-    assert not injection.prove_undone(never).proven
+    assert not injection.prove_healed(never).proven
     injection.undo()
     injection.undo()
-    assert injection.prove_undone(never).proven
+    assert injection.prove_healed(never).proven
     assert house.modes == before
 
 
@@ -290,7 +290,7 @@ def test_modes_that_do_not_come_back_are_not_undone(
     injection = injected(environment, SHUT)
     injection.undo()
     house.refuses_writes = False
-    assert not injection.prove_undone(never).proven
+    assert not injection.prove_healed(never).proven
 
 
 def test_data_of_root_that_are_not_at_hand_are_refused(
@@ -308,8 +308,8 @@ def test_a_service_that_died_of_it_is_started_again(
     injection = injected(environment, fault)
     house._code = 1
     injection.undo()
-    assert injection.prove_undone(never).proven
-    assert house.vitals().alive
+    assert injection.prove_healed(never).proven
+    assert house.process_state().alive
 
 
 @ALL
@@ -319,16 +319,16 @@ def test_a_service_that_does_not_answer_again_is_not_undone(
     injection = injected(environment, fault)
     injection.undo()
     house.answers = False
-    assert not injection.prove_undone(never).proven
+    assert not injection.prove_healed(never).proven
 
 
 @ALL
 @pytest.mark.usefixtures("house")
 def test_a_dud_is_found_out(environment: MemoryEnvironment, fault: Fault) -> None:
-    injection = injected(environment, Dud(fault=fault))
+    injection = injected(environment, Noop(fault=fault))
     assert not injection.prove(never).proven
     injection.undo()
-    assert injection.prove_undone(never).proven
+    assert injection.prove_healed(never).proven
 
 
 @FILLS
@@ -339,9 +339,9 @@ def test_a_file_that_somebody_else_removes_or_cuts_fills_no_more(
     injection = injected(environment, fault)
     assert injection.prove(never).proven
     house.used += 1
-    assert still_in(injection), "what the service takes is its own"
+    assert is_active(injection), "what the service takes is its own"
     house.filler = filler
-    assert not still_in(injection)
+    assert not is_active(injection)
 
 
 def test_a_folder_that_an_entry_point_opens_is_not_shut_any_more(
@@ -349,6 +349,6 @@ def test_a_folder_that_an_entry_point_opens_is_not_shut_any_more(
 ) -> None:
     injection = injected(environment, SHUT)
     assert injection.prove(never).proven
-    assert still_in(injection)
+    assert is_active(injection)
     house.modes["/data"] = 0o700
-    assert not still_in(injection)
+    assert not is_active(injection)

@@ -15,7 +15,7 @@ def test_every_fault_is_in_the_table_by_what_was_measured_or_why_it_cannot_be(
     verb: str, runtime: str
 ) -> None:
     rows = [
-        [cell.strip() for cell in line.strip("|").split(" | ")]
+        [cgroup.strip() for cgroup in line.strip("|").split(" | ")]
         for line in TABLE.read_text().splitlines()
         if line.startswith(f"| {verb} | {runtime} | ")
     ]

@@ -2,8 +2,8 @@
 
 import pytest
 
-from gameday.faults.network import turns
 from gameday.api.fault import Proof
+from gameday.faults.network import turns
 from gameday.model.clock import MILLISECOND, SECOND
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from gameday.cli.doctor import capabilities
 from gameday.api.mechanism import Lacking
+from gameday.cli.doctor import capabilities
 from gameday.host.carried import Carried
 
 WHEEL = Carried(

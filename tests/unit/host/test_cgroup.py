@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from gameday.api.bounds import Resource
-from gameday.host.cgroup import Cell, fine_period_us
+from gameday.host.cgroup import Cgroup, fine_period_us
 from gameday.runtimes.block_io import _moved, _rates, _set
 
 MIB = 1024 * 1024
@@ -53,14 +53,14 @@ def test_a_limit_is_written_and_read_in_the_words_of_its_version(
 ) -> None:
     for name, text in free.items():
         (tmp_path / name).write_text(f"{text}\n")
-    cell = Cell(path=tmp_path, version=version, resource=resource)
-    assert cell.limit() is None
-    cell.set_limit(limit)
+    cgroup = Cgroup(path=tmp_path, version=version, resource=resource)
+    assert cgroup.limit() is None
+    cgroup.set_limit(limit)
     assert {name: (tmp_path / name).read_text() for name in held} == held
-    assert cell.limit() == limit
-    cell.set_limit(None)
+    assert cgroup.limit() == limit
+    cgroup.set_limit(None)
     if (version, resource) != (1, "memory"):  # there the kernel makes its greatest number of it
-        assert cell.limit() is None
+        assert cgroup.limit() is None
 
 
 @pytest.mark.parametrize(
@@ -70,10 +70,10 @@ def test_a_limit_counted_finely_is_the_same_limit(
     tmp_path: Path, limit: int, quota: int, period: int
 ) -> None:
     (tmp_path / "cpu.max").write_text("max 100000\n")
-    cell = Cell(path=tmp_path, version=2, resource="cpu")
-    cell.set_limit(limit, fine_period_us(limit))
+    cgroup = Cgroup(path=tmp_path, version=2, resource="cpu")
+    cgroup.set_limit(limit, fine_period_us(limit))
     assert (tmp_path / "cpu.max").read_text() == f"{quota} {period}"
-    assert cell.limit() == limit
+    assert cgroup.limit() == limit
 
 
 @pytest.mark.parametrize(
@@ -89,31 +89,31 @@ def test_a_limit_counted_finely_is_the_same_limit(
 def test_what_was_denied_is_counted_by_the_kernel(
     tmp_path: Path, version: int, resource: Resource, name: str, text: str, number: int
 ) -> None:
-    cell = Cell(path=tmp_path, version=version, resource=resource)
-    assert cell.denials() == 0, "in the root nobody counts"
+    cgroup = Cgroup(path=tmp_path, version=version, resource=resource)
+    assert cgroup.denials() == 0, "in the root nobody counts"
     (tmp_path / name).write_text(text)
-    assert cell.denials() == number
+    assert cgroup.denials() == number
 
 
 def test_the_throttle_of_version_2_leaves_other_devices_alone(tmp_path: Path) -> None:
-    cell = Cell(path=tmp_path, version=2, resource="io")
+    cgroup = Cgroup(path=tmp_path, version=2, resource="io")
     (tmp_path / "io.max").write_text("8:0 rbps=1 wbps=2 riops=max\n254:0 rbps=max wbps=5\n")
     (tmp_path / "io.stat").write_text("8:0 rbytes=9 wbytes=9\n254:0 rbytes=3 wbytes=4 rios=1\n")
-    assert _rates(cell, "254:0") == (None, 5)
-    assert _rates(cell, "7:0") == (None, None)
-    assert _moved(cell, "254:0") == (3, 4)
-    _set(cell, "254:0", (1000, None))
+    assert _rates(cgroup, "254:0") == (None, 5)
+    assert _rates(cgroup, "7:0") == (None, None)
+    assert _moved(cgroup, "254:0") == (3, 4)
+    _set(cgroup, "254:0", (1000, None))
     assert (tmp_path / "io.max").read_text() == "254:0 rbps=1000 wbps=max"
 
 
 def test_the_throttle_of_version_1_reads_one_device(tmp_path: Path) -> None:
-    cell = Cell(path=tmp_path, version=1, resource="io")
+    cgroup = Cgroup(path=tmp_path, version=1, resource="io")
     read, write = (tmp_path / f"blkio.throttle.{way}_bps_device" for way in ("read", "write"))
-    _set(cell, "254:0", (1000, None))
+    _set(cgroup, "254:0", (1000, None))
     assert (read.read_text(), write.read_text()) == ("254:0 1000", "254:0 0")
-    assert _rates(cell, "254:0") == (1000, None)
-    assert _rates(cell, "8:0") == (None, None)
+    assert _rates(cgroup, "254:0") == (1000, None)
+    assert _rates(cgroup, "8:0") == (None, None)
     (tmp_path / "blkio.throttle.io_service_bytes").write_text(
         "8:0 Read 1\n254:0 Read 3\n254:0 Write 4\n254:0 Sync 7\nTotal 8\n"
     )
-    assert _moved(cell, "254:0") == (3, 4)
+    assert _moved(cgroup, "254:0") == (3, 4)

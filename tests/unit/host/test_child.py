@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from gameday.host.child import Child, cap_stderr
 from gameday.errors import InternalError
+from gameday.host.child import Child, cap_stderr
 from gameday.model.clock import SECOND
 
 

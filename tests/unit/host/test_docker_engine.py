@@ -4,8 +4,8 @@ import docker
 import pytest
 import requests
 
-from gameday.host.docker_engine import refusing
 from gameday.errors import EnvironmentRefused
+from gameday.host.docker_engine import refusing
 
 
 def test_an_engine_that_goes_away_is_told_of_in_the_kernels_words() -> None:

@@ -125,11 +125,11 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 def test_an_engine_that_answers_but_not_to_the_package_docker_is_said_to_do_so(
     engine: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def unfit(_: int) -> None:
+    def invalid(_: int) -> None:
         # What docker 7.0 says beside a newer requests.
         raise DockerException("Not supported URL scheme http+docker")
 
-    monkeypatch.setattr("gameday.host.docker_engine.engine_client", unfit)
+    monkeypatch.setattr("gameday.host.docker_engine.engine_client", invalid)
     trouble = engine_trouble()
     assert trouble is not None
     assert trouble.unusable

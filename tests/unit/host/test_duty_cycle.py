@@ -7,17 +7,16 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
-from gameday.host import duty_cycle
-from gameday.host import process_tree
+from gameday.host import duty_cycle, process_tree
 from gameday.host.duty_cycle import DutyCycle
-from gameday.host.polling import Watch
+from gameday.host.polling import PollingThread
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.testing.clocks import ManualClock
 
 _LATE_S = 0.003
 
 
-class _LateWatch(Watch):
+class _LateWatch(PollingThread):
     """Whoever rests wakes up late; it is over after four seconds."""
 
     def __init__(self, clock: ManualClock) -> None:

@@ -13,23 +13,23 @@ from secrets import token_hex
 import psutil
 import pytest
 
-from gameday.host import faketime as clocks
 from gameday.cleanup import labels as marks
 from gameday.cleanup import owner
 from gameday.cleanup import reaper as reaping
-from gameday.host.faketime import Clock, clock_files_of, clocked_runs
 from gameday.cleanup.labels import (
-    JANITOR,
+    SUPERVISOR,
     belonging_to_others,
     folders_of,
-    janitors,
+    labelled,
+    labelled_folders,
+    labelled_processes,
     make_folder,
-    marked,
-    marked_folders,
-    marked_processes,
+    supervisors,
 )
-from gameday.host.ours import read_ours
 from gameday.cleanup.owner import this_owner
+from gameday.host import faketime as clocks
+from gameday.host.faketime import FakeClock, clock_files_of, clocked_runs
+from gameday.host.ours import read_ours
 
 STRANGER = 4242
 
@@ -47,15 +47,15 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
     monkeypatch.setattr(marks, "_TEMPORARY", (str(tmp_path / "temporary"),))
     monkeypatch.setattr(clocks, "_SHARED", tmp_path / "shared")
-    monkeypatch.setattr(reaping, "cells_named", lambda prefix: ())
+    monkeypatch.setattr(reaping, "cgroups_named", lambda prefix: ())
     return tmp_path / "temporary"
 
 
 @pytest.fixture
 def sleeper(run: str) -> Iterator["subprocess.Popen[bytes]"]:
-    with marked(run):
+    with labelled(run):
         process = subprocess.Popen(["sleep", "60"], start_new_session=True)
-    while not marked_processes(run):
+    while not labelled_processes(run):
         time.sleep(0.001)
     yield process
     process.kill()
@@ -69,7 +69,7 @@ def test_a_folder_of_another_user_is_nobodys_and_is_mentioned(
     assert belonging_to_others() == []
     mine = os.geteuid()
     monkeypatch.setattr(os, "geteuid", lambda: STRANGER)
-    assert marked_folders() == []
+    assert labelled_folders() == []
     assert folders_of(run) == []
     assert reaping.owners(in_docker=False) == {}
     assert f"{folder}, which is no folder of ours but belongs to user {mine}" in (
@@ -84,7 +84,7 @@ def test_a_link_to_a_folder_is_no_folder(root: Path, run: str, tmp_path: Path) -
     (tmp_path / "precious" / "owner").write_text("nobody")
     (root / f"gameday-{run}-x").symlink_to(tmp_path / "precious")
     assert folders_of(run) == []
-    assert marked_folders() == []
+    assert labelled_folders() == []
     assert list(reaping.removal(run, in_docker=False)) == []
     assert (tmp_path / "precious" / "owner").read_text() == "nobody"
 
@@ -96,7 +96,7 @@ def test_an_owner_that_is_a_link_or_a_pipe_is_none(root: Path, run: str, tmp_pat
     piped.mkdir()
     (linked / "owner").symlink_to(tmp_path / "told")
     os.mkfifo(piped / "owner")
-    assert marked_folders() == []
+    assert labelled_folders() == []
     assert folders_of(run) == []
     with pytest.raises(OSError, match="is not ours"):
         read_ours(piped / "owner")
@@ -106,7 +106,7 @@ def test_a_process_of_another_user_has_no_marks(
     root: Path, run: str, sleeper: "subprocess.Popen[bytes]", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: STRANGER)
-    assert marked_processes(run) == []
+    assert labelled_processes(run) == []
     assert reaping.reap(run, in_docker=False) == ()
     assert sleeper.poll() is None
     assert any(f"process {sleeper.pid} of user" in what for what in belonging_to_others(run))
@@ -119,7 +119,7 @@ def test_a_process_with_an_account_that_is_not_ours_is_not_ours(
     mine = psutil.Process(sleeper.pid).uids()
     started_by_another = type(mine)(real=STRANGER, effective=mine.effective, saved=mine.saved)
     monkeypatch.setattr(psutil.Process, "uids", lambda self: started_by_another)
-    assert marked_processes(run) == []
+    assert labelled_processes(run) == []
 
 
 def test_a_janitor_that_names_a_process_which_did_not_start_it_is_none(
@@ -128,15 +128,15 @@ def test_a_janitor_that_names_a_process_which_did_not_start_it_is_none(
     pretends = "import sys, time; print(flush=True); time.sleep(60)"
     for number, wanted in {sleeper.pid: False, os.getpid(): True}.items():
         named = this_owner() if number == os.getpid() else _owner_of(number)
-        arguments = ["-c", pretends, JANITOR, run, "process", named]
-        janitor = subprocess.Popen([sys.executable, *arguments], stdout=subprocess.PIPE)
+        arguments = ["-c", pretends, SUPERVISOR, run, "process", named]
+        supervisor = subprocess.Popen([sys.executable, *arguments], stdout=subprocess.PIPE)
         try:
-            assert janitor.stdout is not None
-            janitor.stdout.readline()
-            assert (run in janitors()) == wanted
+            assert supervisor.stdout is not None
+            supervisor.stdout.readline()
+            assert (run in supervisors()) == wanted
         finally:
-            janitor.kill()
-            janitor.communicate()
+            supervisor.kill()
+            supervisor.communicate()
 
 
 def test_an_owner_of_another_user_is_not_asked_to_end(
@@ -180,7 +180,7 @@ def test_a_clock_follows_no_link_and_nobody_else_can_open_it(
     ]
     for name in planted:
         (shared / name).symlink_to(precious)
-    clock = Clock(run, "app", root)
+    clock = FakeClock(run, "app", root)
     for _ in range(2):
         clock.variables(None)
         clock.say("+1\n")
@@ -199,7 +199,7 @@ def test_a_name_that_is_taken_is_never_written_to(
     taken = tmp_path / "shared" / f"sem.clock-gameday-{run}-app-guessed"
     taken.symlink_to(tmp_path / "precious")
     with pytest.raises(FileExistsError):
-        Clock(run, "app", root).variables(None)
+        FakeClock(run, "app", root).variables(None)
     assert (tmp_path / "precious").read_text() == "kept"
 
 

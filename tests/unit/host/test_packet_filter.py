@@ -2,8 +2,8 @@
 
 import pytest
 
-from gameday.host import packet_filter
 from gameday.api.packets import Drop, Tally
+from gameday.host import packet_filter
 
 SAVED = """\
 *filter

@@ -31,9 +31,9 @@ def main() -> Iterator[psutil.Process]:
     shell.wait(5)
 
 
-def await_motion(main: psutil.Process, wanted: str) -> None:
+def await_freezer_state(main: psutil.Process, wanted: str) -> None:
     give_up = time.monotonic() + 5
-    while process_tree.motion_of(process_tree.of_main(main)) != wanted:
+    while process_tree.freezer_state_of(process_tree.of_main(main)) != wanted:
         assert time.monotonic() < give_up, wanted
         time.sleep(0.005)
 
@@ -55,17 +55,17 @@ def test_an_orphan_of_the_session_is_found(main: psutil.Process) -> None:
 
 def test_all_of_it_freezes_and_thaws(main: psutil.Process) -> None:
     process_tree.stop_all(main)
-    await_motion(main, "frozen")
+    await_freezer_state(main, "frozen")
     process_tree.send(process_tree.of_main(main)[:1], signal.SIGCONT)
-    await_motion(main, "partly frozen")
+    await_freezer_state(main, "partly frozen")
     process_tree.send(process_tree.of_main(main), signal.SIGCONT)
-    await_motion(main, "running")
+    await_freezer_state(main, "running")
 
 
-def test_inmates_are_all_but_the_main_process(main: psutil.Process) -> None:
-    inmates = process_tree.inmates_of(process_tree.of_main(main), main=main.pid)
-    assert main.pid not in {inmate.pid for inmate in inmates}
-    assert len(inmates) == MEMBERS - 1
+def test_child_processes_are_all_but_the_main_process(main: psutil.Process) -> None:
+    child_processes = process_tree.child_processes_of(process_tree.of_main(main), main=main.pid)
+    assert main.pid not in {child_process.pid for child_process in child_processes}
+    assert len(child_processes) == MEMBERS - 1
 
 
 def test_a_number_that_somebody_else_has_by_now_finds_nothing(main: psutil.Process) -> None:
@@ -76,4 +76,4 @@ def test_a_number_that_somebody_else_has_by_now_finds_nothing(main: psutil.Proce
 
 
 def test_nothing_is_not_frozen() -> None:
-    assert process_tree.motion_of([]) == "running"
+    assert process_tree.freezer_state_of([]) == "running"

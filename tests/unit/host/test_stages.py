@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from gameday.host.stages import causes, each
 from gameday.errors import NotHealed
+from gameday.host.stages import causes, each
 
 
 def failing(before: str, error: Exception) -> Iterator[str]:

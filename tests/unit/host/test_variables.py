@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from gameday.edge.servers import start_own_proxy
 from gameday.host import variables
 from gameday.host.child import Child
-from gameday.edge.servers import start_own_proxy
 from gameday.model.clock import SECOND
 
 CALLERS = {
@@ -82,7 +82,7 @@ def test_the_proxy_starts_whatever_the_caller_says_of_python(tmp_path: Path) -> 
 
 
 def test_the_variables_that_a_reader_is_told_of_are_those_that_are_given() -> None:
-    readme = Path(__file__).parents[2] / "targets" / "README.md"
+    readme = Path(__file__).parents[3] / "targets" / "README.md"
     told = readme.read_text().split("## Variables")[1].split("\n## ")[0]
     for name in variables._TO_SERVICES:
         assert f"`{name}`" in told

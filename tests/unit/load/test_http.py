@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gameday.model.operation import Outcome
 from gameday.load.http import HttpClient, parse_answer
 from gameday.load.messages import StreamPlan
+from gameday.model.operation import Outcome
 from gameday.technologies.app.publish import judge_publish, publish_request
 
 MILLISECOND = 1_000_000

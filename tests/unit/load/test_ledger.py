@@ -6,11 +6,11 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from gameday.model.clock import MILLISECOND, SECOND
-from gameday.testing.clocks import ManualClock
 from gameday.http_reader import HttpReader, HttpReply, NoReply
 from gameday.load.ledger import Ledger, read_status
+from gameday.model.clock import MILLISECOND, SECOND
 from gameday.technologies.app.publish import checksum, surge_of
+from gameday.testing.clocks import ManualClock
 
 Entry = tuple[int, str, int]
 

@@ -13,15 +13,15 @@ from threading import Event, Thread
 import numpy as np
 import pytest
 
-from gameday.host.child import Child
 from gameday.errors import InternalError
-from gameday.model.operation import Outcome
+from gameday.host.child import Child
 from gameday.load.driver import connections_allowed
-from gameday.load.noise_meter import read_pairs
 from gameday.load.load import LoadDriver, StreamPlan
 from gameday.load.messages import DriverSpec
+from gameday.load.noise_meter import read_pairs
 from gameday.load.reader import LiveView, read_history
 from gameday.load.recorder import LATENESS
+from gameday.model.operation import Outcome
 
 SECOND = 1_000_000_000
 MILLISECOND = 1_000_000

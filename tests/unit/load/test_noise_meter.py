@@ -6,20 +6,20 @@ from pathlib import Path
 
 import pytest
 
-from gameday.host.child import Child
 from gameday.errors import InternalError
-from gameday.model.clock import MILLISECOND, SECOND
+from gameday.host.child import Child
 from gameday.load import noise_meter as hiccup
 from gameday.load import sleeper
 from gameday.load.heartbeat import PAIR
 from gameday.load.noise_meter import (
-    HiccupMeter,
+    NoiseMeter,
     crowding,
     read_host_times,
     read_pairs,
     read_runnable,
     share,
 )
+from gameday.model.clock import MILLISECOND, SECOND
 
 
 def test_pairs_are_read_as_they_were_written_and_half_a_pair_is_none(tmp_path: Path) -> None:
@@ -77,7 +77,7 @@ def test_a_share_is_between_nothing_and_all(
 
 
 def test_the_meter_watches_from_start_to_stop_and_takes_its_blocks_away(tmp_path: Path) -> None:
-    meter = HiccupMeter(tmp_path, tmp_path / "hiccups.log")
+    meter = NoiseMeter(tmp_path, tmp_path / "hiccups.log")
     meter.start()
     (tmp_path / "lateness.bin").write_bytes(PAIR.pack(10**18, 2_000_000))
     noise = meter.stop(driver_cpu=0.25, lateness_p99_ns=7)
@@ -94,7 +94,7 @@ def test_the_meter_watches_from_start_to_stop_and_takes_its_blocks_away(tmp_path
 
 
 def test_the_blocks_have_no_name_even_while_they_are_written(tmp_path: Path) -> None:
-    meter = HiccupMeter(tmp_path, tmp_path / "hiccups.log")
+    meter = NoiseMeter(tmp_path, tmp_path / "hiccups.log")
     meter.start()
     assert not list(tmp_path.glob("gameday-witness-*"))
     meter.kill()
@@ -124,7 +124,7 @@ def test_a_disk_that_refuses_ends_the_watching_with_the_reason(tmp_path: Path) -
 
 def test_a_meter_that_cannot_write_says_why(tmp_path: Path) -> None:
     (tmp_path / "hiccups.bin").mkdir()
-    meter = HiccupMeter(tmp_path, tmp_path / "hiccups.log")
+    meter = NoiseMeter(tmp_path, tmp_path / "hiccups.log")
     with pytest.raises(InternalError, match="Is a directory"):
         meter.start()
 

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from gameday.model.operation import Outcome
 from gameday.api.opening import TurnedAway
 from gameday.load.messages import StreamPlan
 from gameday.load.pipeline import PipelineClient, Reply
+from gameday.model.operation import Outcome
 
 MILLISECOND = 1_000_000
 

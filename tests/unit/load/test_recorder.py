@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gameday.model.operation import Outcome, StreamInfo
 from gameday.load.reader import LiveView, read_history
 from gameday.load.recorder import ERRORS, HISTORY, ROWS, Recorder
+from gameday.model.operation import Outcome, StreamInfo
 
 STREAMS = tuple(
     StreamInfo(index=i, name=name, rate_per_s=100.0, deadline_ns=10**9)

@@ -8,6 +8,7 @@ import pytest
 from gameday.errors import ScenarioError
 from gameday.loading import load_scenario
 from gameday.model.clock import SECOND
+from gameday.model.invalid_parameter import require
 from gameday.model.scenario import (
     FaultStep,
     Hits,
@@ -19,7 +20,6 @@ from gameday.model.scenario import (
     Vocabulary,
     WorkloadSpec,
 )
-from gameday.model.invalid_parameter import require
 from gameday.model.units import DurationNs, RatePerS, RatioField, parse_limit
 
 GOOD = """\
@@ -105,7 +105,7 @@ class Publish:
         )
 
 
-def _situate(step: FaultStep, target: Target, workload: Sequence[WorkloadSpec]) -> None:
+def _validate_step(step: FaultStep, target: Target, workload: Sequence[WorkloadSpec]) -> None:
     """A fault lasts at most a hundred times as long as the load waits for an answer."""
     publish = workload[0] if workload else None
     if isinstance(publish, Publish):
@@ -131,11 +131,11 @@ def vocabulary() -> Vocabulary:
         services=frozenset({"redis", "app"}),
         programs=frozenset({"app"}),
         findings={"availability": "ratio", "lost": "count", "outage": "ns", "recovery": "ns"},
-        situate=_situate,
+        validate_step=_validate_step,
         is_program=lambda spec: spec.program != "apps.rely; rm",
         own={"app": ("HOST", "PORT", "DATA_DIR")},
         told={"app": ("HOST", "PORT"), "redis": ("HOST", "PORT", "USER", "PASSWORD")},
-        at_odds=lambda one, other: "both kill it" if one.fault == other.fault else None,
+        conflict=lambda one, other: "both kill it" if one.fault == other.fault else None,
     )
 
 

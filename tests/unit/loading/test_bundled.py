@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from gameday.engine.planning import vocabulary
 from gameday.loading import (
     find_scenarios,
     find_target,
@@ -10,7 +11,6 @@ from gameday.loading import (
     load_target,
     sweep,
 )
-from gameday.engine.planning import vocabulary
 from gameday.resources import bundled
 
 WORDS = vocabulary()

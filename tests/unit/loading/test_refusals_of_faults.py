@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from gameday.errors import ScenarioError
 from gameday.engine.planning import Options, load
+from gameday.errors import ScenarioError
 
 TARGET = """\
 target: mine

@@ -6,8 +6,8 @@ from typing import ClassVar
 
 import pytest
 
-from gameday.model.targeting import Pairs, Way, breaks, services_of
 from gameday.model.scenario import Edge, Hits, ServiceSpec, Target
+from gameday.model.targeting import Pairs, RequestPath, breaks, services_of
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def target() -> Target:
 )
 def test_an_operation_meets_what_its_answer_rests_on(target: Target, hit: str, met: bool) -> None:
     first = Edge(client="client", service="relay")
-    assert Way.through(target, ["relay", "listener"], first).meets(Hit(hit)) is met
+    assert RequestPath.through(target, ["relay", "listener"], first).meets(Hit(hit)) is met
 
 
 def test_who_is_parted_decides_what_a_list_breaks() -> None:
@@ -99,14 +99,14 @@ def test_who_is_parted_decides_what_a_list_breaks() -> None:
 
 
 def test_a_way_asks_the_fault_who_is_parted(target: Target) -> None:
-    way = Way.through(target, ["relay"])
+    way = RequestPath.through(target, ["relay"])
     assert way.meets(Parted("redis, relay, listener", frozenset({("relay", "redis")})))
     assert not way.meets(Parted("redis, relay, listener", frozenset({("listener", "redis")})))
     assert way.meets(Parted("redis, relay, listener", None)), "its target alone tells"
 
 
 def test_a_direct_way_takes_no_edge(target: Target) -> None:
-    way = Way.through(target, ["redis"])
+    way = RequestPath.through(target, ["redis"])
     assert way.meets(Hit("redis"))
     assert not way.meets(Hit("client -> redis"))
     assert not way.meets(Hit("redis | relay"))

@@ -9,7 +9,7 @@ from gameday.proxy import api as api_module
 from gameday.proxy.address import Address
 from gameday.proxy.api import Api
 from gameday.proxy.http import Request, Response
-from gameday.proxy.proxy import Surroundings
+from gameday.proxy.proxy import ProxyConfig
 from gameday.proxy.timer import DeadlineTimer
 
 
@@ -20,7 +20,7 @@ def answers(
 
     async def run() -> list[Response]:
         timer = DeadlineTimer(asyncio.get_running_loop())
-        api = Api(Surroundings(timer=timer), limit_s)
+        api = Api(ProxyConfig(timer=timer), limit_s)
         got: list[Response] = []
         for method, path, body in calls:
             raw = b"" if body is None else json.dumps(body).encode()
@@ -177,7 +177,7 @@ def test_toxics_that_would_not_be_put_in_are_refused_and_those_that_are_there_ar
 def test_a_proxy_that_is_deleted_while_a_change_waits_stays_deleted() -> None:
     async def run() -> tuple[int, int, bytes]:
         timer = DeadlineTimer(asyncio.get_running_loop())
-        api = Api(Surroundings(timer=timer))
+        api = Api(ProxyConfig(timer=timer))
 
         async def call(method: str, path: str, body: object = None) -> Response:
             raw = json.dumps(body).encode()

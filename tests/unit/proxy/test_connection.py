@@ -4,7 +4,7 @@ import asyncio
 from random import Random
 
 from gameday.proxy.address import Address
-from gameday.proxy.connection import Connection
+from gameday.proxy.connection import ProxiedConnection
 from gameday.proxy.timer import DeadlineTimer
 from gameday.proxy.toxic_chain import Draws, ToxicChain
 
@@ -41,7 +41,7 @@ class Wire(asyncio.Transport):
 
 def test_bytes_and_an_end_that_came_early_arrive_in_order() -> None:
     async def play() -> tuple[Wire, Wire]:
-        connection = Connection(
+        connection = ProxiedConnection(
             toxics=ToxicChain(),
             timer=DeadlineTimer(asyncio.get_running_loop()),
             number=1,

@@ -1,7 +1,7 @@
 from gameday.proxy.address import Address
 from gameday.proxy.link import Meter
 from gameday.proxy.metrics import counters, prometheus_text
-from gameday.proxy.proxy import Proxy, Route, Surroundings
+from gameday.proxy.proxy import Proxy, ProxyConfig, ProxyRoute
 from gameday.proxy.timer import Entry
 from gameday.proxy.toxic_chain import NamedToxic, Stream, ToxicChain
 from gameday.proxy.toxics import TOXICS
@@ -21,7 +21,7 @@ class NoTimer:
 
 def proxy(name: str) -> Proxy:
     address = Address(host="127.0.0.1", port=0)
-    around = Surroundings(timer=NoTimer())
+    around = ProxyConfig(timer=NoTimer())
     return Proxy(name=name, listen="l:1", address=address, upstream="u:2", around=around)
 
 
@@ -45,7 +45,7 @@ def test_a_proxy_that_moves_begins_a_new_series_and_keeps_its_sum() -> None:
     metered(moved, 5, 4)
     moved.upstream = "u:3"
     metered(moved, 7, 6)
-    assert Route(listen="l:1", upstream="u:2") in moved.meters()
+    assert ProxyRoute(listen="l:1", upstream="u:2") in moved.meters()
     assert prometheus_text([moved]).count('direction="upstream"') == 4
     counted = counters({"p": moved})["p"]
     assert isinstance(counted, dict)

@@ -6,7 +6,7 @@ import pytest
 
 from gameday.proxy import proxy as proxy_module
 from gameday.proxy.address import Address, parse_address
-from gameday.proxy.proxy import Proxy, Surroundings
+from gameday.proxy.proxy import Proxy, ProxyConfig
 from gameday.proxy.timer import DeadlineTimer
 from gameday.proxy.toxic_chain import NamedToxic, Stream
 from gameday.proxy.toxics import TOXICS
@@ -24,7 +24,7 @@ def with_proxy(
             listen="127.0.0.1:0",
             address=Address(host="127.0.0.1", port=0),
             upstream=f"127.0.0.1:{upstream.getsockname()[1]}",
-            around=Surroundings(timer=timer, seed=seed),
+            around=ProxyConfig(timer=timer, seed=seed),
         )
         proxy.enable()
         try:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gameday.proxy.refusal import Refusal
+from gameday.proxy.refusal import ApiRefusal
 from gameday.proxy.shapes import (
     read_proxies,
     read_proxy,
@@ -52,13 +52,13 @@ def test_a_shape_can_be_sent_back_as_it_was_given() -> None:
     ],
 )
 def test_a_call_that_would_do_nothing_is_refused(value: object, message: str) -> None:
-    with pytest.raises(Refusal, match=message) as refusal:
+    with pytest.raises(ApiRefusal, match=message) as refusal:
         read_proxy(body(value))
     assert refusal.value.status == 400
 
 
 def test_a_refused_list_names_the_place() -> None:
-    with pytest.raises(Refusal, match="missing required field: name at proxy 2"):
+    with pytest.raises(ApiRefusal, match="missing required field: name at proxy 2"):
         read_proxies(body([{"name": "a", "upstream": "a:1"}, {"upstream": "a:1"}]))
 
 
@@ -89,7 +89,7 @@ def test_a_toxic_is_downstream_in_every_connection_and_named_after_itself() -> N
     ],
 )
 def test_a_toxic_that_is_not_meant_so_is_refused(value: object, message: str) -> None:
-    with pytest.raises(Refusal, match=message):
+    with pytest.raises(ApiRefusal, match=message):
         read_toxic_new(body(value))
 
 
@@ -103,7 +103,7 @@ def test_a_change_keeps_what_it_does_not_name() -> None:
 def test_a_change_that_is_refused_changes_nothing() -> None:
     toxic = read_toxic_new(body({"type": "latency", "attributes": {"latency": 5}}))
     for wrong in ({"attributes": {"latency": -1}}, {"stream": "upstream"}, {"toxicity": -1}):
-        with pytest.raises(Refusal):
+        with pytest.raises(ApiRefusal):
             read_toxic_change(body(wrong), toxic)
     assert toxic.attributes.values() == {"latency": 5, "jitter": 0}
 
@@ -122,7 +122,7 @@ def test_any_body_is_read_or_refused_with_400(raw: bytes) -> None:
         status = 400
         try:
             read(raw)
-        except Refusal as refusal:
+        except ApiRefusal as refusal:
             status = refusal.status
         assert status == 400
 
@@ -138,5 +138,5 @@ def test_a_name_in_a_path_is_unquoted_and_a_slash_in_it_splits_nothing() -> None
 
 @pytest.mark.parametrize("raw", [b"\xef\xbb\xbf{}", "{}".encode("utf-16"), b'{"name":"\xff"}'])
 def test_what_is_no_utf_8_or_begins_with_a_mark_is_refused(raw: bytes) -> None:
-    with pytest.raises(Refusal, match="bad request body"):
+    with pytest.raises(ApiRefusal, match="bad request body"):
         read_proxy(raw)

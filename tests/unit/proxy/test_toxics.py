@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from gameday.proxy.timer import Entry
 from gameday.proxy.toxics import TOXICS, End, Stage, Toxic
-from gameday.proxy.toxics.latency import Latency
+from gameday.proxy.toxics.latency import LatencyToxic
 
 MS = 1_000_000
 
@@ -134,8 +134,8 @@ def test_the_same_seed_draws_the_same_jitter() -> None:
 
 
 def draws(distribution: str, count: int, *, seed: int = 1) -> list[float]:
-    toxic = Latency.made({"latency": 100, "jitter": 30, "distribution": distribution})
-    assert isinstance(toxic, Latency)
+    toxic = LatencyToxic.made({"latency": 100, "jitter": 30, "distribution": distribution})
+    assert isinstance(toxic, LatencyToxic)
     random = Random(seed)
     return sorted(toxic.delay_ns(random) / MS for _ in range(count))
 
@@ -162,9 +162,9 @@ def test_the_same_seed_draws_the_same_delays(distribution: str) -> None:
 
 
 def test_the_usual_distribution_is_not_told_and_comes_back() -> None:
-    shaped = Latency.made({"jitter": 1, "distribution": "pareto"})
+    shaped = LatencyToxic.made({"jitter": 1, "distribution": "pareto"})
     assert shaped.values() == {"latency": 0, "jitter": 1, "distribution": "pareto"}
-    shaped.follow(Latency.made({"distribution": "uniform"}))
+    shaped.follow(LatencyToxic.made({"distribution": "uniform"}))
     assert shaped.values() == {"latency": 0, "jitter": 0}
 
 

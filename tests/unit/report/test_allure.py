@@ -271,9 +271,9 @@ def test_a_verdict_is_shown_as_the_design_says(
 def test_a_fault_without_proof_is_a_broken_step(
     pytester: pytest.Pytester, events: list[Event], result: Result
 ) -> None:
-    duds = [replace(e, proven=False) if isinstance(e, EffectProven) else e for e in events]
+    noops = [replace(e, proven=False) if isinstance(e, EffectProven) else e for e in events]
     invalid = replace(result, verdict=Verdict.INVALID, folder="")
-    broken = _reported(pytester, duds, invalid)["steps"][4]
+    broken = _reported(pytester, noops, invalid)["steps"][4]
     assert _named(broken, "effect NOT PROVEN")["status"] == "broken"
     assert _named(broken, "kill redis")["status"] == "broken"
     assert broken["status"] == "broken"

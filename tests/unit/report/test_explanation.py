@@ -44,8 +44,8 @@ def test_a_fault_is_told_as_asked_measured_proven_and_undone(result: Result) -> 
 
 
 def test_a_missing_proof_stands_out(result: Result) -> None:
-    dud = replace(result.faults[0], proven=False, undone=False, window=None)
-    text = failure_text(replace(result, faults=(dud,), verdict=Verdict.INVALID))
+    noop = replace(result.faults[0], proven=False, undone=False, window=None)
+    text = failure_text(replace(result, faults=(noop,), verdict=Verdict.INVALID))
     assert _line(text, "kill redis", "never in")
     assert _line(text, "ITS EFFECT WAS NOT PROVEN", "ITS UNDOING WAS NOT PROVEN")
     assert "says nothing about the system" in text

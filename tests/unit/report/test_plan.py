@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from gameday.model.plan import Plan
 from gameday.engine.planning import Options, load, make_plan
+from gameday.model.plan import Plan
 from gameday.report.plan import plan_text
 
 SCENARIO = """

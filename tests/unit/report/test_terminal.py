@@ -57,8 +57,8 @@ def test_a_log_tells_every_step_of_a_fault(events: list[Event]) -> None:
 
 
 def test_a_fault_that_did_not_bite_stands_out(events: list[Event]) -> None:
-    duds = [replace(e, proven=False) if isinstance(e, EffectProven) else e for e in events]
-    assert "kill redis, EFFECT NOT PROVEN" in _told(duds)
+    noops = [replace(e, proven=False) if isinstance(e, EffectProven) else e for e in events]
+    assert "kill redis, EFFECT NOT PROVEN" in _told(noops)
 
 
 def test_a_log_gets_the_load_at_most_every_five_seconds(events: list[Event]) -> None:

@@ -48,8 +48,8 @@ def test_a_screen_reader_is_told_all_of_it(result: Result) -> None:
 
 def test_the_fault_is_labelled_with_its_declared_and_actual_length(result: Result) -> None:
     assert "kill redis 2.0 s, actual 2.02 s" in _texts(result)
-    dud = replace(result.faults[0], proven=False)
-    assert "kill redis 2.0 s, actual 2.02 s, NOT PROVEN" in _texts(replace(result, faults=(dud,)))
+    noop = replace(result.faults[0], proven=False)
+    assert "kill redis 2.0 s, actual 2.02 s, NOT PROVEN" in _texts(replace(result, faults=(noop,)))
 
 
 def test_outcomes_differ_in_hatching_not_only_in_colour(result: Result) -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from gameday.api.mechanism import Lacking, Mechanism, Trial, need, trial
-from gameday.runtimes.mechanisms import cgroups
 from gameday.errors import EnvironmentRefused
+from gameday.runtimes.mechanisms import cgroups
 
 
 def tried(check: Callable[[], str]) -> Trial:

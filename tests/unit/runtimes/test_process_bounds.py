@@ -9,11 +9,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from gameday.runtimes.process import bounds as process_bounds
-from gameday.host import process_tree
 from gameday.api.bounds import Resource
-from gameday.runtimes.process.bounds import ProcessBounds
 from gameday.errors import EnvironmentRefused
+from gameday.host import process_tree
+from gameday.runtimes.process import bounds as process_bounds
+from gameday.runtimes.process.bounds import ProcessBounds
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def test_each_process_of_a_service_gets_back_the_score_that_it_had(
 
 @pytest.fixture
 def groupless(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process_bounds, "may_have_cells", lambda _: False)
+    monkeypatch.setattr(process_bounds, "may_have_cgroups", lambda _: False)
 
 
 @pytest.mark.usefixtures("groupless")

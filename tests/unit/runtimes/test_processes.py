@@ -8,14 +8,14 @@ from types import SimpleNamespace
 
 import pytest
 
+from gameday.api.environment import EnvironmentConfig
 from gameday.cleanup import labels as marks
-from gameday.cleanup.labels import RUN_MARK
-from gameday.runtimes.process.service import ProcessService
-from gameday.runtimes.process.environment import ProcessEnvironment
-from gameday.api.environment import Surroundings
-from gameday.loading import load_target
+from gameday.cleanup.labels import RUN_VARIABLE
 from gameday.engine.planning import vocabulary
+from gameday.loading import load_target
 from gameday.resources import bundled
+from gameday.runtimes.process.environment import ProcessEnvironment
+from gameday.runtimes.process.service import ProcessService
 
 _RUN = "0badcafe"
 
@@ -28,7 +28,7 @@ def test_what_prepares_a_service_inherits_the_marks_of_the_run(
     inherited = []
 
     def start(service: ProcessService) -> None:
-        inherited.append(os.environ.get(RUN_MARK))
+        inherited.append(os.environ.get(RUN_VARIABLE))
 
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setattr(marks, "_TEMPORARY", (str(tmp_path),))
@@ -39,10 +39,10 @@ def test_what_prepares_a_service_inherits_the_marks_of_the_run(
     monkeypatch.setattr(ProcessService, "start", start)
     monkeypatch.setattr(ProcessService, "wait_until_ready", lambda *_: "ready")
     monkeypatch.setattr(ProcessService, "refuse_without_clock", lambda _: None)
-    given = Surroundings(run=_RUN, target=alone, logs=tmp_path, seed=1, proxy="own")
+    given = EnvironmentConfig(run=_RUN, target=alone, logs=tmp_path, seed=1, proxy="own")
     environment = ProcessEnvironment(given)
     environment.start(lambda *_: None, lambda: None)
     assert environment._logs is not None
     environment._logs.stop()
     assert inherited == [_RUN]
-    assert RUN_MARK not in os.environ
+    assert RUN_VARIABLE not in os.environ

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from gameday.technologies.redis import service as redis
 from gameday.errors import EnvironmentRefused
 from gameday.model.scenario import ServiceSpec
+from gameday.technologies.redis import service as redis
 
 SPEC = ServiceSpec(name="cache", kind="redis")
 

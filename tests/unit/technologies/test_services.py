@@ -7,29 +7,29 @@ from pathlib import Path
 
 import pytest
 
-from gameday.host import waiting
-from gameday.api.edge import Copious, Introduced
+from gameday.api.edge import BulkDialect, LoginDialect
 from gameday.api.environment import Endpoint, NotReadyError
-from gameday.runtimes.kinds import KINDS, login_of, versions_of, with_logins
-from gameday.technologies.redis import service as redis
-from gameday.runtimes.program import app_image, is_program
-from gameday.api.service_kind import Personal, talk_of
+from gameday.api.service_kind import Personal, dialect_of
+from gameday.errors import EnvironmentRefused
+from gameday.host import waiting
 from gameday.host.waiting import (
     busy_ports,
     free_ports,
     release_ports,
     until_ready,
 )
-from gameday.errors import EnvironmentRefused
 from gameday.model.clock import MILLISECOND
 from gameday.model.scenario import ServiceSpec, Target
+from gameday.runtimes.kinds import KINDS, login_of, versions_of, with_logins
+from gameday.runtimes.program import app_image, is_program
+from gameday.technologies.redis import service as redis
 from gameday.testing.logins import armed
 
 REDIS = ServiceSpec(name="db", kind="redis", options={"appendonly": "yes"})
 
 _CHOOSE = """
 import sys
-from gameday.environment import waiting
+from gameday.host import waiting
 
 waiting._settled_ports = lambda: [int(sys.argv[1])]
 print(*waiting.free_ports(1))
@@ -148,9 +148,9 @@ def test_every_store_has_passwords_that_are_new_in_every_run(kind: str) -> None:
     assert not passwords[0] & passwords[1]
     named = KINDS[kind]
     assert isinstance(named, Personal)
-    talk = talk_of(named, made.services[-1])
-    assert isinstance(talk, Introduced)
-    assert isinstance(talk, Copious)
+    dialect = dialect_of(named, made.services[-1])
+    assert isinstance(dialect, LoginDialect)
+    assert isinstance(dialect, BulkDialect)
 
 
 def test_a_redis_keeps_its_services_from_what_changes_the_server(tmp_path: Path) -> None:

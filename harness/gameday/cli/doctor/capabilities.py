@@ -11,25 +11,25 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from gameday.cleanup.supervisor import Janitor
-from gameday.cleanup.labels import marked
 from gameday.api.mechanism import Lacking, Mechanism, trial
-from gameday.runtimes.mechanisms.containers import ENGINE, images
-from gameday.runtimes.mechanisms.servers import SERVERS, scratch
+from gameday.cleanup.labels import labelled
+from gameday.cleanup.supervisor import Supervisor
 from gameday.edge.servers import (
     find_toxiproxy_server,
     start_own_proxy,
     start_toxiproxy_server,
 )
-from gameday.host.carried import POSTGRES_WHEEL, VALKEY_WHEEL, Carried
-from gameday.technologies.postgres.service import find_postgres
-from gameday.technologies.redis.service import find_redis_server
 from gameday.errors import EnvironmentRefused
 from gameday.extras import installing, missing_of
 from gameday.faults.registry import MECHANISMS
+from gameday.host.carried import POSTGRES_WHEEL, VALKEY_WHEEL, Carried
+from gameday.load.timer import KernelTimer
 from gameday.model.clock import MILLISECOND
 from gameday.model.units import format_duration
-from gameday.load.timer import KernelTimer
+from gameday.runtimes.mechanisms.containers import ENGINE, images
+from gameday.runtimes.mechanisms.servers import SERVERS, scratch
+from gameday.technologies.postgres.service import find_postgres
+from gameday.technologies.redis.service import find_redis_server
 
 __all__ = ["PROXY", "Capability", "can_run", "examine", "usual_runtime"]
 
@@ -82,7 +82,7 @@ def can_run(runtime: str) -> bool:
 
 
 def _proxy() -> str:
-    with scratch() as (run, folder), marked(run), socket.socket() as upstream:
+    with scratch() as (run, folder), labelled(run), socket.socket() as upstream:
         upstream.bind(("127.0.0.1", 0))
         upstream.listen()
         proxy = start_own_proxy(folder / "log", seed=0)
@@ -109,7 +109,7 @@ def _toxiproxy() -> str:
         raise OSError("no toxiproxy-server on PATH")
     if absent := missing_of("docker"):
         raise Lacking(absent.seen, absent.cure)
-    with scratch() as (run, folder), marked(run):
+    with scratch() as (run, folder), labelled(run):
         try:
             proxy = start_toxiproxy_server(server, folder / "log")
         except EnvironmentRefused as error:
@@ -133,13 +133,13 @@ def _carried(wheel: Carried, find: Callable[[], Path | None], name: str) -> str:
     return seen
 
 
-def _janitor() -> str:
+def _supervisor() -> str:
     with scratch() as (run, folder):
-        janitor = Janitor(run, in_docker=False, log=folder / "log")
-        with marked(run):
+        supervisor = Supervisor(run, in_docker=False, log=folder / "log")
+        with labelled(run):
             sleeper = subprocess.Popen(["sleep", "30"], start_new_session=True)
-        janitor.start()
-        janitor.abandon()
+        supervisor.start()
+        supervisor.abandon()
         try:
             sleeper.wait(5)
         except subprocess.TimeoutExpired:
@@ -205,7 +205,7 @@ _JANITOR = Mechanism(
     name="janitor",
     used_for="healing when the harness is killed",
     cure="report what was seen",
-    check=_janitor,
+    check=_supervisor,
 )
 _TOXIPROXY = Mechanism(
     name="toxiproxy-server",

@@ -5,17 +5,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from typing import Literal, get_args, get_origin, get_type_hints
 
-from gameday.cli.doctor.capabilities import PROXY
+from gameday.api.fault import Fault, HasRequirements, Requirements
 from gameday.api.mechanism import Mechanism, Trial, trial
+from gameday.cli.doctor.capabilities import PROXY
+from gameday.extras import missing_of
+from gameday.faults.network.flood import MOST_CONNECTIONS
+from gameday.faults.registry import FAULTS, kinds_of
+from gameday.model.scenario import ServiceSpec
+from gameday.runtimes.kinds import KINDS
 from gameday.runtimes.mechanisms.containers import ENGINE
 from gameday.runtimes.mechanisms.servers import SERVERS
 from gameday.runtimes.mechanisms.storage import BOUNDED_DISK
-from gameday.runtimes.kinds import KINDS
-from gameday.extras import missing_of
-from gameday.faults.network.flood import MOST_CONNECTIONS
-from gameday.api.fault import Demanding, Demands, Fault
-from gameday.faults.registry import FAULTS, kinds_of
-from gameday.model.scenario import ServiceSpec
 
 __all__ = ["RUNTIMES", "Use", "uses"]
 
@@ -49,10 +49,10 @@ def uses(runtime: str, tried: Try = trial) -> Iterator[Use]:
     for name, kind in KINDS.items():
         if runtime == "docker":
             by = f"image {kind.image(ServiceSpec(name=name, kind=name))}"
-            _, refused = _given(runtime, Demands(), tried)
+            _, refused = _given(runtime, Requirements(), tried)
         else:
             by = "a server of this host"
-            _, refused = _given(runtime, Demands(mechanisms=(SERVERS[name],)), tried)
+            _, refused = _given(runtime, Requirements(mechanisms=(SERVERS[name],)), tried)
         absent = missing_of(kind.extra)
         if absent is not None:
             refused = refused or f"{absent.seen}; {absent.cure}"
@@ -61,8 +61,10 @@ def uses(runtime: str, tried: Try = trial) -> Iterator[Use]:
     for verb, fault in FAULTS.items():
         told: dict[tuple[tuple[str, ...], str], list[Mapping[str, object]]] = {}
         for settings, made in _variants(fault):
-            demands = made.demands(runtime) if isinstance(made, Demanding) else Demands()
-            given, refused = _given(runtime, demands, tried)
+            requirements = (
+                made.requirements(runtime) if isinstance(made, HasRequirements) else Requirements()
+            )
+            given, refused = _given(runtime, requirements, tried)
             refused = refused or _no_server(runtime, sorted(kinds_of(fault)), tried)
             told.setdefault((() if refused else given, refused), []).append(settings)
         every = [settings for some in told.values() for settings in some]
@@ -72,15 +74,15 @@ def uses(runtime: str, tried: Try = trial) -> Iterator[Use]:
             )
 
 
-def _given(runtime: str, demands: Demands, tried: Try) -> tuple[tuple[str, ...], str]:
+def _given(runtime: str, requirements: Requirements, tried: Try) -> tuple[tuple[str, ...], str]:
     """Return what stands for the demands here, and why they cannot be met, if they cannot."""
     basis = ENGINE if runtime == "docker" else PROXY
     if not tried(basis).works:
         return (), f"{basis.name}: {tried(basis).seen}"
-    if demands.impossible:
-        return (), demands.impossible
+    if requirements.impossible:
+        return (), requirements.impossible
     by: list[str] = []
-    for mechanism in _mechanisms(runtime, demands):
+    for mechanism in _mechanisms(runtime, requirements):
         means = mechanism.name if tried(mechanism).works else mechanism.instead
         if not means:
             return (), f"{mechanism.name}: {tried(mechanism).seen}"
@@ -88,12 +90,12 @@ def _given(runtime: str, demands: Demands, tried: Try) -> tuple[tuple[str, ...],
     return tuple(by), ""
 
 
-def _mechanisms(runtime: str, demands: Demands) -> Iterator[Mechanism]:
-    if runtime == "docker" and demands.provision.own_proxy:
+def _mechanisms(runtime: str, requirements: Requirements) -> Iterator[Mechanism]:
+    if runtime == "docker" and requirements.features.own_proxy:
         yield PROXY
-    if runtime == "process" and demands.bounded_disk:
+    if runtime == "process" and requirements.bounded_disk:
         yield BOUNDED_DISK
-    yield from demands.mechanisms
+    yield from requirements.mechanisms
 
 
 def _no_server(runtime: str, kinds: Sequence[str], tried: Try) -> str:

@@ -6,12 +6,12 @@ from typing import ClassVar
 
 from gameday.api.clocks import Clocked
 from gameday.api.environment import Checkpoint, Environment
-from gameday.faults.clock.setting import KINDS, Setting, both, clock_demands, clocked
-from gameday.api.fault import Demands, Injection, Proof
+from gameday.api.fault import Injection, Proof, Requirements
+from gameday.faults.clock.setting import KINDS, ClockSetting, both, clock_requirements, clocked
 from gameday.model.clock import SECOND
 from gameday.model.event import Scalar
-from gameday.model.scenario import Hits
 from gameday.model.invalid_parameter import require
+from gameday.model.scenario import Hits
 
 __all__ = ["ClockDrift"]
 
@@ -42,14 +42,14 @@ class ClockDrift:
         fits = _SLOWEST <= self.rate <= _FASTEST and abs(self.rate - 1) >= _LEAST * 0.999
         require(("rate", fits, "0.5 to 0.95, or 1.05 to 2"))
 
-    def demands(self, runtime: str) -> Demands:
-        return clock_demands(self.target)
+    def requirements(self, runtime: str) -> Requirements:
+        return clock_requirements(self.target)
 
     def on(self, environment: Environment) -> Injection:
         return _Drift(clocked(environment, self.target, self.verb), self.target, self.rate)
 
 
-class _Drift(Setting):
+class _Drift(ClockSetting):
     """One drift, from a clock that was right."""
 
     def __init__(self, service: Clocked, name: str, rate: float) -> None:
@@ -63,7 +63,7 @@ class _Drift(Setting):
     def prove(self, checkpoint: Checkpoint) -> Proof:
         return self.runs_at(self._rate, self._exact, checkpoint)
 
-    def prove_undone(self, checkpoint: Checkpoint) -> Proof:
+    def prove_healed(self, checkpoint: Checkpoint) -> Proof:
         rate = self.runs_at(1, self._exact, checkpoint)
         undone = both(rate, self.shifted(0, _RIGHT_TO_NS, checkpoint))
         measured = {f"after_{key}": value for key, value in undone.measured.items()}

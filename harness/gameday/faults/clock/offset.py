@@ -6,12 +6,12 @@ from typing import ClassVar
 
 from gameday.api.clocks import Clocked
 from gameday.api.environment import Checkpoint, Environment
-from gameday.faults.clock.setting import KINDS, Setting, clock_demands, clocked
-from gameday.api.fault import Demands, Injection, Proof
+from gameday.api.fault import Injection, Proof, Requirements
+from gameday.faults.clock.setting import KINDS, ClockSetting, clock_requirements, clocked
 from gameday.model.clock import MINUTE, SECOND
 from gameday.model.event import Scalar
-from gameday.model.scenario import Hits
 from gameday.model.invalid_parameter import require
+from gameday.model.scenario import Hits
 from gameday.model.units import OffsetNs
 
 __all__ = ["ClockOffset"]
@@ -42,14 +42,14 @@ class ClockOffset:
         fits = _LEAST_NS <= abs(self.offset_ns) <= _MOST_NS
         require(("offset", fits, "1s to 8784h, with a sign"))
 
-    def demands(self, runtime: str) -> Demands:
-        return clock_demands(self.target)
+    def requirements(self, runtime: str) -> Requirements:
+        return clock_requirements(self.target)
 
     def on(self, environment: Environment) -> Injection:
         return _Jump(clocked(environment, self.target, self.verb), self.target, self.offset_ns)
 
 
-class _Jump(Setting):
+class _Jump(ClockSetting):
     """One jump, which is proven to a tenth of it."""
 
     def __init__(self, service: Clocked, name: str, offset_ns: int) -> None:
@@ -63,7 +63,7 @@ class _Jump(Setting):
     def prove(self, checkpoint: Checkpoint) -> Proof:
         return self.shifted(self._offset_ns, self._exact_ns, checkpoint)
 
-    def prove_undone(self, checkpoint: Checkpoint) -> Proof:
+    def prove_healed(self, checkpoint: Checkpoint) -> Proof:
         undone = self.shifted(0, self._exact_ns, checkpoint)
         measured = {f"after_{key}": value for key, value in undone.measured.items()}
         return Proof(proven=undone.proven, measured=measured)

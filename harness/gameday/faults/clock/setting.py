@@ -5,16 +5,16 @@ from collections.abc import Mapping
 from functools import partial
 
 from gameday.api.clocks import Clocked, Reading
-from gameday.runtimes.mechanisms.clocks import LIBFAKETIME
-from gameday.api.environment import Checkpoint, Environment, NotReadyError, Provision
+from gameday.api.environment import Checkpoint, Environment, Features, NotReadyError
+from gameday.api.fault import Proof, Requirements
 from gameday.errors import EnvironmentRefused
 from gameday.faults.lifecycle.termination import until
-from gameday.api.fault import Demands, Proof
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.event import Scalar
 from gameday.model.result import Window
+from gameday.runtimes.mechanisms.clocks import LIBFAKETIME
 
-__all__ = ["KINDS", "Setting", "both", "clock_demands", "clocked", "rate_between"]
+__all__ = ["KINDS", "ClockSetting", "both", "clock_requirements", "clocked", "rate_between"]
 
 KINDS = frozenset({"redis", "redis-replica", "postgres", "postgres-replica", "app"})
 """Those that tell their time by their protocol. RabbitMQ does not: its tool takes seconds."""
@@ -25,9 +25,9 @@ _LIMIT_NS = 3 * SECOND
 _APART_NS = SECOND
 
 
-def clock_demands(target: str) -> Demands:
+def clock_requirements(target: str) -> Requirements:
     """Return what every fault of a clock needs."""
-    return Demands(mechanisms=(LIBFAKETIME,), provision=Provision(clocks=frozenset({target})))
+    return Requirements(mechanisms=(LIBFAKETIME,), features=Features(clocks=frozenset({target})))
 
 
 def clocked(environment: Environment, target: str, verb: str) -> Clocked:
@@ -38,7 +38,7 @@ def clocked(environment: Environment, target: str, verb: str) -> Clocked:
     return service
 
 
-class Setting:
+class ClockSetting:
     """A clock that is set to something, and set right again."""
 
     def __init__(self, service: Clocked, name: str, offset_ns: int, rate: float) -> None:
@@ -61,7 +61,7 @@ class Setting:
         self._said = self._service.clock_setting()
         return window
 
-    def still_in(self) -> Proof:
+    def is_active(self) -> Proof:
         """Its clock goes by what it was set to, whether or not the service is up to say so."""
         now = self._service.clock_setting()
         return Proof(

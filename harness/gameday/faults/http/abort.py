@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from gameday.api.http_rules import HttpAnswer, HttpProbe
 from gameday.api.edge import Seen
 from gameday.api.environment import Environment
-from gameday.faults.http.matching import Aim, Method
-from gameday.faults.http.injection import demands_of, prepared
-from gameday.api.fault import Demands, Injection, Proof
+from gameday.api.fault import Injection, Proof, Requirements
+from gameday.api.http_rules import HttpAnswer, HttpProbe
+from gameday.faults.http.injection import prepared, requirements_of
+from gameday.faults.http.matching import Matching, Method
 from gameday.model.scenario import Hits
 from gameday.model.units import RatioField
 
@@ -38,16 +38,16 @@ class HttpAbort:
     """Of the requests that fit: 10% to 90%, or 100%."""
 
     def __post_init__(self) -> None:
-        self._aim()
+        self._matching()
 
-    def demands(self, runtime: str) -> Demands:
-        return demands_of(self.target)
+    def requirements(self, runtime: str) -> Requirements:
+        return requirements_of(self.target)
 
     def on(self, environment: Environment) -> Injection:
         return prepared(
             environment,
             self,
-            self._aim(),
+            self._matching(),
             verb=self.verb,
             target=self.target,
             action="abort",
@@ -59,5 +59,5 @@ class HttpAbort:
     def magnitude(self, bitten: Sequence[HttpAnswer], direct: HttpAnswer) -> Proof:
         return Proof(proven=True)
 
-    def _aim(self) -> Aim:
-        return Aim(method=self.method, path=self.path, share=self.share)
+    def _matching(self) -> Matching:
+        return Matching(method=self.method, path=self.path, share=self.share)

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from gameday.api.http_rules import HttpAnswer, HttpProbe
 from gameday.api.environment import Environment
-from gameday.faults.http.matching import Aim, Method, body_within_bounds
-from gameday.faults.http.injection import demands_of, prepared, usual
-from gameday.api.fault import Demands, Injection, Proof
-from gameday.model.scenario import Hits
+from gameday.api.fault import Injection, Proof, Requirements
+from gameday.api.http_rules import HttpAnswer, HttpProbe
+from gameday.faults.http.injection import prepared, requirements_of, usual
+from gameday.faults.http.matching import Matching, Method, body_within_bounds
 from gameday.model.invalid_parameter import require
+from gameday.model.scenario import Hits
 from gameday.model.units import RatioField
 
 __all__ = ["HttpBody"]
@@ -46,19 +46,19 @@ class HttpBody:
     """Of the requests that fit: 10% to 90%, or 100%."""
 
     def __post_init__(self) -> None:
-        self._aim()
+        self._matching()
         require(("method", self.method != "HEAD", "another: an answer to HEAD has no body"))
-        require(("path", not self._aim().waits_for_body, _ELSEWHERE_TOO))
+        require(("path", not self._matching().waits_for_body, _ELSEWHERE_TOO))
         body_within_bounds(self.body)
 
-    def demands(self, runtime: str) -> Demands:
-        return demands_of(self.target)
+    def requirements(self, runtime: str) -> Requirements:
+        return requirements_of(self.target)
 
     def on(self, environment: Environment) -> Injection:
         return prepared(
             environment,
             self,
-            self._aim(),
+            self._matching(),
             verb=self.verb,
             target=self.target,
             action="body",
@@ -79,5 +79,5 @@ class HttpBody:
             },
         )
 
-    def _aim(self) -> Aim:
-        return Aim(method=self.method, path=self.path, share=self.share)
+    def _matching(self) -> Matching:
+        return Matching(method=self.method, path=self.path, share=self.share)

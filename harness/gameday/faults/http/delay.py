@@ -5,15 +5,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from gameday.api.http_rules import HttpAnswer, HttpProbe
 from gameday.api.environment import Environment
-from gameday.faults.http.matching import Aim, Method
-from gameday.faults.http.injection import demands_of, prepared, usual
+from gameday.api.fault import Injection, Proof, Requirements
+from gameday.api.http_rules import HttpAnswer, HttpProbe
+from gameday.faults.http.injection import prepared, requirements_of, usual
+from gameday.faults.http.matching import Matching, Method
 from gameday.faults.network.measuring import close_enough, tolerance_ns
-from gameday.api.fault import Demands, Injection, Proof
 from gameday.model.clock import MILLISECOND, SECOND
-from gameday.model.scenario import Hits
 from gameday.model.invalid_parameter import require
+from gameday.model.scenario import Hits
 from gameday.model.units import DurationNs, RatioField
 
 __all__ = ["HttpDelay"]
@@ -47,18 +47,18 @@ class HttpDelay:
     """Of the requests that fit: 10% to 90%, or 100%."""
 
     def __post_init__(self) -> None:
-        self._aim()
+        self._matching()
         fits = _LEAST_NS <= self.delay_ns <= _MOST_NS and not self.delay_ns % MILLISECOND
         require(("delay", fits, "20ms to 5s in whole milliseconds"))
 
-    def demands(self, runtime: str) -> Demands:
-        return demands_of(self.target)
+    def requirements(self, runtime: str) -> Requirements:
+        return requirements_of(self.target)
 
     def on(self, environment: Environment) -> Injection:
         return prepared(
             environment,
             self,
-            self._aim(),
+            self._matching(),
             verb=self.verb,
             target=self.target,
             action="delay",
@@ -82,5 +82,5 @@ class HttpDelay:
             },
         )
 
-    def _aim(self) -> Aim:
-        return Aim(method=self.method, path=self.path, share=self.share)
+    def _matching(self) -> Matching:
+        return Matching(method=self.method, path=self.path, share=self.share)

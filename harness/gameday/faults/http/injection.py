@@ -8,6 +8,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
+from gameday.api.edge import EdgeState, Route, Seen
+from gameday.api.environment import Checkpoint, Environment, Features
+from gameday.api.fault import Proof, Requirements
 from gameday.api.http_rules import (
     HttpAction,
     HttpAnswer,
@@ -15,17 +18,14 @@ from gameday.api.http_rules import (
     HttpRule,
     HttpRuled,
 )
-from gameday.api.edge import EdgeState, Route, Seen
-from gameday.api.environment import Checkpoint, Environment, Provision
 from gameday.errors import EnvironmentRefused
-from gameday.faults.http.matching import Aim
-from gameday.faults.network.injection import EdgeInjection, Scene, scene_of
-from gameday.api.fault import Demands, Proof
+from gameday.faults.http.matching import Matching
+from gameday.faults.network.injection import EdgeInjection, EdgeScene, scene_of
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.event import Scalar
 from gameday.model.scenario import Edge
 
-__all__ = ["HttpEffect", "demands_of", "prepared", "usual"]
+__all__ = ["HttpEffect", "prepared", "requirements_of", "usual"]
 
 _ANSWER_LIMIT_NS = 2 * SECOND
 _MORE = 100
@@ -53,11 +53,11 @@ class HttpEffect(Protocol):
         ...
 
 
-def demands_of(target: str) -> Demands:
+def requirements_of(target: str) -> Requirements:
     """Return what every fault of this family needs: gameday's own proxy, which speaks HTTP."""
     client, _, service = target.partition(" -> ")
     edge = Edge(client=client, service=service)
-    return Demands(provision=Provision(own_proxy=True, http=frozenset({edge})))
+    return Requirements(features=Features(own_proxy=True, http=frozenset({edge})))
 
 
 def usual(answer: HttpAnswer, direct: HttpAnswer) -> bool:
@@ -68,7 +68,7 @@ def usual(answer: HttpAnswer, direct: HttpAnswer) -> bool:
 def prepared(
     environment: Environment,
     effect: HttpEffect,
-    aim: Aim,
+    matching: Matching,
     *,
     verb: str,
     target: str,
@@ -83,21 +83,22 @@ def prepared(
     if not isinstance(edge, HttpRuled):
         raise EnvironmentRefused(f"{verb} on {target}: its proxy knows no HTTP")
     edge.rules()
-    known = scene.talk.greeting.split()[1].decode()
-    probe = aim.probe(known)
-    if action == "body" and edge.request(Route.DIRECT, probe, _ANSWER_LIMIT_NS).status == _MORE:
+    known = scene.dialect.greeting.split()[1].decode()
+    probe = matching.probe(known)
+    if action == "body" and edge.request(Route.UPSTREAM, probe, _ANSWER_LIMIT_NS).status == _MORE:
         raise EnvironmentRefused(
-            f"{verb} on {target}: the service reads all of a {probe.method} to {aim.path} before "
-            "it answers, so that no answer can be had without doing something; write a pattern "
-            f"that also fits a path which it does not have, such as {aim.path}*"
+            f"{verb} on {target}: the service reads all of a {probe.method} to {matching.path} "
+            "before it answers, so that no answer can be had without doing something; "
+            "write a pattern that also fits a path which it does not have, "
+            f"such as {matching.path}*"
         )
     rule = HttpRule(
         # Chosen before the first call: one that was never answered may have added its rule.
         name=f"{verb}_{next(_numbers)}",
         action=action,
-        method="" if aim.method == "any" else aim.method,
-        path=aim.path,
-        share=aim.share,
+        method="" if matching.method == "any" else matching.method,
+        path=matching.path,
+        share=matching.share,
         status=status,
         delay_ms=None if delay_ns is None else delay_ns // MILLISECOND,
         body=body,
@@ -105,13 +106,17 @@ def prepared(
     looks = _Requests(
         edge=edge,
         effect=effect,
-        aim=aim,
+        matching=matching,
         rule=rule,
         probe=probe,
-        strangers=aim.strangers(probe, known),
+        controls=matching.controls(probe, known),
         delay_ns=delay_ns or 0,
     )
-    asked: dict[str, Scalar] = {"method": aim.method, "path": aim.path, "share_ratio": aim.share}
+    asked: dict[str, Scalar] = {
+        "method": matching.method,
+        "path": matching.path,
+        "share_ratio": matching.share,
+    }
     if status is not None:
         asked["status"] = status
     if delay_ns is not None:
@@ -125,7 +130,7 @@ class _RuleInjection(EdgeInjection):
     """A rule that tells how many requests met it."""
 
     def __init__(
-        self, scene: Scene, rules: "_Rules", looks: "_Requests", asked: Mapping[str, Scalar]
+        self, scene: EdgeScene, rules: "_Rules", looks: "_Requests", asked: Mapping[str, Scalar]
     ) -> None:
         super().__init__(scene, rules, asked=asked, effect=looks.effect_of, normal=looks.normal_of)
         self._rules = rules
@@ -164,7 +169,7 @@ class _Rules:
     def left(self, state: EdgeState) -> tuple[str, ...]:
         return tuple(name for name in self._edge.rules() if name == self._rule.name)
 
-    def still_in(self, state: EdgeState) -> Proof:
+    def is_active(self, state: EdgeState) -> Proof:
         left = self.left(state)
         return Proof(proven=bool(left), measured={"rules": ", ".join(left) or "none"})
 
@@ -175,23 +180,23 @@ class _Requests:
 
     edge: HttpRuled
     effect: HttpEffect
-    aim: Aim
+    matching: Matching
     rule: HttpRule
     probe: HttpProbe
-    strangers: tuple[HttpProbe, ...]
+    controls: tuple[HttpProbe, ...]
     delay_ns: int
     own: int = 0
     """How many of those that fit may have met it: all that were not spared."""
 
-    def effect_of(self, scene: Scene, checkpoint: Checkpoint) -> Proof:
+    def effect_of(self, scene: EdgeScene, checkpoint: Checkpoint) -> Proof:
         direct = self._directly(self.probe, checkpoint)
         before = self.edge.rules().get(self.rule.name)
-        answers = self._through(self.probe, self.aim.samples, checkpoint)
+        answers = self._through(self.probe, self.matching.samples, checkpoint)
         after = self.edge.rules().get(self.rule.name)
         bitten = [one for one in answers if self._is_bitten(one, direct)]
         spared = [one for one in answers if self._is_spared(one, direct)]
         self.own += len(answers) - len(spared)
-        least, most = self.aim.bounds
+        least, most = self.matching.bounds
         size = self.effect.magnitude(bitten, direct)
         counted = after.met - before.met if after and before else 0
         strange = self._strange(checkpoint)
@@ -219,10 +224,10 @@ class _Requests:
             },
         )
 
-    def normal_of(self, scene: Scene, checkpoint: Checkpoint) -> Proof:
+    def normal_of(self, scene: EdgeScene, checkpoint: Checkpoint) -> Proof:
         """Requests that fit are answered as on the direct way, every one of them."""
         direct = self._directly(self.probe, checkpoint)
-        answers = self._through(self.probe, self.aim.samples_after, checkpoint)
+        answers = self._through(self.probe, self.matching.samples_after, checkpoint)
         spared = [one for one in answers if self._is_spared(one, direct)]
         return Proof(
             proven=direct.seen is Seen.ANSWERED and len(spared) == len(answers),
@@ -232,16 +237,16 @@ class _Requests:
     def _strange(self, checkpoint: Checkpoint) -> Proof:
         """Requests that do not fit, for their method or for their path, are let alone."""
         sent = spared = 0
-        for stranger in self.strangers:
+        for stranger in self.controls:
             direct = self._directly(stranger, checkpoint)
             # As many as show that the fault is gone: a small share may spare a few by chance.
-            answers = self._through(stranger, self.aim.samples_after, checkpoint)
+            answers = self._through(stranger, self.matching.samples_after, checkpoint)
             sent += len(answers)
             spared += sum(
                 usual(one, direct) and not self.effect.bitten(one, direct, stranger)
                 for one in answers
             )
-        others = ", ".join(f"{one.method} {one.path}" for one in self.strangers)
+        others = ", ".join(f"{one.method} {one.path}" for one in self.controls)
         return Proof(
             proven=spared == sent,
             measured={
@@ -262,7 +267,7 @@ class _Requests:
         answers = []
         for _ in range(_DIRECT_SAMPLES):
             checkpoint()
-            answers.append(self.edge.request(Route.DIRECT, probe, _ANSWER_LIMIT_NS))
+            answers.append(self.edge.request(Route.UPSTREAM, probe, _ANSWER_LIMIT_NS))
             if not usual(answers[-1], answers[0]):
                 return answers[-1]
         took_ns = round(statistics.median(one.took_ns for one in answers))
@@ -281,6 +286,6 @@ class _Requests:
                 checkpoint()
                 piece = min(_PIECE, number - len(answers))
                 answers += pool.map(
-                    lambda _: self.edge.request(Route.FRONT, probe, limit_ns), range(piece)
+                    lambda _: self.edge.request(Route.PROXIED, probe, limit_ns), range(piece)
                 )
         return answers

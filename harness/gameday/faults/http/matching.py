@@ -12,7 +12,7 @@ from typing import Literal
 from gameday.api.http_rules import HttpProbe
 from gameday.model.invalid_parameter import require
 
-__all__ = ["Aim", "Method", "body_within_bounds"]
+__all__ = ["Matching", "Method", "body_within_bounds"]
 
 Method = Literal["any", "GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH"]
 """Not DELETE: a service obeys it without waiting for a body, so no probe of it is harmless."""
@@ -38,7 +38,7 @@ def body_within_bounds(body: str) -> None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Aim:
+class Matching:
     """Requests by method and path, and the share of them that is hit."""
 
     method: Method
@@ -107,7 +107,7 @@ class Aim:
         path = known if fnmatchcase(known, self.path) else next(self._paths_that_fit())
         return HttpProbe(method=method, path=path, finished=method in _SAFE)
 
-    def strangers(self, probe: HttpProbe, known: str) -> tuple[HttpProbe, ...]:
+    def controls(self, probe: HttpProbe, known: str) -> tuple[HttpProbe, ...]:
         """Return harmless requests that fit but for the method, and but for the path."""
         found = [
             HttpProbe(method=method, path=probe.path)

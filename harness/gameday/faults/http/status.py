@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from gameday.api.http_rules import HttpAnswer, HttpProbe
 from gameday.api.edge import Seen
 from gameday.api.environment import Environment
-from gameday.faults.http.matching import Aim, Method, body_within_bounds
-from gameday.faults.http.injection import demands_of, prepared
-from gameday.api.fault import Demands, Injection, Proof
-from gameday.model.scenario import Hits
+from gameday.api.fault import Injection, Proof, Requirements
+from gameday.api.http_rules import HttpAnswer, HttpProbe
+from gameday.faults.http.injection import prepared, requirements_of
+from gameday.faults.http.matching import Matching, Method, body_within_bounds
 from gameday.model.invalid_parameter import require
+from gameday.model.scenario import Hits
 from gameday.model.units import RatioField
 
 __all__ = ["HttpStatus"]
@@ -46,7 +46,7 @@ class HttpStatus:
     """Of the requests that fit: 10% to 90%, or 100%."""
 
     def __post_init__(self) -> None:
-        self._aim()
+        self._matching()
         bodiless = self.status in _BODILESS
         require(
             ("status", _LEAST <= self.status <= _MOST, "200 to 599"),
@@ -54,14 +54,14 @@ class HttpStatus:
         )
         body_within_bounds(self.body)
 
-    def demands(self, runtime: str) -> Demands:
-        return demands_of(self.target)
+    def requirements(self, runtime: str) -> Requirements:
+        return requirements_of(self.target)
 
     def on(self, environment: Environment) -> Injection:
         return prepared(
             environment,
             self,
-            self._aim(),
+            self._matching(),
             verb=self.verb,
             target=self.target,
             action="status",
@@ -77,5 +77,5 @@ class HttpStatus:
         seen = bitten[-1].status if bitten else None
         return Proof(proven=True, measured={"status_seen": seen})
 
-    def _aim(self) -> Aim:
-        return Aim(method=self.method, path=self.path, share=self.share)
+    def _matching(self) -> Matching:
+        return Matching(method=self.method, path=self.path, share=self.share)

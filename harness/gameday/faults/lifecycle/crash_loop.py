@@ -7,14 +7,14 @@ from signal import Signals
 from typing import ClassVar
 
 from gameday.api.environment import Checkpoint, Environment, Killable
-from gameday.errors import EnvironmentRefused
-from gameday.faults.lifecycle.termination import DEATH_LIMIT_NS, LONGEST_NS, Ending, until
 from gameday.api.fault import Injection, Proof
+from gameday.errors import EnvironmentRefused
+from gameday.faults.lifecycle.termination import DEATH_LIMIT_NS, LONGEST_NS, Termination, until
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.event import Scalar
+from gameday.model.invalid_parameter import require
 from gameday.model.result import Window
 from gameday.model.scenario import Hits
-from gameday.model.invalid_parameter import require
 from gameday.model.units import DurationNs, format_duration
 
 __all__ = ["CrashLoop"]
@@ -53,7 +53,7 @@ class CrashLoop:
         service = environment.service(self.target)
         if not isinstance(service, Killable):
             raise EnvironmentRefused(f"{self.target} cannot crash in {environment.runtime}")
-        return _CrashLooping(self, Ending(service, service), service)
+        return _CrashLooping(self, Termination(service, service), service)
 
 
 @dataclass(slots=True)
@@ -73,9 +73,9 @@ class _CrashLooping:
     What was never injected does not crash: then there is nothing to see through.
     """
 
-    def __init__(self, fault: CrashLoop, ending: Ending, victim: Killable) -> None:
+    def __init__(self, fault: CrashLoop, termination: Termination, victim: Killable) -> None:
         self._fault = fault
-        self._ending = ending
+        self._termination = termination
         self._victim = victim
 
     @property
@@ -87,36 +87,36 @@ class _CrashLooping:
         return {"times": self._fault.times, "interval_ns": self._fault.interval_ns}
 
     def inject(self) -> Window:
-        return self._ending.signal(Signals.SIGKILL)
+        return self._termination.signal(Signals.SIGKILL)
 
     def prove(self, checkpoint: Checkpoint) -> Proof:
         seen = _Seen()
-        first_ns = self._ending.signalled_ns
+        first_ns = self._termination.signalled_ns
         if first_ns is not None:
             while self._die_and_start(seen, first_ns, checkpoint):
                 self._live(seen, checkpoint)
         return Proof(proven=self._is_as_asked(seen), measured=_measured(seen))
 
     def undo(self) -> Window:
-        return self._ending.start_again()
+        return self._termination.start_again()
 
-    def prove_undone(self, checkpoint: Checkpoint) -> Proof:
+    def prove_healed(self, checkpoint: Checkpoint) -> Proof:
         """A write on the direct path, by a start that no death was meant for."""
-        proof = self._ending.prove_new_start(checkpoint)
+        proof = self._termination.prove_new_start(checkpoint)
         measured = {k: v for k, v in proof.measured.items() if k != "outage_actual_ns"}
         return Proof(proven=proof.proven, measured=measured)
 
     def _die_and_start(self, seen: _Seen, zero_ns: int, checkpoint: Checkpoint) -> bool:
         """See one death and start again; False when that was the last one, or none."""
-        vitals = self._ending.await_end(DEATH_LIMIT_NS, checkpoint)
-        if self._ending.signalled_ns is None or not self._ending.ended:
+        process_state = self._termination.await_end(DEATH_LIMIT_NS, checkpoint)
+        if self._termination.signalled_ns is None or not self._termination.ended:
             return False
-        seen.death_ns.append(self._ending.signalled_ns - zero_ns)
-        seen.exit_codes.append(vitals.exit_code)
+        seen.death_ns.append(self._termination.signalled_ns - zero_ns)
+        seen.exit_codes.append(process_state.exit_code)
         self._victim.start_again()
         started_ns = time.monotonic_ns()
-        now = self._victim.vitals()
-        if now.start == self._ending.before.start:
+        now = self._victim.process_state()
+        if now.start == self._termination.before.start:
             return False
         seen.start_ns.append(started_ns - zero_ns)
         seen.starts.add(now.start)
@@ -126,7 +126,7 @@ class _CrashLooping:
         """Let the new start live for the interval, then signal it."""
         born_ns = time.monotonic_ns()
         until(lambda: False, self._fault.interval_ns, checkpoint)
-        self._ending.signal(Signals.SIGKILL)
+        self._termination.signal(Signals.SIGKILL)
         seen.lived_ns.append(time.monotonic_ns() - born_ns)
 
     def _is_as_asked(self, seen: _Seen) -> bool:

@@ -5,16 +5,16 @@ from dataclasses import dataclass
 from signal import Signals
 from typing import ClassVar, Literal, get_args
 
-from gameday.api.signals import Signalled
 from gameday.api.environment import Checkpoint, Environment, Killable
-from gameday.errors import EnvironmentRefused
-from gameday.faults.lifecycle.termination import DEATH_LIMIT_NS, Ending, EndingSignal
 from gameday.api.fault import Injection, Proof
+from gameday.api.signals import Signalled
+from gameday.errors import EnvironmentRefused
+from gameday.faults.lifecycle.termination import DEATH_LIMIT_NS, FatalSignal, Termination
 from gameday.model.clock import SECOND
 from gameday.model.event import Scalar
+from gameday.model.invalid_parameter import require
 from gameday.model.result import Window
 from gameday.model.scenario import Hits
-from gameday.model.invalid_parameter import require
 
 __all__ = ["AnySignal", "Kill"]
 
@@ -23,7 +23,7 @@ _HANDLED_NS = SECOND
 """How long a process that handles a signal may take to end by it, if it does."""
 
 AnySignal = Literal[
-    EndingSignal,
+    FatalSignal,
     "SIGHUP",
     "SIGILL",
     "SIGTRAP",
@@ -54,7 +54,7 @@ AnySignal = Literal[
 ]
 """Every signal of Linux; the last six are refused, each with the reason."""
 
-_MUST_END = frozenset(get_args(EndingSignal))
+_MUST_END = frozenset(get_args(FatalSignal))
 _FREEZING = frozenset({"SIGSTOP", "SIGTSTP", "SIGTTIN", "SIGTTOU"})
 _VOID = frozenset({"SIGCONT", "SIGCHLD"})
 
@@ -89,14 +89,16 @@ class Kill:
         service = environment.service(self.target)
         if not isinstance(service, Killable):
             raise EnvironmentRefused(f"{self.target} cannot be killed in {environment.runtime}")
-        return _Killing(Ending(service, service), service, self.target, Signals[self.signal])
+        return _Killing(Termination(service, service), service, self.target, Signals[self.signal])
 
 
 class _Killing:
     """One kill: proven by how the process ended, undone when a write succeeds directly."""
 
-    def __init__(self, ending: Ending, service: Killable, name: str, number: Signals) -> None:
-        self._ending = ending
+    def __init__(
+        self, termination: Termination, service: Killable, name: str, number: Signals
+    ) -> None:
+        self._termination = termination
         self._service = service
         self._name = name
         self._number = number
@@ -108,46 +110,46 @@ class _Killing:
 
     @property
     def asked(self) -> Mapping[str, Scalar]:
-        return {"signal": self._number.name, "pid": self._ending.before.pid}
+        return {"signal": self._number.name, "pid": self._termination.before.pid}
 
     def inject(self) -> Window:
         # Before it is sent: what has ended tells nothing any more.
         self._handling = self._read()
-        return self._ending.signal(self._number)
+        return self._termination.signal(self._number)
 
     def prove(self, checkpoint: Checkpoint) -> Proof:
         """Wait for the death, or see that a living process has taken the signal."""
-        vitals = self._ending.await_end(self._limit_ns, checkpoint)
-        code = vitals.exit_code
-        if self._ending.ended:
+        process_state = self._termination.await_end(self._limit_ns, checkpoint)
+        code = process_state.exit_code
+        if self._termination.ended:
             # A process may handle any other signal and end with a code of its own, 0 for instance.
             own = self._number is not Signals.SIGKILL and self._handling in ("caught", "unknown")
             done = own or code == 128 + self._number
         else:
             done = self._spares and self._handling == "caught" == self._read()
         return Proof(
-            proven=self._ending.hit and done,
+            proven=self._termination.hit and done,
             measured={
-                "pid": self._ending.before.pid,
-                "alive_before": self._ending.before.alive,
+                "pid": self._termination.before.pid,
+                "alive_before": self._termination.before.alive,
                 "handling": self._handling,
-                "alive": vitals.alive,
+                "alive": process_state.alive,
                 "exit_code": code,
             },
         )
 
-    def still_in(self) -> Proof:
-        return self._ending.still_down()
+    def is_active(self) -> Proof:
+        return self._termination.still_down()
 
     def lapse(self) -> str:
-        return self._ending.lapse()
+        return self._termination.lapse()
 
     def undo(self) -> Window:
-        return self._ending.start_again(spare=self._spares)
+        return self._termination.start_again(spare=self._spares)
 
-    def prove_undone(self, checkpoint: Checkpoint) -> Proof:
+    def prove_healed(self, checkpoint: Checkpoint) -> Proof:
         """A write on the direct path, by a new start if the old one ended."""
-        return self._ending.prove_new_start(checkpoint)
+        return self._termination.prove_new_start(checkpoint)
 
     @property
     def _spares(self) -> bool:
@@ -156,7 +158,7 @@ class _Killing:
 
     @property
     def _limit_ns(self) -> int:
-        if not self._ending.hit:
+        if not self._termination.hit:
             return 0
         return _HANDLED_NS if self._spares and self._handling == "caught" else _DEATH_LIMIT_NS
 

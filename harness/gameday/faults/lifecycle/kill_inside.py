@@ -6,15 +6,21 @@ from dataclasses import dataclass
 from signal import Signals
 from typing import ClassVar
 
-from gameday.runtimes.mechanisms.containers import CONTAINERS_HERE
-from gameday.api.environment import Checkpoint, Environment, Inhabited, Inmate, Service
+from gameday.api.environment import (
+    Checkpoint,
+    ChildProcess,
+    Environment,
+    HasChildProcesses,
+    Service,
+)
+from gameday.api.fault import Injection, Proof, Requirements
 from gameday.errors import EnvironmentRefused
-from gameday.faults.lifecycle.termination import DEATH_LIMIT_NS, EndingSignal, answers_again, until
-from gameday.api.fault import Demands, Injection, Proof
+from gameday.faults.lifecycle.termination import DEATH_LIMIT_NS, FatalSignal, answers_again, until
 from gameday.model.event import Scalar
+from gameday.model.invalid_parameter import regular, require
 from gameday.model.result import Window
 from gameday.model.scenario import Hits
-from gameday.model.invalid_parameter import regular, require
+from gameday.runtimes.mechanisms.containers import CONTAINERS_HERE
 
 __all__ = ["KillInside"]
 
@@ -36,7 +42,7 @@ class KillInside:
     """The service to kill in."""
     pattern: str
     """A regular expression that is searched for in each process's whole command line."""
-    signal: EndingSignal = "SIGKILL"
+    signal: FatalSignal = "SIGKILL"
 
     def __post_init__(self) -> None:
         require(
@@ -44,28 +50,28 @@ class KillInside:
             regular("pattern", self.pattern),
         )
 
-    def demands(self, runtime: str) -> Demands:
-        return Demands(mechanisms=(CONTAINERS_HERE,) if runtime == "docker" else ())
+    def requirements(self, runtime: str) -> Requirements:
+        return Requirements(mechanisms=(CONTAINERS_HERE,) if runtime == "docker" else ())
 
     def on(self, environment: Environment) -> Injection:
         service = environment.service(self.target)
-        if not isinstance(service, Inhabited):
+        if not isinstance(service, HasChildProcesses):
             raise EnvironmentRefused(
                 f"in {environment.runtime} nothing inside of {self.target} can be killed"
             )
-        service.inmates()  # refuses now what would be refused once load is running
+        service.child_processes()  # refuses now what would be refused once load is running
         return _KillingInside(self, service, service)
 
 
 class _KillingInside:
     """One killing of what matched at that moment."""
 
-    def __init__(self, fault: KillInside, service: Service, house: Inhabited) -> None:
+    def __init__(self, fault: KillInside, service: Service, house: HasChildProcesses) -> None:
         self._fault = fault
         self._service = service
         self._house = house
         self._pattern = re.compile(fault.pattern)
-        self._hit: tuple[Inmate, ...] | None = None
+        self._hit: tuple[ChildProcess, ...] | None = None
 
     @property
     def undo_text(self) -> str:
@@ -77,7 +83,7 @@ class _KillingInside:
 
     def inject(self) -> Window:
         self._hit = self._matching()
-        return self._house.kill_inmates(self._hit, Signals[self._fault.signal])
+        return self._house.kill_child_processes(self._hit, Signals[self._fault.signal])
 
     def prove(self, checkpoint: Checkpoint) -> Proof:
         """At least one process was hit, and none of those lives."""
@@ -92,25 +98,30 @@ class _KillingInside:
                 "gone": len(hit) - len(self._living(hit)),
                 "pid": None if first is None else first.pid,
                 "command": None if first is None else first.command.strip()[:80],
-                "main_alive": self._house.vitals().alive,
+                "main_alive": self._house.process_state().alive,
             },
         )
 
     def undo(self) -> Window:
         return self._house.start_again()
 
-    def prove_undone(self, checkpoint: Checkpoint) -> Proof:
+    def prove_healed(self, checkpoint: Checkpoint) -> Proof:
         """A write on the direct path."""
         answer = answers_again(self._service, checkpoint)
-        alive = self._house.vitals().alive
+        alive = self._house.process_state().alive
         measured = {**answer.measured, "alive_after": alive}
         if answer.proven:
             measured["matching_after"] = len(self._matching())
         return Proof(proven=answer.proven and alive, measured=measured)
 
-    def _matching(self) -> tuple[Inmate, ...]:
-        return tuple(i for i in self._house.inmates() if self._pattern.search(i.command))
+    def _matching(self) -> tuple[ChildProcess, ...]:
+        return tuple(i for i in self._house.child_processes() if self._pattern.search(i.command))
 
-    def _living(self, inmates: tuple[Inmate, ...]) -> set[tuple[int, float]]:
-        alive = {(inmate.pid, inmate.started) for inmate in self._house.inmates()}
-        return alive & {(inmate.pid, inmate.started) for inmate in inmates}
+    def _living(self, child_processes: tuple[ChildProcess, ...]) -> set[tuple[int, float]]:
+        alive = {
+            (child_process.pid, child_process.started)
+            for child_process in self._house.child_processes()
+        }
+        return alive & {
+            (child_process.pid, child_process.started) for child_process in child_processes
+        }

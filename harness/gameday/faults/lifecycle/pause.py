@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from threading import Thread
 from typing import ClassVar
 
-from gameday.api.witness import FreezeWitness, WitnessedFreeze
 from gameday.api.environment import (
     Checkpoint,
     Endpoint,
@@ -17,9 +16,10 @@ from gameday.api.environment import (
     Pausable,
     Service,
 )
+from gameday.api.fault import Injection, Proof
+from gameday.api.witness import FreezeWitness, WitnessedFreeze
 from gameday.errors import EnvironmentRefused
 from gameday.faults.lifecycle.termination import answers_again, until
-from gameday.api.fault import Injection, Proof
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.event import Scalar
 from gameday.model.result import Window
@@ -27,7 +27,7 @@ from gameday.model.scenario import Hits
 
 __all__ = ["Pause"]
 
-_MOTION_LIMIT_NS = 2 * SECOND
+_FREEZE_LIMIT_NS = 2 * SECOND
 _SILENCE_NS = 250 * MILLISECOND
 """How long an answer may fail to come before it counts as none; an answer takes some 5 ms."""
 _STANDS_STILL_NS = 150 * MILLISECOND
@@ -82,8 +82,10 @@ class _Pausing:
 
     def prove(self, checkpoint: Checkpoint) -> Proof:
         """All is frozen, a connection is accepted, and nothing is answered."""
-        frozen = until(lambda: self._sleeper.motion() == "frozen", _MOTION_LIMIT_NS, checkpoint)
-        accepts = _accepts(self._service.direct)
+        frozen = until(
+            lambda: self._sleeper.freezer_state() == "frozen", _FREEZE_LIMIT_NS, checkpoint
+        )
+        accepts = _accepts(self._service.upstream)
         answer_ns = _answer_ns(self._service, checkpoint) if frozen else None
         silent = frozen and answer_ns is None
         heard: dict[str, Scalar] = {}
@@ -96,21 +98,22 @@ class _Pausing:
         return Proof(
             proven=frozen and accepts and silent,
             measured={
-                "state": self._sleeper.motion(),
+                "state": self._sleeper.freezer_state(),
                 "accepts_connections": accepts,
                 **heard,
             },
         )
 
-    def still_in(self) -> Proof:
+    def is_active(self) -> Proof:
         """It is frozen, and was all the time if it is watched.
 
         Else it is looked at for a while: what thaws it in turns may be met at the wrong moment.
         """
         still_ns = _STANDS_STILL_NS if self._witness is None else 0
-        thawed = until(lambda: self._sleeper.motion() != "frozen", still_ns, lambda: None)
+        thawed = until(lambda: self._sleeper.freezer_state() != "frozen", still_ns, lambda: None)
         return Proof(
-            proven=not thawed and not self.lapse(), measured={"state": self._sleeper.motion()}
+            proven=not thawed and not self.lapse(),
+            measured={"state": self._sleeper.freezer_state()},
         )
 
     def lapse(self) -> str:
@@ -121,10 +124,12 @@ class _Pausing:
         self._thawed = self._thawed or thawed
         return thawed
 
-    def prove_undone(self, checkpoint: Checkpoint) -> Proof:
+    def prove_healed(self, checkpoint: Checkpoint) -> Proof:
         """Nothing is frozen any more, and a write is answered."""
-        runs = until(lambda: self._sleeper.motion() == "running", _MOTION_LIMIT_NS, checkpoint)
-        state = self._sleeper.motion()
+        runs = until(
+            lambda: self._sleeper.freezer_state() == "running", _FREEZE_LIMIT_NS, checkpoint
+        )
+        state = self._sleeper.freezer_state()
         if not runs:
             return Proof(proven=False, measured={"state_after": state})
         answer = answers_again(self._service, checkpoint)

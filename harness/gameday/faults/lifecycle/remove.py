@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from gameday.api.environment import Checkpoint, Environment, NotReadyError, Removable, Service
+from gameday.api.fault import Injection, Proof, Requirements
 from gameday.errors import EnvironmentRefused
 from gameday.faults.lifecycle.termination import answers_again, taken_by, until
-from gameday.api.fault import Demands, Injection, Proof
 from gameday.model.clock import SECOND
 from gameday.model.event import Scalar
 from gameday.model.result import Window
@@ -40,10 +40,10 @@ class Remove:
     volume: Literal["keep", "drop"] = "keep"
     """What becomes of its data."""
 
-    def demands(self, runtime: str) -> Demands:
+    def requirements(self, runtime: str) -> Requirements:
         if runtime != "process" or self.volume == "drop":
-            return Demands()
-        return Demands(
+            return Requirements()
+        return Requirements(
             impossible="cannot be removed in process with its volume kept: there is no "
             "container, and without losing data it is a kill; use kill, or volume: drop"
         )
@@ -52,7 +52,7 @@ class Remove:
         service = environment.service(self.target)
         if not isinstance(service, Removable):
             raise EnvironmentRefused(f"{self.target} cannot be removed in {environment.runtime}")
-        impossible = self.demands(environment.runtime).impossible
+        impossible = self.requirements(environment.runtime).impossible
         if impossible:
             raise EnvironmentRefused(f"{self.target} {impossible}")
         return _Removing(service, service, keep=self.volume == "keep")
@@ -92,7 +92,7 @@ class _Removing:
             lambda: self._victim.left(self._before) == wanted, _GONE_LIMIT_NS, checkpoint
         )
         left = self._victim.left(self._before)
-        alive = self._victim.vitals().alive
+        alive = self._victim.process_state().alive
         return Proof(
             proven=self._removed and not alive,
             measured={
@@ -102,9 +102,9 @@ class _Removing:
             },
         )
 
-    def still_in(self) -> Proof:
+    def is_active(self) -> Proof:
         """Nothing runs in its place."""
-        alive = self._victim.vitals().alive
+        alive = self._victim.process_state().alive
         return Proof(proven=not alive, measured={"alive": alive})
 
     def lapse(self) -> str:
@@ -113,7 +113,7 @@ class _Removing:
     def undo(self) -> Window:
         return self._victim.start_again()
 
-    def prove_undone(self, checkpoint: Checkpoint) -> Proof:
+    def prove_healed(self, checkpoint: Checkpoint) -> Proof:
         """Another body with the volumes that were asked for, and a write on the direct path."""
         answer = answers_again(self._service, checkpoint)
         if not answer.proven:

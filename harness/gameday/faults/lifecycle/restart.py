@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from gameday.api.environment import Checkpoint, Environment, Killable
-from gameday.errors import EnvironmentRefused
-from gameday.faults.lifecycle.termination import AskingSignal, Ending, grace_within_bounds
 from gameday.api.fault import Injection, Proof
+from gameday.errors import EnvironmentRefused
 from gameday.faults.lifecycle.stop import Stop, Stopping
+from gameday.faults.lifecycle.termination import GracefulSignal, Termination, grace_within_bounds
 from gameday.model.clock import SECOND
 from gameday.model.event import Scalar
 from gameday.model.result import Window
@@ -34,7 +34,7 @@ class Restart:
     """The service to restart."""
     grace_ns: DurationNs = 10 * SECOND
     """How long it may take to end by itself, before SIGKILL; at most 30 s."""
-    signal: AskingSignal | None = None
+    signal: GracefulSignal | None = None
     """What asks it to end, as of a stop."""
 
     def __post_init__(self) -> None:
@@ -44,17 +44,17 @@ class Restart:
         service = environment.service(self.target)
         if not isinstance(service, Killable):
             raise EnvironmentRefused(f"{self.target} cannot be restarted in {environment.runtime}")
-        ending = Ending(service, service)
+        termination = Termination(service, service)
         stop = Stop(target=self.target, grace_ns=self.grace_ns, signal=self.signal)
-        return _Restarting(Stopping(ending, service, stop), ending, service)
+        return _Restarting(Stopping(termination, service, stop), termination, service)
 
 
 class _Restarting:
     """One restart: a stop, and a start as soon as that is proven."""
 
-    def __init__(self, stop: Stopping, ending: Ending, service: Killable) -> None:
+    def __init__(self, stop: Stopping, termination: Termination, service: Killable) -> None:
         self._stop = stop
-        self._ending = ending
+        self._termination = termination
         self._service = service
 
     @property
@@ -71,13 +71,13 @@ class _Restarting:
     def prove(self, checkpoint: Checkpoint) -> Proof:
         """The end as of a stop, then the start, which must be another one."""
         end = self._stop.prove(checkpoint)
-        before = self._ending.before
-        asked_ns = self._ending.signalled_ns
+        before = self._termination.before
+        asked_ns = self._termination.signalled_ns
         started_ns: int | None = None
         if asked_ns is not None and end.proven:
             self._service.start_again()
             started_ns = time.monotonic_ns() - asked_ns
-        after = self._service.vitals()
+        after = self._service.process_state()
         new = after.alive and after.start != before.start
         return Proof(
             proven=end.proven and new,
@@ -93,10 +93,10 @@ class _Restarting:
     def undo(self) -> Window:
         return self._stop.undo()
 
-    def prove_undone(self, checkpoint: Checkpoint) -> Proof:
+    def prove_healed(self, checkpoint: Checkpoint) -> Proof:
         """A write on the direct path, by the new start."""
         asked_ns = time.monotonic_ns()
-        proof = self._stop.prove_undone(checkpoint)
+        proof = self._stop.prove_healed(checkpoint)
         # When it answered was not watched: the probes of the run know, this only looks once.
         measured = {k: v for k, v in proof.measured.items() if k != "outage_actual_ns"}
         waited_ns = time.monotonic_ns() - asked_ns

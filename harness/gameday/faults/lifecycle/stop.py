@@ -7,9 +7,9 @@ from signal import Signals
 from typing import ClassVar
 
 from gameday.api.environment import Checkpoint, Environment, Killable
-from gameday.errors import EnvironmentRefused
-from gameday.faults.lifecycle.termination import AskingSignal, Ending, grace_within_bounds
 from gameday.api.fault import Injection, Proof
+from gameday.errors import EnvironmentRefused
+from gameday.faults.lifecycle.termination import GracefulSignal, Termination, grace_within_bounds
 from gameday.model.clock import SECOND
 from gameday.model.event import Scalar
 from gameday.model.result import Window
@@ -34,7 +34,7 @@ class Stop:
     """The service to stop."""
     grace_ns: DurationNs = 10 * SECOND
     """How long it may take to end by itself; at most 30 s."""
-    signal: AskingSignal | None = None
+    signal: GracefulSignal | None = None
     """What asks it to end; by default SIGINT for PostgreSQL, SIGTERM for all others."""
 
     def __post_init__(self) -> None:
@@ -44,14 +44,14 @@ class Stop:
         service = environment.service(self.target)
         if not isinstance(service, Killable):
             raise EnvironmentRefused(f"{self.target} cannot be stopped in {environment.runtime}")
-        return Stopping(Ending(service, service), service, self)
+        return Stopping(Termination(service, service), service, self)
 
 
 class Stopping:
     """One polite end: the signal is the injection, the rest is seen through by its proof."""
 
-    def __init__(self, ending: Ending, victim: Killable, asked: Stop) -> None:
-        self._ending = ending
+    def __init__(self, termination: Termination, victim: Killable, asked: Stop) -> None:
+        self._termination = termination
         self._name = asked.target
         self._grace_ns = asked.grace_ns
         self._number = Signals[asked.signal] if asked.signal else victim.end_signal
@@ -62,48 +62,48 @@ class Stopping:
 
     @property
     def asked(self) -> Mapping[str, Scalar]:
-        before = self._ending.before
+        before = self._termination.before
         return {"signal": self._number.name, "grace_ns": self._grace_ns, "pid": before.pid}
 
     def inject(self) -> Window:
-        return self._ending.signal(self._number)
+        return self._termination.signal(self._number)
 
     def prove(self, checkpoint: Checkpoint) -> Proof:
         """Wait for the end for the grace, then force it: a forced end is proven by its code.
 
         What was never asked to end is neither waited for nor forced.
         """
-        asked_ns = self._ending.signalled_ns
+        asked_ns = self._termination.signalled_ns
         left_ns = 0 if asked_ns is None else asked_ns + self._grace_ns - time.monotonic_ns()
-        vitals = self._ending.await_end(left_ns, checkpoint)
-        ran_out = self._ending.hit and not self._ending.ended
+        process_state = self._termination.await_end(left_ns, checkpoint)
+        ran_out = self._termination.hit and not self._termination.ended
         if ran_out:
-            vitals = self._ending.force(checkpoint)
+            process_state = self._termination.force(checkpoint)
         forced_code = 128 + Signals.SIGKILL
         took_ns = None if asked_ns is None else time.monotonic_ns() - asked_ns
         return Proof(
-            proven=self._ending.hit
-            and self._ending.ended
-            and (vitals.exit_code == forced_code) == ran_out,
+            proven=self._termination.hit
+            and self._termination.ended
+            and (process_state.exit_code == forced_code) == ran_out,
             measured={
-                "pid": self._ending.before.pid,
-                "alive_before": self._ending.before.alive,
-                "alive": vitals.alive,
-                "exit_code": vitals.exit_code,
+                "pid": self._termination.before.pid,
+                "alive_before": self._termination.before.alive,
+                "alive": process_state.alive,
+                "exit_code": process_state.exit_code,
                 "grace_ran_out": ran_out,
                 "ended_after_ns": took_ns,
             },
         )
 
-    def still_in(self) -> Proof:
-        return self._ending.still_down()
+    def is_active(self) -> Proof:
+        return self._termination.still_down()
 
     def lapse(self) -> str:
-        return self._ending.lapse()
+        return self._termination.lapse()
 
     def undo(self) -> Window:
-        return self._ending.start_again()
+        return self._termination.start_again()
 
-    def prove_undone(self, checkpoint: Checkpoint) -> Proof:
+    def prove_healed(self, checkpoint: Checkpoint) -> Proof:
         """A new start and a write on the direct path."""
-        return self._ending.prove_new_start(checkpoint)
+        return self._termination.prove_new_start(checkpoint)

@@ -6,22 +6,22 @@ from contextlib import suppress
 from signal import Signals
 from typing import Literal
 
-from gameday.api.witness import OwnPort
-from gameday.api.environment import Checkpoint, Killable, NotReadyError, Service, Vitals
-from gameday.errors import EnvironmentRefused
+from gameday.api.environment import Checkpoint, Killable, NotReadyError, ProcessState, Service
 from gameday.api.fault import Proof
+from gameday.api.witness import OwnPort
+from gameday.errors import EnvironmentRefused
 from gameday.model.clock import SECOND
 from gameday.model.event import Scalar
-from gameday.model.result import Window
 from gameday.model.invalid_parameter import require
+from gameday.model.result import Window
 from gameday.model.units import format_duration
 
 __all__ = [
     "DEATH_LIMIT_NS",
     "LONGEST_NS",
-    "AskingSignal",
-    "Ending",
-    "EndingSignal",
+    "FatalSignal",
+    "GracefulSignal",
+    "Termination",
     "answers_again",
     "grace_within_bounds",
     "taken_by",
@@ -34,10 +34,10 @@ DEATH_LIMIT_NS = 5 * SECOND
 LONGEST_NS = 30 * SECOND
 """How long the proof of an end may be asked to wait; a run heals what outlives its span by more."""
 
-AskingSignal = Literal["SIGTERM", "SIGINT", "SIGQUIT"]
+GracefulSignal = Literal["SIGTERM", "SIGINT", "SIGQUIT"]
 """The signals that ask a process to end by itself."""
 
-EndingSignal = Literal["SIGKILL", "SIGTERM", "SIGINT", "SIGQUIT", "SIGABRT", "SIGSEGV"]
+FatalSignal = Literal["SIGKILL", "SIGTERM", "SIGINT", "SIGQUIT", "SIGABRT", "SIGSEGV"]
 """The signals whose default is the end of the process."""
 
 _START_LIMIT_NS = 30 * SECOND
@@ -78,13 +78,13 @@ def taken_by(victim: Killable, name: str) -> str:
     return f"{who} listened on the port of {name}" if who else ""
 
 
-class Ending:
+class Termination:
     """The main process of a service, from the signal that ends it to a new start that answers."""
 
     def __init__(self, service: Service, victim: Killable) -> None:
         self._service = service
         self._victim = victim
-        self.before = victim.vitals()
+        self.before = victim.process_state()
         """The start that is to end."""
         self.signalled_ns: int | None = None
         """When the signal was out; None: it never was, or nothing lived that it could hit."""
@@ -98,7 +98,7 @@ class Ending:
 
     def signal(self, number: Signals) -> Window:
         """Send the signal to the start that lives now; what is dead already is not hit."""
-        self.before = self._victim.vitals()
+        self.before = self._victim.process_state()
         self.ended = False
         self.signalled_ns = None
         if not self.before.alive:
@@ -108,12 +108,12 @@ class Ending:
         self.signalled_ns = time.monotonic_ns()
         return bracket
 
-    def await_end(self, limit_ns: int, checkpoint: Checkpoint) -> Vitals:
+    def await_end(self, limit_ns: int, checkpoint: Checkpoint) -> ProcessState:
         """Wait for the end, and return what there is then."""
-        self.ended = until(lambda: not self._victim.vitals().alive, limit_ns, checkpoint)
-        return self._victim.vitals()
+        self.ended = until(lambda: not self._victim.process_state().alive, limit_ns, checkpoint)
+        return self._victim.process_state()
 
-    def force(self, checkpoint: Checkpoint) -> Vitals:
+    def force(self, checkpoint: Checkpoint) -> ProcessState:
         """Send SIGKILL to a start that did not end by itself, and wait for its end."""
         self._force()
         return self.await_end(DEATH_LIMIT_NS, checkpoint)
@@ -124,7 +124,7 @@ class Ending:
         A start that is still about to end would pass for healthy, and die after the fault.
         """
         forced: Window | None = None
-        now = self._victim.vitals()
+        now = self._victim.process_state()
         if not now.alive:
             self.ended = True
         elif not spare and self.hit and now.start == self.before.start:
@@ -135,7 +135,7 @@ class Ending:
 
     def still_down(self) -> Proof:
         """Read whether the start that ended is the last one that there was."""
-        now = self._victim.vitals()
+        now = self._victim.process_state()
         # Of what has ended the number may be gone.
         anew = now.started != self.before.started
         measured: dict[str, Scalar] = {"alive": now.alive, "started_anew": anew}
@@ -166,7 +166,7 @@ class Ending:
         if not answer.proven:
             return answer
         now_ns = time.monotonic_ns()
-        after = self._victim.vitals()
+        after = self._victim.process_state()
         # A start that was never ended is not a restart: the same start time unmasks it.
         restarted = after.start != self.before.start
         down_ns = None if self.signalled_ns is None else now_ns - self.signalled_ns

@@ -1,8 +1,6 @@
 """Faults that are load: more of it, or of a kind that nobody would send on purpose."""
 
 from gameday.faults.load.malformed import MalformedPayload
-from gameday.technologies.redis.faults.poison import PoisonMessage
-from gameday.technologies.redis.faults.slow_consumer import SlowConsumer
 from gameday.faults.load.surge import Surge
 
-__all__ = ["MalformedPayload", "PoisonMessage", "SlowConsumer", "Surge"]
+__all__ = ["MalformedPayload", "Surge"]

@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from gameday.api.environment import Checkpoint, Endpoint, Environment, Service
-from gameday.faults.lifecycle.termination import answers_again, until
 from gameday.api.fault import Injection, Proof
+from gameday.faults.lifecycle.termination import answers_again, until
+from gameday.http_reader import BoundedSocket
 from gameday.model.clock import MINUTE, SECOND
 from gameday.model.event import Scalar
+from gameday.model.invalid_parameter import require
 from gameday.model.result import Window
 from gameday.model.scenario import CLIENT, Edge, Hits
-from gameday.model.invalid_parameter import require
 from gameday.model.units import RatePerS
-from gameday.http_reader import BoundedSocket
 
 __all__ = ["MalformedPayload"]
 
@@ -68,7 +68,7 @@ class MalformedPayload:
         )
 
     def on(self, environment: Environment) -> Injection:
-        front = environment.front(Edge(client=CLIENT, service=self.target))
+        front = environment.proxied(Edge(client=CLIENT, service=self.target))
         sender = _Sender(front, self.path, self.rate_per_s)
         return _Sending(environment.service(self.target), sender, self)
 
@@ -171,7 +171,7 @@ class _Sending:
             measured={"kinds_met": len(self._sender.met), "sent_per_s": per_s, **self._answers()},
         )
 
-    def still_in(self) -> Proof:
+    def is_active(self) -> Proof:
         running = self._sender.running
         return Proof(proven=running, measured={"sending": running, "sent": self._sender.sent})
 
@@ -180,7 +180,7 @@ class _Sending:
         self._sender.stop()
         return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
 
-    def prove_undone(self, checkpoint: Checkpoint) -> Proof:
+    def prove_healed(self, checkpoint: Checkpoint) -> Proof:
         """The thread has ended, and the service answers what is well-formed."""
         answer = answers_again(self._service, checkpoint)
         return Proof(

@@ -8,22 +8,22 @@ from typing import ClassVar, Self, cast
 
 import numpy as np
 
-from gameday.api.hosting import Hosting
 from gameday.api.environment import Checkpoint, Environment, Service
+from gameday.api.fault import Injection, Proof
+from gameday.api.hosting import Hosting
 from gameday.errors import EnvironmentRefused
 from gameday.faults.lifecycle.termination import answers_again, until
-from gameday.api.fault import Injection, Proof
+from gameday.load.load import LoadDriver, StreamPlan
+from gameday.load.reader import LiveView
 from gameday.model.clock import MILLISECOND, MINUTE, SECOND
 from gameday.model.event import Scalar
 from gameday.model.history import ROW_DTYPE, Rows
+from gameday.model.invalid_parameter import require
 from gameday.model.operation import Outcome
 from gameday.model.result import Window
 from gameday.model.scenario import CLIENT, Edge, Hits, WorkloadSpec
-from gameday.model.invalid_parameter import require
 from gameday.model.units import RatePerS
-from gameday.load.load import LoadDriver, StreamPlan
 from gameday.technologies.app.publish import Publish, surge_of
-from gameday.load.reader import LiveView
 
 __all__ = ["Surge", "surges"]
 
@@ -76,7 +76,7 @@ class Surge:
             ("rate", rate_per_s is None or rate_per_s <= _MOST_PER_S, "at most 20000/s"),
         )
 
-    def beside(self, workload: WorkloadSpec) -> Self:
+    def bind_to_workload(self, workload: WorkloadSpec) -> Self:
         """Return the surge with its rate, as a multiple of that of `workload`."""
         if self.factor is None:
             return self
@@ -91,7 +91,7 @@ class Surge:
             raise EnvironmentRefused(f"{self.verb}: {environment.runtime} can be given no load")
         if self.rate_per_s is None:
             raise EnvironmentRefused(f"{self.verb} of {self.target}: no workload to multiply")
-        front = environment.front(Edge(client=CLIENT, service=self.target))
+        front = environment.proxied(Edge(client=CLIENT, service=self.target))
         folder = environment.scratch()
         driver = LoadDriver(
             [
@@ -168,7 +168,7 @@ class _Surging:
         proven = until(seen_to_surge, _LOOK_LIMIT_NS, checkpoint)
         return Proof(proven=proven, measured=seen)
 
-    def still_in(self) -> Proof:
+    def is_active(self) -> Proof:
         """The driver lives; how much it sends is up to the service, too."""
         self._driver.poll()
         return Proof(proven=True, measured=self._last_second())
@@ -178,7 +178,7 @@ class _Surging:
         self._driver.kill()
         return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
 
-    def prove_undone(self, checkpoint: Checkpoint) -> Proof:
+    def prove_healed(self, checkpoint: Checkpoint) -> Proof:
         """Nothing more is sent, and the service answers."""
         rows = self._rows()
         time.sleep(_CALM_S)

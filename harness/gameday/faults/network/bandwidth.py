@@ -7,16 +7,16 @@ from typing import ClassVar, Literal
 
 from gameday.api.edge import Heard, Route, Seen, Stream
 from gameday.api.environment import Checkpoint, Environment
+from gameday.api.fault import Injection, Proof, Requirements
 from gameday.faults.network.blackhole import silence
-from gameday.faults.network.injection import EdgeInjection, Scene, scene_of
+from gameday.faults.network.injection import EdgeInjection, EdgeScene, scene_of
 from gameday.faults.network.measuring import answered_again, say
+from gameday.faults.network.proxy_observer import requirements_of
 from gameday.faults.network.settings import Toxics, streams_of
-from gameday.faults.network.proxy_observer import demands_of
-from gameday.api.fault import Demands, Injection, Proof
 from gameday.model.clock import SECOND
 from gameday.model.event import Scalar
-from gameday.model.scenario import Hits
 from gameday.model.invalid_parameter import require
+from gameday.model.scenario import Hits
 from gameday.model.units import BytesPerS
 
 __all__ = ["Bandwidth"]
@@ -58,9 +58,9 @@ class Bandwidth:
             ("rate", self.rate_bytes_per_s <= _MOST_PER_S, short),
         )
 
-    def demands(self, runtime: str) -> Demands:
+    def requirements(self, runtime: str) -> Requirements:
         # A rate is measured in its direction; a stall has none.
-        return Demands() if self.rate_bytes_per_s else demands_of(self.stream)
+        return Requirements() if self.rate_bytes_per_s else requirements_of(self.stream)
 
     def on(self, environment: Environment) -> Injection:
         stalls = self.rate_bytes_per_s == 0
@@ -74,14 +74,14 @@ class Bandwidth:
             normal=_flows_again if stalls else self._normal,
         )
 
-    def _effect(self, scene: Scene, checkpoint: Checkpoint) -> Proof:
+    def _effect(self, scene: EdgeScene, checkpoint: Checkpoint) -> Proof:
         proven = True
         measured: dict[str, Scalar] = {"tolerance_ratio": _TOLERANCE}
         asked = self.rate_bytes_per_s
         for stream in streams_of(self.stream):
             checkpoint()
-            front = self._rate(scene, Route.FRONT, stream)
-            direct = self._rate(scene, Route.DIRECT, stream)
+            front = self._rate(scene, Route.PROXIED, stream)
+            direct = self._rate(scene, Route.UPSTREAM, stream)
             measured |= {
                 f"{stream}_bytes_per_s": front,
                 f"{stream}_direct_bytes_per_s": direct,
@@ -90,9 +90,9 @@ class Bandwidth:
             proven &= abs(front - asked) <= _TOLERANCE * asked and direct >= _MARGIN * asked
         return Proof(proven=proven, measured=measured)
 
-    def _normal(self, scene: Scene, checkpoint: Checkpoint) -> Proof:
+    def _normal(self, scene: EdgeScene, checkpoint: Checkpoint) -> Proof:
         after: Mapping[str, int] = {
-            f"{stream}_bytes_per_s_after": self._rate(scene, Route.FRONT, stream)
+            f"{stream}_bytes_per_s_after": self._rate(scene, Route.PROXIED, stream)
             for stream in streams_of(self.stream)
         }
         return Proof(
@@ -100,11 +100,11 @@ class Bandwidth:
             measured=after,
         )
 
-    def _rate(self, scene: Scene, route: Route, stream: Stream) -> int:
+    def _rate(self, scene: EdgeScene, route: Route, stream: Stream) -> int:
         """Return the bytes per second of one exchange; 0 if it did not come to its end."""
         size = max(self.rate_bytes_per_s // 2, _LEAST_PAYLOAD)
-        talk = scene.copious
-        question = talk.upload(size) if stream == "upstream" else talk.download(size)
+        dialect = scene.copious
+        question = dialect.upload(size) if stream == "upstream" else dialect.download(size)
         heard: Heard = say(scene, route, question, _PAYLOAD_LIMIT_NS, to_the_end=True)
         if heard.seen is not Seen.CLOSED or not heard.last_ns:
             return 0
@@ -112,7 +112,7 @@ class Bandwidth:
         return carried * SECOND // heard.last_ns
 
 
-def _flows_again(scene: Scene, checkpoint: Checkpoint) -> Proof:
+def _flows_again(scene: EdgeScene, checkpoint: Checkpoint) -> Proof:
     """The stall is over; what an open connection was told meanwhile had waited, not gone."""
     answered = answered_again(scene, checkpoint)
     if scene.witness is None:

@@ -4,13 +4,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar, Literal
 
-from gameday.api.edge import Line, Route, Seen
+from gameday.api.edge import EdgeConnection, Route, Seen
 from gameday.api.environment import Checkpoint, Environment
-from gameday.faults.network.injection import NO_WITNESS, EdgeInjection, Scene, scene_of
+from gameday.api.fault import Injection, Proof, Requirements
+from gameday.faults.network.injection import NO_WITNESS, EdgeInjection, EdgeScene, scene_of
 from gameday.faults.network.measuring import CONNECT_LIMIT_NS, answered_again, ask, greet_directly
+from gameday.faults.network.proxy_observer import Passed, ProxyObserver, requirements_of
 from gameday.faults.network.settings import Toxics, streams_of
-from gameday.faults.network.proxy_observer import Passed, Sight, demands_of
-from gameday.api.fault import Demands, Injection, Proof
 from gameday.model.clock import MILLISECOND
 from gameday.model.scenario import Hits
 
@@ -38,8 +38,8 @@ class Blackhole:
     """The edge, such as "relay -> redis"."""
     stream: Literal["both", "upstream", "downstream"] = "both"
 
-    def demands(self, runtime: str) -> Demands:
-        return demands_of(self.stream)
+    def requirements(self, runtime: str) -> Requirements:
+        return requirements_of(self.stream)
 
     def on(self, environment: Environment) -> Injection:
         scene = scene_of(environment, self.target, self.verb)
@@ -52,28 +52,28 @@ class Blackhole:
         )
 
 
-def silence(scene: Scene, checkpoint: Checkpoint, *, stream: str) -> Proof:
+def silence(scene: EdgeScene, checkpoint: Checkpoint, *, stream: str) -> Proof:
     """Connections are accepted and hear nothing, while the service answers directly.
 
     Where one direction was asked for, the proxy has their answers, or has not.
     """
-    sight = None if stream == "both" else Sight(scene.edge)
-    lines: list[Line] = []
+    observer = None if stream == "both" else ProxyObserver(scene.edge)
+    lines: list[EdgeConnection] = []
     seen: list[Seen] = []
     try:
         for _ in range(_TRIES):
-            lines.append(scene.edge.open(Route.FRONT, CONNECT_LIMIT_NS, _SILENCE_NS))
-            seen.append(ask(lines[-1], scene.talk.greeting, _SILENCE_NS).seen)
+            lines.append(scene.edge.open(Route.PROXIED, CONNECT_LIMIT_NS, _SILENCE_NS))
+            seen.append(ask(lines[-1], scene.dialect.greeting, _SILENCE_NS).seen)
         directly = greet_directly(scene).seen
         # They are open still: by now the service had time to answer them, too.
-        passed = [Passed.unheard(line, scene.talk.greeting) for line in lines]
-        answered = None if sight is None else sight.answered(passed)
+        passed = [Passed.unheard(line, scene.dialect.greeting) for line in lines]
+        answered = None if observer is None else observer.answered(passed)
     finally:
         for line in lines:
             line.close()
     witness = scene.witness_asked(_SILENCE_NS)
     silent = seen.count(Seen.SILENT)
-    there = sight is None or answered is (stream == "downstream")
+    there = observer is None or answered is (stream == "downstream")
     return Proof(
         proven=silent == _TRIES and directly is Seen.ANSWERED and witness is Seen.SILENT and there,
         measured={
@@ -82,6 +82,6 @@ def silence(scene: Scene, checkpoint: Checkpoint, *, stream: str) -> Proof:
             "silence_ns": _SILENCE_NS,
             "open_connection": witness or NO_WITNESS,
             "direct": directly.value,
-            **({} if sight is None else {"answers_reached_proxy": answered}),
+            **({} if observer is None else {"answers_reached_proxy": answered}),
         },
     )

@@ -6,19 +6,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from gameday.api.accepted_connections import Receiving
-from gameday.api.edge import EdgeProxy, EdgeState, Line, Route, Seen
-from gameday.runtimes.mechanisms.containers import CONTAINERS_HERE
-from gameday.runtimes.mechanisms.descriptors import open_files
+from gameday.api.accepted_connections import AcceptsConnections
+from gameday.api.edge import EdgeConnection, EdgeProxy, EdgeState, Route, Seen
 from gameday.api.environment import Checkpoint, Environment
+from gameday.api.fault import Injection, Proof, Requirements
 from gameday.errors import EnvironmentRefused
-from gameday.faults.network.injection import EdgeInjection, Scene, scene_of
-from gameday.api.fault import Demands, Injection, Proof
+from gameday.faults.network.injection import EdgeInjection, EdgeScene, scene_of
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.event import Scalar
-from gameday.model.scenario import Hits
 from gameday.model.invalid_parameter import require
+from gameday.model.scenario import Hits
 from gameday.model.units import RatePerS
+from gameday.runtimes.mechanisms.containers import CONTAINERS_HERE
+from gameday.runtimes.mechanisms.descriptors import open_files
 
 __all__ = ["MOST_CONNECTIONS", "ConnectionFlood"]
 
@@ -70,14 +70,14 @@ class ConnectionFlood:
         """How long the opening takes."""
         return round((self.count - 1) * SECOND / self.rate_per_s)
 
-    def demands(self, runtime: str) -> Demands:
+    def requirements(self, runtime: str) -> Requirements:
         here = (CONTAINERS_HERE,) if runtime == "docker" else ()
-        return Demands(mechanisms=(open_files(self.count), *here))
+        return Requirements(mechanisms=(open_files(self.count), *here))
 
     def on(self, environment: Environment) -> Injection:
         scene = scene_of(environment, self.target, self.verb)
         service = environment.service(self.target.rpartition(" -> ")[2])
-        if not isinstance(service, Receiving):
+        if not isinstance(service, AcceptsConnections):
             raise EnvironmentRefused(
                 f"{self.verb} on {self.target}: nobody can count its connections"
             )
@@ -97,7 +97,9 @@ class _Crowd:
 
     what = "connections"
 
-    def __init__(self, edge: EdgeProxy, fault: ConnectionFlood, service: Receiving) -> None:
+    def __init__(
+        self, edge: EdgeProxy, fault: ConnectionFlood, service: AcceptsConnections
+    ) -> None:
         self.fault = fault
         self.service = service
         self.before: int | None = None
@@ -106,7 +108,7 @@ class _Crowd:
         self.took_ns = 0
         self.most_held = 0
         self._edge = edge
-        self._lines: list[Line] = []
+        self._lines: list[EdgeConnection] = []
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -115,8 +117,8 @@ class _Crowd:
         return f"close the {self.fault.count} connections, which end with the harness"
 
     def put(self) -> None:
-        self.served_before = _serves(self._edge, Route.DIRECT)
-        self.before = self.service.visitors()
+        self.served_before = _serves(self._edge, Route.UPSTREAM)
+        self.before = self.service.accepted_connections()
         self._thread = threading.Thread(target=self._open, name="flood", daemon=True)
         self._thread.start()
 
@@ -133,7 +135,7 @@ class _Crowd:
             return ("the thread that opens connections does not end",)
         return (f"{len(self._lines)} connections",) if self._lines else ()
 
-    def still_in(self, state: EdgeState) -> Proof:
+    def is_active(self, state: EdgeState) -> Proof:
         """The other side has ended none of them, or as few as the proof may have missed."""
         most, held = self.most_held, self.held()
         return Proof(proven=held > 0 and most - held <= _missed(most), measured={"held": held})
@@ -158,7 +160,7 @@ class _Crowd:
             wait_s = max(0, due_ns - time.monotonic_ns()) / SECOND
             if self._stop.wait(wait_s) or time.monotonic_ns() > give_up_ns:
                 return
-            line = self._edge.open(Route.FRONT, _OPEN_LIMIT_NS)
+            line = self._edge.open(Route.PROXIED, _OPEN_LIMIT_NS)
             if line.opened is Seen.ANSWERED:
                 self._lines.append(line)
             else:
@@ -166,19 +168,19 @@ class _Crowd:
         self.took_ns = time.monotonic_ns() - began_ns
 
 
-def _effect(scene: Scene, crowd: _Crowd, checkpoint: Checkpoint) -> Proof:
+def _effect(scene: EdgeScene, crowd: _Crowd, checkpoint: Checkpoint) -> Proof:
     crowd.wait(checkpoint)
     fault = crowd.fault
     give_up_ns = time.monotonic_ns() + _SETTLE_LIMIT_NS
     while True:
         checkpoint()
-        held, accepted = crowd.held(), crowd.service.visitors() - (crowd.before or 0)
+        held, accepted = crowd.held(), crowd.service.accepted_connections() - (crowd.before or 0)
         counted = held > 0 and abs(accepted - held) <= _missed(held)
         if counted or crowd.before is None or time.monotonic_ns() > give_up_ns:
             break
         time.sleep(_PAUSE_S)
     whole = held == fault.count
-    serves = whole or _serves(scene.edge, Route.DIRECT)
+    serves = whole or _serves(scene.edge, Route.UPSTREAM)
     late_ns = abs(crowd.took_ns - fault.takes_ns)
     return Proof(
         proven=counted
@@ -199,10 +201,10 @@ def _missed(count: int) -> int:
     return max(2, count // 20)
 
 
-def _normal(scene: Scene, crowd: _Crowd) -> Proof:
-    served = _serves(scene.edge, Route.FRONT)
+def _normal(scene: EdgeScene, crowd: _Crowd) -> Proof:
+    served = _serves(scene.edge, Route.PROXIED)
     try:
-        after = crowd.service.visitors()
+        after = crowd.service.accepted_connections()
     except EnvironmentRefused as error:
         return Proof(proven=False, measured={"error_after": str(error)})
     more = 0 if crowd.before is None else after - crowd.before
@@ -218,9 +220,9 @@ def _serves(edge: EdgeProxy, route: Route) -> bool:
     """Tell whether a new client is answered, and not shown out with that answer."""
     line = edge.open(route, _OPEN_LIMIT_NS)
     try:
-        if line.opened is not Seen.ANSWERED or edge.talk is None:
+        if line.opened is not Seen.ANSWERED or edge.dialect is None:
             return False
-        if line.ask(edge.talk.greeting, _OPEN_LIMIT_NS).seen is not Seen.ANSWERED:
+        if line.ask(edge.dialect.greeting, _OPEN_LIMIT_NS).seen is not Seen.ANSWERED:
             return False
         return line.listen(_LOOK_NS).seen not in _ENDS
     finally:

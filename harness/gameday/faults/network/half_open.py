@@ -3,13 +3,13 @@
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
-from gameday.api.edge import Line, Route, Seen, Stream
-from gameday.api.environment import Checkpoint, Environment, Provision
-from gameday.faults.network.injection import NO_WITNESS, EdgeInjection, Scene, scene_of
+from gameday.api.edge import EdgeConnection, Route, Seen, Stream
+from gameday.api.environment import Checkpoint, Environment, Features
+from gameday.api.fault import Injection, Proof, Requirements
+from gameday.faults.network.injection import NO_WITNESS, EdgeInjection, EdgeScene, scene_of
 from gameday.faults.network.measuring import ANSWER_LIMIT_NS, answered_again, ask
+from gameday.faults.network.proxy_observer import Passed, ProxyObserver
 from gameday.faults.network.settings import Toxics, streams_of
-from gameday.faults.network.proxy_observer import Passed, Sight
-from gameday.api.fault import Demands, Injection, Proof
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.scenario import Hits
 
@@ -41,8 +41,8 @@ class HalfOpen:
     """The edge, such as "relay -> redis"."""
     stream: Literal["both", "upstream", "downstream"] = "both"
 
-    def demands(self, runtime: str) -> Demands:
-        return Demands(provision=Provision(own_proxy=True))
+    def requirements(self, runtime: str) -> Requirements:
+        return Requirements(features=Features(own_proxy=True))
 
     def on(self, environment: Environment) -> Injection:
         scene = scene_of(environment, self.target, self.verb)
@@ -62,27 +62,27 @@ class _Waiting:
 
     one_way: Stream | None
     """The direction that was asked for, if it was one."""
-    lines: list[Line] = field(default_factory=list)
+    lines: list[EdgeConnection] = field(default_factory=list)
     witness_waits: bool = False
 
-    def effect(self, scene: Scene, checkpoint: Checkpoint) -> Proof:
+    def effect(self, scene: EdgeScene, checkpoint: Checkpoint) -> Proof:
         self._forget()
-        sight = None if self.one_way is None else Sight(scene.edge)
-        greeting = scene.talk.greeting
+        observer = None if self.one_way is None else ProxyObserver(scene.edge)
+        greeting = scene.dialect.greeting
         passed, heard, ends = [], [], []
         for _ in range(_TRIES):
             checkpoint()
-            line = scene.edge.open(Route.FRONT, ANSWER_LIMIT_NS, _SILENCE_NS)
+            line = scene.edge.open(Route.PROXIED, ANSWER_LIMIT_NS, _SILENCE_NS)
             heard.append(ask(line, greeting, _SILENCE_NS).seen)
             passed.append(Passed.unheard(line, greeting))
             ends.append(line.hang_up(_END_LOST_NS).seen)
             self._keep(line, heard[-1])
-        direct = scene.edge.open(Route.DIRECT, ANSWER_LIMIT_NS)
+        direct = scene.edge.open(Route.UPSTREAM, ANSWER_LIMIT_NS)
         answer = direct.ask(greeting, ANSWER_LIMIT_NS).seen
         end = direct.hang_up(ANSWER_LIMIT_NS).seen
         direct.close()
         # They are open still: by now the service had time to answer them, too.
-        answered = None if sight is None else sight.answered(passed)
+        answered = None if observer is None else observer.answered(passed)
         witness = scene.witness_asked(_SILENCE_NS)
         self.witness_waits = witness is Seen.SILENT
         silent, lost = heard.count(Seen.SILENT), ends.count(Seen.SILENT)
@@ -102,11 +102,11 @@ class _Waiting:
                 "open_connection": witness or NO_WITNESS,
                 "direct": answer.value,
                 "direct_end": end.value,
-                **({} if sight is None else {"answers_reached_proxy": answered}),
+                **({} if observer is None else {"answers_reached_proxy": answered}),
             },
         )
 
-    def normal(self, scene: Scene, checkpoint: Checkpoint) -> Proof:
+    def normal(self, scene: EdgeScene, checkpoint: Checkpoint) -> Proof:
         """New connections are answered, and those with a hole in them are no more."""
         answered = answered_again(scene, checkpoint)
         # A forwarder of the engine's turns a reset into an orderly end.
@@ -122,7 +122,7 @@ class _Waiting:
             self._forget()
         return Proof(proven=proven, measured=measured)
 
-    def _keep(self, line: Line, heard: Seen) -> None:
+    def _keep(self, line: EdgeConnection, heard: Seen) -> None:
         if heard is Seen.SILENT:
             self.lines.append(line)
         else:

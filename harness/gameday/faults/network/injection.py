@@ -5,24 +5,24 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from gameday.api.edge import (
-    Conversing,
-    Copious,
+    BulkDialect,
+    Dialect,
+    EdgeConnection,
     EdgeProxied,
     EdgeProxy,
-    Line,
     Route,
     Seen,
 )
 from gameday.api.environment import Checkpoint, Environment
-from gameday.errors import EnvironmentRefused
-from gameday.faults.network.settings import Setting
 from gameday.api.fault import Proof
+from gameday.errors import EnvironmentRefused
+from gameday.faults.network.settings import EdgeSetting
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.event import Scalar
 from gameday.model.result import Window
 from gameday.model.scenario import Edge
 
-__all__ = ["NO_WITNESS", "EdgeInjection", "Measure", "Scene", "scene_of"]
+__all__ = ["NO_WITNESS", "EdgeInjection", "EdgeScene", "Measure", "scene_of"]
 
 NO_WITNESS = "none answered before"
 """What is told of the connection from before a fault where there was none."""
@@ -38,18 +38,18 @@ _PAUSE_S = 0.02
 
 
 @dataclass(slots=True, kw_only=True)
-class Scene:
+class EdgeScene:
     """An edge, how its service is spoken to, and a connection from before the fault."""
 
     edge: EdgeProxy
-    talk: Conversing
-    witness: Line | None = None
+    dialect: Dialect
+    witness: EdgeConnection | None = None
     """None until something is injected, and where nothing was answered before that."""
 
     @property
-    def copious(self) -> Copious:
-        assert isinstance(self.talk, Copious), "scene_of was not asked for it"
-        return self.talk
+    def copious(self) -> BulkDialect:
+        assert isinstance(self.dialect, BulkDialect), "scene_of was not asked for it"
+        return self.dialect
 
     def witness_ended(self) -> Seen | None:
         """Return how the connection from before the fault ended; None: there was none.
@@ -64,15 +64,15 @@ class Scene:
         """Return what a greeting over that connection brings; None: there was none."""
         if self.witness is None:
             return None
-        return self.witness.ask(self.talk.greeting, limit_ns).seen
+        return self.witness.ask(self.dialect.greeting, limit_ns).seen
 
 
-Measure = Callable[[Scene, Checkpoint], Proof]
+Measure = Callable[[EdgeScene, Checkpoint], Proof]
 
 
 def scene_of(
     environment: Environment, target: str, verb: str, *, copious: bool = False, bare: bool = False
-) -> Scene:
+) -> EdgeScene:
     """Return the scene of an edge "a -> b"; EnvironmentRefused if nothing could be proven there.
 
     `copious` wants a service that can be made to say much, `bare` a proxy that nothing stands
@@ -82,8 +82,8 @@ def scene_of(
         raise EnvironmentRefused(f"{verb}: {environment.runtime} has no proxy for {target}")
     client, _, service = target.partition(" -> ")
     edge = environment.edge(Edge(client=client, service=service))
-    talk = edge.talk
-    if talk is None or (copious and not isinstance(talk, Copious)):
+    dialect = edge.dialect
+    if dialect is None or (copious and not isinstance(dialect, BulkDialect)):
         what = "that carries many bytes" if copious else "to measure with"
         raise EnvironmentRefused(f"{verb} on {target}: no question to {service} is known {what}")
     if bare and edge.forwarded:
@@ -91,7 +91,7 @@ def scene_of(
             f"{verb} on {target}: this host reaches the proxy through a forwarder only, which "
             "turns a reset into an orderly end, so that nothing could be proven"
         )
-    return Scene(edge=edge, talk=talk)
+    return EdgeScene(edge=edge, dialect=dialect)
 
 
 class EdgeInjection:
@@ -103,8 +103,8 @@ class EdgeInjection:
 
     def __init__(
         self,
-        scene: Scene,
-        setting: Setting,
+        scene: EdgeScene,
+        setting: EdgeSetting,
         *,
         asked: Mapping[str, Scalar],
         effect: Measure,
@@ -126,10 +126,10 @@ class EdgeInjection:
         return self._asked
 
     def inject(self) -> Window:
-        witness = self._scene.edge.open(Route.FRONT, _WITNESS_LIMIT_NS)
+        witness = self._scene.edge.open(Route.PROXIED, _WITNESS_LIMIT_NS)
         # One that waited in vain for its login is not waited for once more.
         logged_in = witness.opened is Seen.ANSWERED
-        greeting = self._scene.talk.greeting
+        greeting = self._scene.dialect.greeting
         if logged_in and witness.ask(greeting, _WITNESS_LIMIT_NS).seen is Seen.ANSWERED:
             # The rest of an answer in parts would pass for an answer to what is asked later.
             for _ in range(_MOST_RESTS):
@@ -152,9 +152,9 @@ class EdgeInjection:
                 break
         return Proof(proven=proof.proven, measured={**proof.measured, "attempts": attempt})
 
-    def still_in(self) -> Proof:
+    def is_active(self) -> Proof:
         """All of it is on the server, by the server's own word: the effect was proven before."""
-        return self._setting.still_in(self._scene.edge.state())
+        return self._setting.is_active(self._scene.edge.state())
 
     def undo(self) -> Window:
         called_ns = time.monotonic_ns()
@@ -167,7 +167,7 @@ class EdgeInjection:
             self._trouble = None
         return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
 
-    def prove_undone(self, checkpoint: Checkpoint) -> Proof:
+    def prove_healed(self, checkpoint: Checkpoint) -> Proof:
         """Nothing of it is on the server any more, and the proof of the effect fails."""
         measured: dict[str, Scalar] = {}
         if self._trouble is not None:

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from gameday.api.environment import Checkpoint, Environment, Provision
+from gameday.api.environment import Checkpoint, Environment, Features
+from gameday.api.fault import Injection, Proof, Requirements
 from gameday.faults.network.distribution import Distribution, Drawn
-from gameday.faults.network.injection import EdgeInjection, Scene, scene_of
+from gameday.faults.network.injection import EdgeInjection, EdgeScene, scene_of
 from gameday.faults.network.measuring import (
     ANSWER_LIMIT_NS,
     Added,
@@ -16,13 +17,12 @@ from gameday.faults.network.measuring import (
     times_added,
     tolerance_ns,
 )
+from gameday.faults.network.proxy_observer import requirements_of
 from gameday.faults.network.settings import Toxics, streams_of
-from gameday.faults.network.proxy_observer import demands_of
-from gameday.api.fault import Demands, Injection, Proof
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.event import Scalar
-from gameday.model.scenario import Hits
 from gameday.model.invalid_parameter import require
+from gameday.model.scenario import Hits
 from gameday.model.units import DurationNs, format_duration
 
 __all__ = ["Latency"]
@@ -89,9 +89,9 @@ class Latency:
         """What one exchange takes longer, there and back."""
         return self.delay_ns * len(streams_of(self.stream))
 
-    def demands(self, runtime: str) -> Demands:
-        shaped = Provision(own_proxy=self.distribution != "uniform")
-        return Demands(provision=shaped | demands_of(self.stream).provision)
+    def requirements(self, runtime: str) -> Requirements:
+        shaped = Features(own_proxy=self.distribution != "uniform")
+        return Requirements(features=shaped | requirements_of(self.stream).features)
 
     def on(self, environment: Environment) -> Injection:
         scene = scene_of(environment, self.target, self.verb)
@@ -119,7 +119,7 @@ class Latency:
             "total_ns": self.total_ns,
         }
 
-    def _effect(self, scene: Scene, checkpoint: Checkpoint) -> Proof:
+    def _effect(self, scene: EdgeScene, checkpoint: Checkpoint) -> Proof:
         seen = added(scene, self.total_ns, checkpoint, apart=self.stream != "both")
         size = Proof(
             proven=close_enough(seen.ns, self.total_ns),
@@ -127,7 +127,7 @@ class Latency:
         )
         return self._in_direction(size, seen)
 
-    def _drawn_effect(self, scene: Scene, checkpoint: Checkpoint) -> Proof:
+    def _drawn_effect(self, scene: EdgeScene, checkpoint: Checkpoint) -> Proof:
         drawn = Drawn(
             distribution=self.distribution,
             delay_ns=self.delay_ns,
@@ -160,7 +160,7 @@ class Latency:
             return size
         return in_direction(size, seen, self.stream, self.delay_ns)
 
-    def _normal(self, scene: Scene, checkpoint: Checkpoint) -> Proof:
+    def _normal(self, scene: EdgeScene, checkpoint: Checkpoint) -> Proof:
         seen = added(scene, 0, checkpoint)
         return Proof(
             proven=seen.ns is not None and seen.ns < self.total_ns // 2,

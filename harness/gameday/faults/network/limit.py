@@ -5,13 +5,13 @@ from typing import ClassVar, Literal
 
 from gameday.api.edge import Route, Seen
 from gameday.api.environment import Checkpoint, Environment
-from gameday.faults.network.injection import EdgeInjection, Scene, scene_of
+from gameday.api.fault import Injection, Proof
+from gameday.faults.network.injection import EdgeInjection, EdgeScene, scene_of
 from gameday.faults.network.measuring import ANSWER_LIMIT_NS, answered_again
 from gameday.faults.network.settings import Toxics
-from gameday.api.fault import Injection, Proof
 from gameday.model.clock import SECOND
-from gameday.model.scenario import Hits
 from gameday.model.invalid_parameter import require
+from gameday.model.scenario import Hits
 from gameday.model.units import SizeBytes
 
 __all__ = ["ByteLimit"]
@@ -56,7 +56,7 @@ class ByteLimit:
             normal=self._normal,
         )
 
-    def _effect(self, scene: Scene, checkpoint: Checkpoint) -> Proof:
+    def _effect(self, scene: EdgeScene, checkpoint: Checkpoint) -> Proof:
         if self.stream == "upstream":
             sent, answered, ended = self._sent(scene)
             near = abs(sent - self.after_bytes) <= self.after_bytes // 4
@@ -66,8 +66,8 @@ class ByteLimit:
                 proven=ended in _ENDS and near and not theirs,
                 measured={"sent_bytes": sent, "answered_bytes": answered, "seen": ended.value},
             )
-        received, ended = self._received(scene, Route.FRONT)
-        directly, _ = self._received(scene, Route.DIRECT)
+        received, ended = self._received(scene, Route.PROXIED)
+        directly, _ = self._received(scene, Route.UPSTREAM)
         limit = self.after_bytes
         return Proof(
             proven=ended in _ENDS and limit * 9 // 10 <= received <= limit < directly,
@@ -78,19 +78,19 @@ class ByteLimit:
             },
         )
 
-    def _normal(self, scene: Scene, checkpoint: Checkpoint) -> Proof:
+    def _normal(self, scene: EdgeScene, checkpoint: Checkpoint) -> Proof:
         if self.stream == "upstream":
             sent, _, ended = self._sent(scene)
             passed = ended is Seen.ANSWERED and sent > self.after_bytes
             return Proof(proven=passed, measured={"sent_after_bytes": sent})
         answered = answered_again(scene, checkpoint)
-        received, _ = self._received(scene, Route.FRONT)
+        received, _ = self._received(scene, Route.PROXIED)
         return Proof(
             proven=answered.proven and received > self.after_bytes,
             measured={**answered.measured, "received_after_bytes": received},
         )
 
-    def _received(self, scene: Scene, route: Route) -> tuple[int, Seen]:
+    def _received(self, scene: EdgeScene, route: Route) -> tuple[int, Seen]:
         """Ask for twice the limit; a login counts, as it does for whoever holds the limit."""
         line = scene.edge.open(route, ANSWER_LIMIT_NS)
         try:
@@ -103,14 +103,14 @@ class ByteLimit:
             line.close()
         return received, seen
 
-    def _sent(self, scene: Scene) -> tuple[int, int, Seen]:
+    def _sent(self, scene: EdgeScene) -> tuple[int, int, Seen]:
         """Ask in steps of 2 % of the limit until the line ends, or twice the limit is sent.
 
         Return what was sent and answered, how long the answers were, and how it ended.
         """
-        greeting = scene.talk.greeting
+        greeting = scene.dialect.greeting
         question = greeting * max(1, self.after_bytes // _STEPS // len(greeting))
-        line = scene.edge.open(Route.FRONT, ANSWER_LIMIT_NS)
+        line = scene.edge.open(Route.PROXIED, ANSWER_LIMIT_NS)
         sent, answered, seen = line.opening_sent, line.opening.received, line.opened
         try:
             while seen is Seen.ANSWERED and sent < 2 * self.after_bytes:

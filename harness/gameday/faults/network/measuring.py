@@ -5,13 +5,13 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from gameday.api.listing import ListedConnection
-from gameday.api.edge import Heard, Line, Route, Seen, Stream
+from gameday.api.edge import EdgeConnection, Heard, Route, Seen, Stream
 from gameday.api.environment import Checkpoint
-from gameday.faults.network.injection import Scene
-from gameday.faults.network.settings import streams_of
-from gameday.faults.network.proxy_observer import Passed, Sight
 from gameday.api.fault import Proof
+from gameday.api.listing import ListedConnection
+from gameday.faults.network.injection import EdgeScene
+from gameday.faults.network.proxy_observer import Passed, ProxyObserver
+from gameday.faults.network.settings import streams_of
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.event import Scalar
 
@@ -53,7 +53,7 @@ def close_enough(measured_ns: int | None, asked_ns: int) -> bool:
 
 
 def say(
-    scene: Scene, route: Route, question: bytes, limit_ns: int, *, to_the_end: bool = False
+    scene: EdgeScene, route: Route, question: bytes, limit_ns: int, *, to_the_end: bool = False
 ) -> Heard:
     """Ask once over a connection of its own; one that cannot be opened says how that went.
 
@@ -66,21 +66,21 @@ def say(
         line.close()
 
 
-def ask(line: Line, question: bytes, limit_ns: int, *, to_the_end: bool = False) -> Heard:
+def ask(line: EdgeConnection, question: bytes, limit_ns: int, *, to_the_end: bool = False) -> Heard:
     """Ask over a line; one that could not be opened says how that went, and is asked nothing."""
     if line.opened is not Seen.ANSWERED:
         return Heard(seen=line.opened)
     return line.ask(question, limit_ns, to_the_end=to_the_end)
 
 
-def greet(scene: Scene, limit_ns: int = ANSWER_LIMIT_NS) -> Heard:
+def greet(scene: EdgeScene, limit_ns: int = ANSWER_LIMIT_NS) -> Heard:
     """Greet the service through the edge's front."""
-    return say(scene, Route.FRONT, scene.talk.greeting, limit_ns)
+    return say(scene, Route.PROXIED, scene.dialect.greeting, limit_ns)
 
 
-def greet_directly(scene: Scene) -> Heard:
+def greet_directly(scene: EdgeScene) -> Heard:
     """Greet the service past the proxy."""
-    return say(scene, Route.DIRECT, scene.talk.greeting, ANSWER_LIMIT_NS)
+    return say(scene, Route.UPSTREAM, scene.dialect.greeting, ANSWER_LIMIT_NS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +117,7 @@ def _less(one_ns: int | None, other_ns: int | None) -> int | None:
 
 
 def added(
-    scene: Scene,
+    scene: EdgeScene,
     expected_ns: int,
     checkpoint: Checkpoint,
     *,
@@ -130,7 +130,7 @@ def added(
     side's end; `apart`: the proxy is asked, too, so that the directions can be told apart.
     """
     limit_ns = 2 * expected_ns + ANSWER_LIMIT_NS
-    greeting = scene.talk.greeting
+    greeting = scene.dialect.greeting
 
     def once(route: Route) -> tuple[int | None, Passed]:
         line = scene.edge.open(route, CONNECT_LIMIT_NS, limit_ns)
@@ -148,11 +148,11 @@ def added(
             made = list(pool.map(once, [route] * SAMPLES))
         return [ns for ns, _ in made if ns is not None], [passed for _, passed in made]
 
-    direct, _ = every(Route.DIRECT, 1)
+    direct, _ = every(Route.UPSTREAM, 1)
     checkpoint()
-    sight = Sight(scene.edge) if apart else None
-    front, lines = every(Route.FRONT, SAMPLES if expected_ns >= _SIDE_BY_SIDE_FROM_NS else 1)
-    seen = (sight.of(lines) if sight else None) or ()
+    observer = ProxyObserver(scene.edge) if apart else None
+    front, lines = every(Route.PROXIED, SAMPLES if expected_ns >= _SIDE_BY_SIDE_FROM_NS else 1)
+    seen = (observer.of(lines) if observer else None) or ()
     checkpoint()
     # A sample that did not come back is no sample that was quick: all are wanted.
     whole = len(front) == len(direct) == SAMPLES
@@ -190,7 +190,7 @@ def in_direction(size: Proof, seen: Added, stream: Stream, delay_ns: int) -> Pro
 
 
 def times_added(
-    scene: Scene, count: int, *, usual_ns: int, limit_ns: int, checkpoint: Checkpoint
+    scene: EdgeScene, count: int, *, usual_ns: int, limit_ns: int, checkpoint: Checkpoint
 ) -> list[int]:
     """Return what the front adds to each of many greetings; what is not answered is not there.
 
@@ -213,7 +213,7 @@ def times_added(
     return [ns - usually_ns for ns, _ in heard if ns is not None]
 
 
-def answered_again(scene: Scene, checkpoint: Checkpoint) -> Proof:
+def answered_again(scene: EdgeScene, checkpoint: Checkpoint) -> Proof:
     """Greetings through the front are answered, each over a new connection."""
     seen = [greet(scene).seen for _ in range(_GREETINGS_AFTER)]
     answers = seen.count(Seen.ANSWERED)

@@ -6,20 +6,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
-from gameday.api.packets import Datagrams, Drop, Network, Networked
-from gameday.api.edge import Line, Route, Seen, Stream
-from gameday.runtimes.mechanisms.packets import PACKET_FILTER
+from gameday.api.edge import EdgeConnection, Route, Seen, Stream
 from gameday.api.environment import Checkpoint, Environment
+from gameday.api.fault import Injection, Proof, Requirements
+from gameday.api.packets import Datagrams, Drop, Network, Networked
 from gameday.errors import EnvironmentRefused
-from gameday.faults.network.injection import Scene, scene_of
+from gameday.faults.network.injection import EdgeScene, scene_of
 from gameday.faults.network.settings import streams_of
-from gameday.api.fault import Demands, Injection, Proof
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.event import Scalar
+from gameday.model.invalid_parameter import require
 from gameday.model.result import Window
 from gameday.model.scenario import CLIENT, Edge, Hits
-from gameday.model.invalid_parameter import require
 from gameday.model.units import RatioField
+from gameday.runtimes.mechanisms.packets import PACKET_FILTER
 
 __all__ = ["PacketLoss"]
 
@@ -83,10 +83,10 @@ class PacketLoss:
         """Return how far the share that is lost of `count` packets may be from what was asked."""
         return _Z * math.sqrt(self.share * (1 - self.share) / count)
 
-    def demands(self, runtime: str) -> Demands:
+    def requirements(self, runtime: str) -> Requirements:
         if runtime == "docker":
-            return Demands(mechanisms=(PACKET_FILTER,))
-        return Demands(
+            return Requirements(mechanisms=(PACKET_FILTER,))
+        return Requirements(
             impossible=f"in {runtime} all services share this host's loopback, where no packet is "
             "theirs alone; use docker, or latency, bandwidth or blackhole"
         )
@@ -94,7 +94,9 @@ class PacketLoss:
     def on(self, environment: Environment) -> Injection:
         scene = scene_of(environment, self.target, self.verb)
         if not isinstance(environment, Networked):
-            raise EnvironmentRefused(f"{self.verb}: {self.demands(environment.runtime).impossible}")
+            raise EnvironmentRefused(
+                f"{self.verb}: {self.requirements(environment.runtime).impossible}"
+            )
         client, _, service = self.target.partition(" -> ")
         return _Losing(self, scene, environment, Edge(client=client, service=service))
 
@@ -102,12 +104,14 @@ class PacketLoss:
 class _Losing:
     """One loss of packets: proven by what arrives, by what the kernel counts, and by the clock."""
 
-    def __init__(self, fault: PacketLoss, scene: Scene, environment: Networked, edge: Edge) -> None:
+    def __init__(
+        self, fault: PacketLoss, scene: EdgeScene, environment: Networked, edge: Edge
+    ) -> None:
         self._fault = fault
         self._scene = scene
         self._environment = environment
         self._edge = edge
-        self._front = environment.inner_front(edge)
+        self._front = environment.inner_proxied(edge)
         self._service = environment.network(edge.service)
         self._client = None if edge.client == CLIENT else environment.network(edge.client)
         # Chosen before the first call: one that was never answered may have done its work.
@@ -139,7 +143,7 @@ class _Losing:
                 break
         return Proof(proven=proof.proven, measured={**proof.measured, "attempts": attempt})
 
-    def still_in(self) -> Proof:
+    def is_active(self) -> Proof:
         """The kernel has the rule of each direction yet."""
         lost = [
             stream
@@ -159,7 +163,7 @@ class _Losing:
                 self._trouble = error
         return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
 
-    def prove_undone(self, checkpoint: Checkpoint) -> Proof:
+    def prove_healed(self, checkpoint: Checkpoint) -> Proof:
         measured: dict[str, Scalar] = {}
         if self._trouble is not None:
             measured["undo_error"] = str(self._trouble)
@@ -247,7 +251,7 @@ class _Losing:
             for _ in range(greetings):
                 if line.opened is Seen.SILENT:
                     return True
-                heard = line.ask(self._scene.talk.greeting, _ANSWER_LIMIT_NS)
+                heard = line.ask(self._scene.dialect.greeting, _ANSWER_LIMIT_NS)
                 if heard.seen is Seen.SILENT or (heard.first_ns or 0) >= _LATE_NS:
                     return True
                 if heard.seen is not Seen.ANSWERED:
@@ -257,7 +261,7 @@ class _Losing:
         finally:
             line.close()
 
-    def _open(self) -> Line:
+    def _open(self) -> EdgeConnection:
         if self._client is None:
-            return self._scene.edge.open(Route.FRONT, _ANSWER_LIMIT_NS)
-        return self._client.open(self._front, _ANSWER_LIMIT_NS, self._scene.talk)
+            return self._scene.edge.open(Route.PROXIED, _ANSWER_LIMIT_NS)
+        return self._client.open(self._front, _ANSWER_LIMIT_NS, self._scene.dialect)

@@ -6,23 +6,28 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import ClassVar
 
+from gameday.api.edge import Dialect, EdgeConnection, EdgeProxied, Route, Seen
+from gameday.api.environment import Checkpoint, Environment, Features
+from gameday.api.fault import Injection, Proof, Requirements
 from gameday.api.packets import Networked
-from gameday.api.edge import Conversing, EdgeProxied, Line, Route, Seen
-from gameday.runtimes.mechanisms.packets import PACKET_FILTER
-from gameday.api.environment import Checkpoint, Environment, Provision
 from gameday.errors import EnvironmentRefused
-from gameday.faults.network.partition_backends import Barrier, DroppedPackets, Pair, SilentEdges
 from gameday.faults.network.grouping import Direction, Shape, cut_pairs
+from gameday.faults.network.partition_backends import (
+    DroppedPackets,
+    Pair,
+    PartitionBackend,
+    SilentEdges,
+)
 from gameday.faults.network.settings import Flapping
 from gameday.faults.network.turns import watch_turns
-from gameday.api.fault import Demands, Injection, Proof
-from gameday.model.targeting import groups_of
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.event import Scalar
+from gameday.model.invalid_parameter import require
 from gameday.model.result import Window
 from gameday.model.scenario import Edge, Hits
-from gameday.model.invalid_parameter import require
+from gameday.model.targeting import groups_of
 from gameday.model.units import DurationNs, format_duration
+from gameday.runtimes.mechanisms.packets import PACKET_FILTER
 
 __all__ = ["Partition"]
 
@@ -80,11 +85,11 @@ class Partition:
         """Return who does not hear whom."""
         return cut_pairs(self.target, self.shape, self.direction)
 
-    def demands(self, runtime: str) -> Demands:
+    def requirements(self, runtime: str) -> Requirements:
         if runtime == "docker":
-            return Demands(mechanisms=(PACKET_FILTER,))
+            return Requirements(mechanisms=(PACKET_FILTER,))
         # One way cannot be told from both without a proxy that counts.
-        return Demands(provision=Provision(own_proxy=self.direction != "both"))
+        return Requirements(features=Features(own_proxy=self.direction != "both"))
 
     def on(self, environment: Environment) -> Injection:
         if not isinstance(environment, EdgeProxied):
@@ -100,17 +105,17 @@ class _Partitioning:
         self._pairs = fault.pairs()
         members = {name for group in groups_of(fault.target) for name in group}
         self._edges = edges
-        self._talks: dict[Edge, Conversing] = {}
+        self._dialects: dict[Edge, Dialect] = {}
         for edge in edges.edges:
-            talk = edges.edge(edge).talk
-            if talk is not None and members.issuperset((edge.client, edge.service)):
-                self._talks[edge] = talk
-        self._barrier: Barrier
+            dialect = edges.edge(edge).dialect
+            if dialect is not None and members.issuperset((edge.client, edge.service)):
+                self._dialects[edge] = dialect
+        self._backend: PartitionBackend
         if isinstance(environment, Networked):
-            self._barrier = DroppedPackets(environment, self._pairs, members)
+            self._backend = DroppedPackets(environment, self._pairs, members)
         else:
-            self._barrier = SilentEdges(edges, self._pairs)
-            if not any(_parted(edge, self._pairs) for edge in self._talks):
+            self._backend = SilentEdges(edges, self._pairs)
+            if not any(_parted(edge, self._pairs) for edge in self._dialects):
                 raise EnvironmentRefused(
                     f"partition of {fault.target}: in {environment.runtime} services are kept "
                     "apart on their connections, and between these sides is none to measure"
@@ -118,23 +123,23 @@ class _Partitioning:
         self._flapping: Flapping | None = None
         if fault.down_ns:
             self._flapping = Flapping(
-                self._barrier.put,
-                self._barrier.lift,
-                undo_text=self._barrier.undo_text,
+                self._backend.put,
+                self._backend.lift,
+                undo_text=self._backend.undo_text,
                 down_ns=fault.down_ns,
                 up_ns=fault.up_ns,
             )
-            if not any(_parted(edge, self._pairs) for edge in self._talks):
+            if not any(_parted(edge, self._pairs) for edge in self._dialects):
                 raise EnvironmentRefused(
                     f"partition of {fault.target}: between these sides is no connection by which "
                     "its coming and going could be measured"
                 )
-        self._witnesses: dict[Edge, Line] = {}
+        self._witnesses: dict[Edge, EdgeConnection] = {}
         self._trouble: EnvironmentRefused | None = None
 
     @property
     def undo_text(self) -> str:
-        return (self._flapping or self._barrier).undo_text
+        return (self._flapping or self._backend).undo_text
 
     @property
     def asked(self) -> Mapping[str, Scalar]:
@@ -147,12 +152,12 @@ class _Partitioning:
         }
 
     def inject(self) -> Window:
-        cut = [edge for edge in self._talks if _parted(edge, self._pairs)]
+        cut = [edge for edge in self._dialects if _parted(edge, self._pairs)]
         with ThreadPoolExecutor(len(cut) or 1) as pool:
             lines = pool.map(self._witness, cut)
             self._witnesses = {e: line for e, line in zip(cut, lines, strict=True) if line}
         called_ns = time.monotonic_ns()
-        (self._flapping or self._barrier).put()
+        (self._flapping or self._backend).put()
         return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
 
     def prove(self, checkpoint: Checkpoint) -> Proof:
@@ -165,16 +170,16 @@ class _Partitioning:
                 break
         return Proof(proven=proof.proven, measured={**proof.measured, "attempts": attempt})
 
-    def still_in(self) -> Proof:
+    def is_active(self) -> Proof:
         """All of it is in place; what comes and goes still does."""
         if self._flapping is not None:
             return self._flapping.goes_on_still()
-        return self._barrier.still_in()
+        return self._backend.is_active()
 
     def undo(self) -> Window:
         called_ns = time.monotonic_ns()
         try:
-            (self._flapping or self._barrier).lift()
+            (self._flapping or self._backend).lift()
         except EnvironmentRefused as error:
             # Whether that left anything is for the re-reading to say.
             self._trouble = error
@@ -182,18 +187,18 @@ class _Partitioning:
             self._trouble = None
         return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
 
-    def prove_undone(self, checkpoint: Checkpoint) -> Proof:
+    def prove_healed(self, checkpoint: Checkpoint) -> Proof:
         """Nothing of it is in any network or proxy, and everybody reaches everybody."""
         measured: dict[str, Scalar] = {}
         if self._trouble is not None:
             measured["undo_error"] = str(self._trouble)
         give_up_ns = time.monotonic_ns() + _NORMAL_LIMIT_NS
         try:
-            left = self._barrier.left()
+            left = self._backend.left()
             if self._flapping is not None and self._flapping.goes_on:
                 left = (*left, "the thread that flaps does not end")
             while True:
-                wrong = self._differences(frozenset(), self._barrier.reach())
+                wrong = self._differences(frozenset(), self._backend.reach())
                 if not wrong or time.monotonic_ns() > give_up_ns:
                     break
                 time.sleep(_PAUSE_S)
@@ -207,12 +212,12 @@ class _Partitioning:
 
     def _look(self) -> Proof:
         """Measure who reaches whom, the connections from before, and the services directly."""
-        reach = self._barrier.reach()
+        reach = self._backend.reach()
         wrong = self._differences(self._pairs, reach)
         silent = self._silent_witnesses()
-        cut = [edge for edge in self._talks if _parted(edge, self._pairs)]
+        cut = [edge for edge in self._dialects if _parted(edge, self._pairs)]
         directly = [self._greets_directly(edge) for edge in cut]
-        dropped, counts = self._barrier.counted()
+        dropped, counts = self._backend.counted()
         return Proof(
             # A connection that was silent before is no work of this partition.
             proven=not wrong and sum(silent) == len(cut) and all(directly) and dropped,
@@ -220,7 +225,7 @@ class _Partitioning:
                 "not_as_planned": ", ".join(wrong) or "none",
                 **_reached(reach),
                 "connections_cut": len(cut),
-                "connections_left": len(self._talks) - len(cut),
+                "connections_left": len(self._dialects) - len(cut),
                 "open_connections_silent": sum(silent),
                 "open_connections": len(silent),
                 "direct": "answered" if all(directly) else "silent",
@@ -229,11 +234,11 @@ class _Partitioning:
             },
         )
 
-    def _witness(self, edge: Edge) -> Line | None:
+    def _witness(self, edge: Edge) -> EdgeConnection | None:
         """Return a connection that was answered before the partition; None: there is none."""
-        line = self._barrier.open(edge, _WITNESS_LIMIT_NS)
+        line = self._backend.open(edge, _WITNESS_LIMIT_NS)
         logged_in = line.opened is Seen.ANSWERED
-        greeting = self._talks[edge].greeting
+        greeting = self._dialects[edge].greeting
         if logged_in and line.ask(greeting, _WITNESS_LIMIT_NS).seen is Seen.ANSWERED:
             return line
         line.close()
@@ -243,7 +248,7 @@ class _Partitioning:
         """Tell of each connection from before whether it hears nothing."""
 
         def is_silent(edge: Edge) -> bool:
-            asked = self._witnesses[edge].ask(self._talks[edge].greeting, _SILENCE_NS)
+            asked = self._witnesses[edge].ask(self._dialects[edge].greeting, _SILENCE_NS)
             return asked.seen is Seen.SILENT
 
         with ThreadPoolExecutor(len(self._witnesses) or 1) as pool:
@@ -251,7 +256,7 @@ class _Partitioning:
 
     def _look_at_turns(self, checkpoint: Checkpoint) -> Proof:
         """Every connection between the sides is silent and answered in turns, the others never."""
-        cut = [edge for edge in self._talks if _parted(edge, self._pairs)]
+        cut = [edge for edge in self._dialects if _parted(edge, self._pairs)]
 
         def watch(edge: Edge) -> Proof:
             return watch_turns(
@@ -265,7 +270,7 @@ class _Partitioning:
         with ThreadPoolExecutor(len(cut)) as pool:
             proofs = list(pool.map(watch, cut))
         checkpoint()
-        others = [self._greet(edge, _ANSWER_LIMIT_NS) for edge in self._talks if edge not in cut]
+        others = [self._greet(edge, _ANSWER_LIMIT_NS) for edge in self._dialects if edge not in cut]
         directly = all(self._greets_directly(edge) for edge in cut)
         seen = next((proof for proof in proofs if not proof.proven), proofs[0])
         return Proof(
@@ -287,31 +292,31 @@ class _Partitioning:
             for (sender, receiver), reached in reach.items()
             if reached is not ((sender, receiver) not in cut)
         ]
-        if not self._talks:
+        if not self._dialects:
             return wrong
 
         def greet(edge: Edge) -> Seen:
             return self._greet(edge, _SILENCE_NS if _parted(edge, cut) else _ANSWER_LIMIT_NS)
 
-        with ThreadPoolExecutor(len(self._talks)) as pool:
-            heard = dict(zip(self._talks, pool.map(greet, self._talks), strict=True))
+        with ThreadPoolExecutor(len(self._dialects)) as pool:
+            heard = dict(zip(self._dialects, pool.map(greet, self._dialects), strict=True))
         for edge, seen in heard.items():
             if seen is not (Seen.SILENT if _parted(edge, cut) else Seen.ANSWERED):
                 wrong.append(f"{edge} is {seen.value}")
         return wrong
 
     def _greet(self, edge: Edge, limit_ns: int) -> Seen:
-        return self._ask(self._barrier.open(edge, limit_ns), edge, limit_ns)
+        return self._ask(self._backend.open(edge, limit_ns), edge, limit_ns)
 
     def _greets_directly(self, edge: Edge) -> bool:
-        line = self._edges.edge(edge).open(Route.DIRECT, _ANSWER_LIMIT_NS)
+        line = self._edges.edge(edge).open(Route.UPSTREAM, _ANSWER_LIMIT_NS)
         return self._ask(line, edge, _ANSWER_LIMIT_NS) is Seen.ANSWERED
 
-    def _ask(self, line: Line, edge: Edge, limit_ns: int) -> Seen:
+    def _ask(self, line: EdgeConnection, edge: Edge, limit_ns: int) -> Seen:
         try:
             if line.opened is not Seen.ANSWERED:
                 return line.opened
-            return line.ask(self._talks[edge].greeting, limit_ns).seen
+            return line.ask(self._dialects[edge].greeting, limit_ns).seen
         finally:
             line.close()
 

@@ -4,15 +4,15 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Protocol
 
 from gameday.api.counting import Counting
+from gameday.api.edge import EdgeConnection, EdgeProxied, Route, Stream
+from gameday.api.fault import Proof
 from gameday.api.packets import Datagrams, Drop, Networked
-from gameday.api.edge import EdgeProxied, Line, Route, Stream
 from gameday.errors import EnvironmentRefused
 from gameday.faults.network.settings import Toxics
-from gameday.api.fault import Proof
 from gameday.model.event import Scalar
 from gameday.model.scenario import CLIENT, Edge
 
-__all__ = ["Barrier", "DroppedPackets", "Pair", "SilentEdges"]
+__all__ = ["DroppedPackets", "Pair", "PartitionBackend", "SilentEdges"]
 
 Pair = tuple[str, str]
 """Who sends, and who should receive it."""
@@ -20,7 +20,7 @@ Pair = tuple[str, str]
 _DATAGRAMS = 20
 
 
-class Barrier(Protocol):
+class PartitionBackend(Protocol):
     """Something that lets nothing pass between certain services."""
 
     @property
@@ -36,11 +36,11 @@ class Barrier(Protocol):
         """Read what of it is still on."""
         ...
 
-    def still_in(self) -> Proof:
+    def is_active(self) -> Proof:
         """Read whether all of it is still on."""
         ...
 
-    def open(self, edge: Edge, limit_ns: int) -> Line:
+    def open(self, edge: Edge, limit_ns: int) -> EdgeConnection:
         """Connect on an edge, from where its client is if that can be had."""
         ...
 
@@ -90,7 +90,7 @@ class DroppedPackets:
         lines = {name: network.left(self._chain) for name, network in self._networks.items()}
         return tuple(f"{count} rules of {name}" for name, count in lines.items() if count)
 
-    def still_in(self) -> Proof:
+    def is_active(self) -> Proof:
         lost = 0
         for service, network in self._networks.items():
             wanted = sum(_place(pair) == service for pair in self._pairs)
@@ -98,13 +98,13 @@ class DroppedPackets:
             lost += wanted - len(network.tallies(self._chain)) if wanted else 0
         return Proof(proven=not lost, measured={"pairs_open": lost})
 
-    def open(self, edge: Edge, limit_ns: int) -> Line:
+    def open(self, edge: Edge, limit_ns: int) -> EdgeConnection:
         assert isinstance(self._environment, EdgeProxied)
         proxy = self._environment.edge(edge)
         if edge.client == CLIENT:
-            return proxy.open(Route.FRONT, limit_ns)
-        inner = self._environment.inner_front(edge)
-        return self._networks[edge.client].open(inner, limit_ns, proxy.talk)
+            return proxy.open(Route.PROXIED, limit_ns)
+        inner = self._environment.inner_proxied(edge)
+        return self._networks[edge.client].open(inner, limit_ns, proxy.dialect)
 
     def reach(self) -> Mapping[Pair, bool | None]:
         return {
@@ -127,7 +127,7 @@ class DroppedPackets:
         if CLIENT not in pair:
             return Drop(peer=self._networks[sender].address)
         edge = Edge(client=CLIENT, service=_place(pair))
-        port = self._environment.inner_front(edge).port
+        port = self._environment.inner_proxied(edge).port
         return Drop(own_port=port, leaving=receiver == CLIENT)
 
     def _arrives(self, sender: str, receiver: str) -> bool | None:
@@ -177,16 +177,16 @@ class SilentEdges:
             for name in toxics.left(self._environment.edge(edge).state())
         )
 
-    def still_in(self) -> Proof:
+    def is_active(self) -> Proof:
         lost = [
             str(edge)
             for edge, toxics in self._toxics.items()
-            if not toxics.still_in(self._environment.edge(edge).state()).proven
+            if not toxics.is_active(self._environment.edge(edge).state()).proven
         ]
         return Proof(proven=not lost, measured={"edges_open": ", ".join(lost) or "none"})
 
-    def open(self, edge: Edge, limit_ns: int) -> Line:
-        return self._environment.edge(edge).open(Route.FRONT, limit_ns)
+    def open(self, edge: Edge, limit_ns: int) -> EdgeConnection:
+        return self._environment.edge(edge).open(Route.PROXIED, limit_ns)
 
     def reach(self) -> Mapping[Pair, bool | None]:
         """Without networks of their own, only edges connect services."""

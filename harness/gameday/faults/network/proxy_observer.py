@@ -7,12 +7,12 @@ at the proxy, which takes down when something came before any toxic acts on it.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from gameday.api.edge import EdgeConnection, EdgeProxy, Seen
+from gameday.api.environment import Endpoint, Features
+from gameday.api.fault import Requirements
 from gameday.api.listing import ListedConnection, Listing
-from gameday.api.edge import EdgeProxy, Line, Seen
-from gameday.api.environment import Endpoint, Provision
-from gameday.api.fault import Demands
 
-__all__ = ["Passed", "Sight", "demands_of"]
+__all__ = ["Passed", "ProxyObserver", "requirements_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +24,7 @@ class Passed:
     heard_bytes: int
 
     @classmethod
-    def over(cls, line: Line, *, sent: int, heard: int) -> "Passed":
+    def over(cls, line: EdgeConnection, *, sent: int, heard: int) -> "Passed":
         """Add what went over a line to what its login did."""
         return cls(
             origin=line.origin,
@@ -33,13 +33,13 @@ class Passed:
         )
 
     @classmethod
-    def unheard(cls, line: Line, greeting: bytes) -> "Passed":
+    def unheard(cls, line: EdgeConnection, greeting: bytes) -> "Passed":
         """Return what a greeted line has sent that hears nothing: of a login maybe its start."""
         greeted = line.opened is Seen.ANSWERED
         return cls.over(line, sent=len(greeting) if greeted else 0, heard=0)
 
 
-class Sight:
+class ProxyObserver:
     """What an edge's proxy has of lines that are opened from now on."""
 
     def __init__(self, edge: EdgeProxy) -> None:
@@ -76,6 +76,6 @@ class Sight:
         return (self._edge.connections() if isinstance(self._edge, Listing) else None) or ()
 
 
-def demands_of(stream: str) -> Demands:
+def requirements_of(stream: str) -> Requirements:
     """Return what a fault on `stream` needs: only a proxy that lists shows a single direction."""
-    return Demands(provision=Provision(own_proxy=stream != "both"))
+    return Requirements(features=Features(own_proxy=stream != "both"))

@@ -6,15 +6,15 @@ from typing import ClassVar
 
 from gameday.api.edge import Seen
 from gameday.api.environment import Checkpoint, Environment
-from gameday.faults.network.injection import NO_WITNESS, EdgeInjection, Scene, scene_of
+from gameday.api.fault import Injection, Proof
+from gameday.faults.network.injection import NO_WITNESS, EdgeInjection, EdgeScene, scene_of
 from gameday.faults.network.measuring import answered_again, greet, greet_directly
 from gameday.faults.network.settings import Closed, Flapping
 from gameday.faults.network.turns import watch_turns
-from gameday.api.fault import Injection, Proof
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.event import Scalar
-from gameday.model.scenario import Hits
 from gameday.model.invalid_parameter import require
+from gameday.model.scenario import Hits
 from gameday.model.units import DurationNs, format_duration
 
 __all__ = ["Flap", "Refuse"]
@@ -48,7 +48,7 @@ class Refuse:
             scene, Closed(scene.edge), asked={}, effect=self._effect, normal=answered_again
         )
 
-    def _effect(self, scene: Scene, checkpoint: Checkpoint) -> Proof:
+    def _effect(self, scene: EdgeScene, checkpoint: Checkpoint) -> Proof:
         refusals = (Seen.REFUSED, *_ENDS) if scene.edge.forwarded else (Seen.REFUSED,)
         seen = [greet(scene).seen for _ in range(_TRIES)]
         witness = scene.witness_ended()
@@ -107,7 +107,7 @@ class Flap:
             scene, setting, asked=asked, effect=self._effect, normal=answered_again
         )
 
-    def _effect(self, scene: Scene, checkpoint: Checkpoint) -> Proof:
+    def _effect(self, scene: EdgeScene, checkpoint: Checkpoint) -> Proof:
         turns = watch_turns(
             lambda: greet(scene, _LOOK_LIMIT_NS).seen is Seen.ANSWERED,
             down_ns=self.down_ns,

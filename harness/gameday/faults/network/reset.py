@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from gameday.api.edge import Seen
-from gameday.api.environment import Checkpoint, Environment, Provision
+from gameday.api.environment import Checkpoint, Environment, Features
+from gameday.api.fault import Injection, Proof, Requirements
 from gameday.errors import EnvironmentRefused
-from gameday.faults.network.injection import NO_WITNESS, EdgeInjection, Scene, scene_of
+from gameday.faults.network.injection import NO_WITNESS, EdgeInjection, EdgeScene, scene_of
 from gameday.faults.network.measuring import answered_again, greet, greet_directly
 from gameday.faults.network.settings import Toxics
-from gameday.api.fault import Demands, Injection, Proof
 from gameday.model.scenario import Hits
 
 __all__ = ["Reset"]
@@ -32,8 +32,8 @@ class Reset:
     target: str
     """The edge, such as "relay -> redis"."""
 
-    def demands(self, runtime: str) -> Demands:
-        return Demands(provision=Provision(own_proxy=True))
+    def requirements(self, runtime: str) -> Requirements:
+        return Requirements(features=Features(own_proxy=True))
 
     def on(self, environment: Environment) -> Injection:
         scene = scene_of(environment, self.target, self.verb, bare=True)
@@ -49,7 +49,7 @@ class Reset:
             normal=answered_again,
         )
 
-    def _effect(self, scene: Scene, checkpoint: Checkpoint) -> Proof:
+    def _effect(self, scene: EdgeScene, checkpoint: Checkpoint) -> Proof:
         seen = [greet(scene).seen for _ in range(_TRIES)]
         directly = greet_directly(scene).seen
         witness = scene.witness_ended()

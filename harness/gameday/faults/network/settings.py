@@ -8,11 +8,11 @@ from contextlib import suppress
 from typing import Protocol
 
 from gameday.api.edge import EdgeProxy, EdgeState, Stream
-from gameday.errors import EnvironmentRefused
 from gameday.api.fault import Proof
+from gameday.errors import EnvironmentRefused
 from gameday.model.clock import MINUTE, SECOND
 
-__all__ = ["Closed", "Flapping", "Setting", "Toxics", "streams_of"]
+__all__ = ["Closed", "EdgeSetting", "Flapping", "Toxics", "streams_of"]
 
 _FLAPPING_LIMIT_NS = 10 * MINUTE
 _JOIN_LIMIT_S = 15.0
@@ -31,7 +31,7 @@ def streams_of(words: str) -> tuple[Stream, ...]:
             return ("upstream", "downstream")
 
 
-class Setting(Protocol):
+class EdgeSetting(Protocol):
     """Something that is put on an edge and lifted again."""
 
     @property
@@ -52,7 +52,7 @@ class Setting(Protocol):
         """Return what of it is still on, by what the server reports."""
         ...
 
-    def still_in(self, state: EdgeState) -> Proof:
+    def is_active(self, state: EdgeState) -> Proof:
         """Tell whether all of it is still on."""
         ...
 
@@ -102,7 +102,7 @@ class Toxics:
     def left(self, state: EdgeState) -> tuple[str, ...]:
         return tuple(name for name in self.names.values() if name in state.toxics)
 
-    def still_in(self, state: EdgeState) -> Proof:
+    def is_active(self, state: EdgeState) -> Proof:
         left = self.left(state)
         return Proof(
             proven=len(left) == len(self.names), measured={"toxics": ", ".join(left) or "none"}
@@ -127,7 +127,7 @@ class Closed:
     def left(self, state: EdgeState) -> tuple[str, ...]:
         return () if state.enabled else ("the proxy is disabled",)
 
-    def still_in(self, state: EdgeState) -> Proof:
+    def is_active(self, state: EdgeState) -> Proof:
         return Proof(proven=not state.enabled, measured={"proxy_enabled": state.enabled})
 
 
@@ -173,7 +173,7 @@ class Flapping:
     def left(self, state: EdgeState) -> tuple[str, ...]:
         return ("the thread that flaps does not end",) if self.goes_on else ()
 
-    def still_in(self, state: EdgeState) -> Proof:
+    def is_active(self, state: EdgeState) -> Proof:
         return self.goes_on_still()
 
     def goes_on_still(self) -> Proof:

@@ -7,14 +7,14 @@ from typing import ClassVar, Literal
 
 from gameday.api.edge import Route
 from gameday.api.environment import Checkpoint, Environment
-from gameday.faults.network.injection import EdgeInjection, Scene, scene_of
+from gameday.api.fault import Injection, Proof
+from gameday.faults.network.injection import EdgeInjection, EdgeScene, scene_of
 from gameday.faults.network.measuring import say
 from gameday.faults.network.settings import Toxics
-from gameday.api.fault import Injection, Proof
 from gameday.model.clock import MICROSECOND, MILLISECOND, SECOND
 from gameday.model.event import Scalar
-from gameday.model.scenario import Hits
 from gameday.model.invalid_parameter import require
+from gameday.model.scenario import Hits
 from gameday.model.units import DurationNs, SizeBytes
 
 __all__ = ["Slice"]
@@ -78,7 +78,7 @@ class Slice:
             normal=self._normal,
         )
 
-    def _effect(self, scene: Scene, checkpoint: Checkpoint) -> Proof:
+    def _effect(self, scene: EdgeScene, checkpoint: Checkpoint) -> Proof:
         extra_ns, carried, read = self._extra(scene)
         longest = self.size_bytes + self.variation_bytes
         least_ns = carried // longest * self.delay_ns
@@ -95,7 +95,7 @@ class Slice:
             },
         )
 
-    def _normal(self, scene: Scene, checkpoint: Checkpoint) -> Proof:
+    def _normal(self, scene: EdgeScene, checkpoint: Checkpoint) -> Proof:
         extra_ns, carried, _ = self._extra(scene)
         least_ns = carried // (self.size_bytes + self.variation_bytes) * self.delay_ns
         return Proof(
@@ -103,13 +103,13 @@ class Slice:
             measured={"added_after_ns": extra_ns, "bytes_after": carried},
         )
 
-    def _extra(self, scene: Scene) -> tuple[int, int, int]:
+    def _extra(self, scene: EdgeScene) -> tuple[int, int, int]:
         """Return what the front adds, for how many bytes, and how long the median read was."""
         size = max(_PIECES * self.size_bytes, _LEAST_PAYLOAD)
-        talk = scene.copious
-        question = talk.upload(size) if self.stream == "upstream" else talk.download(size)
-        direct = say(scene, Route.DIRECT, question, _LIMIT_NS, to_the_end=True)
-        front = say(scene, Route.FRONT, question, _LIMIT_NS, to_the_end=True)
+        dialect = scene.copious
+        question = dialect.upload(size) if self.stream == "upstream" else dialect.download(size)
+        direct = say(scene, Route.UPSTREAM, question, _LIMIT_NS, to_the_end=True)
+        front = say(scene, Route.PROXIED, question, _LIMIT_NS, to_the_end=True)
         if not front.last_ns or not direct.last_ns:
             return 0, 0, 0
         carried = len(question) if self.stream == "upstream" else front.received

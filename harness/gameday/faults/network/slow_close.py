@@ -4,14 +4,14 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from gameday.api.environment import Checkpoint, Environment
-from gameday.faults.network.injection import EdgeInjection, Scene, scene_of
+from gameday.api.fault import Injection, Proof, Requirements
+from gameday.faults.network.injection import EdgeInjection, EdgeScene, scene_of
 from gameday.faults.network.measuring import added, close_enough, in_direction, tolerance_ns
+from gameday.faults.network.proxy_observer import requirements_of
 from gameday.faults.network.settings import Toxics, streams_of
-from gameday.faults.network.proxy_observer import demands_of
-from gameday.api.fault import Demands, Injection, Proof
 from gameday.model.clock import MILLISECOND, SECOND
-from gameday.model.scenario import Hits
 from gameday.model.invalid_parameter import require
+from gameday.model.scenario import Hits
 from gameday.model.units import DurationNs
 
 __all__ = ["SlowClose"]
@@ -44,8 +44,8 @@ class SlowClose:
         fits = _LEAST_NS <= self.delay_ns <= _MOST_NS and not self.delay_ns % MILLISECOND
         require(("delay", fits, "10ms to 4s in whole milliseconds"))
 
-    def demands(self, runtime: str) -> Demands:
-        return demands_of(self.stream)
+    def requirements(self, runtime: str) -> Requirements:
+        return requirements_of(self.stream)
 
     def on(self, environment: Environment) -> Injection:
         scene = scene_of(environment, self.target, self.verb)
@@ -66,7 +66,7 @@ class SlowClose:
     def _total_ns(self) -> int:
         return self.delay_ns * len(streams_of(self.stream))
 
-    def _effect(self, scene: Scene, checkpoint: Checkpoint) -> Proof:
+    def _effect(self, scene: EdgeScene, checkpoint: Checkpoint) -> Proof:
         apart = self.stream != "both"
         seen = added(scene, self._total_ns, checkpoint, by_end=True, apart=apart)
         size = Proof(
@@ -77,7 +77,7 @@ class SlowClose:
             return size
         return in_direction(size, seen, self.stream, self.delay_ns)
 
-    def _normal(self, scene: Scene, checkpoint: Checkpoint) -> Proof:
+    def _normal(self, scene: EdgeScene, checkpoint: Checkpoint) -> Proof:
         seen = added(scene, 0, checkpoint, by_end=True)
         return Proof(
             proven=seen.ns is not None and seen.ns < self._total_ns // 2,

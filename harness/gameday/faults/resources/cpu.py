@@ -5,15 +5,13 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from gameday.api.bounds import DUTY_CYCLE, Bounds
-from gameday.runtimes.mechanisms.cgroups import CPU
-from gameday.runtimes.mechanisms.containers import CONTAINERS_HERE
 from gameday.api.environment import Checkpoint, Environment
+from gameday.api.fault import Injection, Proof, Requirements
 from gameday.errors import EnvironmentRefused
-from gameday.api.fault import Demands, Injection, Proof
 from gameday.faults.resources.injection import (
     BURN,
     BoundInjection,
-    Scene,
+    ServiceScene,
     bounds_if_any,
     cores_used,
     hold,
@@ -22,9 +20,11 @@ from gameday.faults.resources.injection import (
     scene_of,
 )
 from gameday.model.clock import MILLISECOND, SECOND
-from gameday.model.scenario import Hits
 from gameday.model.invalid_parameter import require
+from gameday.model.scenario import Hits
 from gameday.model.units import RatioField
+from gameday.runtimes.mechanisms.cgroups import CPU
+from gameday.runtimes.mechanisms.containers import CONTAINERS_HERE
 
 __all__ = ["CpuBurn", "CpuLimit"]
 
@@ -64,17 +64,17 @@ class CpuLimit:
         fits = _LEAST_CORES <= self.cores <= _MOST_CORES
         require(("cores", fits, f"{_LEAST_CORES} to {_MOST_CORES}"))
 
-    def demands(self, runtime: str) -> Demands:
+    def requirements(self, runtime: str) -> Requirements:
         of = os.cpu_count() or 1
         nothing = f"{self.cores:g} of {of} cores limit nothing; write fewer"
-        return Demands(
+        return Requirements(
             impossible=nothing if self.cores >= of else "",
             mechanisms=(CPU if runtime == "process" else CONTAINERS_HERE,),
         )
 
     def on(self, environment: Environment) -> Injection:
         scene = scene_of(environment, self.target, self.verb)
-        impossible = self.demands(environment.runtime).impossible
+        impossible = self.requirements(environment.runtime).impossible
         if impossible:
             raise EnvironmentRefused(f"{self.verb} of {self.target}: {impossible}")
         bounds = scene.house.bounds("cpu")
@@ -89,7 +89,9 @@ class CpuLimit:
             bounds=bounds,
         )
 
-    def _effect(self, scene: Scene, bounds: Bounds, limit: int, checkpoint: Checkpoint) -> Proof:
+    def _effect(
+        self, scene: ServiceScene, bounds: Bounds, limit: int, checkpoint: Checkpoint
+    ) -> Proof:
         before, finely = bounds.denials(), 0
         with scene.probing(BURN, limit // _MILLICORES + 1, _PROBE_LIMIT_NS) as probes:
             rest(_SETTLE_NS, checkpoint)
@@ -153,15 +155,15 @@ class CpuBurn:
             ("load", 0.05 <= self.load <= 1, "5% to 100%"),
         )
 
-    def demands(self, runtime: str) -> Demands:
-        return Demands(mechanisms=(CONTAINERS_HERE,) if runtime == "docker" else ())
+    def requirements(self, runtime: str) -> Requirements:
+        return Requirements(mechanisms=(CONTAINERS_HERE,) if runtime == "docker" else ())
 
     def on(self, environment: Environment) -> Injection:
         scene = scene_of(environment, self.target, self.verb)
 
         def put() -> None:
             for _ in range(self.workers):
-                scene.invite(BURN, self.load)
+                scene.start_stressors(BURN, self.load)
 
         return BoundInjection(
             scene,
@@ -171,14 +173,16 @@ class CpuBurn:
             effect=lambda checkpoint: self._effect(scene, checkpoint),
         )
 
-    def _effect(self, scene: Scene, checkpoint: Checkpoint) -> Proof:
+    def _effect(self, scene: ServiceScene, checkpoint: Checkpoint) -> Proof:
         """Count what they get, and what they would have got if nobody else had been there."""
         rest(_SETTLE_NS, checkpoint)
-        waited_ns = [guest.waited_ns() for guest in scene.guests]
+        waited_ns = [stressor.waited_ns() for stressor in scene.stressors]
         got, window_ns = cores_used(
-            lambda: sum(guest.cpu_ns() for guest in scene.guests), _BURN_WINDOW_NS, checkpoint
+            lambda: sum(stressor.cpu_ns() for stressor in scene.stressors),
+            _BURN_WINDOW_NS,
+            checkpoint,
         )
-        waited = (sum(g.waited_ns() for g in scene.guests) - sum(waited_ns)) / window_ns
+        waited = (sum(g.waited_ns() for g in scene.stressors) - sum(waited_ns)) / window_ns
         bounds = bounds_if_any(scene, "cpu")
         limit = None if bounds is None else bounds.limit()
         wanted = self.workers * self.load

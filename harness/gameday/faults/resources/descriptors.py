@@ -10,17 +10,17 @@ from threading import Thread
 from typing import ClassVar
 
 from gameday.api.descriptors import Descriptors, Filing
-from gameday.runtimes.mechanisms.containers import CONTAINERS_HERE
-from gameday.runtimes.mechanisms.process_limits import DESCRIPTORS
 from gameday.api.environment import Checkpoint, Environment, NotReadyError, Service
+from gameday.api.fault import Injection, Proof, Requirements
 from gameday.errors import EnvironmentRefused
 from gameday.faults.lifecycle.termination import answers_again, until
-from gameday.api.fault import Demands, Injection, Proof
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.event import Scalar
+from gameday.model.invalid_parameter import require
 from gameday.model.result import Window
 from gameday.model.scenario import Hits
-from gameday.model.invalid_parameter import require
+from gameday.runtimes.mechanisms.containers import CONTAINERS_HERE
+from gameday.runtimes.mechanisms.process_limits import DESCRIPTORS
 
 __all__ = ["FileDescriptors"]
 
@@ -54,9 +54,9 @@ class FileDescriptors:
     def __post_init__(self) -> None:
         require(("free", 1 <= self.free <= _MOST, f"1 to {_MOST}"))
 
-    def demands(self, runtime: str) -> Demands:
+    def requirements(self, runtime: str) -> Requirements:
         here = (CONTAINERS_HERE,) if runtime == "docker" else ()
-        return Demands(mechanisms=(*here, DESCRIPTORS))
+        return Requirements(mechanisms=(*here, DESCRIPTORS))
 
     def on(self, environment: Environment) -> Injection:
         service = environment.service(self.target)
@@ -128,7 +128,7 @@ class _Shortage:
             },
         )
 
-    def still_in(self) -> Proof:
+    def is_active(self) -> Proof:
         """The same process has the same limit."""
         now = self._files.descriptors()
         before = self._before or now
@@ -149,7 +149,7 @@ class _Shortage:
                 self._trouble = error
         return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
 
-    def prove_undone(self, checkpoint: Checkpoint) -> Proof:
+    def prove_healed(self, checkpoint: Checkpoint) -> Proof:
         """The same process has its old limit, or another one has taken its place."""
         answer = answers_again(self._service, checkpoint)
         measured: dict[str, Scalar] = {}
@@ -169,7 +169,7 @@ class _Shortage:
 
 def _connects(service: Service, held: ExitStack) -> bool:
     """Open a connection that is held and says nothing; tell whether the kernel accepted it."""
-    address = (service.direct.host, service.direct.port)
+    address = (service.upstream.host, service.upstream.port)
     try:
         held.enter_context(socket.create_connection(address, _CONNECT_LIMIT_S))
     except OSError:

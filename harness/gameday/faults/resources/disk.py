@@ -5,20 +5,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from gameday.api.throttling import DiskBounds, Throttleable
-from gameday.runtimes.mechanisms.containers import CONTAINERS_HERE
-from gameday.runtimes.mechanisms.throttling import THROTTLE_IN_DOCKER, THROTTLE_IN_PROCESS
 from gameday.api.environment import Checkpoint, Environment
+from gameday.api.fault import Injection, Proof, Requirements
+from gameday.api.throttling import DiskBounds, Throttleable
 from gameday.errors import EnvironmentRefused
 from gameday.faults.lifecycle.termination import answers_again, until
-from gameday.api.fault import Demands, Injection, Proof
-from gameday.faults.resources.injection import Scene, rest, scene_of
+from gameday.faults.resources.injection import ServiceScene, rest, scene_of
 from gameday.model.clock import SECOND
 from gameday.model.event import Scalar
+from gameday.model.invalid_parameter import require
 from gameday.model.result import Window
 from gameday.model.scenario import Hits
-from gameday.model.invalid_parameter import require
 from gameday.model.units import BytesPerS
+from gameday.runtimes.mechanisms.containers import CONTAINERS_HERE
+from gameday.runtimes.mechanisms.throttling import THROTTLE_IN_DOCKER, THROTTLE_IN_PROCESS
 
 __all__ = ["IoThrottle"]
 
@@ -69,10 +69,10 @@ class IoThrottle:
             )
         )
 
-    def demands(self, runtime: str) -> Demands:
+    def requirements(self, runtime: str) -> Requirements:
         if runtime == "docker":
-            return Demands(mechanisms=(CONTAINERS_HERE, THROTTLE_IN_DOCKER), hosts_disk=True)
-        return Demands(mechanisms=(THROTTLE_IN_PROCESS,), hosts_disk=True)
+            return Requirements(mechanisms=(CONTAINERS_HERE, THROTTLE_IN_DOCKER), hosts_disk=True)
+        return Requirements(mechanisms=(THROTTLE_IN_PROCESS,), hosts_disk=True)
 
     def on(self, environment: Environment) -> Injection:
         scene = scene_of(environment, self.target, self.verb)
@@ -84,7 +84,7 @@ class IoThrottle:
 class _Throttling:
     """One throttle, proven by what the kernel counts while a guest pushes."""
 
-    def __init__(self, fault: IoThrottle, scene: Scene, disk: DiskBounds) -> None:
+    def __init__(self, fault: IoThrottle, scene: ServiceScene, disk: DiskBounds) -> None:
         self._fault = fault
         self._scene = scene
         self._disk = disk
@@ -130,7 +130,7 @@ class _Throttling:
             proven = proven and near and before >= _FASTER_BEFORE * rate
         return Proof(proven=proven, measured=measured)
 
-    def still_in(self) -> Proof:
+    def is_active(self) -> Proof:
         read, write = self._disk.rates()
         return Proof(
             proven=(read, write) == self._wanted,
@@ -147,7 +147,7 @@ class _Throttling:
             self._trouble = error
         return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
 
-    def prove_undone(self, checkpoint: Checkpoint) -> Proof:
+    def prove_healed(self, checkpoint: Checkpoint) -> Proof:
         measured: dict[str, Scalar] = {}
         if self._trouble is not None:
             measured["undo_error"] = str(self._trouble)

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from gameday.api.bounds import Boundable, Bounds, Guest, Resource
+from gameday.api.bounds import Boundable, Bounds, Resource, Stressor
 from gameday.api.environment import Checkpoint, Environment, Service
+from gameday.api.fault import Proof
 from gameday.errors import EnvironmentRefused
 from gameday.faults.lifecycle.termination import answers_again
-from gameday.api.fault import Proof
 from gameday.model.clock import SECOND
 from gameday.model.event import Scalar
 from gameday.model.result import Window
@@ -19,7 +19,7 @@ __all__ = [
     "BURN",
     "LONGEST_NS",
     "BoundInjection",
-    "Scene",
+    "ServiceScene",
     "available_bytes",
     "hold",
     "idle_ns",
@@ -36,31 +36,31 @@ _PAUSE_S = 0.02
 Measure = Callable[[Checkpoint], Proof]
 
 
-class Scene:
+class ServiceScene:
     """A service, what bounds it, and the guests of a fault beside it."""
 
     def __init__(self, service: Service, house: Boundable) -> None:
         self.service = service
         self.house = house
-        self.guests: list[Guest] = []
+        self.stressors: list[Stressor] = []
         """Those that are the fault; what only measures is ended when it has."""
 
-    def invite(self, script: str, share: float = 1.0) -> None:
+    def start_stressors(self, script: str, share: float = 1.0) -> None:
         """Start a guest that stays until the fault is undone."""
-        self.guests.append(self.house.guest(script, LONGEST_NS, share))
+        self.stressors.append(self.house.stressor(script, LONGEST_NS, share))
 
     def dismiss(self) -> None:
         """End every guest of the fault."""
-        for guest in self.guests:
-            guest.end()
+        for stressor in self.stressors:
+            stressor.end()
 
     @contextmanager
-    def probing(self, script: str, count: int, limit_ns: int) -> Iterator[tuple[Guest, ...]]:
+    def probing(self, script: str, count: int, limit_ns: int) -> Iterator[tuple[Stressor, ...]]:
         """Have guests that measure, and end them."""
-        probes: list[Guest] = []
+        probes: list[Stressor] = []
         try:
             for _ in range(count):
-                probes.append(self.house.guest(script, limit_ns))  # noqa: PERF401 - each is owed an end
+                probes.append(self.house.stressor(script, limit_ns))  # noqa: PERF401 - each is owed an end
             yield tuple(probes)
         finally:
             for probe in probes:
@@ -68,15 +68,15 @@ class Scene:
 
     def left(self) -> int:
         """Return how many guests of the fault still live."""
-        return sum(guest.alive() for guest in self.guests)
+        return sum(stressor.alive() for stressor in self.stressors)
 
 
-def scene_of(environment: Environment, target: str, verb: str) -> Scene:
+def scene_of(environment: Environment, target: str, verb: str) -> ServiceScene:
     """Return the scene of a service; EnvironmentRefused if nobody can bound it there."""
     service = environment.service(target)
     if not isinstance(service, Boundable):
         raise EnvironmentRefused(f"{verb}: nothing bounds {target} in {environment.runtime}")
-    return Scene(service, service)
+    return ServiceScene(service, service)
 
 
 def hold(bounds: Bounds, limit: int, what: str) -> None:
@@ -130,7 +130,7 @@ class BoundInjection:
 
     def __init__(
         self,
-        scene: Scene,
+        scene: ServiceScene,
         *,
         asked: Mapping[str, Scalar],
         undo_text: str,
@@ -176,7 +176,7 @@ class BoundInjection:
             self._limit = self._bounds.limit()
         return Proof(proven=proof.proven, measured={**proof.measured, "attempts": attempt})
 
-    def still_in(self) -> Proof:
+    def is_active(self) -> Proof:
         """The kernel says the limit that it said, and every guest lives and does its part."""
         alive, holds = self._scene.left(), self._holds()
         measured: dict[str, Scalar] = {"guests": alive, "guests_hold": holds}
@@ -184,7 +184,7 @@ class BoundInjection:
         if self._bounds is not None:
             now = measured["limit"] = self._bounds.limit()
             same = now is not None and now == self._limit
-        whole = alive == len(self._scene.guests) and holds
+        whole = alive == len(self._scene.stressors) and holds
         return Proof(proven=same and whole, measured=measured)
 
     def undo(self) -> Window:
@@ -200,7 +200,7 @@ class BoundInjection:
         self._scene.dismiss()
         return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
 
-    def prove_undone(self, checkpoint: Checkpoint) -> Proof:
+    def prove_healed(self, checkpoint: Checkpoint) -> Proof:
         """No guest lives, the old limit is read back from the kernel, and a write is answered."""
         measured: dict[str, Scalar] = {"guests_left": self._scene.left()}
         if self._trouble is not None:
@@ -220,7 +220,7 @@ class BoundInjection:
         )
 
 
-def bounds_if_any(scene: Scene, resource: Resource) -> Bounds | None:
+def bounds_if_any(scene: ServiceScene, resource: Resource) -> Bounds | None:
     """Return what bounds a resource where anything can; what only uses it needs no bounds."""
     try:
         return scene.house.bounds(resource)

@@ -7,17 +7,15 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from gameday.api.bounds import Bounds
-from gameday.api.mechanism import Mechanism
-from gameday.runtimes.mechanisms.cgroups import MEMORY
-from gameday.runtimes.mechanisms.containers import CONTAINERS_HERE
 from gameday.api.environment import Checkpoint, Environment, Killable
+from gameday.api.fault import Injection, Proof, Requirements
+from gameday.api.mechanism import Mechanism
 from gameday.errors import EnvironmentRefused
-from gameday.faults.lifecycle.termination import Ending, until
-from gameday.api.fault import Demands, Injection, Proof
+from gameday.faults.lifecycle.termination import Termination, until
 from gameday.faults.resources.injection import (
     LONGEST_NS,
     BoundInjection,
-    Scene,
+    ServiceScene,
     available_bytes,
     bounds_if_any,
     hold,
@@ -25,10 +23,12 @@ from gameday.faults.resources.injection import (
 )
 from gameday.model.clock import SECOND
 from gameday.model.event import Scalar
+from gameday.model.invalid_parameter import require
 from gameday.model.result import Window
 from gameday.model.scenario import Hits
-from gameday.model.invalid_parameter import require
 from gameday.model.units import SizeBytes
+from gameday.runtimes.mechanisms.cgroups import MEMORY
+from gameday.runtimes.mechanisms.containers import CONTAINERS_HERE
 
 __all__ = ["MemoryBurn", "MemoryLimit"]
 
@@ -83,8 +83,8 @@ class MemoryLimit:
     def __post_init__(self) -> None:
         _within_bounds("limit", self.limit_bytes)
 
-    def demands(self, runtime: str) -> Demands:
-        return Demands(
+    def requirements(self, runtime: str) -> Requirements:
+        return Requirements(
             impossible=_unaffordable(self.limit_bytes + _BEYOND),
             mechanisms=(MEMORY if runtime == "process" else CONTAINERS_HERE,),
         )
@@ -112,7 +112,7 @@ class MemoryLimit:
             bounds=bounds,
         )
 
-    def _effect(self, scene: Scene, bounds: Bounds, checkpoint: Checkpoint) -> Proof:
+    def _effect(self, scene: ServiceScene, bounds: Bounds, checkpoint: Checkpoint) -> Proof:
         used, before, now = bounds.usage(), bounds.denials(), bounds.limit()
         size = max(0, self.limit_bytes - used) + _BEYOND
         with scene.probing(allocating(size, size, victim=True), 1, _PROBE_LIMIT_NS) as (probe,):
@@ -125,7 +125,7 @@ class MemoryLimit:
             until(lambda: bounds.denials() > before, _WORD_LIMIT_NS, checkpoint)
             held = probe.memory_bytes()
             denied = bounds.denials() - before
-        lives = not isinstance(scene.service, Killable) or scene.service.vitals().alive
+        lives = not isinstance(scene.service, Killable) or scene.service.process_state().alive
         exact = now is not None and 0 <= self.limit_bytes - now < _MIB
         return Proof(
             proven=exact and killed and denied > 0 and lives,
@@ -166,9 +166,9 @@ class MemoryBurn:
     def __post_init__(self) -> None:
         _within_bounds("size", self.size_bytes)
 
-    def demands(self, runtime: str) -> Demands:
+    def requirements(self, runtime: str) -> Requirements:
         wanted: tuple[Mechanism, ...] = (MEMORY,) if self.until == "oom" else ()
-        return Demands(
+        return Requirements(
             impossible=_unaffordable(self.size_bytes),
             mechanisms=(CONTAINERS_HERE,) if runtime == "docker" else wanted,
         )
@@ -179,8 +179,8 @@ class MemoryBurn:
         if self.until == "oom":
             if not isinstance(scene.service, Killable):
                 raise EnvironmentRefused(f"{self.target} would not be started again")
-            ending = Ending(scene.service, scene.service)
-            return _Exhaustion(self, scene, scene.house.bounds("memory"), ending)
+            termination = Termination(scene.service, scene.service)
+            return _Exhaustion(self, scene, scene.house.bounds("memory"), termination)
         bounds = bounds_if_any(scene, "memory")
         # Read before anything is in, too: a rise is one above what there was.
         used = 0 if bounds is None else bounds.usage()
@@ -194,10 +194,10 @@ class MemoryBurn:
                     f"{self.verb} of {self.target}: {self.size_bytes} bytes are wanted, it uses "
                     f"{used} now and may hold {most}; give it more by `memory:` in its target"
                 )
-            scene.invite(allocating(self.size_bytes, _PIECE, victim=True))
+            scene.start_stressors(allocating(self.size_bytes, _PIECE, victim=True))
 
         def held() -> int:
-            return sum(guest.memory_bytes() for guest in scene.guests)
+            return sum(stressor.memory_bytes() for stressor in scene.stressors)
 
         def holds() -> bool:
             most = 1.05 * self.size_bytes + _OF_ITS_OWN
@@ -224,11 +224,13 @@ class MemoryBurn:
 class _Exhaustion:
     """Memory taken until the service dies of it."""
 
-    def __init__(self, fault: MemoryBurn, scene: Scene, bounds: Bounds, ending: Ending) -> None:
+    def __init__(
+        self, fault: MemoryBurn, scene: ServiceScene, bounds: Bounds, termination: Termination
+    ) -> None:
         self._fault = fault
         self._scene = scene
         self._bounds = bounds
-        self._ending = ending
+        self._termination = termination
         self._chosen = False
         self._denials = bounds.denials()
         self._limiting = BoundInjection(
@@ -254,11 +256,11 @@ class _Exhaustion:
     def prove(self, checkpoint: Checkpoint) -> Proof:
         return self._effect(checkpoint)
 
-    def still_in(self) -> Proof:
-        return self._ending.still_down()
+    def is_active(self) -> Proof:
+        return self._termination.still_down()
 
     def lapse(self) -> str:
-        return self._ending.lapse()
+        return self._termination.lapse()
 
     def undo(self) -> Window:
         ended = self._limiting.undo()
@@ -266,15 +268,15 @@ class _Exhaustion:
             # One that has outlived it is not to be the first to die of somebody else's hunger.
             with suppress(EnvironmentRefused):  # it has died, as it was to
                 self._scene.house.first_to_die(False)
-        started = self._ending.start_again()
+        started = self._termination.start_again()
         return Window(start_ns=ended.start_ns, end_ns=started.end_ns)
 
-    def prove_undone(self, checkpoint: Checkpoint) -> Proof:
+    def prove_healed(self, checkpoint: Checkpoint) -> Proof:
         """No limit and no guest is left, and a new start answers."""
-        started = self._ending.prove_new_start(checkpoint)
+        started = self._termination.prove_new_start(checkpoint)
         if not started.proven:
             return started
-        clean = self._limiting.prove_undone(checkpoint)
+        clean = self._limiting.prove_healed(checkpoint)
         return Proof(proven=clean.proven, measured={**started.measured, **clean.measured})
 
     def _put(self) -> None:
@@ -283,7 +285,7 @@ class _Exhaustion:
         limit = self._bounds.usage() + self._fault.size_bytes
         hold(self._bounds, limit, f"{self._fault.verb} of {self._fault.target}, in bytes")
         size = self._fault.size_bytes + _BEYOND
-        self._scene.invite(allocating(size, _SMALL_PIECE, victim=False))
+        self._scene.start_stressors(allocating(size, _SMALL_PIECE, victim=False))
 
     def _effect(self, checkpoint: Checkpoint) -> Proof:
         limit_ns = _OOM_LIMIT_NS if self._chosen else 0
@@ -297,16 +299,16 @@ class _Exhaustion:
         # Counted before the end, for with the service goes what it was counted in; and by a thread
         # of its own, for that takes less time than what is done at a checkpoint.
         with _watching(denied) as most:
-            vitals = self._ending.await_end(limit_ns, checkpoint)
+            process_state = self._termination.await_end(limit_ns, checkpoint)
             # The engine's word, where the count was missed, may be late.
-            until(lambda: most() > 0, _WORD_LIMIT_NS if self._ending.ended else 0, checkpoint)
+            until(lambda: most() > 0, _WORD_LIMIT_NS if self._termination.ended else 0, checkpoint)
             times = most()
         return Proof(
-            proven=self._ending.ended and vitals.exit_code == 137 and times > 0,
+            proven=self._termination.ended and process_state.exit_code == 137 and times > 0,
             measured={
                 "mechanism": self._bounds.mechanism,
-                "alive": vitals.alive,
-                "exit_code": vitals.exit_code,
+                "alive": process_state.alive,
+                "exit_code": process_state.exit_code,
                 "times_out_of_memory": times,
             },
         )

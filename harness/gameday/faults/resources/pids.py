@@ -4,15 +4,15 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from gameday.api.bounds import Bounds
+from gameday.api.environment import Checkpoint, Environment
+from gameday.api.fault import Injection, Proof, Requirements
+from gameday.faults.lifecycle.termination import until
+from gameday.faults.resources.injection import BoundInjection, ServiceScene, hold, scene_of
+from gameday.model.clock import SECOND
+from gameday.model.invalid_parameter import require
+from gameday.model.scenario import Hits
 from gameday.runtimes.mechanisms.cgroups import PIDS
 from gameday.runtimes.mechanisms.containers import CONTAINERS_HERE
-from gameday.api.environment import Checkpoint, Environment
-from gameday.faults.lifecycle.termination import until
-from gameday.api.fault import Demands, Injection, Proof
-from gameday.faults.resources.injection import BoundInjection, Scene, hold, scene_of
-from gameday.model.clock import SECOND
-from gameday.model.scenario import Hits
-from gameday.model.invalid_parameter import require
 
 __all__ = ["PidsLimit"]
 
@@ -45,8 +45,8 @@ class PidsLimit:
         # Fewer, and the engine could not even start what is to prove it.
         require(("free", _LEAST <= self.free <= _MOST, f"{_LEAST} to {_MOST}"))
 
-    def demands(self, runtime: str) -> Demands:
-        return Demands(mechanisms=(PIDS if runtime == "process" else CONTAINERS_HERE,))
+    def requirements(self, runtime: str) -> Requirements:
+        return Requirements(mechanisms=(PIDS if runtime == "process" else CONTAINERS_HERE,))
 
     def on(self, environment: Environment) -> Injection:
         scene = scene_of(environment, self.target, self.verb)
@@ -70,7 +70,7 @@ class PidsLimit:
         )
 
     def _effect(
-        self, scene: Scene, bounds: Bounds, limit: int | None, checkpoint: Checkpoint
+        self, scene: ServiceScene, bounds: Bounds, limit: int | None, checkpoint: Checkpoint
     ) -> Proof:
         before, failed, most = bounds.usage(), bounds.denials(), 0
 

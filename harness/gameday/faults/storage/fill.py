@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from gameday.api.environment import Checkpoint, Environment
+from gameday.api.fault import Injection, Proof, Requirements
 from gameday.errors import EnvironmentRefused
-from gameday.api.fault import Demands, Injection, Proof
-from gameday.faults.storage.folder import Folder, housed
+from gameday.faults.storage.folder import Folder, has_data_dir
 from gameday.model.event import Scalar
+from gameday.model.invalid_parameter import require
 from gameday.model.result import Window
 from gameday.model.scenario import Hits
-from gameday.model.invalid_parameter import require
 from gameday.model.units import RatioField, SizeBytes
 
 __all__ = ["DiskFill"]
@@ -65,11 +65,11 @@ class DiskFill:
             )
         require(("fill", self.fill is None or self.fill > 0, "more than 0%"))
 
-    def demands(self, runtime: str) -> Demands:
-        return Demands(bounded_disk=True)
+    def requirements(self, runtime: str) -> Requirements:
+        return Requirements(bounded_disk=True)
 
     def on(self, environment: Environment) -> Injection:
-        house = housed(environment, self.target, self.verb)
+        house = has_data_dir(environment, self.target, self.verb)
         size_bytes = house.disk_bytes
         if size_bytes is None:
             raise EnvironmentRefused(
@@ -150,7 +150,7 @@ class _Filling:
         self._filler_bytes = now.filler_bytes
         return Proof(proven=proven, measured=measured)
 
-    def still_in(self) -> Proof:
+    def is_active(self) -> Proof:
         """The file is as long as it was; what the service takes or gives beside it is its own."""
         now = self._look()
         return Proof(
@@ -164,7 +164,7 @@ class _Filling:
         self._folder.revive()
         return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
 
-    def prove_undone(self, checkpoint: Checkpoint) -> Proof:
+    def prove_healed(self, checkpoint: Checkpoint) -> Proof:
         """No file, as much space as before but for what the service itself took, and an answer."""
         answer = self._folder.answers(checkpoint)
         now = self._look()

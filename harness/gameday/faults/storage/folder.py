@@ -3,14 +3,14 @@
 from contextlib import suppress
 from uuid import uuid4
 
-from gameday.api.storage import Housed
 from gameday.api.environment import ROOT, Checkpoint, Environment, Ran, Service
+from gameday.api.fault import Proof
+from gameday.api.storage import HasDataDir
 from gameday.errors import EnvironmentRefused
 from gameday.faults.lifecycle.termination import answers_again
-from gameday.api.fault import Proof
 from gameday.model.clock import SECOND
 
-__all__ = ["Folder", "housed"]
+__all__ = ["Folder", "has_data_dir"]
 
 _STEP_LIMIT_NS = 20 * SECOND
 _STARTS = 3
@@ -20,10 +20,10 @@ rm -f "$0"; exit $code
 """
 
 
-def housed(environment: Environment, target: str, verb: str) -> Housed:
+def has_data_dir(environment: Environment, target: str, verb: str) -> HasDataDir:
     """Return the service whose data folder is known; EnvironmentRefused if it is not."""
     service = environment.service(target)
-    if not isinstance(service, Housed):
+    if not isinstance(service, HasDataDir):
         raise EnvironmentRefused(f"{verb}: the data of {target} are not at hand")
     return service
 
@@ -31,7 +31,7 @@ def housed(environment: Environment, target: str, verb: str) -> Housed:
 class Folder:
     """A service's data folder, as root and as the service's user have it."""
 
-    def __init__(self, service: Service, house: Housed) -> None:
+    def __init__(self, service: Service, house: HasDataDir) -> None:
         self._service = service
         self._house = house
         self.path = house.data_folder
@@ -75,7 +75,7 @@ class Folder:
         """Prove that the service answers a write; one that dies late of the fault is started."""
         for _ in range(_STARTS):
             proof = answers_again(self._service, checkpoint)
-            if proof.proven or self._house.vitals().alive:
+            if proof.proven or self._house.process_state().alive:
                 break
             self.revive()
         return proof

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
-from gameday.host.attributes import IMMUTABLE, flags_of, set_flags
 from gameday.errors import EnvironmentRefused
 from gameday.faults.storage.folder import Folder
+from gameday.host.attributes import IMMUTABLE, flags_of, set_flags
 
 __all__ = ["Attributes", "Lock", "Modes"]
 

@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from gameday.runtimes.mechanisms.storage import IMMUTABLE_ATTRIBUTE
 from gameday.api.environment import Checkpoint, Environment
+from gameday.api.fault import Injection, Proof, Requirements
 from gameday.errors import EnvironmentRefused
-from gameday.api.fault import Demands, Injection, Proof
-from gameday.faults.storage.folder import Folder, housed
+from gameday.faults.storage.folder import Folder, has_data_dir
 from gameday.faults.storage.locks import Attributes, Lock, Modes
 from gameday.model.event import Scalar
 from gameday.model.result import Window
 from gameday.model.scenario import Hits
+from gameday.runtimes.mechanisms.storage import IMMUTABLE_ATTRIBUTE
 
 __all__ = ["ReadOnlyData"]
 
@@ -38,12 +38,12 @@ class ReadOnlyData:
     target: str
     """The service whose data are shut."""
 
-    def demands(self, runtime: str) -> Demands:
+    def requirements(self, runtime: str) -> Requirements:
         roots = runtime == "process" and os.geteuid() == 0
-        return Demands(mechanisms=(IMMUTABLE_ATTRIBUTE,) if roots else ())
+        return Requirements(mechanisms=(IMMUTABLE_ATTRIBUTE,) if roots else ())
 
     def on(self, environment: Environment) -> Injection:
-        house = housed(environment, self.target, self.verb)
+        house = has_data_dir(environment, self.target, self.verb)
         folder = Folder(environment.service(self.target), house)
         if not folder.is_roots:
             return _Shutting(folder, Modes(folder))
@@ -89,7 +89,7 @@ class _Shutting:
             },
         )
 
-    def still_in(self) -> Proof:
+    def is_active(self) -> Proof:
         """Nothing in the folder can be written yet: an entry point may open what is its own."""
         shut, open_ = self._lock.count()
         return Proof(proven=shut > 0 and open_ == 0, measured={"shut": shut, "open": open_})
@@ -100,7 +100,7 @@ class _Shutting:
         self._folder.revive()
         return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
 
-    def prove_undone(self, checkpoint: Checkpoint) -> Proof:
+    def prove_healed(self, checkpoint: Checkpoint) -> Proof:
         answer = self._folder.answers(checkpoint)
         other = self._lock.unlike_before()
         written, came = self._folder.try_to_write()

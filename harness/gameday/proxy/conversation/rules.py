@@ -7,7 +7,7 @@ from fnmatch import translate
 from random import Random
 from typing import Protocol
 
-from gameday.proxy.refusal import Refusal
+from gameday.proxy.refusal import ApiRefusal
 
 __all__ = ["Action", "Rule", "RuleBook"]
 
@@ -94,12 +94,12 @@ class RuleBook:
     def get(self, name: str) -> Rule:
         rule = self._rules.get(name)
         if rule is None:
-            raise Refusal("rule not found", 404)
+            raise ApiRefusal("rule not found", 404)
         return rule
 
     def add(self, rule: Rule) -> None:
         if rule.name in self._rules:
-            raise Refusal("rule already exists", 409)
+            raise ApiRefusal("rule already exists", 409)
         self._rules[rule.name] = rule
 
     def remove(self, rule: Rule) -> None:

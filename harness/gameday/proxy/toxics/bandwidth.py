@@ -9,13 +9,13 @@ from gameday.proxy.timer import Entry
 from gameday.proxy.toxics.delay_line import pass_on
 from gameday.proxy.toxics.toxic import MILLISECOND_NS, End, Outlet, Place, Stage, Toxic
 
-__all__ = ["Bandwidth"]
+__all__ = ["BandwidthToxic"]
 
 _PIECE_MS = 20
 
 
 @dataclass(slots=True)
-class Bandwidth(Toxic):
+class BandwidthToxic(Toxic):
     """Passes data on at `rate` kilobytes (1 000 bytes) a second; at 0 it waits until that changes.
 
     Nothing is lost: what waited is delivered when the toxic is changed or removed.
@@ -28,7 +28,7 @@ class Bandwidth(Toxic):
 
 
 class _BandwidthStage(Stage):
-    def __init__(self, toxic: Bandwidth, place: Place, outlet: Outlet) -> None:
+    def __init__(self, toxic: BandwidthToxic, place: Place, outlet: Outlet) -> None:
         super().__init__(place, outlet)
         self._toxic = toxic
         self._queue: deque[bytes | End] = deque()

@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from gameday.proxy.timer import Entry, Timer
+from gameday.proxy.timer import Entry, WakeTimer
 from gameday.proxy.toxics.toxic import End, Outlet
 
 __all__ = ["DelayLine", "Held", "pass_on", "size_of"]
@@ -27,7 +27,7 @@ def size_of(item: bytes | End) -> int:
 class DelayLine:
     """First in, first out, never before its instant; an item never overtakes another."""
 
-    def __init__(self, timer: Timer, leave: Callable[[bytes | End], None]) -> None:
+    def __init__(self, timer: WakeTimer, leave: Callable[[bytes | End], None]) -> None:
         self._timer = timer
         self._leave = leave
         self._queue: deque[Held] = deque()

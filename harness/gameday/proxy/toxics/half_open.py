@@ -5,11 +5,11 @@ from random import Random
 
 from gameday.proxy.toxics.toxic import End, Outlet, Place, Stage, Toxic
 
-__all__ = ["HalfOpen"]
+__all__ = ["HalfOpenToxic"]
 
 
 @dataclass(slots=True)
-class HalfOpen(Toxic):
+class HalfOpenToxic(Toxic):
     """Swallows all data of its direction, and the end of it: the receiver waits for ever.
 
     A peer that lost power, or a firewall that forgot the connection, looks like this. The other

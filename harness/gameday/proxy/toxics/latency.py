@@ -10,14 +10,14 @@ from typing import ClassVar
 from gameday.proxy.toxics.delay_line import DelayLine, Held, pass_on, size_of
 from gameday.proxy.toxics.toxic import MILLISECOND_NS, End, Outlet, Place, Stage, Toxic
 
-__all__ = ["Latency"]
+__all__ = ["LatencyToxic"]
 
 _LONGEST_TAIL = 100
 """No draw of a pareto is beyond so many jitters; one of 130 000 would be."""
 
 
 @dataclass(slots=True)
-class Latency(Toxic):
+class LatencyToxic(Toxic):
     """Passes each chunk on `latency` ms after it came, give or take a draw of about `jitter` ms.
 
     A draw below zero counts as zero. The end of the stream is as late as its bytes. Distributions:
@@ -61,7 +61,7 @@ class _LatencyStage(Stage):
     # A long pipe holds much: as much as Toxiproxy's, which is 1 024 chunks of 32 KiB.
     HOLD_BYTES: ClassVar[int] = 32 * 1024 * 1024
 
-    def __init__(self, toxic: Latency, place: Place, outlet: Outlet, random: Random) -> None:
+    def __init__(self, toxic: LatencyToxic, place: Place, outlet: Outlet, random: Random) -> None:
         super().__init__(place, outlet)
         self._toxic = toxic
         self._random = random

@@ -5,11 +5,11 @@ from random import Random
 
 from gameday.proxy.toxics.toxic import End, Outlet, Place, Stage, Toxic
 
-__all__ = ["LimitData"]
+__all__ = ["LimitDataToxic"]
 
 
 @dataclass(slots=True)
-class LimitData(Toxic):
+class LimitDataToxic(Toxic):
     """Passes `bytes` bytes on, counted from when the toxic met the connection, and closes it."""
 
     bytes: int = 0
@@ -19,7 +19,7 @@ class LimitData(Toxic):
 
 
 class _LimitDataStage(Stage):
-    def __init__(self, toxic: LimitData, place: Place, outlet: Outlet) -> None:
+    def __init__(self, toxic: LimitDataToxic, place: Place, outlet: Outlet) -> None:
         super().__init__(place, outlet)
         self._toxic = toxic
         self._passed = 0

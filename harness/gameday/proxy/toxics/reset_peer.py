@@ -6,11 +6,11 @@ from random import Random
 from gameday.proxy.timer import Entry
 from gameday.proxy.toxics.toxic import MILLISECOND_NS, End, Outlet, Place, Stage, Toxic
 
-__all__ = ["ResetPeer"]
+__all__ = ["ResetPeerToxic"]
 
 
 @dataclass(slots=True)
-class ResetPeer(Toxic):
+class ResetPeerToxic(Toxic):
     """Resets both sides of a connection `timeout` ms after the toxic met it; until then, silence.
 
     Toxiproxy waits for the next data before it does, and gives an open connection an orderly end.
@@ -23,7 +23,7 @@ class ResetPeer(Toxic):
 
 
 class _ResetPeerStage(Stage):
-    def __init__(self, toxic: ResetPeer, place: Place, outlet: Outlet) -> None:
+    def __init__(self, toxic: ResetPeerToxic, place: Place, outlet: Outlet) -> None:
         super().__init__(place, outlet)
         self._toxic = toxic
         self._met_ns = self.place.timer.now_ns()

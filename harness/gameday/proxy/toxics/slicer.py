@@ -8,13 +8,13 @@ from gameday.proxy.timer import Entry
 from gameday.proxy.toxics.delay_line import pass_on
 from gameday.proxy.toxics.toxic import End, Outlet, Place, Stage, Toxic
 
-__all__ = ["Slicer"]
+__all__ = ["SlicerToxic"]
 
 _MICROSECOND_NS = 1_000
 
 
 @dataclass(slots=True)
-class Slicer(Toxic):
+class SlicerToxic(Toxic):
     """Cuts data into pieces of `average_size` bytes, give or take up to `size_variation`.
 
     Between two pieces pass `delay` microseconds.
@@ -48,7 +48,7 @@ class Slicer(Toxic):
 class _SlicerStage(Stage):
     """Cuts a piece when it leaves: cutting all at once would keep the loop from its sockets."""
 
-    def __init__(self, toxic: Slicer, place: Place, outlet: Outlet, random: Random) -> None:
+    def __init__(self, toxic: SlicerToxic, place: Place, outlet: Outlet, random: Random) -> None:
         super().__init__(place, outlet)
         self._toxic = toxic
         self._random = random

@@ -6,11 +6,11 @@ from random import Random
 from gameday.proxy.toxics.delay_line import DelayLine, Held, pass_on
 from gameday.proxy.toxics.toxic import MILLISECOND_NS, End, Outlet, Place, Stage, Toxic
 
-__all__ = ["SlowClose"]
+__all__ = ["SlowCloseToxic"]
 
 
 @dataclass(slots=True)
-class SlowClose(Toxic):
+class SlowCloseToxic(Toxic):
     """Passes data on at once, and the end of it `delay` ms after it came."""
 
     delay: int = 0
@@ -20,7 +20,7 @@ class SlowClose(Toxic):
 
 
 class _SlowCloseStage(Stage):
-    def __init__(self, toxic: SlowClose, place: Place, outlet: Outlet) -> None:
+    def __init__(self, toxic: SlowCloseToxic, place: Place, outlet: Outlet) -> None:
         super().__init__(place, outlet)
         self._toxic = toxic
         self._line = DelayLine(place.timer, lambda item: pass_on(item, self.outlet))

@@ -6,11 +6,11 @@ from random import Random
 from gameday.proxy.timer import Entry
 from gameday.proxy.toxics.toxic import MILLISECOND_NS, End, Outlet, Place, Stage, Toxic
 
-__all__ = ["Timeout"]
+__all__ = ["TimeoutToxic"]
 
 
 @dataclass(slots=True)
-class Timeout(Toxic):
+class TimeoutToxic(Toxic):
     """Swallows all data, and closes the connection `timeout` ms after the toxic met it; 0 is never.
 
     A connection that lost bytes cannot go on: removing the toxic closes it too.
@@ -23,7 +23,7 @@ class Timeout(Toxic):
 
 
 class _TimeoutStage(Stage):
-    def __init__(self, toxic: Timeout, place: Place, outlet: Outlet) -> None:
+    def __init__(self, toxic: TimeoutToxic, place: Place, outlet: Outlet) -> None:
         super().__init__(place, outlet)
         self._toxic = toxic
         self._met_ns = self.place.timer.now_ns()

@@ -11,9 +11,9 @@ from enum import Enum
 from random import Random
 from typing import ClassVar, Protocol
 
-from gameday.proxy.timer import Timer
+from gameday.proxy.timer import WakeTimer
 
-__all__ = ["MILLISECOND_NS", "End", "Outlet", "Place", "Stage", "Tally", "Toxic"]
+__all__ = ["MILLISECOND_NS", "End", "Outlet", "Place", "Stage", "Toxic", "ToxicTally"]
 
 MILLISECOND_NS = 1_000_000
 _INT64_MAX = 2**63 - 1
@@ -28,7 +28,7 @@ class End(Enum):
 
 
 @dataclass(slots=True)
-class Tally:
+class ToxicTally:
     """What one toxic did so far, over all connections."""
 
     connections: int = 0
@@ -51,7 +51,7 @@ class Place(Protocol):
     """The direction of a connection that a stage stands in."""
 
     @property
-    def timer(self) -> Timer: ...
+    def timer(self) -> WakeTimer: ...
 
     def balance(self) -> None:
         """Compare again what the stages hold with what they may hold."""
@@ -70,7 +70,7 @@ class Stage:
         self.place = place
         self.outlet = outlet
         self.held_bytes = 0
-        self.tally = Tally()
+        self.tally = ToxicTally()
 
     def begin(self) -> None:
         """Called once, when the stage stands in its place."""

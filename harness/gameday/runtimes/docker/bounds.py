@@ -9,16 +9,16 @@ from threading import Lock
 import psutil
 from docker.models.containers import Container
 
-from gameday.api.bounds import Bounds, Guest, Resource
+from gameday.api.bounds import Bounds, Resource, Stressor
 from gameday.api.throttling import DiskBounds
-from gameday.host.cgroup import PERIOD_US, Cell, cell_of, fine_period_us
-from gameday.runtimes.block_io import CellDisk, device_of
-from gameday.host.duty_cycle import DutyCycle
-from gameday.host.docker_engine import engine_client, refusing
-from gameday.host.stressors import bounded
-from gameday.host.process_tree import of_container
-from gameday.host.usage import cpu_ns_of, end_family, living_with, memory_of, waited_ns_of
 from gameday.errors import EnvironmentRefused
+from gameday.host.cgroup import PERIOD_US, Cgroup, cgroup_of, fine_period_us
+from gameday.host.docker_engine import engine_client, refusing
+from gameday.host.duty_cycle import DutyCycle
+from gameday.host.process_tree import of_container
+from gameday.host.stressors import bounded
+from gameday.host.usage import cpu_ns_of, end_family, living_with, memory_of, waited_ns_of
+from gameday.runtimes.block_io import CgroupDisk, device_of
 
 __all__ = ["ContainerBounds"]
 
@@ -56,7 +56,7 @@ class ContainerBounds:
 
     def of(self, resource: Resource) -> Bounds:
         pid = _pid_of(self._container(), self._name)
-        cell_of(pid, resource)
+        cgroup_of(pid, resource)
         return _EngineBounds(self._name, self._container, resource)
 
     def disk(self) -> DiskBounds:
@@ -68,15 +68,15 @@ class ContainerBounds:
             if mount["Type"] == "volume":
                 folder, source = str(mount["Destination"]), str(mount["Source"])
                 break
-        return CellDisk(
-            lambda: cell_of(_pid_of(self._container(), self._name), "io"),
+        return CgroupDisk(
+            lambda: cgroup_of(_pid_of(self._container(), self._name), "io"),
             lambda: of_container(str(container.id)),
             name=None,
             device=device_of(Path(source or f"/proc/{pid}/root"), self._name),
             folder=folder,
         )
 
-    def guest(self, script: str, limit_ns: int, share: float) -> Guest:
+    def stressor(self, script: str, limit_ns: int, share: float) -> Stressor:
         container = self._container()
         with refusing(f"running a guest in {self._name}"):
             engine = engine_client(_ENGINE_LIMIT_S)
@@ -93,7 +93,7 @@ class ContainerBounds:
                 while time.monotonic() < give_up:
                     seen = engine.api.exec_inspect(made["Id"])
                     if seen["Pid"] or seen["ExitCode"] is not None:
-                        return _InnerGuest(container, int(seen["Pid"] or 0), share)
+                        return _InnerStressor(container, int(seen["Pid"] or 0), share)
                     time.sleep(_PAUSE_S)
             finally:
                 engine.close()
@@ -137,17 +137,17 @@ class _EngineBounds:
         self._held: int | None = None
         self._setting = Lock()
         """A release may come from another thread while the limit is counted finely."""
-        self._seen_in: Cell | None = None
+        self._seen_in: Cgroup | None = None
         self._seen = 0
         self._said_before = True
 
     def limit(self) -> int | None:
-        return self._cell().limit()
+        return self._cgroup().limit()
 
     def usage(self) -> int:
         if self._resource == "cpu":
             return cpu_ns_of(of_container(str(self._container().id)))
-        return self._cell().usage()
+        return self._cgroup().usage()
 
     def denials(self) -> int:
         """Ask the kernel; of a container that has ended, what was last seen, and the engine.
@@ -163,7 +163,7 @@ class _EngineBounds:
                 said = self._resource == "memory" and bool(state["OOMKilled"])
                 # Said of an earlier end, it stays said.
                 return max(self._seen, int(said and not self._said_before))
-            self._seen_in = self._cell()
+            self._seen_in = self._cgroup()
         self._seen = max(self._seen, self._seen_in.denials())
         return self._seen
 
@@ -171,7 +171,7 @@ class _EngineBounds:
         container = self._container()
         if self._old is None:
             # What is read back may be 0, which the engine takes for "leave it as it is".
-            self._old_limit = self._cell().limit()
+            self._old_limit = self._cgroup().limit()
             self._old = _as_engine(self._resource, self._old_limit)
         self._said_before = bool(container.attrs["State"]["OOMKilled"])
         self._held = limit
@@ -209,8 +209,8 @@ class _EngineBounds:
         now = self.limit()
         return "" if now == self._old_limit else f"the limit is {now}, it was {self._old_limit}"
 
-    def _cell(self) -> Cell:
-        return cell_of(_pid_of(self._container(), self._name), self._resource)
+    def _cgroup(self) -> Cgroup:
+        return cgroup_of(_pid_of(self._container(), self._name), self._resource)
 
     def _update(self, container: Container, settings: Mapping[str, int]) -> None:
         """Change a running container; the client's own method knows no limit of processes."""
@@ -228,7 +228,7 @@ class _EngineBounds:
                 engine.close()
 
 
-class _InnerGuest:
+class _InnerStressor:
     """A guest that the engine runs in the container, seen from this host."""
 
     def __init__(self, container: Container, pid: int, share: float) -> None:

@@ -9,9 +9,9 @@ import docker
 from docker.models.containers import Container
 from testcontainers.core.container import DockerContainer
 
+from gameday.errors import EnvironmentRefused
 from gameday.host import faketime as clocks
 from gameday.host.docker_engine import refusing
-from gameday.errors import EnvironmentRefused
 
 __all__ = ["ContainerClock"]
 

@@ -7,8 +7,8 @@ from docker.models.containers import Container
 from testcontainers.core.container import DockerContainer
 
 from gameday.host.docker_engine import refusing
-from gameday.runtimes.kinds import ServiceKind
 from gameday.model.scenario import ServiceSpec
+from gameday.runtimes.kinds import ServiceKind
 
 __all__ = ["ContainerDisk", "disk_of"]
 

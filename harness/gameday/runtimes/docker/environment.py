@@ -21,43 +21,43 @@ from testcontainers.core.config import testcontainers_config
 from testcontainers.core.container import DockerContainer
 from testcontainers.core.network import Network
 
-from gameday.api.packets import Datagrams
-from gameday.api.traffic import Paths, Traffic
-from gameday.runtimes.docker.clock import ContainerClock
-from gameday.runtimes.docker.disk import disk_of
-from gameday.runtimes.docker.network import ContainerNetwork, chain_of, send_datagrams
-from gameday.runtimes.docker.options import bounds_of, save_log
-from gameday.runtimes.docker.service import ContainerService
-from gameday.edge.connections import ControlledEdge, reaches
-from gameday.edge.edges import proxy_name, traffic_of, traffic_so_far
-from gameday.host.docker_engine import engine_client, refusing, started
-from gameday.host.docker_presence import engine_problem
-from gameday.runtimes.docker.images import bring
-from gameday.cleanup.labels import OWNER_LABEL, RUN_LABEL, engine_name, make_folder
-from gameday.cleanup.owner import this_owner
-from gameday.host.process_tree import is_of_container
 from gameday.api.environment import (
     Checkpoint,
     Emit,
     Endpoint,
-    Surroundings,
+    EnvironmentConfig,
 )
-from gameday.edge.servers import ProxyControl
-from gameday.edge.image import TOXIPROXY_IMAGE, proxy_image
-from gameday.edge.transport import TOKEN_VARIABLE
+from gameday.api.packets import Datagrams
+from gameday.api.service_kind import dialect_of
+from gameday.api.traffic import Paths, Traffic
+from gameday.cleanup.labels import OWNER_LABEL, RUN_LABEL, engine_name, make_folder
+from gameday.cleanup.owner import this_owner
 from gameday.cleanup.reaper import leftovers_of, reap
+from gameday.edge.connections import ControlledEdge, reaches
+from gameday.edge.edges import proxy_name, traffic_of, traffic_so_far
+from gameday.edge.image import TOXIPROXY_IMAGE, proxy_image
+from gameday.edge.servers import ProxyControl
+from gameday.edge.transport import TOKEN_VARIABLE
+from gameday.errors import NotHealed
+from gameday.host.docker_engine import engine_client, refusing, started
+from gameday.host.docker_presence import engine_problem
+from gameday.host.process_tree import is_of_container
+from gameday.host.sockets import Peer, connections_in_network_of
+from gameday.host.stages import side_by_side
+from gameday.host.variables import for_containers
+from gameday.host.waiting import READY_LIMIT_NS, busy_ports, free_ports, release_ports
+from gameday.model.clock import SECOND
+from gameday.model.scenario import CLIENT, Edge, ServiceSpec
+from gameday.runtimes.docker.clock import ContainerClock
+from gameday.runtimes.docker.disk import disk_of
+from gameday.runtimes.docker.images import bring
+from gameday.runtimes.docker.network import ContainerNetwork, chain_of, send_datagrams
+from gameday.runtimes.docker.options import bounds_of, save_log
+from gameday.runtimes.docker.service import ContainerService
 from gameday.runtimes.kinds import KINDS, with_logins
 from gameday.runtimes.passwords import new_password
 from gameday.runtimes.program import container_path
-from gameday.api.service_kind import talk_of
 from gameday.runtimes.variables import Need, variables_of
-from gameday.host.sockets import Peer, connections_in_network_of
-from gameday.host.stages import side_by_side
-from gameday.host.waiting import READY_LIMIT_NS, busy_ports, free_ports, release_ports
-from gameday.errors import NotHealed
-from gameday.model.clock import SECOND
-from gameday.model.scenario import CLIENT, Edge, ServiceSpec
-from gameday.host.variables import for_containers
 
 __all__ = ["ContainerEnvironment", "ContainerService"]
 
@@ -73,7 +73,7 @@ class _Companion:
 
     container: Container
     control: ProxyControl
-    direct: Endpoint
+    upstream: Endpoint
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,8 +82,8 @@ class _Outlook:
 
     pid: int
     """A process of the client's network."""
-    front: Peer
-    direct: Peer
+    proxied: Peer
+    upstream: Peer
 
 
 class ContainerEnvironment:
@@ -91,17 +91,17 @@ class ContainerEnvironment:
 
     runtime = "docker"
 
-    def __init__(self, surroundings: Surroundings) -> None:
-        self._given = replace(surroundings, target=with_logins(surroundings.target))
+    def __init__(self, config: EnvironmentConfig) -> None:
+        self._given = replace(config, target=with_logins(config.target))
         self._open = ExitStack()
-        self._labels = {RUN_LABEL: surroundings.run, OWNER_LABEL: this_owner()}
+        self._labels = {RUN_LABEL: config.run, OWNER_LABEL: this_owner()}
         self._network: Network | None = None
         self._fronts: dict[Edge, Endpoint] = {}
         self._companions: dict[str, _Companion] = {}
         self._services: dict[str, ContainerService] = {}
         self._clocks: dict[str, ContainerClock] = {}
         self._outlooks: dict[Edge, _Outlook | None] = {}
-        self.proxy = surroundings.proxy
+        self.proxy = config.proxy
         self.versions: dict[str, str] = {}
         # The containers are labelled before they start and removed by label; testcontainers'
         # reaper would only add an image to pull.
@@ -162,7 +162,7 @@ class ContainerEnvironment:
     def service(self, name: str) -> ContainerService:
         return self._services[name]
 
-    def front(self, edge: Edge) -> Endpoint:
+    def proxied(self, edge: Edge) -> Endpoint:
         return self._fronts[edge]
 
     @property
@@ -179,16 +179,16 @@ class ContainerEnvironment:
         spec = self._services[edge.service].spec
         kind = KINDS[spec.kind]
         inside = self._inside(companion.container)
-        front, direct = self._fronts[edge], companion.direct
+        proxied, upstream = self._fronts[edge], companion.upstream
         if inside is not None:
-            front = Endpoint(host=inside, port=self._inner_front(edge))
-            direct = Endpoint(host=inside, port=kind.port)
+            proxied = Endpoint(host=inside, port=self._inner_proxied(edge))
+            upstream = Endpoint(host=inside, port=kind.port)
         return ControlledEdge(
             companion.control,
             proxy_name(edge),
-            front=front,
-            direct=direct,
-            talk=talk_of(kind, spec),
+            proxied=proxied,
+            upstream=upstream,
+            dialect=dialect_of(kind, spec),
             forwarded=inside is None,
             resets_open=self._own_proxy,
         )
@@ -200,9 +200,9 @@ class ContainerEnvironment:
         """Return the network of a service, which its companion holds."""
         return ContainerNetwork(self._companions[service].container, service, self._given.run)
 
-    def inner_front(self, edge: Edge) -> Endpoint:
+    def inner_proxied(self, edge: Edge) -> Endpoint:
         address = self.network(edge.service).address
-        return Endpoint(host=address, port=self._inner_front(edge))
+        return Endpoint(host=address, port=self._inner_proxied(edge))
 
     def new_chain(self) -> str:
         return chain_of(self._given.run)
@@ -238,9 +238,9 @@ class ContainerEnvironment:
         if outlook is None:
             return None
         seen = connections_in_network_of(outlook.pid)
-        direct = [one for one in seen if one.peer == outlook.direct]
+        direct = [one for one in seen if one.peer == outlook.upstream]
         return Paths(
-            through=frozenset(one.port for one in seen if one.peer == outlook.front),
+            through=frozenset(one.port for one in seen if one.peer == outlook.proxied),
             around=frozenset(one.port for one in direct if not one.over),
             around_closed=frozenset(one.port for one in direct if one.over),
         )
@@ -258,8 +258,8 @@ class ContainerEnvironment:
         if inside is None or not is_of_container(pid, str(client.id)):
             return None
         kind = KINDS[self._services[edge.service].spec.kind]
-        front = Peer(inside, self._inner_front(edge))
-        return _Outlook(pid=pid, front=front, direct=Peer(inside, kind.port))
+        proxied = Peer(inside, self._inner_proxied(edge))
+        return _Outlook(pid=pid, proxied=proxied, upstream=Peer(inside, kind.port))
 
     def stop(self) -> None:
         problems: list[str] = []
@@ -284,7 +284,7 @@ class ContainerEnvironment:
         kind = KINDS[spec.kind]
         direct, api = free_ports(2)
         incoming = [edge for edge in self._given.target.edges if edge.service == spec.name]
-        ports = {self._inner_front(edge): self._fronts[edge].port for edge in incoming}
+        ports = {self._inner_proxied(edge): self._fronts[edge].port for edge in incoming}
         # Our own ends with its stdin, which an engine holds open only when it is asked to.
         made = self._labelled(self._proxy_image, f"{spec.name}-proxy", stdin_open=self._own_proxy)
         assert self._network is not None
@@ -298,7 +298,7 @@ class ContainerEnvironment:
             for inner, outer in {**ports, kind.port: direct, _PROXY_API: api}.items()
         }
         clock: ContainerClock | None = None
-        if spec.name in self._given.provision.clocks:
+        if spec.name in self._given.features.clocks:
             clock = ContainerClock(f"{engine_name(self._given.run)}-{spec.name}-clock")
             clock.reach_from(made, self._client, self._labels)
             self._clocks[spec.name] = clock
@@ -308,12 +308,12 @@ class ContainerEnvironment:
         control = ProxyControl(_LOOPBACK, api, toxiproxy=not self._own_proxy, token=token)
         control.wait_until_up(time.monotonic_ns() + READY_LIMIT_NS)
         for edge in incoming:
-            listen = f"0.0.0.0:{self._inner_front(edge)}"
+            listen = f"0.0.0.0:{self._inner_proxied(edge)}"
             upstream = f"{_LOOPBACK}:{kind.port}"
-            http = edge in self._given.provision.http
+            http = edge in self._given.features.http
             control.create(proxy_name(edge), listen, upstream, http=http)
         self._companions[spec.name] = _Companion(
-            container=container, control=control, direct=Endpoint(host=_LOOPBACK, port=direct)
+            container=container, control=control, upstream=Endpoint(host=_LOOPBACK, port=direct)
         )
 
     def _start_service(self, spec: ServiceSpec, checkpoint: Checkpoint) -> str:
@@ -323,7 +323,7 @@ class ContainerEnvironment:
         disk = disk_of(spec, kind, self._given.run, self._labels, self._client)
         home = disk.folder if disk else "/tmp"  # noqa: S108
         needs = [
-            Need(spec=self._spec(need), at=Endpoint(host=need, port=self._inner_front(edge)))
+            Need(spec=self._spec(need), at=Endpoint(host=need, port=self._inner_proxied(edge)))
             for need in spec.needs
             for edge in (Edge(client=spec.name, service=need),)
         ]
@@ -342,7 +342,7 @@ class ContainerEnvironment:
         for volume in (clock, disk):
             if volume is not None:
                 volume.mount(made)
-        service = ContainerService(spec, kind, started(made), companion.direct, clock, disk)
+        service = ContainerService(spec, kind, started(made), companion.upstream, clock, disk)
         self._services[spec.name] = service
         evidence = service.wait_until_ready(READY_LIMIT_NS, checkpoint)
         service.refuse_without_clock()
@@ -378,7 +378,7 @@ class ContainerEnvironment:
         own = [f"--seed={self._given.seed}", "--beyond-loopback"]
         return [*command, *(own if self._own_proxy else ["-proxy-metrics"])]
 
-    def _inner_front(self, edge: Edge) -> int:
+    def _inner_proxied(self, edge: Edge) -> int:
         return _FIRST_FRONT + self._given.target.edges.index(edge)
 
     def _labelled(self, image: str, name: str, **more: object) -> DockerContainer:

@@ -7,12 +7,12 @@ from contextlib import suppress
 import docker
 from docker.errors import BuildError, DockerException, ImageNotFound
 
-from gameday.runtimes.docker.service import refusing
 from gameday.api.environment import Checkpoint
 from gameday.edge.image import proxy_context, proxy_image
-from gameday.runtimes.program import app_image, program_context, program_image
 from gameday.model.scenario import ServiceSpec
 from gameday.resources import bundled
+from gameday.runtimes.docker.service import refusing
+from gameday.runtimes.program import app_image, program_context, program_image
 
 __all__ = ["bring"]
 

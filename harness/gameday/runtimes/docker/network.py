@@ -10,14 +10,14 @@ from typing import TypeVar
 
 from docker.models.containers import Container
 
+from gameday.api.edge import Dialect
+from gameday.api.environment import Endpoint
 from gameday.api.packets import Datagrams, Drop, Tally
-from gameday.runtimes.docker.service import refusing
-from gameday.api.edge import Conversing
-from gameday.edge.connections import SocketLine
+from gameday.edge.connections import SocketConnection
+from gameday.errors import EnvironmentRefused
 from gameday.host.net_namespace import in_network_of
 from gameday.host.packet_filter import lift_drops, put_drops, read_tallies, rules_of
-from gameday.api.environment import Endpoint
-from gameday.errors import EnvironmentRefused
+from gameday.runtimes.docker.service import refusing
 
 __all__ = ["ContainerNetwork", "chain_of", "send_datagrams"]
 
@@ -66,9 +66,11 @@ class ContainerNetwork:
     def left(self, chain: str) -> int:
         return len(self._inside("reading the packet filter", lambda: rules_of(chain)))
 
-    def open(self, endpoint: Endpoint, limit_ns: int, talk: Conversing | None = None) -> SocketLine:
+    def open(
+        self, endpoint: Endpoint, limit_ns: int, dialect: Dialect | None = None
+    ) -> SocketConnection:
         return self._inside(
-            f"connecting to {endpoint}", lambda: SocketLine(endpoint, limit_ns, talk)
+            f"connecting to {endpoint}", lambda: SocketConnection(endpoint, limit_ns, dialect)
         )
 
     def datagram_socket(self, port: int) -> socket.socket:

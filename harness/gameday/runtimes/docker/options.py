@@ -7,8 +7,8 @@ from docker.models.containers import Container
 from docker.types import LogConfig
 
 from gameday.host.log_keeper import capped_line
-from gameday.runtimes.process.logs import LOG_CAP_BYTES
 from gameday.model.scenario import ServiceSpec
+from gameday.runtimes.process.logs import LOG_CAP_BYTES
 
 __all__ = ["MEMORY_BYTES", "PIDS", "bounds_of", "collected", "save_log"]
 

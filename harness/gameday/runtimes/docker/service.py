@@ -10,38 +10,38 @@ import psutil
 from docker.errors import APIError, NotFound
 from docker.models.containers import Container
 
-from gameday.host import faketime as clocks
-from gameday.host import process_tree
-from gameday.api.bounds import Bounds, Guest, Resource
+from gameday.api.bounds import Bounds, Resource, Stressor
 from gameday.api.clocks import Reading
 from gameday.api.descriptors import Descriptors
+from gameday.api.environment import (
+    Checkpoint,
+    ChildProcess,
+    Endpoint,
+    FreezerState,
+    NotReadyError,
+    ProcessState,
+    Ran,
+)
+from gameday.api.service_kind import HasMarkers, Private, end_signal_of, told_by
 from gameday.api.signals import Dispositions, signals_in
 from gameday.api.throttling import DiskBounds
+from gameday.errors import EnvironmentRefused
+from gameday.host import faketime as clocks
+from gameday.host import process_tree
+from gameday.host.descriptors import descriptors_of, limit_descriptors, listener_among
+from gameday.host.docker_engine import ran_in, ran_once, refusing
+from gameday.host.freezer_state import FrozenGroup, freezer_of
+from gameday.host.sockets import accepted_in_network_of
+from gameday.host.waiting import READY_LIMIT_NS, until_ready
+from gameday.model.clock import SECOND
+from gameday.model.result import Window
+from gameday.model.scenario import ServiceSpec
 from gameday.runtimes.docker.bounds import ContainerBounds
 from gameday.runtimes.docker.clock import ContainerClock
 from gameday.runtimes.docker.disk import ContainerDisk
 from gameday.runtimes.docker.options import collected
-from gameday.host.descriptors import descriptors_of, limit_descriptors, listener_among
-from gameday.host.docker_engine import ran_in, ran_once, refusing
-from gameday.runtimes.last_words import last_words
-from gameday.api.environment import (
-    Checkpoint,
-    Endpoint,
-    Inmate,
-    Motion,
-    NotReadyError,
-    Ran,
-    Vitals,
-)
 from gameday.runtimes.kinds import ServiceKind
-from gameday.api.service_kind import Markable, Private, end_signal_of, told_by
-from gameday.host.sockets import accepted_in_network_of
-from gameday.host.freezer_state import FrozenGroup, freezer_of
-from gameday.host.waiting import READY_LIMIT_NS, until_ready
-from gameday.errors import EnvironmentRefused
-from gameday.model.clock import SECOND
-from gameday.model.result import Window
-from gameday.model.scenario import ServiceSpec
+from gameday.runtimes.last_words import last_words
 
 __all__ = ["ContainerService", "refusing"]
 
@@ -64,7 +64,7 @@ class ContainerService:
         self.spec = spec
         self._kind = kind
         self.container = container
-        self.direct = direct
+        self.upstream = direct
         self._clock = clock
         self._disk = disk
         self._name = str(container.name)
@@ -75,8 +75,8 @@ class ContainerService:
 
     def check(self) -> str:
         if isinstance(self._kind, Private):
-            return self._kind.check_as(self.spec, self.direct)
-        return self._kind.check(self.direct)
+            return self._kind.check_as(self.spec, self.upstream)
+        return self._kind.check(self.upstream)
 
     def wait_until_ready(self, limit_ns: int, checkpoint: Checkpoint) -> str:
         next_look_ns = 0
@@ -95,12 +95,12 @@ class ContainerService:
             self.spec.name, check_alive, limit_ns=limit_ns, checkpoint=checkpoint, log=self._says
         )
 
-    def vitals(self) -> Vitals:
+    def process_state(self) -> ProcessState:
         with refusing(f"looking at the container of {self.spec.name}"):
             self.container.reload()
         state: Mapping[str, object] = self.container.attrs["State"]
         alive = bool(state["Running"])
-        return Vitals(
+        return ProcessState(
             alive=alive,
             pid=int(str(state["Pid"])),
             started=str(state["StartedAt"]),
@@ -117,7 +117,7 @@ class ContainerService:
         The first takes microseconds, the second a fifth of a second: that width goes into the
         uncertainty of every time that is counted from the fault.
         """
-        pid = self.vitals().pid
+        pid = self.process_state().pid
         called_ns = time.monotonic_ns()
         if self._is_ours(pid):
             os.kill(pid, number)
@@ -129,7 +129,7 @@ class ContainerService:
 
     def signals(self) -> Dispositions:
         """Read it of the host's process where that is this container's, else in the container."""
-        pid = self.vitals().pid
+        pid = self.process_state().pid
         try:
             if self._is_ours(pid):
                 return signals_in(Path(f"/proc/{pid}/status").read_text())
@@ -143,13 +143,13 @@ class ContainerService:
             self.container.start()
         return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
 
-    def motion(self) -> Motion:
+    def freezer_state(self) -> FreezerState:
         """Read the freezer itself where it is this host's, else believe the engine."""
-        vitals = self.vitals()
-        if not vitals.alive:
+        process_state = self.process_state()
+        if not process_state.alive:
             return "running"
         group = self.watch_freeze()
-        state = group.motion() if group is not None else None
+        state = group.freezer_state() if group is not None else None
         if state is None:
             return "frozen" if self.container.attrs["State"]["Paused"] else "running"
         return state
@@ -214,32 +214,36 @@ class ContainerService:
         return called
 
     def plant(self, marker: str) -> bool:
-        if not isinstance(self._kind, Markable):
+        if not isinstance(self._kind, HasMarkers):
             return False
-        self._kind.plant(self.spec, self.direct, marker)
+        self._kind.plant(self.spec, self.upstream, marker)
         return True
 
     def finds(self, marker: str) -> bool:
-        return isinstance(self._kind, Markable) and self._kind.finds(self.spec, self.direct, marker)
+        return isinstance(self._kind, HasMarkers) and self._kind.finds(
+            self.spec, self.upstream, marker
+        )
 
-    def inmates(self) -> tuple[Inmate, ...]:
-        vitals = self.vitals()
-        if vitals.alive and not self._is_ours(vitals.pid):
+    def child_processes(self) -> tuple[ChildProcess, ...]:
+        process_state = self.process_state()
+        if process_state.alive and not self._is_ours(process_state.pid):
             raise EnvironmentRefused(
                 f"{self.spec.name}: its processes are not among those of this host, where the "
                 "engine does not run; only its main process can be signalled: use kill"
             )
-        return process_tree.inmates_of(self._processes(), main=vitals.pid)
+        return process_tree.child_processes_of(self._processes(), main=process_state.pid)
 
-    def kill_inmates(self, inmates: tuple[Inmate, ...], number: signal.Signals) -> Window:
-        hit = {(inmate.pid, inmate.started) for inmate in inmates}
+    def kill_child_processes(
+        self, child_processes: tuple[ChildProcess, ...], number: signal.Signals
+    ) -> Window:
+        hit = {(child_process.pid, child_process.started) for child_process in child_processes}
         found = [p for p in self._processes() if (p.pid, p.create_time()) in hit]
         called_ns = time.monotonic_ns()
         process_tree.send(found, number)
         return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
 
-    def visitors(self) -> int:
-        pid = self.vitals().pid
+    def accepted_connections(self) -> int:
+        pid = self.process_state().pid
         if not self._is_ours(pid):
             raise EnvironmentRefused(f"{self.spec.name}: its network is not on this host")
         return accepted_in_network_of(pid, self._kind.port)
@@ -266,7 +270,7 @@ class ContainerService:
     def run_beside(self, command: Sequence[str], limit_ns: int, *, user: str) -> Ran:
         what = f"running {command[0]} beside {self.spec.name}"
         where = self._disk.holder if self._disk else self.container
-        if self._disk or self.vitals().alive:
+        if self._disk or self.process_state().alive:
             return ran_in(where, command, limit_ns, user=user, what=what)
         return ran_once(where, command, limit_ns, user=user, what=what)
 
@@ -301,7 +305,7 @@ class ContainerService:
             return "" if self._clock is None else self._clock.said()
 
     def read_clock(self) -> Reading:
-        return told_by(self._kind, self.spec, self.direct)
+        return told_by(self._kind, self.spec, self.upstream)
 
     def refuse_without_clock(self) -> None:
         """Raise EnvironmentRefused if it was to have a clock of its own, and ignores it."""
@@ -315,8 +319,8 @@ class ContainerService:
     def bounds(self, resource: Resource) -> Bounds:
         return self._bounds.of(resource)
 
-    def guest(self, script: str, limit_ns: int, share: float = 1.0) -> Guest:
-        return self._bounds.guest(script, limit_ns, share)
+    def stressor(self, script: str, limit_ns: int, share: float = 1.0) -> Stressor:
+        return self._bounds.stressor(script, limit_ns, share)
 
     def disk(self) -> DiskBounds:
         return self._bounds.disk()
@@ -371,9 +375,9 @@ class ContainerService:
         return process_tree.is_of_container(pid, container or str(self.container.id))
 
     def _refuse_if_ended(self) -> None:
-        vitals = self.vitals()
-        if not vitals.alive:
-            code = vitals.exit_code
+        process_state = self.process_state()
+        if not process_state.alive:
+            code = process_state.exit_code
             raise EnvironmentRefused(
                 f"{self.spec.name} ended with exit code {code} before it was ready{self._says()}"
             )

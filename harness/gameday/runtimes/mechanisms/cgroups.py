@@ -9,8 +9,8 @@ from secrets import token_hex
 import psutil
 
 from gameday.api.bounds import DUTY_CYCLE, Resource
-from gameday.runtimes.process.cgroups import CgroupBounds
 from gameday.api.mechanism import Mechanism
+from gameday.runtimes.process.cgroups import CgroupBounds
 
 __all__ = ["CPU", "MEMORY", "PIDS", "cure"]
 

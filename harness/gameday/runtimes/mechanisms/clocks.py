@@ -7,9 +7,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from gameday.host.faketime import Clock, ahead, find_libfaketime, forget
 from gameday.api.mechanism import Mechanism
 from gameday.errors import EnvironmentRefused
+from gameday.host.faketime import FakeClock, ahead, find_libfaketime, forget
 from gameday.model.clock import SECOND
 
 __all__ = ["LIBFAKETIME"]
@@ -26,7 +26,7 @@ def _try() -> str:
         raise EnvironmentRefused("no faketime/libfaketime.so.1 in /usr/lib, /usr/lib64, /usr/local")
     name = f"trial-{os.getpid()}"
     with tempfile.TemporaryDirectory(prefix="trial-of-a-clock-") as folder:
-        clock = Clock(name, "trial", Path(folder))
+        clock = FakeClock(name, "trial", Path(folder))
         clock.say(ahead(_ASKED_NS, 1))
         try:
             done = subprocess.run(

@@ -7,15 +7,15 @@ from functools import partial
 from secrets import token_hex
 from typing import TYPE_CHECKING
 
-from gameday.host.docker_presence import engine_trouble
-from gameday.cleanup.labels import OWNER_LABEL, RUN_LABEL
 from gameday.api.mechanism import Lacking, Mechanism, trial
+from gameday.cleanup.labels import OWNER_LABEL, RUN_LABEL
 from gameday.cleanup.owner import this_owner
-from gameday.host.process_tree import of_container
 from gameday.edge.image import TOXIPROXY_IMAGE, proxy_image
+from gameday.host.docker_presence import engine_trouble
+from gameday.host.process_tree import of_container
+from gameday.model.scenario import ServiceSpec
 from gameday.runtimes.kinds import KINDS
 from gameday.runtimes.program import app_image
-from gameday.model.scenario import ServiceSpec
 
 if TYPE_CHECKING:
     import docker

@@ -2,11 +2,11 @@
 
 import socket
 
-from gameday.api.packets import Drop
 from gameday.api.mechanism import Lacking, Mechanism, trial
-from gameday.runtimes.mechanisms.containers import CONTAINERS_HERE
+from gameday.api.packets import Drop
 from gameday.host.net_namespace import in_a_new_network
 from gameday.host.packet_filter import lift_drops, put_drops, read_tallies, rules_of
+from gameday.runtimes.mechanisms.containers import CONTAINERS_HERE
 
 __all__ = ["PACKET_FILTER"]
 

@@ -8,8 +8,8 @@ from contextlib import suppress
 
 import psutil
 
-from gameday.host.descriptors import descriptors_of, limit_descriptors
 from gameday.api.mechanism import Lacking, Mechanism
+from gameday.host.descriptors import descriptors_of, limit_descriptors
 
 __all__ = ["DESCRIPTORS"]
 

@@ -8,19 +8,19 @@ from functools import partial
 from pathlib import Path
 from secrets import token_hex
 
-from gameday.runtimes.process.logs import Logs
-from gameday.cleanup.labels import make_folder, marked
-from gameday.api.mechanism import Lacking, Mechanism
-from gameday.runtimes.process.service import ProcessService
 from gameday.api.environment import Endpoint
-from gameday.cleanup.reaper import leftovers_of, reap
-from gameday.runtimes.kinds import KINDS, with_logins
+from gameday.api.mechanism import Lacking, Mechanism
 from gameday.api.service_kind import Following
-from gameday.runtimes.variables import Need, process_variables
-from gameday.host.waiting import READY_LIMIT_NS, free_ports, release_ports
+from gameday.cleanup.labels import labelled, make_folder
+from gameday.cleanup.reaper import leftovers_of, reap
 from gameday.extras import missing_of
+from gameday.host.waiting import READY_LIMIT_NS, free_ports, release_ports
 from gameday.model.scenario import ServiceSpec, Target
 from gameday.model.units import format_duration
+from gameday.runtimes.kinds import KINDS, with_logins
+from gameday.runtimes.process.logs import Logs
+from gameday.runtimes.process.service import ProcessService
+from gameday.runtimes.variables import Need, process_variables
 
 __all__ = ["SERVERS", "scratch"]
 
@@ -61,7 +61,7 @@ def _check(kind: str) -> str:
     ports = dict(zip((spec.name for spec in specs), free_ports(len(specs)), strict=True))
     with (
         scratch() as (run, folder),
-        marked(run),
+        labelled(run),
         Logs({spec.name: folder / f"{spec.name}.log" for spec in specs}) as logs,
     ):
         try:

@@ -4,10 +4,10 @@ import os
 import tempfile
 from pathlib import Path
 
-from gameday.host.disks import mount_disk, release
 from gameday.api.mechanism import Mechanism
-from gameday.host.attributes import IMMUTABLE, flags_of, set_flags
 from gameday.errors import EnvironmentRefused
+from gameday.host.attributes import IMMUTABLE, flags_of, set_flags
+from gameday.host.disks import mount_disk, release
 
 __all__ = ["BOUNDED_DISK", "IMMUTABLE_ATTRIBUTE"]
 

@@ -11,13 +11,13 @@ from secrets import token_hex
 
 import psutil
 
-from gameday.host.cgroup import cell_of
-from gameday.runtimes.block_io import CellDisk, device_of
-from gameday.host.stressors import start_guest
-from gameday.cleanup.labels import cell_name
 from gameday.api.mechanism import Mechanism, need
+from gameday.cleanup.labels import cgroup_name
 from gameday.errors import EnvironmentRefused
+from gameday.host.cgroup import cgroup_of
+from gameday.host.stressors import start_stressor
 from gameday.model.clock import SECOND
+from gameday.runtimes.block_io import CgroupDisk, device_of
 
 __all__ = ["THROTTLE_IN_DOCKER", "THROTTLE_IN_PROCESS"]
 
@@ -42,37 +42,37 @@ def _in_a_group(*places: str) -> str:
     need("sh", "timeout", "dd")
     place, device = _place(places)
     with _sleeping() as sleeper:
-        disk = CellDisk(
-            lambda: cell_of(sleeper.pid, "io"),
+        disk = CgroupDisk(
+            lambda: cgroup_of(sleeper.pid, "io"),
             lambda: [sleeper],
-            name=cell_name(f"trial{token_hex(3)}", "trial"),
+            name=cgroup_name(f"trial{token_hex(3)}", "trial"),
             device=device,
             folder=str(place),
         )
-        return _slowed(disk, lambda: cell_of(sleeper.pid, "io").path)
+        return _slowed(disk, lambda: cgroup_of(sleeper.pid, "io").path)
 
 
-def _slowed(disk: CellDisk, cell: Callable[[], Path]) -> str:
+def _slowed(disk: CgroupDisk, cgroup: Callable[[], Path]) -> str:
     """Have a guest write in the group that the disk is throttled in; say how long that took."""
     try:
         disk.hold((None, _RATE))
         before = disk.moved()[1]
         with tempfile.NamedTemporaryFile(dir=disk.folder) as file:
             began_ns = time.monotonic_ns()
-            guest = start_guest(
+            stressor = start_stressor(
                 f"dd if=/dev/zero of='{file.name}' bs=64k count={_SIZE // 65536} "
                 f"oflag=direct conv=notrunc; sleep {_LIMIT_S}",
                 _LIMIT_S * SECOND,
                 1.0,
-                cells=[cell()],
+                cgroups=[cgroup()],
                 env=os.environ,
                 folder=Path(disk.folder),
             )
             try:
-                while guest.alive() and disk.moved()[1] - before < _SIZE:
+                while stressor.alive() and disk.moved()[1] - before < _SIZE:
                     time.sleep(0.01)
             finally:
-                guest.end()
+                stressor.end()
             took_ns = time.monotonic_ns() - began_ns
         moved, mechanism = disk.moved()[1] - before, disk.mechanism
     finally:

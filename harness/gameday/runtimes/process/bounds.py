@@ -7,15 +7,15 @@ from pathlib import Path
 
 import psutil
 
-from gameday.api.bounds import Bounds, Guest, Resource
+from gameday.api.bounds import Bounds, Resource, Stressor
 from gameday.api.throttling import DiskBounds
-from gameday.host.cgroup import Cell, cell_of
-from gameday.runtimes.process.cgroups import RESOURCES, CgroupBounds, may_have_cells
-from gameday.runtimes.block_io import CellDisk, device_of
-from gameday.host.duty_cycle import DutyBounds
-from gameday.host.stressors import HostGuest, start_guest
-from gameday.cleanup.labels import RUN_MARK, cell_name
+from gameday.cleanup.labels import RUN_VARIABLE, cgroup_name
 from gameday.errors import EnvironmentRefused
+from gameday.host.cgroup import Cgroup, cgroup_of
+from gameday.host.duty_cycle import DutyBounds
+from gameday.host.stressors import HostStressor, start_stressor
+from gameday.runtimes.block_io import CgroupDisk, device_of
+from gameday.runtimes.process.cgroups import RESOURCES, CgroupBounds, may_have_cgroups
 
 __all__ = ["ProcessBounds"]
 
@@ -37,13 +37,13 @@ class ProcessBounds:
         self._tree = tree
         self._folder = folder
         self._env = env
-        self._guests: list[HostGuest] = []
+        self._stressors: list[HostStressor] = []
         self._scores: dict[psutil.Process, int] = {}
         """Who was to die how soon before the service was chosen, the main process first."""
 
     def of(self, resource: Resource) -> Bounds:
-        if may_have_cells(resource):
-            run = self._env.get(RUN_MARK, "none")
+        if may_have_cgroups(resource):
+            run = self._env.get(RUN_VARIABLE, "none")
             return CgroupBounds(self._everybody, run=run, service=self._service, resource=resource)
         if resource == "cpu":
             return DutyBounds(self._everybody)
@@ -51,33 +51,33 @@ class ProcessBounds:
 
     def disk(self) -> DiskBounds:
         device = device_of(self._folder, self._service)
-        if not may_have_cells("io"):
+        if not may_have_cgroups("io"):
             raise self._no_group_for("io")
-        return CellDisk(
-            lambda: self._cell("io"),
+        return CgroupDisk(
+            lambda: self._cgroup("io"),
             self._everybody,
-            name=cell_name(self._env.get(RUN_MARK, "none"), self._service),
+            name=cgroup_name(self._env.get(RUN_VARIABLE, "none"), self._service),
             device=device,
             folder=str(self._folder),
         )
 
-    def guest(self, script: str, limit_ns: int, share: float) -> Guest:
+    def stressor(self, script: str, limit_ns: int, share: float) -> Stressor:
         """Start a script in those groups of the run's that the service is in."""
         tree = self._tree()
-        name = cell_name(self._env.get(RUN_MARK, "none"), self._service)
-        cells = []
+        name = cgroup_name(self._env.get(RUN_VARIABLE, "none"), self._service)
+        cgroups = []
         for resource in RESOURCES if tree else ():
             try:
-                path = cell_of(tree[0].pid, resource).path
+                path = cgroup_of(tree[0].pid, resource).path
             except EnvironmentRefused:
                 continue
-            if path.name == name and path not in cells:
-                cells.append(path)
-        guest = start_guest(
-            script, limit_ns, share, cells=cells, env=self._env, folder=self._folder
+            if path.name == name and path not in cgroups:
+                cgroups.append(path)
+        stressor = start_stressor(
+            script, limit_ns, share, cgroups=cgroups, env=self._env, folder=self._folder
         )
-        self._guests = [*(other for other in self._guests if other.alive()), guest]
-        return guest
+        self._stressors = [*(other for other in self._stressors if other.alive()), stressor]
+        return stressor
 
     def first_to_die(self, yes: bool) -> None:
         tree = self._tree()
@@ -94,13 +94,13 @@ class ProcessBounds:
         if not yes:
             self._scores = {}
 
-    def _cell(self, resource: Resource) -> Cell:
+    def _cgroup(self, resource: Resource) -> Cgroup:
         tree = self._tree()
-        return cell_of(tree[0].pid if tree else os.getpid(), resource)
+        return cgroup_of(tree[0].pid if tree else os.getpid(), resource)
 
     def _everybody(self) -> list[psutil.Process]:
         """Return the service's processes and the guests', which share its bounds."""
-        return [*self._tree(), *(p for guest in self._guests for p in guest.family())]
+        return [*self._tree(), *(p for stressor in self._stressors for p in stressor.family())]
 
     def _no_group_for(self, resource: Resource) -> EnvironmentRefused:
         return EnvironmentRefused(

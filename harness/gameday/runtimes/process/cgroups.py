@@ -10,18 +10,18 @@ from threading import Lock
 import psutil
 
 from gameday.api.bounds import Resource
-from gameday.host.cgroup import PERIOD_US, Cell, cell_of, fine_period_us
-from gameday.cleanup.labels import cell_name
-from gameday.host.usage import cpu_ns_of, memory_of
+from gameday.cleanup.labels import cgroup_name
 from gameday.errors import EnvironmentRefused
+from gameday.host.cgroup import PERIOD_US, Cgroup, cgroup_of, fine_period_us
+from gameday.host.usage import cpu_ns_of, memory_of
 
 __all__ = [
     "RESOURCES",
     "CgroupBounds",
-    "make_cell",
-    "may_have_cells",
+    "make_cgroup",
+    "may_have_cgroups",
     "move_all",
-    "remove_cell",
+    "remove_cgroup",
 ]
 
 _ROUNDS = 20
@@ -44,9 +44,9 @@ class CgroupBounds:
 
     def __init__(self, tree: Tree, *, run: str, service: str, resource: Resource) -> None:
         self._tree = tree
-        self._name = cell_name(run, service)
+        self._name = cgroup_name(run, service)
         self._resource = resource
-        self._made: Cell | None = None
+        self._made: Cgroup | None = None
         self._charged_elsewhere = 0
         self._held: int | None = None
         self._setting = Lock()
@@ -74,14 +74,16 @@ class CgroupBounds:
         return self._now().denials()
 
     def hold(self, limit: int) -> None:
-        cell = self._now()
-        if cell.path.name != self._name:
+        cgroup = self._now()
+        if cgroup.path.name != self._name:
             if self._resource == "memory":
                 self._charged_elsewhere = memory_of(self._tree())
-            cell = Cell(
-                path=_parent_for(cell) / self._name, version=cell.version, resource=cell.resource
+            cgroup = Cgroup(
+                path=_parent_for(cgroup) / self._name,
+                version=cgroup.version,
+                resource=cgroup.resource,
             )
-        self._made = cell
+        self._made = cgroup
         own = limit - self._charged_elsewhere
         if self._resource == "memory" and own < _LEAST_SHARE:
             self._made = None
@@ -89,12 +91,12 @@ class CgroupBounds:
                 f"a limit of {limit} bytes is wanted, and {self._charged_elsewhere} are in use now"
             )
         try:
-            cell.path.mkdir(exist_ok=True)
-            cell.set_limit(own)
+            cgroup.path.mkdir(exist_ok=True)
+            cgroup.set_limit(own)
             self._held = own
-            move_all(self._tree, cell)
+            move_all(self._tree, cgroup)
         except OSError as error:
-            raise EnvironmentRefused(f"{cell.path}: {error}") from error
+            raise EnvironmentRefused(f"{cgroup.path}: {error}") from error
 
     @contextmanager
     def finely(self) -> Iterator[None]:
@@ -107,21 +109,21 @@ class CgroupBounds:
     def release(self) -> None:
         with self._setting:
             self._held = None
-        cell = self._made
-        if cell is None or not cell.path.is_dir():
+        cgroup = self._made
+        if cgroup is None or not cgroup.path.is_dir():
             return
         with suppress(OSError):
-            cell.set_limit(None)
+            cgroup.set_limit(None)
         self._charged_elsewhere = 0
-        remove_cell(cell)
+        remove_cgroup(cgroup)
 
     def left(self) -> str:
         """Return what is left of the group; one that another fault needs may stay, unlimited."""
-        cell = self._made
-        if cell is None or not cell.path.is_dir():
+        cgroup = self._made
+        if cgroup is None or not cgroup.path.is_dir():
             return ""
-        limit = cell.limit()
-        return "" if limit is None else f"{cell.path} has the limit {limit}"
+        limit = cgroup.limit()
+        return "" if limit is None else f"{cgroup.path} has the limit {limit}"
 
     def _count_over(self, period_us: int | None) -> None:
         """Write what is held anew, over the finest period if none is given."""
@@ -133,74 +135,74 @@ class CgroupBounds:
             except OSError as error:
                 raise EnvironmentRefused(f"{self._made.path}: {error}") from error
 
-    def _now(self) -> Cell:
+    def _now(self) -> Cgroup:
         """Return the group where the service's main process is."""
         tree = self._tree()
         if not tree and self._made is not None and self._made.path.is_dir():
             return self._made  # what a dead service was counted in
-        return cell_of(tree[0].pid if tree else os.getpid(), self._resource)
+        return cgroup_of(tree[0].pid if tree else os.getpid(), self._resource)
 
 
-def may_have_cells(resource: Resource) -> bool:
+def may_have_cgroups(resource: Resource) -> bool:
     """Tell whether this process may make a group for that resource, by looking at the rights."""
     try:
-        return os.access(_parent_for(cell_of(os.getpid(), resource)), os.W_OK)
+        return os.access(_parent_for(cgroup_of(os.getpid(), resource)), os.W_OK)
     except EnvironmentRefused:
         return False
 
 
-def move_all(tree: Tree, cell: Cell) -> None:
+def move_all(tree: Tree, cgroup: Cgroup) -> None:
     """Move every process of a service into a group, and what is forked meanwhile too."""
     for _ in range(_ROUNDS):
-        outside = [process.pid for process in tree() if process.pid not in cell.pids()]
+        outside = [process.pid for process in tree() if process.pid not in cgroup.pids()]
         if not outside:
             return
         for pid in outside:
-            cell.take(pid)
-    raise EnvironmentRefused(f"processes are forked faster than they are moved to {cell.path}")
+            cgroup.take(pid)
+    raise EnvironmentRefused(f"processes are forked faster than they are moved to {cgroup.path}")
 
 
-def make_cell(around: Cell, name: str) -> Cell:
+def make_cgroup(around: Cgroup, name: str) -> Cgroup:
     """Make a group of that name where one can bound the same resource. Raises OSError."""
-    made = Cell(path=_parent_for(around) / name, version=around.version, resource=around.resource)
+    made = Cgroup(path=_parent_for(around) / name, version=around.version, resource=around.resource)
     made.path.mkdir(exist_ok=True)
     return made
 
 
-def remove_cell(cell: Cell) -> None:
+def remove_cgroup(cgroup: Cgroup) -> None:
     """Remove a group of the run's own, unless it bounds something else, too.
 
     What is in it is moved to where this process is, which all services come from.
     """
     others = (
-        Cell(path=cell.path, version=2, resource=resource).limit()
+        Cgroup(path=cgroup.path, version=2, resource=resource).limit()
         for resource in RESOURCES
-        if cell.version == 2 and resource != cell.resource
+        if cgroup.version == 2 and resource != cgroup.resource
     )
     if any(limit is not None for limit in others):
         return
-    home = cell_of(os.getpid(), cell.resource)
+    home = cgroup_of(os.getpid(), cgroup.resource)
     give_up = time.monotonic() + _REMOVAL_LIMIT_S
-    while cell.path.is_dir() and time.monotonic() < give_up:
-        for pid in cell.pids():
+    while cgroup.path.is_dir() and time.monotonic() < give_up:
+        for pid in cgroup.pids():
             with suppress(OSError):
                 home.take(pid)
         try:
-            cell.path.rmdir()
+            cgroup.path.rmdir()
         except OSError:
             # Those who have just ended are in it until the kernel has seen to them.
             time.sleep(_PAUSE_S)
 
 
-def _parent_for(cell: Cell) -> Path:
+def _parent_for(cgroup: Cgroup) -> Path:
     """Return the group under which one that bounds the same resource can be made."""
-    if cell.version == 1:
-        return cell.path
-    for path in (cell.path, *cell.path.parents):
+    if cgroup.version == 1:
+        return cgroup.path
+    for path in (cgroup.path, *cgroup.path.parents):
         with suppress(OSError):
-            if cell.resource in (path / "cgroup.subtree_control").read_text().split():
+            if cgroup.resource in (path / "cgroup.subtree_control").read_text().split():
                 return path
-    raise EnvironmentRefused(f"no group around {cell.path} hands {cell.resource} down")
+    raise EnvironmentRefused(f"no group around {cgroup.path} hands {cgroup.resource} down")
 
 
 def _threads(process: psutil.Process) -> int:

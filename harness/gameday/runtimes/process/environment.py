@@ -10,38 +10,38 @@ from pathlib import Path
 
 import psutil
 
-from gameday.api.traffic import Paths, Traffic
-from gameday.host.account import account
-from gameday.host.faketime import Clock
-from gameday.edge.connections import ControlledEdge
-from gameday.edge.edges import Edges, proxy_name, traffic_of, traffic_so_far
-from gameday.runtimes.process.logs import Logs
-from gameday.cleanup.labels import make_folder, marked
-from gameday.api.mechanism import trial
-from gameday.runtimes.mechanisms.storage import BOUNDED_DISK
-from gameday.runtimes.process.service import ProcessService
 from gameday.api.environment import (
     Checkpoint,
     Emit,
     Endpoint,
-    Surroundings,
+    EnvironmentConfig,
 )
+from gameday.api.mechanism import trial
+from gameday.api.service_kind import dialect_of
+from gameday.api.traffic import Paths, Traffic
+from gameday.cleanup.labels import labelled, make_folder
+from gameday.cleanup.reaper import leftovers_of, reap
+from gameday.edge.connections import ControlledEdge
+from gameday.edge.edges import Edges, proxy_name, traffic_of, traffic_so_far
 from gameday.edge.servers import (
     ProxyProcess,
     find_toxiproxy_server,
     start_own_proxy,
     start_toxiproxy_server,
 )
-from gameday.cleanup.reaper import leftovers_of, reap
-from gameday.runtimes.kinds import KINDS, versions_of, with_logins
-from gameday.runtimes.passwords import new_password
-from gameday.api.service_kind import talk_of
-from gameday.runtimes.variables import Need, process_variables
-from gameday.host.sockets import Peer, visitors_of
-from gameday.host.waiting import READY_LIMIT_NS, busy_ports, free_ports, release_ports
 from gameday.errors import NotHealed
 from gameday.extras import missing_of
+from gameday.host.account import account
+from gameday.host.faketime import FakeClock
+from gameday.host.sockets import Peer, accepted_connections_of
+from gameday.host.waiting import READY_LIMIT_NS, busy_ports, free_ports, release_ports
 from gameday.model.scenario import Edge, ServiceSpec
+from gameday.runtimes.kinds import KINDS, versions_of, with_logins
+from gameday.runtimes.mechanisms.storage import BOUNDED_DISK
+from gameday.runtimes.passwords import new_password
+from gameday.runtimes.process.logs import Logs
+from gameday.runtimes.process.service import ProcessService
+from gameday.runtimes.variables import Need, process_variables
 
 __all__ = ["ProcessEnvironment"]
 
@@ -56,14 +56,14 @@ class ProcessEnvironment:
 
     runtime = "process"
 
-    def __init__(self, surroundings: Surroundings) -> None:
-        self._given = replace(surroundings, target=with_logins(surroundings.target))
+    def __init__(self, config: EnvironmentConfig) -> None:
+        self._given = replace(config, target=with_logins(config.target))
         self._home: Path | None = None
         self._logs: Logs | None = None
         self._proxy: ProxyProcess | None = None
         self._edges: Edges | None = None
         self._services: dict[str, ProcessService] = {}
-        self.proxy = surroundings.proxy
+        self.proxy = config.proxy
         self.versions: dict[str, str] = {}
 
     def missing(self) -> tuple[str, ...]:
@@ -95,7 +95,7 @@ class ProcessEnvironment:
             self._home.chmod(0o710 if account(with_a_name=True) == number else 0o711)
         target = self._given.target
         files = {spec.name: self._given.logs / f"{spec.name}.log" for spec in target.services}
-        with marked(self._given.run):
+        with labelled(self._given.run):
             self._logs = Logs({**files, _PROXY: self._given.logs / "proxy.log"})
             self._proxy = self._start_proxy()
         ports = dict(
@@ -108,23 +108,23 @@ class ProcessEnvironment:
                 edge,
                 listen=f"{_LOOPBACK}:{base + number if base else 0}",
                 upstream=f"{_LOOPBACK}:{ports[edge.service]}",
-                http=edge in self._given.provision.http,
+                http=edge in self._given.features.http,
             )
         self.proxy = f"{self._given.proxy} {self._proxy.control.version()}"
         for wave in target.waves:
             checkpoint()
             for spec in wave:
                 self._services[spec.name] = self._make(spec, ports[spec.name])
-            with marked(self._given.run):  # what prepares a service is part of the run, too
+            with labelled(self._given.run):  # what prepares a service is part of the run, too
                 self._start_wave(wave, emit, checkpoint)
         self.versions = versions_of(target.services)
 
     def service(self, name: str) -> ProcessService:
         return self._services[name]
 
-    def front(self, edge: Edge) -> Endpoint:
+    def proxied(self, edge: Edge) -> Endpoint:
         assert self._edges is not None, "start() comes first"
-        return self._edges.front(edge)
+        return self._edges.proxied(edge)
 
     @property
     def edges(self) -> tuple[Edge, ...]:
@@ -137,9 +137,9 @@ class ProcessEnvironment:
         return ControlledEdge(
             self._proxy.control,
             proxy_name(edge),
-            front=self.front(edge),
-            direct=service.direct,
-            talk=talk_of(KINDS[service.spec.kind], service.spec),
+            proxied=self.proxied(edge),
+            upstream=service.upstream,
+            dialect=dialect_of(KINDS[service.spec.kind], service.spec),
             resets_open=self._given.proxy == "own",
         )
 
@@ -163,7 +163,7 @@ class ProcessEnvironment:
         return traffic_of(self.edges, self._proxy.control.traffic())
 
     def paths(self, edge: Edge) -> Paths | None:
-        front, direct = self.front(edge), self._services[edge.service].direct
+        front, direct = self.proxied(edge), self._services[edge.service].upstream
         by_peer: dict[Peer, set[int]] = {
             Peer(front.host, front.port): set(),
             Peer(direct.host, direct.port): set(),
@@ -174,8 +174,8 @@ class ProcessEnvironment:
         return Paths(through=through, around=around)
 
     def arrivals(self, service: str) -> frozenset[int] | None:
-        direct = self._services[service].direct
-        return visitors_of(Peer(direct.host, direct.port))
+        direct = self._services[service].upstream
+        return accepted_connections_of(Peer(direct.host, direct.port))
 
     def stop(self) -> None:
         problems: list[Exception] = []
@@ -221,7 +221,7 @@ class ProcessEnvironment:
         assert self._logs is not None
         home = self._home / spec.name
         needs = [
-            Need(spec=self._spec(need), at=self.front(Edge(client=spec.name, service=need)))
+            Need(spec=self._spec(need), at=self.proxied(Edge(client=spec.name, service=need)))
             for need in spec.needs
         ]
         return ProcessService(
@@ -231,8 +231,8 @@ class ProcessEnvironment:
             home=home,
             logs=self._logs,
             env=process_variables(spec, needs, port=port, home=home, run=self._given.run),
-            clock=Clock(self._given.run, spec.name, self._home)
-            if spec.name in self._given.provision.clocks
+            clock=FakeClock(self._given.run, spec.name, self._home)
+            if spec.name in self._given.features.clocks
             else None,
         )
 

@@ -11,38 +11,46 @@ from pathlib import Path
 
 import psutil
 
-from gameday.host import faketime as clocks
-from gameday.host import process_tree
-from gameday.api.bounds import Bounds, Guest, Resource
+from gameday.api.bounds import Bounds, Resource, Stressor
 from gameday.api.clocks import Reading
 from gameday.api.descriptors import Descriptors
-from gameday.api.signals import Dispositions, signals_in
-from gameday.api.throttling import DiskBounds
-from gameday.host.account import as_account, give_to
-from gameday.host.descriptors import descriptors_of, limit_descriptors, listener_among
-from gameday.host.disks import mount_disk, release
-from gameday.runtimes.last_words import last_words_in
-from gameday.host.listening import stranger_on
-from gameday.runtimes.process.logs import Logs
-from gameday.runtimes.process.bounds import ProcessBounds
-from gameday.api.environment import ROOT, Checkpoint, Endpoint, Inmate, Motion, Ran, Vitals
-from gameday.runtimes.kinds import ServiceKind
+from gameday.api.environment import (
+    ROOT,
+    Checkpoint,
+    ChildProcess,
+    Endpoint,
+    FreezerState,
+    ProcessState,
+    Ran,
+)
 from gameday.api.service_kind import (
     Attended,
-    Markable,
+    HasMarkers,
     Prepared,
     Private,
     end_signal_of,
     told_by,
 )
-from gameday.host.shared_memory import remove_segments
-from gameday.host.sockets import Connection, accepted_in_network_of, connections_of
-from gameday.host.freezer_state import StoppedProcesses
-from gameday.host.waiting import until_ready
+from gameday.api.signals import Dispositions, signals_in
+from gameday.api.throttling import DiskBounds
 from gameday.errors import EnvironmentRefused, NotHealed
+from gameday.host import faketime as clocks
+from gameday.host import process_tree
+from gameday.host.account import as_account, give_to
+from gameday.host.descriptors import descriptors_of, limit_descriptors, listener_among
+from gameday.host.disks import mount_disk, release
+from gameday.host.freezer_state import StoppedProcesses
+from gameday.host.listening import stranger_on
+from gameday.host.shared_memory import remove_segments
+from gameday.host.sockets import TcpConnection, accepted_in_network_of, connections_of
+from gameday.host.waiting import until_ready
 from gameday.model.clock import SECOND
 from gameday.model.result import Window
 from gameday.model.scenario import ServiceSpec
+from gameday.runtimes.kinds import ServiceKind
+from gameday.runtimes.last_words import last_words_in
+from gameday.runtimes.process.bounds import ProcessBounds
+from gameday.runtimes.process.logs import Logs
 
 __all__ = ["ProcessService"]
 
@@ -64,7 +72,7 @@ class ProcessService:
         home: Path,
         logs: Logs,
         env: Mapping[str, str],
-        clock: clocks.Clock | None = None,
+        clock: clocks.FakeClock | None = None,
     ) -> None:
         """`logs` has one of its name; `env` is all that it gets, nothing of this process's own."""
         self.spec = spec
@@ -80,7 +88,7 @@ class ProcessService:
         self._to_end: list[psutil.Process] = []
         self._pids: list[int] = []
         self._looked_ns = -SECOND
-        self.direct = Endpoint(host=_LOOPBACK, port=port)
+        self.upstream = Endpoint(host=_LOOPBACK, port=port)
         self._bounds = ProcessBounds(spec.name, self._tree, folder=home, env=env)
 
     def start(self) -> None:
@@ -98,7 +106,7 @@ class ProcessService:
 
     def _spawn(self, account: int | None) -> "subprocess.Popen[bytes]":
         return subprocess.Popen(
-            self._kind.process_command(self.spec, port=self.direct.port, home=self._home),
+            self._kind.process_command(self.spec, port=self.upstream.port, home=self._home),
             stdin=subprocess.DEVNULL,
             stdout=self._logs.writer(self.spec.name),
             stderr=subprocess.STDOUT,
@@ -116,7 +124,7 @@ class ProcessService:
     def _beside(self) -> Mapping[str, str]:
         if not isinstance(self._kind, Attended):
             return {}
-        return self._kind.beside(port=self.direct.port, home=self._home)
+        return self._kind.companion_variables(port=self.upstream.port, home=self._home)
 
     def _prepare(self) -> int | None:
         """Make what the kind wants before a start; return the account to run it as."""
@@ -128,23 +136,23 @@ class ProcessService:
 
     def check(self) -> str:
         if isinstance(self._kind, Private):
-            return self._kind.check_as(self.spec, self.direct)
-        return self._kind.check(self.direct)
+            return self._kind.check_as(self.spec, self.upstream)
+        return self._kind.check(self.upstream)
 
     def wait_until_ready(self, limit_ns: int, checkpoint: Checkpoint) -> str:
         name = self.spec.name
 
         def check_alive() -> str:
-            vitals = self.vitals()
-            if not vitals.alive:
-                code = vitals.exit_code
+            process_state = self.process_state()
+            if not process_state.alive:
+                code = process_state.exit_code
                 raise EnvironmentRefused(
                     f"{name} ended with exit code {code} before it was ready{self._last_words()}"
                 )
             evidence = self.check()
             if who := self.stranger():
                 raise EnvironmentRefused(
-                    f"{name} has lost its port {self.direct.port} to {who}, which answers instead"
+                    f"{name} has lost its port {self.upstream.port} to {who}, which answers instead"
                 )
             return evidence
 
@@ -156,11 +164,11 @@ class ProcessService:
             log=self._last_words,
         )
 
-    def vitals(self) -> Vitals:
+    def process_state(self) -> ProcessState:
         if self._process is None:
-            return Vitals(alive=False, pid=0, started="", exit_code=None)
+            return ProcessState(alive=False, pid=0, started="", exit_code=None)
         code = self._process.poll()
-        return Vitals(
+        return ProcessState(
             alive=code is None,
             pid=self._process.pid,
             started=self._started,
@@ -179,18 +187,18 @@ class ProcessService:
 
     def signals(self) -> Dispositions:
         try:
-            return signals_in(Path(f"/proc/{self.vitals().pid}/status").read_text())
+            return signals_in(Path(f"/proc/{self.process_state().pid}/status").read_text())
         except (OSError, ValueError) as error:
             raise EnvironmentRefused(f"the signals of {self.spec.name}: {error}") from error
 
     def start_again(self) -> Window:
         called_ns = time.monotonic_ns()
-        if not self.vitals().alive:
+        if not self.process_state().alive:
             self.start()
         return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
 
-    def motion(self) -> Motion:
-        return process_tree.motion_of(self._tree())
+    def freezer_state(self) -> FreezerState:
+        return process_tree.freezer_state_of(self._tree())
 
     def freeze(self) -> Window:
         called_ns = time.monotonic_ns()
@@ -204,15 +212,19 @@ class ProcessService:
         return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
 
     def stranger(self) -> str:
-        return stranger_on(self.direct.port, self._tree)
+        return stranger_on(self.upstream.port, self._tree)
 
     def watch_freeze(self) -> StoppedProcesses:
         return StoppedProcesses(self._tree())
 
     def parts(self) -> frozenset[str]:
         """Return the process while it lives, and the data folder by its inode."""
-        vitals = self.vitals()
-        parts = {f"process {vitals.pid} of {vitals.started}"} if vitals.alive else set()
+        process_state = self.process_state()
+        parts = (
+            {f"process {process_state.pid} of {process_state.started}"}
+            if process_state.alive
+            else set()
+        )
         with suppress(FileNotFoundError):
             # The first inode of every disk in memory is the same.
             seen = self._home.stat()
@@ -243,20 +255,24 @@ class ProcessService:
         return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
 
     def plant(self, marker: str) -> bool:
-        if not isinstance(self._kind, Markable):
+        if not isinstance(self._kind, HasMarkers):
             return False
-        self._kind.plant(self.spec, self.direct, marker)
+        self._kind.plant(self.spec, self.upstream, marker)
         return True
 
     def finds(self, marker: str) -> bool:
-        return isinstance(self._kind, Markable) and self._kind.finds(self.spec, self.direct, marker)
+        return isinstance(self._kind, HasMarkers) and self._kind.finds(
+            self.spec, self.upstream, marker
+        )
 
-    def inmates(self) -> tuple[Inmate, ...]:
+    def child_processes(self) -> tuple[ChildProcess, ...]:
         main = 0 if self._process is None else self._process.pid
-        return process_tree.inmates_of(self._tree(), main=main)
+        return process_tree.child_processes_of(self._tree(), main=main)
 
-    def kill_inmates(self, inmates: tuple[Inmate, ...], number: signal.Signals) -> Window:
-        hit = {(inmate.pid, inmate.started) for inmate in inmates}
+    def kill_child_processes(
+        self, child_processes: tuple[ChildProcess, ...], number: signal.Signals
+    ) -> Window:
+        hit = {(child_process.pid, child_process.started) for child_process in child_processes}
         found = [p for p in self._tree() if (p.pid, p.create_time()) in hit]
         called_ns = time.monotonic_ns()
         process_tree.send(found, number)
@@ -300,7 +316,7 @@ class ProcessService:
         return self._home
 
     def service_user(self) -> str:
-        ids = psutil.Process(self.vitals().pid)
+        ids = psutil.Process(self.process_state().pid)
         return f"{ids.uids().effective}:{ids.gids().effective}"
 
     @property
@@ -324,13 +340,13 @@ class ProcessService:
         return "" if self._clock is None else self._clock.said()
 
     def read_clock(self) -> Reading:
-        return told_by(self._kind, self.spec, self.direct)
+        return told_by(self._kind, self.spec, self.upstream)
 
     def bounds(self, resource: Resource) -> Bounds:
         return self._bounds.of(resource)
 
-    def guest(self, script: str, limit_ns: int, share: float = 1.0) -> Guest:
-        return self._bounds.guest(script, limit_ns, share)
+    def stressor(self, script: str, limit_ns: int, share: float = 1.0) -> Stressor:
+        return self._bounds.stressor(script, limit_ns, share)
 
     def disk(self) -> DiskBounds:
         return self._bounds.disk()
@@ -339,7 +355,7 @@ class ProcessService:
         self._bounds.first_to_die(yes)
 
     def descriptors(self) -> Descriptors:
-        process = listener_among(self._tree(), self.direct.port, self.spec.name)
+        process = listener_among(self._tree(), self.upstream.port, self.spec.name)
         return descriptors_of(process, self.spec.name)
 
     def limit_descriptors(self, of: Descriptors, soft: int) -> None:
@@ -377,7 +393,7 @@ class ProcessService:
             pids = ", ".join(str(process.pid) for process in alive)
             raise NotHealed(f"{self.spec.name}: processes {pids} do not end by SIGKILL")
 
-    def connections(self) -> list[Connection]:
+    def connections(self) -> list[TcpConnection]:
         """Return each connection that a process of the service holds.
 
         Which processes there are is looked up once a second, for that takes the longest.
@@ -388,8 +404,8 @@ class ProcessService:
             self._looked_ns = now_ns
         return connections_of(self._pids)
 
-    def visitors(self) -> int:
-        return accepted_in_network_of(os.getpid(), self.direct.port)
+    def accepted_connections(self) -> int:
+        return accepted_in_network_of(os.getpid(), self.upstream.port)
 
     def _tree(self) -> list[psutil.Process]:
         return [] if self._main is None else process_tree.of_main(self._main)

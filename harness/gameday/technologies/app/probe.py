@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from http import HTTPStatus
 
-from gameday.model.operation import Outcome
 from gameday.load.http import Answer
+from gameday.model.operation import Outcome
 
 __all__ = ["judge_ready", "ready_request"]
 

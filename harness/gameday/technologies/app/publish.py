@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 from zlib import crc32
 
-from gameday.model.clock import MILLISECOND, MINUTE, SECOND
-from gameday.model.operation import Outcome
-from gameday.model.invalid_parameter import require
-from gameday.model.units import DurationNs, RatePerS
 from gameday.load.http import Answer
+from gameday.model.clock import MILLISECOND, MINUTE, SECOND
+from gameday.model.invalid_parameter import require
+from gameday.model.operation import Outcome
+from gameday.model.units import DurationNs, RatePerS
 
 __all__ = ["Publish", "checksum", "judge_publish", "publish_request", "surge_of"]
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from gameday.api.clocks import Reading, read_between
 from gameday.api.environment import Endpoint, NotReadyError
-from gameday.runtimes.program import app_image, is_bundled, program_image
+from gameday.http_reader import HttpReader, NoReply
 from gameday.model.clock import SECOND
 from gameday.model.scenario import ServiceSpec
-from gameday.http_reader import HttpReader, NoReply
+from gameday.runtimes.program import app_image, is_bundled, program_image
 
 __all__ = ["App"]
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from signal import SIGKILL
 
 from gameday.api.environment import NotReadyError
-from gameday.technologies.postgres.server import OURS, Row, SqlError
 from gameday.model.result import Window
+from gameday.technologies.postgres.server import OURS, Row, SqlError
 from gameday.testing.environments import MemoryService
 
 __all__ = ["MemoryPostgres", "MemorySession", "PostgresHouse"]
@@ -227,5 +227,5 @@ class PostgresHouse(MemoryService):
         if self.server.primary is not None and not keep_data and self.copies:
             self.server.standby = True
             self.server.timeline = self.server.primary.timeline
-        assert self.vitals().exit_code == 128 + SIGKILL
+        assert self.process_state().exit_code == 128 + SIGKILL
         return window

@@ -2,13 +2,18 @@
 
 from collections.abc import Iterator
 
-from gameday.model.operation import Outcome
-from gameday.technologies.postgres.protocol import Messages, PostgresOpening, query, reason_of
 from gameday.load.client import Log
 from gameday.load.messages import StreamPlan
 from gameday.load.pipeline import PipelineClient, Reply
+from gameday.model.operation import Outcome
+from gameday.technologies.postgres.protocol import (
+    PostgresMessages,
+    PostgresOpening,
+    query,
+    reason_of,
+)
 
-__all__ = ["PostgresSpeech", "postgres_client"]
+__all__ = ["PostgresCodec", "postgres_client"]
 
 _LONGEST_REASON = 100
 # Not IF NOT EXISTS, which takes a lock each time. Two that make it at once are one too many, and
@@ -21,17 +26,17 @@ _TABLE = (
 
 def postgres_client(plan: StreamPlan, log: Log) -> PipelineClient:
     """Return a client that commits the value as the row of its stream, or only asks for it."""
-    return PipelineClient(plan, log, lambda: PostgresSpeech(plan))
+    return PipelineClient(plan, log, lambda: PostgresCodec(plan))
 
 
-class PostgresSpeech:
+class PostgresCodec:
     """Simple queries, each a transaction of its own, are answered in their order."""
 
     def __init__(self, plan: StreamPlan) -> None:
         self._reads = plan.client == "postgres-read"
         made = b"" if self._reads else _TABLE
         self.opening = PostgresOpening(plan.login, name="gameday-probe", then=made)
-        self._messages = Messages()
+        self._messages = PostgresMessages()
         self._stream = plan.name.replace("'", "''").encode()
         self._heard = 0
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 from gameday.api.opening import Login, TurnedAway
 
-__all__ = ["TERMINATE", "Messages", "PostgresOpening", "message", "query", "reason_of"]
+__all__ = ["TERMINATE", "PostgresMessages", "PostgresOpening", "message", "query", "reason_of"]
 
 _PROTOCOL = 196_608
 _LONGEST = 1 << 26
@@ -31,7 +31,7 @@ TERMINATE = message(b"X")
 """Goodbye: the server ends the connection."""
 
 
-class Messages:
+class PostgresMessages:
     """The whole messages in what came so far."""
 
     def __init__(self) -> None:
@@ -69,7 +69,7 @@ class PostgresOpening:
         self._login = login
         self._name = name
         self._then = then
-        self._messages = Messages()
+        self._messages = PostgresMessages()
         self._in = False
         self._prove: Callable[[bytes], bytes] | None = None
 

@@ -8,7 +8,11 @@ from pathlib import Path
 
 from gameday.api.clocks import Reading
 from gameday.api.environment import Endpoint, NotReadyError
-from gameday.technologies.dialects import PostgresTalk
+from gameday.host.variables import for_services
+from gameday.model.expansion import prefix_of
+from gameday.model.login import Logins
+from gameday.model.scenario import ServiceSpec
+from gameday.technologies.dialects import PostgresDialect
 from gameday.technologies.postgres.service import (
     Postgres,
     asking,
@@ -16,10 +20,6 @@ from gameday.technologies.postgres.service import (
     end_those_in,
     find_postgres,
 )
-from gameday.model.expansion import prefix_of
-from gameday.model.login import Logins
-from gameday.model.scenario import ServiceSpec
-from gameday.host.variables import for_services
 
 __all__ = ["PostgresReplica"]
 
@@ -126,8 +126,8 @@ class PostgresReplica:
     def new_logins(self, spec: ServiceSpec) -> Logins:
         return self._server.new_logins(spec)
 
-    def talk_as(self, spec: ServiceSpec) -> PostgresTalk:
-        return self._server.talk_as(spec)
+    def dialect_as(self, spec: ServiceSpec) -> PostgresDialect:
+        return self._server.dialect_as(spec)
 
     def tell(self, spec: ServiceSpec, endpoint: Endpoint) -> Reading:
         return self._server.tell(spec, endpoint)

@@ -7,15 +7,15 @@ from contextlib import contextmanager, suppress
 from threading import Timer
 from typing import TYPE_CHECKING
 
-from gameday.technologies.postgres.login import PostgresLogin, postgres_login
 from gameday.api.environment import Endpoint, Environment
 from gameday.errors import EnvironmentRefused
 from gameday.technologies.postgres import libpq
+from gameday.technologies.postgres.login import PostgresLogin, postgres_login
 
 if TYPE_CHECKING:
     import psycopg
 
-__all__ = ["LOOK_LIMIT_S", "OURS", "Row", "Server", "Session", "SqlError", "server_of"]
+__all__ = ["LOOK_LIMIT_S", "OURS", "PostgresServer", "Row", "Session", "SqlError", "server_of"]
 
 OURS = "gameday-fault"
 """How a fault's own sessions call themselves, so that no other fault takes them for clients."""
@@ -92,7 +92,7 @@ class Session:
                 timer.join()
 
 
-class Server:
+class PostgresServer:
     """A server to log in to; each call is bounded in time."""
 
     def __init__(self, endpoint: Endpoint, login: PostgresLogin) -> None:
@@ -160,7 +160,7 @@ class Server:
         raise SqlError(f"{self._endpoint}: answers {heard[:20]!r} to a login")
 
 
-def server_of(environment: Environment, name: str) -> Server:
+def server_of(environment: Environment, name: str) -> PostgresServer:
     """Return a service of the target as a server to log in to."""
     service = environment.service(name)
-    return Server(service.direct, postgres_login(service.spec))
+    return PostgresServer(service.upstream, postgres_login(service.spec))

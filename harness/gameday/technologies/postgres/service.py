@@ -12,22 +12,22 @@ from typing import TYPE_CHECKING
 import psutil
 
 from gameday.api.clocks import Reading, read_between
+from gameday.api.environment import Endpoint, NotReadyError
+from gameday.cleanup.labels import labels_here
+from gameday.errors import EnvironmentRefused
+from gameday.extras import installing
+from gameday.host.account import account, create_file, may_run, named
+from gameday.host.carried import POSTGRES_WHEEL
+from gameday.host.variables import for_services
+from gameday.model.login import Login, Logins
+from gameday.model.scenario import ServiceSpec
+from gameday.runtimes.passwords import new_password, scram_verifier
+from gameday.technologies.dialects import PostgresDialect
+from gameday.technologies.postgres import libpq
 from gameday.technologies.postgres.login import (
     PostgresLogin,
     postgres_login,
 )
-from gameday.host.account import account, create_file, may_run, named
-from gameday.cleanup.labels import marks_here
-from gameday.api.environment import Endpoint, NotReadyError
-from gameday.host.carried import POSTGRES_WHEEL
-from gameday.technologies.dialects import PostgresTalk
-from gameday.runtimes.passwords import new_password, scram_verifier
-from gameday.errors import EnvironmentRefused
-from gameday.extras import installing
-from gameday.model.login import Login, Logins
-from gameday.model.scenario import ServiceSpec
-from gameday.host.variables import for_services
-from gameday.technologies.postgres import libpq
 
 if TYPE_CHECKING:
     import psycopg
@@ -166,8 +166,8 @@ class Postgres:
         admin = Login(user=_ADMIN, password=new_password(), database=database)
         return Logins(service=service, admin=admin)
 
-    def talk_as(self, spec: ServiceSpec) -> PostgresTalk:
-        return PostgresTalk(spec.logins.service)
+    def dialect_as(self, spec: ServiceSpec) -> PostgresDialect:
+        return PostgresDialect(spec.logins.service)
 
     def check(self, endpoint: Endpoint) -> str:
         return self.check_as(ServiceSpec(name=self.name, kind=self.name), endpoint)
@@ -205,7 +205,7 @@ class Postgres:
                 errors="replace",
                 cwd=home,
                 # The marks of the run, for whoever looks for what it left; messages in English.
-                env={**for_services(), **marks_here(), "LC_ALL": "C"},
+                env={**for_services(), **labels_here(), "LC_ALL": "C"},
                 timeout=_PREPARE_LIMIT_S,
                 check=False,
                 umask=0o077,

@@ -8,10 +8,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from gameday.technologies.rabbitmq.login import rabbitmq_login
-from gameday.api.environment import Enterable, Environment, NotReadyError, Service
+from gameday.api.environment import CanExec, Environment, NotReadyError, Service
 from gameday.errors import EnvironmentRefused
 from gameday.model.clock import MILLISECOND, SECOND
+from gameday.technologies.rabbitmq.login import rabbitmq_login
 
 if TYPE_CHECKING:
     import pika
@@ -22,9 +22,9 @@ __all__ = [
     "KIND",
     "AmqpBroker",
     "Broker",
+    "BrokerConnection",
     "Depth",
     "Greeting",
-    "Line",
     "Published",
     "broker_of",
     "erlang_text",
@@ -65,7 +65,7 @@ Greeting = str
 """How a port met the protocol's header: answered, refused, closed or silent."""
 
 
-class Line(Protocol):
+class BrokerConnection(Protocol):
     """One AMQP connection of the harness's own. Everything but `close` may raise NotReadyError."""
 
     def publish(self) -> Published:
@@ -108,7 +108,7 @@ class Broker(Protocol):
         """As whom its lines log in."""
         ...
 
-    def open(self, vhost: str = "/") -> Line:
+    def open(self, vhost: str = "/") -> BrokerConnection:
         """Connect on the direct path. Raises NotReadyError."""
         ...
 
@@ -133,7 +133,7 @@ def broker_of(environment: Environment, target: str, verb: str) -> Broker:
     service = environment.service(target)
     if service.spec.kind != KIND:
         raise EnvironmentRefused(f"{verb}: {target} is no RabbitMQ in {environment.runtime}")
-    if not isinstance(service, Enterable):
+    if not isinstance(service, CanExec):
         raise EnvironmentRefused(
             f"{verb}: rabbitmqctl cannot be run in {target} in {environment.runtime}"
         )
@@ -148,7 +148,7 @@ def erlang_text(text: str) -> str:
 class AmqpBroker:
     """A broker that runs."""
 
-    def __init__(self, service: Service, inside: Enterable) -> None:
+    def __init__(self, service: Service, inside: CanExec) -> None:
         self.service = service
         self._inside = inside
 
@@ -156,10 +156,10 @@ class AmqpBroker:
     def user(self) -> str:
         return rabbitmq_login(self.service.spec)[0]
 
-    def open(self, vhost: str = "/") -> Line:
+    def open(self, vhost: str = "/") -> BrokerConnection:
         import pika  # 70 ms, so not before a fault is on its way
 
-        direct = self.service.direct
+        direct = self.service.upstream
         parameters = pika.ConnectionParameters(
             host=direct.host,
             port=direct.port,
@@ -176,7 +176,7 @@ class AmqpBroker:
             return _AmqpLine(pika.BlockingConnection(parameters), f"RabbitMQ at {direct}")
 
     def greeting(self) -> Greeting:
-        direct = self.service.direct
+        direct = self.service.upstream
         limit_s = ANSWER_LIMIT_NS / SECOND
         try:
             with socket.create_connection((direct.host, direct.port), limit_s) as line:

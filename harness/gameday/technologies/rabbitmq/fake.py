@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 from gameday.api.environment import NotReadyError, Ran, Service
 from gameday.errors import EnvironmentRefused
-from gameday.technologies.rabbitmq.broker import Depth, Line, Published
 from gameday.model.clock import MILLISECOND
+from gameday.technologies.rabbitmq.broker import BrokerConnection, Depth, Published
 from gameday.testing.environments import MemoryService
 
 __all__ = ["BrokerHouse", "MemoryBroker"]
@@ -65,7 +65,7 @@ class MemoryBroker:
     said: list[tuple[str, ...]] = field(default_factory=list)
     lines: list["MemoryBrokerLine"] = field(default_factory=list)
 
-    def open(self, vhost: str = "/") -> Line:
+    def open(self, vhost: str = "/") -> BrokerConnection:
         if not self.runs:
             raise NotReadyError("refused")
         self.lines.append(MemoryBrokerLine(self))

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator
 
-from gameday.model.operation import Outcome
-from gameday.technologies.rabbitmq import amqp
 from gameday.load.client import Log
 from gameday.load.messages import StreamPlan
 from gameday.load.pipeline import PipelineClient, Reply
+from gameday.model.operation import Outcome
+from gameday.technologies.rabbitmq import amqp
 
-__all__ = ["RabbitMQSpeech", "rabbitmq_client"]
+__all__ = ["RabbitMQCodec", "rabbitmq_client"]
 
 _MOST_KEPT = 1
 """Messages in the queue; the broker drops the oldest, so that no run fills a disk."""
@@ -16,10 +16,10 @@ _MOST_KEPT = 1
 
 def rabbitmq_client(plan: StreamPlan, log: Log) -> PipelineClient:
     """Return a client that publishes the value to `gameday.probe.<stream>`, a durable queue."""
-    return PipelineClient(plan, log, lambda: RabbitMQSpeech(plan))
+    return PipelineClient(plan, log, lambda: RabbitMQCodec(plan))
 
 
-class RabbitMQSpeech:
+class RabbitMQCodec:
     """The broker confirms by number, one or all up to one; what no queue took comes back first."""
 
     def __init__(self, plan: StreamPlan) -> None:

@@ -9,14 +9,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gameday.technologies.rabbitmq.login import rabbitmq_login
-from gameday.host.account import account, create_file, may_run
 from gameday.api.environment import Endpoint, NotReadyError
-from gameday.technologies.dialects import RabbitMQTalk
-from gameday.runtimes.passwords import new_password
+from gameday.host.account import account, create_file, may_run
 from gameday.host.waiting import free_ports
 from gameday.model.login import Login, Logins
 from gameday.model.scenario import ServiceSpec
+from gameday.runtimes.passwords import new_password
+from gameday.technologies.dialects import RabbitMQDialect
+from gameday.technologies.rabbitmq.login import rabbitmq_login
 
 if TYPE_CHECKING:
     import pika
@@ -119,7 +119,7 @@ class RabbitMQ:
         user, password = rabbitmq_login(spec)
         return dict(zip(self.login_keys, (user, password), strict=True))
 
-    def beside(self, *, port: int, home: Path) -> Mapping[str, str]:
+    def companion_variables(self, *, port: int, home: Path) -> Mapping[str, str]:
         """Return the node's own settings, and before all others the programs of its release.
 
         Debian's on PATH change the user, the home folder and with it the node's cookie.
@@ -140,8 +140,8 @@ class RabbitMQ:
         login = Login(user=user or "gameday", password=password or new_password(), database="/")
         return Logins(service=login, admin=login)
 
-    def talk_as(self, spec: ServiceSpec) -> RabbitMQTalk:
-        return RabbitMQTalk(spec.logins.service)
+    def dialect_as(self, spec: ServiceSpec) -> RabbitMQDialect:
+        return RabbitMQDialect(spec.logins.service)
 
     def check(self, endpoint: Endpoint) -> str:
         return self.check_as(ServiceSpec(name=self.name, kind=self.name), endpoint)

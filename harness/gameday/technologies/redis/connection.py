@@ -11,7 +11,14 @@ from gameday.errors import EnvironmentRefused
 from gameday.model.clock import SECOND
 from gameday.model.login import Login
 
-__all__ = ["ANSWER_LIMIT_NS", "Line", "Refusal", "Reply", "SocketLine", "dial"]
+__all__ = [
+    "ANSWER_LIMIT_NS",
+    "RedisConnection",
+    "RedisSocketConnection",
+    "Refusal",
+    "Reply",
+    "dial",
+]
 
 ANSWER_LIMIT_NS = 2 * SECOND
 """How long a server may take for an answer that is not asked to take long."""
@@ -30,7 +37,7 @@ Reply: TypeAlias = "str | int | list[Reply] | None"
 """A refusal is a str, too: of its own class."""
 
 
-class Line(Protocol):
+class RedisConnection(Protocol):
     """One connection. EnvironmentRefused says that there is none, or no answer on it."""
 
     def send(self, *words: str) -> None:
@@ -59,7 +66,7 @@ class Line(Protocol):
     def close(self) -> None: ...
 
 
-def dial(endpoint: Endpoint, login: Login, receive_bytes: int = 0) -> Line:
+def dial(endpoint: Endpoint, login: Login, receive_bytes: int = 0) -> RedisConnection:
     """Connect and log in; EnvironmentRefused if nobody accepts.
 
     A busy server answers the login late, so nothing waits for that before the first answer is
@@ -67,10 +74,10 @@ def dial(endpoint: Endpoint, login: Login, receive_bytes: int = 0) -> Line:
 
     `receive_bytes` is what the kernel takes in before it is read; 0: as much as it likes.
     """
-    return SocketLine(endpoint, login, receive_bytes)
+    return RedisSocketConnection(endpoint, login, receive_bytes)
 
 
-class SocketLine:
+class RedisSocketConnection:
     """A connection by RESP, as its second version has it."""
 
     def __init__(self, endpoint: Endpoint, login: Login, receive_bytes: int = 0) -> None:

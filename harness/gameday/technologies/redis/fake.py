@@ -7,9 +7,9 @@ from typing import Protocol
 
 from gameday.api.environment import Endpoint, Ran
 from gameday.errors import EnvironmentRefused
-from gameday.technologies.redis.connection import ANSWER_LIMIT_NS, Line, Refusal, Reply
 from gameday.model.clock import SECOND
 from gameday.model.login import Login
+from gameday.technologies.redis.connection import ANSWER_LIMIT_NS, RedisConnection, Refusal, Reply
 from gameday.testing.environments import MemoryService
 
 __all__ = ["MemoryRedis", "RedisHouse", "dialler"]
@@ -313,13 +313,15 @@ class MemoryRedisLine:
 class Dial(Protocol):
     """What opens a connection."""
 
-    def __call__(self, endpoint: Endpoint, login: Login, receive_bytes: int = 0) -> Line: ...
+    def __call__(
+        self, endpoint: Endpoint, login: Login, receive_bytes: int = 0
+    ) -> RedisConnection: ...
 
 
 def dialler(servers: "dict[int, MemoryRedis]") -> Dial:
     """Return what stands in for `dial`: the server of each port answers."""
 
-    def dial(endpoint: Endpoint, login: Login, receive_bytes: int = 0) -> Line:
+    def dial(endpoint: Endpoint, login: Login, receive_bytes: int = 0) -> RedisConnection:
         return MemoryRedisLine(servers[endpoint.port])
 
     return dial

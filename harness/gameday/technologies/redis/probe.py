@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator
 
-from gameday.model.operation import Outcome
 from gameday.api.opening import Login
-from gameday.technologies.redis.resp import RedisOpening, command
 from gameday.load.client import Log
 from gameday.load.messages import StreamPlan
 from gameday.load.pipeline import PipelineClient, Reply
+from gameday.model.operation import Outcome
+from gameday.technologies.redis.resp import RedisOpening, command
 
-__all__ = ["RedisSpeech", "redis_client"]
+__all__ = ["RedisCodec", "redis_client"]
 
 _LONGEST_REASON = 100
 _LARGEST_REPLY = 1 << 16
@@ -18,10 +18,10 @@ _LARGEST_REPLY = 1 << 16
 def redis_client(plan: StreamPlan, log: Log) -> PipelineClient:
     """Return a client that sends `SET gameday:probe:<stream> <value>`, or EXISTS of that key."""
     reads = plan.client == "redis-read"
-    return PipelineClient(plan, log, lambda: RedisSpeech(plan.name, plan.login, reads=reads))
+    return PipelineClient(plan, log, lambda: RedisCodec(plan.name, plan.login, reads=reads))
 
 
-class RedisSpeech:
+class RedisCodec:
     """Commands are answered in their order."""
 
     def __init__(self, stream: str, login: Login | None = None, *, reads: bool = False) -> None:

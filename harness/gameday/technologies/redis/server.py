@@ -5,17 +5,17 @@ from collections.abc import Callable, Mapping
 
 from gameday.api.environment import Environment
 from gameday.errors import EnvironmentRefused
-from gameday.technologies.redis import connection as line
-from gameday.technologies.redis.connection import ANSWER_LIMIT_NS, Line, Refusal, Reply
 from gameday.model.result import Window
+from gameday.technologies.redis import connection as line
+from gameday.technologies.redis.connection import ANSWER_LIMIT_NS, RedisConnection, Refusal, Reply
 
-__all__ = ["READY_KEY", "Server", "asked", "bracketed", "text_of"]
+__all__ = ["READY_KEY", "RedisServer", "asked", "bracketed", "text_of"]
 
 READY_KEY = "gameday:ready"
 """The key that the check of the kind writes: a write of it leaves nothing new behind."""
 
 
-class Server:
+class RedisServer:
     """A Redis server at its direct address, as its admin, each question over its own connection.
 
     What is asked rarely and matters much shall not depend on a connection that a fault may end.
@@ -24,10 +24,10 @@ class Server:
     def __init__(self, environment: Environment, name: str) -> None:
         """`name` is that of a service; KeyError if there is none of it."""
         service = environment.service(name)
-        self._endpoint = service.direct
+        self._endpoint = service.upstream
         self.login = service.spec.logins.admin
 
-    def line(self) -> Line:
+    def line(self) -> RedisConnection:
         """Connect; EnvironmentRefused if nobody accepts."""
         return line.dial(self._endpoint, self.login)
 
@@ -66,7 +66,7 @@ class Server:
         self.ask("CONFIG", "SET", name, value)
 
 
-def asked(connection: Line, *words: str, limit_ns: int = ANSWER_LIMIT_NS) -> Reply:
+def asked(connection: RedisConnection, *words: str, limit_ns: int = ANSWER_LIMIT_NS) -> Reply:
     """Return the answer to a command over a connection; EnvironmentRefused if it is refused."""
     connection.send(*words)
     return _accepted(connection.receive(limit_ns), words)

@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gameday.api.clocks import Reading, read_between
-from gameday.host.account import account, give_to, may_run
 from gameday.api.environment import Endpoint, NotReadyError
-from gameday.host.carried import VALKEY_WHEEL
-from gameday.technologies.dialects import RedisTalk
-from gameday.runtimes.passwords import new_password
 from gameday.errors import EnvironmentRefused
 from gameday.extras import installing
+from gameday.host.account import account, give_to, may_run
+from gameday.host.carried import VALKEY_WHEEL
 from gameday.model.expansion import prefix_of
 from gameday.model.login import Login, Logins
 from gameday.model.scenario import ServiceSpec
+from gameday.runtimes.passwords import new_password
+from gameday.technologies.dialects import RedisDialect
 
 if TYPE_CHECKING:
     import redis
@@ -130,8 +130,8 @@ class _RedisServer:
             admin=Login(user=_ADMIN, password=new_password()),
         )
 
-    def talk_as(self, spec: ServiceSpec) -> RedisTalk:
-        return RedisTalk(spec.logins.service)
+    def dialect_as(self, spec: ServiceSpec) -> RedisDialect:
+        return RedisDialect(spec.logins.service)
 
     def tell(self, spec: ServiceSpec, endpoint: Endpoint) -> Reading:
         with _asking(spec, endpoint) as client:

@@ -4,7 +4,7 @@ from random import Random
 import pytest
 
 from gameday.proxy.conversation.rules import Action, Rule, RuleBook
-from gameday.proxy.refusal import Refusal
+from gameday.proxy.refusal import ApiRefusal
 from gameday.proxy.rule_shapes import read_rule, rule_shape
 
 
@@ -58,10 +58,10 @@ def test_a_share_of_the_requests_is_met() -> None:
 def test_a_name_is_taken_once_and_can_be_given_back() -> None:
     book = RuleBook()
     book.add(Rule(name="r", action=Action.ABORT))
-    with pytest.raises(Refusal, match="rule already exists"):
+    with pytest.raises(ApiRefusal, match="rule already exists"):
         book.add(Rule(name="r", action=Action.DELAY))
     book.clear()
-    with pytest.raises(Refusal, match="rule not found"):
+    with pytest.raises(ApiRefusal, match="rule not found"):
         book.get("r")
     book.add(Rule(name="r", action=Action.DELAY))
 
@@ -103,5 +103,5 @@ def test_a_rule_is_shown_as_it_was_given(given: dict[str, object]) -> None:
 def test_a_rule_that_would_do_nothing_or_something_else_is_refused(
     given: dict[str, object], message: str
 ) -> None:
-    with pytest.raises(Refusal, match=message):
+    with pytest.raises(ApiRefusal, match=message):
         read_rule(json.dumps(given).encode())

@@ -41,7 +41,7 @@ class ManualTimer:
                 callback()
 
 
-class Way:
+class RequestPath:
     """One direction: what came out of it."""
 
     def __init__(self, timer: ManualTimer) -> None:
@@ -71,8 +71,8 @@ class Exchange:
 
     def __init__(self, *rules: Rule) -> None:
         self.timer = ManualTimer()
-        self.there = Way(self.timer)
-        self.back = Way(self.timer)
+        self.there = RequestPath(self.timer)
+        self.back = RequestPath(self.timer)
         self.book = RuleBook()
         for rule in rules:
             self.book.add(rule)

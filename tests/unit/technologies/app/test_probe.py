@@ -2,8 +2,8 @@
 
 import pytest
 
-from gameday.model.operation import Outcome
 from gameday.load.http import Answer
+from gameday.model.operation import Outcome
 from gameday.technologies.app.probe import judge_ready, ready_request
 
 

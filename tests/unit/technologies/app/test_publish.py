@@ -5,9 +5,9 @@ import zlib
 
 import pytest
 
+from gameday.load.http import Answer
 from gameday.model.clock import SECOND
 from gameday.model.operation import Outcome
-from gameday.load.http import Answer
 from gameday.technologies.app.publish import Publish, judge_publish, publish_request
 
 HEAVY = ("numpy", "pydantic", "redis")

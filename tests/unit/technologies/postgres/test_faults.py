@@ -7,25 +7,31 @@ from types import ModuleType
 import pytest
 
 from gameday.api.environment import Environment
-from gameday.errors import EnvironmentRefused
-from gameday.technologies.postgres import faults as postgres
-from gameday.faults.lifecycle.termination import until
-from gameday.technologies.postgres.faults import AsyncCommit, ConnectionCap, LockTable, Promote, StopReplay, TerminateBackends
-from gameday.technologies.postgres.faults import async_commit
-from gameday.technologies.postgres.faults import connection_cap
-from gameday.technologies.postgres.faults import lock_table
-from gameday.technologies.postgres.faults import promote
-from gameday.technologies.postgres.faults import stop_replay
-from gameday.technologies.postgres.faults import terminate_backends
-from gameday.technologies.postgres.server import SqlError
 from gameday.api.fault import Fault, Injection, Proof
+from gameday.errors import EnvironmentRefused
+from gameday.faults.lifecycle.termination import until
+from gameday.faults.noop import Noop
 from gameday.model.clock import SECOND
 from gameday.model.scenario import ServiceSpec, Target
-from gameday.testing.clocks import ManualClock
-from gameday.faults.noop import Dud
-from gameday.testing.environments import MemoryEnvironment, MemoryService
-from gameday.testing.is_active import still_in
 from gameday.technologies.postgres.fake import MemoryPostgres, PostgresHouse
+from gameday.technologies.postgres.faults import (
+    AsyncCommit,
+    ConnectionCap,
+    LockTable,
+    Promote,
+    StopReplay,
+    TerminateBackends,
+    async_commit,
+    connection_cap,
+    lock_table,
+    promote,
+    stop_replay,
+    terminate_backends,
+)
+from gameday.technologies.postgres.server import OURS, SqlError
+from gameday.testing.clocks import ManualClock
+from gameday.testing.environments import MemoryEnvironment, MemoryService
+from gameday.testing.is_active import is_active
 
 FAULTS: list[Fault] = [
     TerminateBackends(target="db"),
@@ -108,11 +114,11 @@ def put(fault: Fault, environment: MemoryEnvironment) -> tuple[Injection, Proof]
 
 def healed(made: Injection) -> Proof:
     made.undo()
-    return made.prove_undone(no_checkpoint)
+    return made.prove_healed(no_checkpoint)
 
 
 def ours(db: MemoryPostgres) -> list[str]:
-    return [s.application for s in db.sessions if s.application.startswith(postgres.server.OURS)]
+    return [s.application for s in db.sessions if s.application.startswith(OURS)]
 
 
 @every
@@ -129,14 +135,14 @@ def test_an_effect_is_proven_and_undone(
     assert (copy.standby, copy.timeline, copy.paused) == (True, 1, False)
     assert (db.setting, db.own, db.locked_by) == ("on", None, None)
     made.undo()
-    assert made.prove_undone(no_checkpoint).proven, "twice is harmless"
+    assert made.prove_healed(no_checkpoint).proven, "twice is harmless"
 
 
 @every
 def test_a_dud_is_not_proven_and_leaves_nothing(
     environment: MemoryEnvironment, db: MemoryPostgres, fault: Fault
 ) -> None:
-    made, effect = put(Dud(fault=fault), environment)
+    made, effect = put(Noop(fault=fault), environment)
     assert not effect.proven, effect.measured
     assert healed(made).proven
     assert ours(db) == []
@@ -234,10 +240,10 @@ def test_the_sessions_of_other_faults_are_not_clients(
     environment: MemoryEnvironment, db: MemoryPostgres
 ) -> None:
     lock, _ = put(LockTable(target="db", table="orders"), environment)
-    ending, effect = put(TerminateBackends(target="db"), environment)
+    termination, effect = put(TerminateBackends(target="db"), environment)
     assert effect.measured["terminated"] == 2
     assert db.locked_by in db.sessions
-    assert healed(ending).proven
+    assert healed(termination).proven
     assert healed(lock).proven
 
 
@@ -336,7 +342,7 @@ def test_bounds_are_told_with_what_is_given() -> None:
 
 def end_sessions(db: MemoryPostgres, _: MemoryPostgres) -> None:
     """End one of each fault's sessions, as a server does with those of a client that it lost."""
-    db.sessions = [s for s in db.sessions if not s.application.startswith(postgres.server.OURS)]
+    db.sessions = [s for s in db.sessions if not s.application.startswith(OURS)]
     db.locked_by = None
 
 
@@ -364,7 +370,7 @@ def test_what_somebody_else_ends_or_sets_back_is_not_in_any_more(
     made, effect = put(fault, environment)
     try:
         assert effect.proven
-        assert still_in(made)
+        assert is_active(made)
         lose(db, copy)
         assert not lasts(made)
     finally:
@@ -389,6 +395,6 @@ def failing(_: object) -> None:
 def lasts(made: Injection) -> bool:
     """Return whether it is shown to be in still; who is not answered shows nothing."""
     try:
-        return still_in(made)
+        return is_active(made)
     except SqlError:
         return False

@@ -8,7 +8,13 @@ import struct
 import pytest
 
 from gameday.api.opening import Login, TurnedAway
-from gameday.technologies.postgres.protocol import Messages, PostgresOpening, message, query, reason_of
+from gameday.technologies.postgres.protocol import (
+    PostgresMessages,
+    PostgresOpening,
+    message,
+    query,
+    reason_of,
+)
 
 LOGIN = Login(user="ann", password="secret", database="db")
 READY = message(b"Z", b"I")
@@ -25,7 +31,7 @@ def asked(kind: int, body: bytes = b"") -> bytes:
 
 
 def said(data: bytes) -> list[tuple[bytes, bytes]]:
-    return list(Messages().feed(data))
+    return list(PostgresMessages().feed(data))
 
 
 def test_the_first_words_name_the_user_and_the_database() -> None:

@@ -9,16 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from gameday.host import account
 from gameday.api.environment import Endpoint, NotReadyError
-from gameday.runtimes.kinds import KINDS
-from gameday.host import carried
-from gameday.technologies.postgres import service as postgres
 from gameday.api.service_kind import Prepared, Private
-from gameday.host.waiting import free_ports
 from gameday.errors import EnvironmentRefused
+from gameday.host import account, carried
+from gameday.host.waiting import free_ports
 from gameday.model.login import Login, Logins
 from gameday.model.scenario import ServiceSpec
+from gameday.runtimes.kinds import KINDS
+from gameday.technologies.postgres import service as postgres
 from gameday.testing.logins import armed
 
 SPEC = ServiceSpec(name="db", kind="postgres", options={"max_connections": "20"})

@@ -4,8 +4,8 @@ import struct
 
 import pytest
 
-from gameday.technologies.rabbitmq import amqp
 from gameday.api.opening import Login, TurnedAway
+from gameday.technologies.rabbitmq import amqp
 
 LOGIN = Login(user="ann", password="secret", database="/")
 START = amqp.method((10, 10), b"\0\x09" + bytes(4) + struct.pack(">I", 5) + b"PLAIN", channel=0)

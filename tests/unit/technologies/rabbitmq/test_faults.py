@@ -7,18 +7,25 @@ from signal import SIGKILL
 import pytest
 
 from gameday.api.environment import Ran
-from gameday.errors import EnvironmentRefused
 from gameday.api.fault import Fault, Injection, Proof
-from gameday.technologies.rabbitmq.faults import CloseConnections, ConsumerCancel, DiskAlarm, MemoryAlarm, QueuePurge, StopApp
-from gameday.technologies.rabbitmq import broker
-from gameday.technologies.rabbitmq.broker import AmqpBroker, Depth, erlang_text
+from gameday.errors import EnvironmentRefused
+from gameday.faults.noop import Noop
 from gameday.faults.registry import kinds_of
 from gameday.model.scenario import ServiceSpec, Target
-from gameday.testing.clocks import ManualClock
-from gameday.faults.noop import Dud
-from gameday.testing.environments import MemoryEnvironment, MemoryService
-from gameday.testing.is_active import still_in
+from gameday.technologies.rabbitmq import broker
+from gameday.technologies.rabbitmq.broker import AmqpBroker, Depth, erlang_text
 from gameday.technologies.rabbitmq.fake import BrokerHouse, MemoryBroker
+from gameday.technologies.rabbitmq.faults import (
+    CloseConnections,
+    ConsumerCancel,
+    DiskAlarm,
+    MemoryAlarm,
+    QueuePurge,
+    StopApp,
+)
+from gameday.testing.clocks import ManualClock
+from gameday.testing.environments import MemoryEnvironment, MemoryService
+from gameday.testing.is_active import is_active
 
 FAULTS: list[Fault] = [
     CloseConnections(target="mq"),
@@ -64,7 +71,7 @@ def effect(fault: Fault, environment: MemoryEnvironment) -> Proof:
 
 def undone(injection: Injection) -> Proof:
     injection.undo()
-    return injection.prove_undone(lambda: None)
+    return injection.prove_healed(lambda: None)
 
 
 @each_fault
@@ -84,7 +91,7 @@ def test_what_a_client_saw_is_proven_and_so_is_its_end(
 def test_what_did_nothing_is_not_proven(
     environment: MemoryEnvironment, mq: MemoryBroker, fault: Fault
 ) -> None:
-    injection = injected(Dud(fault=fault), environment)
+    injection = injected(Noop(fault=fault), environment)
     assert not injection.prove(lambda: None).proven
     assert undone(injection).proven
 
@@ -210,7 +217,7 @@ def test_another_limit_than_that_of_before_is_not_undone(
     injection = injected(DiskAlarm(target="mq"), environment)
     injection.undo()
     mq.alarms["disk"] = "60,60,900"
-    assert not injection.prove_undone(lambda: None).proven
+    assert not injection.prove_healed(lambda: None).proven
 
 
 def test_a_broker_that_was_down_when_the_limit_was_to_be_set_is_asked_once_it_answers(
@@ -222,7 +229,7 @@ def test_a_broker_that_was_down_when_the_limit_was_to_be_set_is_asked_once_it_an
     # It was started again, and has forgotten both.
     mq.controls, mq.alarms["memory"] = True, "0.4,400,100"
     mq.alarmed.clear()
-    proof = injection.prove_undone(lambda: None)
+    proof = injection.prove_healed(lambda: None)
     assert proof.proven
     assert proof.measured["undo_error"] == "rabbitmqctl does not work"
 
@@ -321,9 +328,9 @@ def test_a_broker_that_takes_messages_again_is_not_alarmed_any_more(
 ) -> None:
     made = injected(fault, environment)
     assert made.prove(lambda: None).proven
-    assert still_in(made)
+    assert is_active(made)
     mq.alarmed.clear()
-    assert not still_in(made)
+    assert not is_active(made)
     assert not any(line.is_open for line in mq.lines)
 
 
@@ -333,10 +340,10 @@ def test_a_broker_that_runs_again_is_not_stopped_any_more(
 ) -> None:
     made = injected(StopApp(target="mq"), environment)
     assert made.prove(lambda: None).proven
-    assert still_in(made)
+    assert is_active(made)
     if lost == "broker":
         mq.runs = True
     else:
         house.kill(SIGKILL)
         house.start_again()
-    assert not still_in(made)
+    assert not is_active(made)

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from gameday.api.environment import Endpoint, NotReadyError
-from gameday.runtimes.kinds import KINDS
-from gameday.technologies.rabbitmq import service as rabbitmq
 from gameday.api.service_kind import Attended, Prepared, Private
 from gameday.host.waiting import free_ports
 from gameday.model.scenario import ServiceSpec
+from gameday.runtimes.kinds import KINDS
+from gameday.technologies.rabbitmq import service as rabbitmq
 from gameday.testing.logins import armed
 
 SPEC = ServiceSpec(name="queue", kind="rabbitmq", options={"vm_memory_high_watermark": "0.3"})
@@ -115,7 +115,7 @@ def test_a_program_beside_the_node_finds_it_and_is_that_of_its_release(tmp_path:
     server = installed(tmp_path / "path")
     own = settings(command(7, tmp_path))
     assert isinstance(KIND, Attended)
-    beside = KIND.beside(port=7, home=tmp_path)
+    beside = KIND.companion_variables(port=7, home=tmp_path)
     assert {key: beside[key] for key in own} == own
     assert beside["PATH"].split(":")[0] == str(server.parent)
 

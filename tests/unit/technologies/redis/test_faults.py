@@ -7,23 +7,29 @@ from pathlib import Path
 import pytest
 
 from gameday.api.environment import Endpoint
+from gameday.api.fault import Fault, Injection, Lasting, Proof
 from gameday.errors import EnvironmentRefused
 from gameday.faults.lifecycle.termination import until
-from gameday.api.fault import Fault, Injection, Lasting, Proof
-from gameday.technologies.redis.faults import ClientKill, Failover, MaxMemory, PersistenceOff, ScriptBusy
-from gameday.technologies.redis.faults import client_kill
-from gameday.technologies.redis.faults import failover
-from gameday.technologies.redis import connection as line
-from gameday.technologies.redis.faults import max_memory
-from gameday.technologies.redis.faults import persistence_off
+from gameday.faults.noop import Noop
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.login import Login
 from gameday.model.scenario import ServiceSpec, Target
-from gameday.testing.clocks import ManualClock
-from gameday.faults.noop import Dud
-from gameday.testing.environments import MemoryEnvironment, MemoryService
-from gameday.testing.is_active import still_in
+from gameday.technologies.redis import connection as line
 from gameday.technologies.redis.fake import MemoryRedis, RedisHouse, dialler
+from gameday.technologies.redis.faults import (
+    ClientKill,
+    Failover,
+    MaxMemory,
+    PersistenceOff,
+    ScriptBusy,
+    client_kill,
+    failover,
+    max_memory,
+    persistence_off,
+)
+from gameday.testing.clocks import ManualClock
+from gameday.testing.environments import MemoryEnvironment, MemoryService
+from gameday.testing.is_active import is_active
 
 FAULTS: list[Fault] = [
     ClientKill(target="db"),
@@ -81,7 +87,7 @@ def environment(
     services: dict[str, MemoryService] = {
         "db": RedisHouse(spec=specs[0], clock=clock, server=db),
         "copy": MemoryService(
-            spec=specs[1], clock=clock, direct=Endpoint(host="127.0.0.1", port=2)
+            spec=specs[1], clock=clock, upstream=Endpoint(host="127.0.0.1", port=2)
         ),
     }
     target = Target(name="t", title="T", path=Path(), services=specs)
@@ -100,7 +106,7 @@ def put(fault: Fault, environment: MemoryEnvironment) -> tuple[Injection, Proof]
 
 def healed(made: Injection) -> Proof:
     made.undo()
-    return made.prove_undone(no_checkpoint)
+    return made.prove_healed(no_checkpoint)
 
 
 def come_back(db: MemoryRedis) -> None:
@@ -122,7 +128,7 @@ def test_an_effect_is_proven_and_undone(
     assert db.settings == before
     assert (db.primary, copy.primary) == (None, db)
     made.undo()
-    assert made.prove_undone(no_checkpoint).proven, "twice is harmless"
+    assert made.prove_healed(no_checkpoint).proven, "twice is harmless"
 
 
 @every
@@ -130,7 +136,7 @@ def test_a_dud_is_not_proven_and_leaves_nothing(
     environment: MemoryEnvironment, db: MemoryRedis, fault: Fault
 ) -> None:
     before = dict(db.settings)
-    made, effect = put(Dud(fault=fault), environment)
+    made, effect = put(Noop(fault=fault), environment)
     assert not effect.proven, effect.measured
     assert healed(made).proven
     assert db.settings == before
@@ -253,7 +259,7 @@ def test_a_limit_is_undone_once_the_writes_that_another_fault_refuses_are_taken_
     db.primary = copy
     assert not healed(made).proven
     monkeypatch.setattr(max_memory, "_WRITE_LIMIT_NS", 10 * SECOND)
-    assert made.prove_undone(lambda: setattr(db, "primary", None)).proven
+    assert made.prove_healed(lambda: setattr(db, "primary", None)).proven
 
 
 @pytest.mark.parametrize("fault", FAULTS[3:], ids=name)
@@ -261,7 +267,7 @@ def test_what_is_not_undone_is_not_proven_undone(
     environment: MemoryEnvironment, fault: Fault
 ) -> None:
     made, _ = put(fault, environment)
-    assert not made.prove_undone(no_checkpoint).proven
+    assert not made.prove_healed(no_checkpoint).proven
 
 
 @every
@@ -355,7 +361,7 @@ def test_a_failover_is_forced_back_if_the_new_primary_will_not(
     made.undo()
     assert db.primary is None
     copy.follow(db)
-    undone = made.prove_undone(no_checkpoint)
+    undone = made.prove_healed(no_checkpoint)
     assert undone.proven, undone.measured
     assert undone.measured["forced"] is True
 
@@ -425,9 +431,9 @@ def test_what_somebody_else_sets_back_is_not_in_any_more(
 ) -> None:
     made, effect = put(fault, environment)
     assert effect.proven
-    assert still_in(made)
+    assert is_active(made)
     lose(db, copy)
-    assert not still_in(made)
+    assert not is_active(made)
 
 
 def test_persistence_that_is_off_ends_with_its_server_and_says_so(
@@ -437,7 +443,7 @@ def test_persistence_that_is_off_ends_with_its_server_and_says_so(
     db.run += 1
     db.settings |= {"appendonly": "yes", "save": "60 1"}
     assert isinstance(made, Lasting)
-    seen = made.still_in()
+    seen = made.is_active()
     assert seen.proven
     assert seen.measured["server_started_anew"] is True
 
@@ -449,7 +455,7 @@ def test_a_script_that_others_run_is_not_the_faults(
     script = db._script
     assert script is not None
     script.pending = False
-    assert not still_in(made), "ours has come to its end"
+    assert not is_active(made), "ours has come to its end"
 
 
 def test_clients_that_nobody_kills_any_more(
@@ -460,6 +466,6 @@ def test_clients_that_nobody_kills_any_more(
     assert not isinstance(once, Lasting), "a kill of those who are there is over at once"
     made = ClientKill(target="db", interval_ns=100 * MILLISECOND).on(environment)
     made.inject()
-    assert still_in(made)
-    until(lambda: not still_in(made), 5 * SECOND, no_checkpoint)
-    assert not still_in(made), "the thread has come to its own end"
+    assert is_active(made)
+    until(lambda: not is_active(made), 5 * SECOND, no_checkpoint)
+    assert not is_active(made), "the thread has come to its own end"

@@ -4,10 +4,10 @@ import time
 from collections.abc import Callable
 from typing import Self
 
-from gameday.model.operation import Outcome
 from gameday.load.messages import StreamPlan
 from gameday.load.pipeline import PipelineClient, Reply
-from gameday.technologies.redis.probe import RedisSpeech, redis_client
+from gameday.model.operation import Outcome
+from gameday.technologies.redis.probe import RedisCodec, redis_client
 
 MILLISECOND = 1_000_000
 
@@ -265,7 +265,7 @@ def test_an_operation_that_found_no_connection_in_time_was_never_sent() -> None:
 
 
 def test_a_probe_that_may_not_write_asks_for_its_key() -> None:
-    said = RedisSpeech("probe-copy", reads=True)
+    said = RedisCodec("probe-copy", reads=True)
     assert said.write(1, 7) == b"*2\r\n$6\r\nEXISTS\r\n$24\r\ngameday:probe:probe-copy\r\n"
     assert list(said.hear(b":0\r\n-MASTERDOWN Link\r\n+OK\r\n")) == [
         Reply(1, Outcome.OK),

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 import pytest
 
 from gameday.api.environment import Endpoint
-from gameday.technologies.redis.connection import Refusal, SocketLine
-from gameday.model.login import Login
 from gameday.api.opening import TurnedAway
+from gameday.model.login import Login
+from gameday.technologies.redis.connection import RedisSocketConnection, Refusal
 from gameday.technologies.redis.resp import RedisOpening, command
 
 LOGIN = Login(user="ann", password="secret")
@@ -61,13 +61,13 @@ def server(*says: bytes) -> Iterator[tuple[Endpoint, threading.Event, list[bytes
         thread.join(5)
 
 
-def said_soon(line: SocketLine) -> bool:
+def said_soon(line: RedisSocketConnection) -> bool:
     return any(line.said() or threading.Event().wait(0.01) for _ in range(30))
 
 
 def test_the_welcome_is_no_answer_to_what_is_asked() -> None:
     with server(b"+OK\r\n", b"+PONG\r\n") as (at, let, heard):
-        line = SocketLine(at, LOGIN)
+        line = RedisSocketConnection(at, LOGIN)
         line.send("PING")
         let.set()
         assert not said_soon(line), "only the welcome has come"
@@ -80,7 +80,7 @@ def test_the_welcome_is_no_answer_to_what_is_asked() -> None:
 
 def test_a_server_that_is_busy_at_the_login_is_waited_for_by_the_first_answer_alone() -> None:
     with server(b"+OK\r\n+PONG\r\n") as (at, let, _):
-        line = SocketLine(at, LOGIN)
+        line = RedisSocketConnection(at, LOGIN)
         line.send("PING")
         let.set()
         assert line.receive() == "PONG"
@@ -89,7 +89,7 @@ def test_a_server_that_is_busy_at_the_login_is_waited_for_by_the_first_answer_al
 
 def test_a_refused_login_is_the_answer_to_the_first_command() -> None:
     with server(b"-ERR max number of clients reached\r\n") as (at, let, _):
-        line = SocketLine(at, LOGIN)
+        line = RedisSocketConnection(at, LOGIN)
         let.set()
         answer = line.receive()
         assert isinstance(answer, Refusal)

@@ -5,20 +5,19 @@ from pathlib import Path
 import pytest
 
 from gameday.api.environment import Endpoint
-from gameday.faults.lifecycle.termination import until
-from gameday.faults.load import SlowConsumer
-from gameday.technologies.redis.faults import slow_consumer
 from gameday.api.fault import Injection, Proof
-from gameday.technologies.redis import connection as line
+from gameday.faults.lifecycle.termination import until
+from gameday.faults.noop import Noop
 from gameday.model.clock import SECOND
 from gameday.model.login import Login
 from gameday.model.scenario import Edge, ServiceSpec, Target
+from gameday.technologies.redis import connection as line
+from gameday.technologies.redis.fake import MemoryRedis, dialler
+from gameday.technologies.redis.faults import SlowConsumer, slow_consumer
 from gameday.testing.clocks import ManualClock
-from gameday.faults.noop import Dud
 from gameday.testing.edges import EdgedEnvironment
 from gameday.testing.environments import MemoryEnvironment
-from gameday.testing.is_active import still_in
-from gameday.technologies.redis.fake import MemoryRedis, dialler
+from gameday.testing.is_active import is_active
 
 SLOW = SlowConsumer(target="db", channel="news")
 DIRECT, FRONT = 1, 7
@@ -58,7 +57,7 @@ def put(fault: SlowConsumer, environment: MemoryEnvironment) -> tuple[Injection,
 
 def healed(made: Injection) -> Proof:
     made.undo()
-    return made.prove_undone(no_checkpoint)
+    return made.prove_healed(no_checkpoint)
 
 
 def test_what_is_left_is_kept_and_that_is_the_proof(
@@ -108,7 +107,7 @@ def test_a_consumer_that_reads_at_another_rate_is_not_proven(
 def test_a_dud_is_not_proven_and_leaves_nothing(
     environment: MemoryEnvironment, db: MemoryRedis
 ) -> None:
-    made = Dud(fault=SLOW).on(environment)
+    made = Noop(fault=SLOW).on(environment)
     made.inject()
     assert not made.prove(no_checkpoint).proven
     assert healed(made).proven
@@ -127,7 +126,7 @@ def test_a_consumer_that_the_server_drops_is_not_proven_and_says_so(
 
 def test_who_is_still_listed_is_not_gone(environment: MemoryEnvironment, db: MemoryRedis) -> None:
     made, _ = put(SLOW, environment)
-    assert not made.prove_undone(no_checkpoint).proven
+    assert not made.prove_healed(no_checkpoint).proven
 
 
 def test_a_server_that_does_not_answer_is_not_rid_of_it(
@@ -143,11 +142,11 @@ def test_it_comes_by_the_way_that_was_asked_for(
     target: Target, db: MemoryRedis, monkeypatch: pytest.MonkeyPatch, through: str, port: int
 ) -> None:
     edged = EdgedEnvironment(target=target, clock=ManualClock())
-    edged.edge(Edge(client="client", service="db")).front = Endpoint(host="", port=FRONT)
+    edged.edge(Edge(client="client", service="db")).proxied = Endpoint(host="", port=FRONT)
     came: list[tuple[int, int]] = []
     dial = line.dial
 
-    def noted(endpoint: Endpoint, login: Login, receive_bytes: int = 0) -> line.Line:
+    def noted(endpoint: Endpoint, login: Login, receive_bytes: int = 0) -> line.RedisConnection:
         came.append((endpoint.port, receive_bytes))
         return dial(endpoint, login, receive_bytes)
 
@@ -177,12 +176,12 @@ def test_a_consumer_of_a_server_that_was_started_anew_is_not_in_any_more(
 ) -> None:
     made, effect = put(SLOW, environment)
     assert effect.proven
-    assert still_in(made)
+    assert is_active(made)
     for client in db.clients("pubsub"):
         client.close()
-    assert still_in(made), "who is dropped by the server itself has been too slow"
+    assert is_active(made), "who is dropped by the server itself has been too slow"
     db.run += 1
-    assert not still_in(made)
+    assert not is_active(made)
 
 
 def test_a_consumer_that_reads_no_more_is_not_in_any_more(
@@ -191,7 +190,7 @@ def test_a_consumer_that_reads_no_more_is_not_in_any_more(
     monkeypatch.setattr(slow_consumer, "_READING_LIMIT_NS", SECOND // 10)
     made = SlowConsumer(target="db", channel="news", rate_bytes_per_s=20_000).on(environment)
     made.inject()
-    assert still_in(made)
-    until(lambda: not still_in(made), 5 * SECOND, no_checkpoint)
-    assert not still_in(made), "the thread has come to its own end"
+    assert is_active(made)
+    until(lambda: not is_active(made), 5 * SECOND, no_checkpoint)
+    assert not is_active(made), "the thread has come to its own end"
     healed(made)

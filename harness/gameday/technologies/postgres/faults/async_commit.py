@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from gameday.api.environment import Checkpoint, Environment
+from gameday.api.fault import Injection, Proof
 from gameday.errors import EnvironmentRefused
 from gameday.faults.lifecycle.termination import until
-from gameday.technologies.postgres.server import Server, SqlError, server_of
-from gameday.api.fault import Injection, Proof
 from gameday.model.clock import SECOND
 from gameday.model.event import Scalar
 from gameday.model.result import Window
 from gameday.model.scenario import Hits
+from gameday.technologies.postgres.server import PostgresServer, SqlError, server_of
 
 __all__ = ["AsyncCommit"]
 
@@ -69,7 +69,7 @@ class AsyncCommit:
 class _Confirming:
     """One setting, and what it was before."""
 
-    def __init__(self, server: Server, *, value: str, own: str | None) -> None:
+    def __init__(self, server: PostgresServer, *, value: str, own: str | None) -> None:
         self._server = server
         self._value = value
         self._own = own
@@ -114,7 +114,7 @@ class _Confirming:
             },
         )
 
-    def still_in(self) -> Proof:
+    def is_active(self) -> Proof:
         """A new session reads it; the server's file keeps it over a new start."""
         value = self._reads()
         return Proof(proven=value == "off", measured={"reads": value})
@@ -131,7 +131,7 @@ class _Confirming:
             self._trouble = ""
         return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
 
-    def prove_undone(self, checkpoint: Checkpoint) -> Proof:
+    def prove_healed(self, checkpoint: Checkpoint) -> Proof:
         """The file and a new session say what they said, and every commit was flushed."""
         measured: dict[str, Scalar] = {"error": self._trouble} if self._trouble else {}
         try:
@@ -164,7 +164,7 @@ class _Confirming:
         return sum(1 for size in behind if size), max(behind)
 
 
-def _own(server: Server) -> str | None:
+def _own(server: PostgresServer) -> str | None:
     """Return what ALTER SYSTEM has set, as the server's file says."""
     rows = server.rows(_OWN)
     return str(rows[-1][0]) if rows else None

@@ -7,15 +7,22 @@ from threading import Event, Lock, Thread
 from typing import ClassVar
 
 from gameday.api.environment import Checkpoint, Environment, Service
+from gameday.api.fault import Injection, Proof
 from gameday.errors import EnvironmentRefused
 from gameday.faults.lifecycle.termination import answers_again, until
-from gameday.technologies.postgres.server import LOOK_LIMIT_S, OURS, Server, Session, SqlError, server_of
-from gameday.api.fault import Injection, Proof
 from gameday.model.clock import SECOND
 from gameday.model.event import Scalar
+from gameday.model.invalid_parameter import require
 from gameday.model.result import Window
 from gameday.model.scenario import Hits
-from gameday.model.invalid_parameter import require
+from gameday.technologies.postgres.server import (
+    LOOK_LIMIT_S,
+    OURS,
+    PostgresServer,
+    Session,
+    SqlError,
+    server_of,
+)
 
 __all__ = ["ConnectionCap"]
 
@@ -74,7 +81,9 @@ class ConnectionCap:
 class _Capping:
     """The sessions that fill the slots, and the one thread that keeps them filled."""
 
-    def __init__(self, fault: ConnectionCap, service: Service, server: Server, slots: int) -> None:
+    def __init__(
+        self, fault: ConnectionCap, service: Service, server: PostgresServer, slots: int
+    ) -> None:
         self._fault = fault
         self._service = service
         self._server = server
@@ -141,7 +150,7 @@ class _Capping:
             },
         )
 
-    def still_in(self) -> Proof:
+    def is_active(self) -> Proof:
         """Every session that fills a slot lives, and whoever keeps the slots filled does, too."""
         kept = self._keeper is not None and self._keeper.is_alive()
         with self._lock:
@@ -165,7 +174,7 @@ class _Capping:
             self._held.clear()
         return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
 
-    def prove_undone(self, checkpoint: Checkpoint) -> Proof:
+    def prove_healed(self, checkpoint: Checkpoint) -> Proof:
         """Nothing of ours holds a slot, and a new client is let in."""
         left = busy = self._slots
         trouble = ""

@@ -6,15 +6,22 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from gameday.api.environment import Checkpoint, Environment, Service
+from gameday.api.fault import Injection, Proof
 from gameday.errors import EnvironmentRefused
 from gameday.faults.lifecycle.termination import answers_again, until
-from gameday.technologies.postgres.server import LOOK_LIMIT_S, OURS, Server, Session, SqlError, server_of
-from gameday.api.fault import Injection, Proof
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.event import Scalar
+from gameday.model.invalid_parameter import require
 from gameday.model.result import Window
 from gameday.model.scenario import Hits
-from gameday.model.invalid_parameter import require
+from gameday.technologies.postgres.server import (
+    LOOK_LIMIT_S,
+    OURS,
+    PostgresServer,
+    Session,
+    SqlError,
+    server_of,
+)
 
 __all__ = ["LockTable"]
 
@@ -78,7 +85,7 @@ class _Locking:
     """One lock, held by a session that ends with it."""
 
     def __init__(
-        self, fault: LockTable, service: Service, server: Server, oid: int, name: str
+        self, fault: LockTable, service: Service, server: PostgresServer, oid: int, name: str
     ) -> None:
         self._fault = fault
         self._service = service
@@ -130,7 +137,7 @@ class _Locking:
             },
         )
 
-    def still_in(self) -> Proof:
+    def is_active(self) -> Proof:
         """The session has its lock yet, by its own word: others may not be let in."""
         if self._holder is None:
             return Proof(proven=False)
@@ -148,7 +155,7 @@ class _Locking:
             self._holder.close()
         return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
 
-    def prove_undone(self, checkpoint: Checkpoint) -> Proof:
+    def prove_healed(self, checkpoint: Checkpoint) -> Proof:
         """Neither the session nor its lock is left, and the table answers."""
         trouble = ""
         held = locks = 1

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from gameday.api.environment import Checkpoint, Environment, Removable, Service
+from gameday.api.fault import Injection, Proof
 from gameday.errors import EnvironmentRefused
 from gameday.faults.lifecycle.termination import answers_again
-from gameday.technologies.postgres.server import LOOK_LIMIT_S, Server, SqlError, server_of
-from gameday.api.fault import Injection, Proof
 from gameday.model.event import Scalar
 from gameday.model.result import Window
 from gameday.model.scenario import Hits
+from gameday.technologies.postgres.server import LOOK_LIMIT_S, PostgresServer, SqlError, server_of
 
 __all__ = ["Promote"]
 
@@ -64,7 +64,9 @@ class Promote:
 class _Promoting:
     """One promotion, and the copy that undoes it."""
 
-    def __init__(self, service: Service, body: Removable, server: Server, timeline: int) -> None:
+    def __init__(
+        self, service: Service, body: Removable, server: PostgresServer, timeline: int
+    ) -> None:
         self._service = service
         self._body = body
         self._server = server
@@ -100,7 +102,7 @@ class _Promoting:
             measured={**measured, "timeline": timeline, **answer.measured},
         )
 
-    def still_in(self) -> Proof:
+    def is_active(self) -> Proof:
         standby = self._server.rows(_STANDBY, limit_s=LOOK_LIMIT_S)[0][0]
         return Proof(proven=standby is False, measured={"in_recovery": standby is not False})
 
@@ -112,7 +114,7 @@ class _Promoting:
         self._body.start_again()
         return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
 
-    def prove_undone(self, checkpoint: Checkpoint) -> Proof:
+    def prove_healed(self, checkpoint: Checkpoint) -> Proof:
         """In recovery, and streaming on the primary's timeline."""
         answer = answers_again(self._service, checkpoint)
         measured = dict(answer.measured)

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from gameday.api.environment import Checkpoint, Environment
+from gameday.api.fault import Injection, Proof
 from gameday.errors import EnvironmentRefused
 from gameday.faults.lifecycle.termination import until
-from gameday.technologies.postgres.server import Server, SqlError, server_of
-from gameday.api.fault import Injection, Proof
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.event import Scalar
 from gameday.model.result import Window
 from gameday.model.scenario import Hits
+from gameday.technologies.postgres.server import PostgresServer, SqlError, server_of
 
 __all__ = ["StopReplay"]
 
@@ -58,7 +58,7 @@ class StopReplay:
 class _Standing:
     """One stop of the replay."""
 
-    def __init__(self, name: str, replica: Server, primary: Server) -> None:
+    def __init__(self, name: str, replica: PostgresServer, primary: PostgresServer) -> None:
         self._name = name
         self._replica = replica
         self._primary = primary
@@ -98,7 +98,7 @@ class _Standing:
             },
         )
 
-    def still_in(self) -> Proof:
+    def is_active(self) -> Proof:
         """It is to stand still; a replica that was started anew replays again."""
         received, replayed, paused = self._positions()
         return Proof(
@@ -116,7 +116,7 @@ class _Standing:
             self._trouble = ""
         return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
 
-    def prove_undone(self, checkpoint: Checkpoint) -> Proof:
+    def prove_healed(self, checkpoint: Checkpoint) -> Proof:
         """It is not paused, and has caught up with all that it had received."""
         trouble = self._trouble
         goal: int | None = None

@@ -7,14 +7,21 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from gameday.api.environment import Checkpoint, Environment, Service
-from gameday.faults.lifecycle.termination import answers_again, until
-from gameday.technologies.postgres.server import OURS, Row, Server, Session, SqlError, server_of
 from gameday.api.fault import Injection, Proof
+from gameday.faults.lifecycle.termination import answers_again, until
 from gameday.model.clock import SECOND
 from gameday.model.event import Scalar
+from gameday.model.invalid_parameter import regular, require
 from gameday.model.result import Window
 from gameday.model.scenario import Hits
-from gameday.model.invalid_parameter import regular, require
+from gameday.technologies.postgres.server import (
+    OURS,
+    PostgresServer,
+    Row,
+    Session,
+    SqlError,
+    server_of,
+)
 
 __all__ = ["TerminateBackends"]
 
@@ -60,7 +67,7 @@ class TerminateBackends:
 class _Terminating:
     """One ending of those who were connected at that moment."""
 
-    def __init__(self, fault: TerminateBackends, service: Service, server: Server) -> None:
+    def __init__(self, fault: TerminateBackends, service: Service, server: PostgresServer) -> None:
         self._fault = fault
         self._service = service
         self._server = server
@@ -114,7 +121,7 @@ class _Terminating:
             self._witness.close()
         return Window(start_ns=now_ns, end_ns=now_ns)
 
-    def prove_undone(self, checkpoint: Checkpoint) -> Proof:
+    def prove_healed(self, checkpoint: Checkpoint) -> Proof:
         """A new login and what the server answers to it."""
         answer = answers_again(self._service, checkpoint)
         measured = dict(answer.measured)

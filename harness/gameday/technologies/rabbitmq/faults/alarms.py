@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from gameday.api.environment import Checkpoint, Environment, NotReadyError
+from gameday.api.fault import Injection, Proof
 from gameday.errors import EnvironmentRefused
 from gameday.faults.lifecycle.termination import answers_again
-from gameday.api.fault import Injection, Proof
-from gameday.technologies.rabbitmq.broker import KIND, Broker, Line, broker_of
 from gameday.model.event import Scalar
 from gameday.model.result import Window
 from gameday.model.scenario import Hits
+from gameday.technologies.rabbitmq.broker import KIND, Broker, BrokerConnection, broker_of
 
 __all__ = ["DiskAlarm", "MemoryAlarm"]
 
@@ -136,7 +136,7 @@ class _Alarming:
         self._broker = broker
         self._resource = resource
         self._before: _State | None = None
-        self._witness: Line | None = None
+        self._witness: BrokerConnection | None = None
         self._trouble = ""
 
     @property
@@ -180,7 +180,7 @@ class _Alarming:
             },
         )
 
-    def still_in(self) -> Proof:
+    def is_active(self) -> Proof:
         """Who publishes is blocked yet; the broker's own tool takes seconds to be asked."""
         with closing(self._broker.open()) as line:
             seen = line.publish()
@@ -199,7 +199,7 @@ class _Alarming:
                 self._trouble = str(error)
         return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
 
-    def prove_undone(self, checkpoint: Checkpoint) -> Proof:
+    def prove_healed(self, checkpoint: Checkpoint) -> Proof:
         """A message is confirmed, the old limit stands and the alarm is off.
 
         The message comes first: a broker that is just being started again can be asked after it.

@@ -7,22 +7,22 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from gameday.api.environment import Checkpoint, Environment, NotReadyError
+from gameday.api.fault import Injection, Proof
 from gameday.errors import EnvironmentRefused
 from gameday.faults.lifecycle.termination import answers_again
-from gameday.api.fault import Injection, Proof
+from gameday.model.clock import MILLISECOND
+from gameday.model.event import Scalar
+from gameday.model.invalid_parameter import require
+from gameday.model.result import Window
+from gameday.model.scenario import Hits
 from gameday.technologies.rabbitmq.broker import (
     ANSWER_LIMIT_NS,
     KIND,
     Broker,
-    Line,
+    BrokerConnection,
     broker_of,
     erlang_text,
 )
-from gameday.model.clock import MILLISECOND
-from gameday.model.event import Scalar
-from gameday.model.result import Window
-from gameday.model.scenario import Hits
-from gameday.model.invalid_parameter import require
 
 __all__ = ["CloseConnections"]
 
@@ -82,7 +82,7 @@ class _Closing:
         self._broker = broker
         self._fault = fault
         self._is_hit = fault.user in ("", broker.user)
-        self._witness: Line | None = None
+        self._witness: BrokerConnection | None = None
         self._listed = 0
         self._left: int | None = None
 
@@ -129,7 +129,7 @@ class _Closing:
             self._witness.close()
         return Window(start_ns=now_ns, end_ns=now_ns)
 
-    def prove_undone(self, checkpoint: Checkpoint) -> Proof:
+    def prove_healed(self, checkpoint: Checkpoint) -> Proof:
         """A write is confirmed, and a new connection is served and stays open."""
         answer = answers_again(self._broker.service, checkpoint)
         if not answer.proven:

@@ -7,21 +7,21 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from gameday.api.environment import Checkpoint, Environment, NotReadyError
+from gameday.api.fault import Injection, Proof
 from gameday.errors import EnvironmentRefused
 from gameday.faults.lifecycle.termination import answers_again, until
-from gameday.api.fault import Injection, Proof
-from gameday.technologies.rabbitmq.broker import (
-    ANSWER_LIMIT_NS,
-    KIND,
-    Broker,
-    Line,
-    broker_of,
-    erlang_text,
-)
 from gameday.model.clock import MICROSECOND, SECOND
 from gameday.model.event import Scalar
 from gameday.model.result import Window
 from gameday.model.scenario import Hits
+from gameday.technologies.rabbitmq.broker import (
+    ANSWER_LIMIT_NS,
+    KIND,
+    Broker,
+    BrokerConnection,
+    broker_of,
+    erlang_text,
+)
 
 __all__ = ["ConsumerCancel"]
 
@@ -115,7 +115,7 @@ class _Cancelling:
         self._fault = fault
         self._name = f"rabbit_misc:r({erlang_text(fault.vhost)}, queue, {erlang_text(fault.queue)})"
         self._before: tuple[str, ...] | None = None
-        self._witness: Line | None = None
+        self._witness: BrokerConnection | None = None
         self._measured: dict[str, Scalar] = {}
 
     @property
@@ -158,7 +158,7 @@ class _Cancelling:
             self._witness.close()
         return Window(start_ns=now_ns, end_ns=now_ns)
 
-    def prove_undone(self, checkpoint: Checkpoint) -> Proof:
+    def prove_healed(self, checkpoint: Checkpoint) -> Proof:
         """The queue runs, is what it was in all but its messages, and answers over AMQP."""
         answer = answers_again(self._broker.service, checkpoint)
         if not answer.proven or self._before is None:

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from gameday.api.environment import Checkpoint, Environment, NotReadyError
-from gameday.faults.lifecycle.termination import answers_again
 from gameday.api.fault import Injection, Proof
-from gameday.technologies.rabbitmq.broker import KIND, Broker, broker_of
+from gameday.faults.lifecycle.termination import answers_again
 from gameday.model.event import Scalar
 from gameday.model.result import Window
 from gameday.model.scenario import Hits
+from gameday.technologies.rabbitmq.broker import KIND, Broker, broker_of
 
 __all__ = ["QueuePurge"]
 
@@ -104,7 +104,7 @@ class _Purging:
         now_ns = time.monotonic_ns()
         return Window(start_ns=now_ns, end_ns=now_ns)
 
-    def prove_undone(self, checkpoint: Checkpoint) -> Proof:
+    def prove_healed(self, checkpoint: Checkpoint) -> Proof:
         answer = answers_again(self._broker.service, checkpoint)
         if not answer.proven:
             return answer

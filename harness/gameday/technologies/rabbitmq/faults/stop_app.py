@@ -6,14 +6,20 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from gameday.api.environment import Checkpoint, Environment, Killable, NotReadyError
+from gameday.api.fault import Injection, Proof
 from gameday.errors import EnvironmentRefused
 from gameday.faults.lifecycle.termination import answers_again
-from gameday.api.fault import Injection, Proof
-from gameday.technologies.rabbitmq.broker import ANSWER_LIMIT_NS, KIND, Broker, Line, broker_of
 from gameday.model.clock import SECOND
 from gameday.model.event import Scalar
 from gameday.model.result import Window
 from gameday.model.scenario import Hits
+from gameday.technologies.rabbitmq.broker import (
+    ANSWER_LIMIT_NS,
+    KIND,
+    Broker,
+    BrokerConnection,
+    broker_of,
+)
 
 __all__ = ["StopApp"]
 
@@ -52,8 +58,8 @@ class _Stopping:
     def __init__(self, broker: Broker, node: Killable) -> None:
         self._broker = broker
         self._node = node
-        self._before = node.vitals()
-        self._witness: Line | None = None
+        self._before = node.process_state()
+        self._witness: BrokerConnection | None = None
         self._trouble = ""
 
     @property
@@ -65,7 +71,7 @@ class _Stopping:
         return {}
 
     def inject(self) -> Window:
-        self._before = self._node.vitals()
+        self._before = self._node.process_state()
         self._witness = self._broker.open()
         called_ns = time.monotonic_ns()
         self._broker.control("stop_app", limit_ns=_LIMIT_NS)
@@ -79,7 +85,7 @@ class _Stopping:
             runs = self._broker.evaluate(_RUNS)
         except EnvironmentRefused as error:
             return Proof(proven=False, measured={"greeting": greeting, "error": str(error)})
-        now = self._node.vitals()
+        now = self._node.process_state()
         same = now.alive and now.started == self._before.started
         return Proof(
             proven=greeting in _GONE and heard is not None and runs == "false" and same,
@@ -92,10 +98,10 @@ class _Stopping:
             },
         )
 
-    def still_in(self) -> Proof:
+    def is_active(self) -> Proof:
         """Nobody is let in, and the node is that of before."""
         greeting = self._broker.greeting()
-        now = self._node.vitals()
+        now = self._node.process_state()
         same = now.alive and now.started == self._before.started
         return Proof(
             proven=greeting in _GONE and same,
@@ -114,7 +120,7 @@ class _Stopping:
             self._trouble = str(error)
         return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
 
-    def prove_undone(self, checkpoint: Checkpoint) -> Proof:
+    def prove_healed(self, checkpoint: Checkpoint) -> Proof:
         trouble: dict[str, Scalar] = {"undo_error": self._trouble} if self._trouble else {}
         answer = answers_again(self._broker.service, checkpoint)
         try:

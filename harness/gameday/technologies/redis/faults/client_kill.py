@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from gameday.api.environment import Checkpoint, Environment
+from gameday.api.fault import Injection, Proof
 from gameday.errors import EnvironmentRefused
 from gameday.faults.lifecycle.termination import until
-from gameday.api.fault import Injection, Proof
-from gameday.technologies.redis.connection import Line
-from gameday.technologies.redis.server import Server, asked, bracketed, text_of
 from gameday.model.clock import MILLISECOND, MINUTE, SECOND
 from gameday.model.event import Scalar
+from gameday.model.invalid_parameter import require
 from gameday.model.result import Window
 from gameday.model.scenario import Hits
-from gameday.model.invalid_parameter import require
 from gameday.model.units import DurationNs
+from gameday.technologies.redis.connection import RedisConnection
+from gameday.technologies.redis.server import RedisServer, asked, bracketed, text_of
 
 __all__ = ["ClientKill"]
 
@@ -62,7 +62,7 @@ class ClientKill:
         require(("interval", fits, "100ms to 10s, or 0s for a single kill"))
 
     def on(self, environment: Environment) -> Injection:
-        server = Server(environment, self.target)
+        server = RedisServer(environment, self.target)
         kind = _KillingOn if self.interval_ns else _Killing
         return kind(server, self.clients, self.interval_ns)
 
@@ -79,12 +79,12 @@ class _Round:
 class _Killing:
     """The kills of one fault, by a thread if there are many."""
 
-    def __init__(self, server: Server, clients: Clients, interval_ns: int) -> None:
+    def __init__(self, server: RedisServer, clients: Clients, interval_ns: int) -> None:
         self._server = server
         self._clients = clients
         self._interval_ns = interval_ns
         self._rounds: list[_Round] = []
-        self._witness: Line | None = None
+        self._witness: RedisConnection | None = None
         self._own: set[int] = set()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -136,7 +136,7 @@ class _Killing:
             self._thread.join(_JOIN_LIMIT_S)
         return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
 
-    def prove_undone(self, checkpoint: Checkpoint) -> Proof:
+    def prove_healed(self, checkpoint: Checkpoint) -> Proof:
         """Nobody kills any more, so a new connection outlives an interval."""
         measured: dict[str, Scalar] = {
             "rounds": len(self._rounds),
@@ -214,7 +214,7 @@ class _Killing:
     def _ids(self) -> frozenset[int]:
         return _ids_in(text_of(self._server.ask("CLIENT", "LIST")))
 
-    def _open_witness(self) -> Line | None:
+    def _open_witness(self) -> RedisConnection | None:
         """Open a connection of the type that is killed; a replica cannot be played."""
         if self._clients == "replica":
             return None
@@ -248,7 +248,7 @@ class _Killing:
 class _KillingOn(_Killing):
     """Kills that go on, which those of a single round do not."""
 
-    def still_in(self) -> Proof:
+    def is_active(self) -> Proof:
         kills = self._thread is not None and self._thread.is_alive()
         return Proof(proven=kills, measured={"killing": kills, "rounds": len(self._rounds)})
 

@@ -8,17 +8,17 @@ from secrets import token_hex
 from typing import ClassVar
 
 from gameday.api.environment import Checkpoint, Environment
+from gameday.api.fault import Injection, Proof
 from gameday.errors import EnvironmentRefused
 from gameday.faults.lifecycle.termination import until
-from gameday.api.fault import Injection, Proof
-from gameday.technologies.redis.connection import Refusal
-from gameday.technologies.redis.server import READY_KEY, Server, asked, bracketed
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.event import Scalar
+from gameday.model.invalid_parameter import require
 from gameday.model.result import Window
 from gameday.model.scenario import Hits, Target
-from gameday.model.invalid_parameter import require
 from gameday.model.units import DurationNs
+from gameday.technologies.redis.connection import Refusal
+from gameday.technologies.redis.server import READY_KEY, RedisServer, asked, bracketed
 
 __all__ = ["Failover"]
 
@@ -57,7 +57,7 @@ class Failover:
         fits = 100 * MILLISECOND <= self.within_ns <= _LONGEST_NS
         require(("within", fits, "100ms to 20s"))
 
-    def situated(self, target: Target, for_ns: int) -> None:
+    def validate_in_context(self, target: Target, for_ns: int) -> None:
         """Refuse to hand over to anything but a replica of the primary."""
         copies = [
             s.name for s in target.services if s.kind == _REPLICA and s.needs == (self.target,)
@@ -72,8 +72,8 @@ class Failover:
             raise EnvironmentRefused(f"failover: there is no service {self.to}") from None
         if spec.kind != _REPLICA or spec.needs != (self.target,):
             raise EnvironmentRefused(f"failover: {self.to} is no replica of {self.target}")
-        primary = Server(environment, self.target)
-        replica = Server(environment, self.to)
+        primary = RedisServer(environment, self.target)
+        replica = RedisServer(environment, self.to)
         role = _Role.of(replica)
         if _Role.of(primary).name != "master" or role.state != "connected":
             raise EnvironmentRefused(f"failover: {self.to} does not follow {self.target} now")
@@ -93,7 +93,7 @@ class _Role:
     replicas: tuple[tuple[str, str], ...] = ()
 
     @classmethod
-    def of(cls, server: Server) -> "_Role":
+    def of(cls, server: RedisServer) -> "_Role":
         match server.ask("ROLE"):
             case ["master", int(), [*replicas]]:
                 known = [(str(r[0]), str(r[1])) for r in replicas if isinstance(r, list)]
@@ -109,8 +109,8 @@ class _Swapping:
 
     def __init__(
         self,
-        primary: Server,
-        replica: Server,
+        primary: RedisServer,
+        replica: RedisServer,
         names: tuple[str, str],
         *,
         follows: tuple[str, str],
@@ -162,7 +162,7 @@ class _Swapping:
         refused = isinstance(old, Refusal) and old.startswith("READONLY")
         return Proof(proven=swapped and refused and new == "OK", measured=measured)
 
-    def still_in(self) -> Proof:
+    def is_active(self) -> Proof:
         """The roles are swapped yet."""
         old, new = self._roles()
         primary, replica = self._names
@@ -175,7 +175,7 @@ class _Swapping:
         window, self._trouble = bracketed(self._swap_back, self._reattach)
         return window
 
-    def prove_undone(self, checkpoint: Checkpoint) -> Proof:
+    def prove_healed(self, checkpoint: Checkpoint) -> Proof:
         """The roles are as before, the link is that of before, and what is written arrives."""
         measured: dict[str, Scalar] = {"forced": self._forced}
         if self._trouble:

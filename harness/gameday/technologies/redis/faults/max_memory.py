@@ -5,17 +5,17 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from gameday.api.environment import Checkpoint, Environment
+from gameday.api.fault import Injection, Proof
 from gameday.errors import EnvironmentRefused
 from gameday.faults.lifecycle.termination import until
-from gameday.api.fault import Injection, Proof
-from gameday.technologies.redis.connection import Refusal
-from gameday.technologies.redis.server import READY_KEY, Server, bracketed
 from gameday.model.clock import SECOND
 from gameday.model.event import Scalar
+from gameday.model.invalid_parameter import require
 from gameday.model.result import Window
 from gameday.model.scenario import Hits
-from gameday.model.invalid_parameter import require
 from gameday.model.units import RatioField, SizeBytes
+from gameday.technologies.redis.connection import Refusal
+from gameday.technologies.redis.server import READY_KEY, RedisServer, bracketed
 
 __all__ = ["MaxMemory"]
 
@@ -64,7 +64,7 @@ class MaxMemory:
         require(("of_used", fits, "1% to 99%"))
 
     def on(self, environment: Environment) -> Injection:
-        server = Server(environment, self.target)
+        server = RedisServer(environment, self.target)
         before = _Memory.of(server)
         limit = self.limit_bytes or round(before.used * self.of_used)
         return _Lowering(server, before, limit, self.policy)
@@ -81,7 +81,7 @@ class _Memory:
     evicted: int
 
     @classmethod
-    def of(cls, server: Server) -> "_Memory":
+    def of(cls, server: RedisServer) -> "_Memory":
         info = server.info("memory")
         return cls(
             used=int(info["used_memory"]) - int(info["mem_not_counted_for_evict"]),
@@ -94,7 +94,7 @@ class _Memory:
 class _Lowering:
     """A lowered limit: proven by what the server refuses or forgets."""
 
-    def __init__(self, server: Server, before: _Memory, limit: int, policy: Policy) -> None:
+    def __init__(self, server: RedisServer, before: _Memory, limit: int, policy: Policy) -> None:
         self._server = server
         self._before = before
         self._limit = limit
@@ -126,7 +126,7 @@ class _Lowering:
         proven = until(lambda: self._bites(measured), _EFFECT_LIMIT_NS, checkpoint)
         return Proof(proven=proven, measured=measured)
 
-    def still_in(self) -> Proof:
+    def is_active(self) -> Proof:
         """INFO tells the limit and the policy that were asked for; a new start has its own."""
         now = _Memory.of(self._server)
         return Proof(
@@ -142,7 +142,7 @@ class _Lowering:
         )
         return window
 
-    def prove_undone(self, checkpoint: Checkpoint) -> Proof:
+    def prove_healed(self, checkpoint: Checkpoint) -> Proof:
         """INFO tells the values from before, and a write is answered, as soon as anybody's is."""
         measured: dict[str, Scalar] = {"undo_error": self._trouble} if self._trouble else {}
         try:

@@ -6,17 +6,17 @@ from dataclasses import dataclass
 from secrets import token_hex
 from typing import ClassVar
 
-from gameday.api.environment import Checkpoint, Enterable, Environment
+from gameday.api.environment import CanExec, Checkpoint, Environment
+from gameday.api.fault import Injection, Proof
 from gameday.errors import EnvironmentRefused
 from gameday.faults.lifecycle.termination import until
-from gameday.api.fault import Injection, Proof
-from gameday.technologies.redis.connection import Refusal
-from gameday.technologies.redis.server import READY_KEY, Server, bracketed
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.event import Scalar
+from gameday.model.invalid_parameter import require
 from gameday.model.result import Window
 from gameday.model.scenario import Hits, Target
-from gameday.model.invalid_parameter import require
+from gameday.technologies.redis.connection import Refusal
+from gameday.technologies.redis.server import READY_KEY, RedisServer, bracketed
 
 __all__ = ["PersistenceOff"]
 
@@ -44,7 +44,7 @@ class PersistenceOff:
     target: str
     """The Redis server, which has an append-only file."""
 
-    def situated(self, target: Target, for_ns: int) -> None:
+    def validate_in_context(self, target: Target, for_ns: int) -> None:
         """Refuse a server that has nothing to turn off."""
         (spec,) = (spec for spec in target.services if spec.name == self.target)
         wanted = f'a Redis with the option appendonly: "yes"; {self.target} has none'
@@ -52,12 +52,12 @@ class PersistenceOff:
 
     def on(self, environment: Environment) -> Injection:
         service = environment.service(self.target)
-        if not isinstance(service, Enterable):
+        if not isinstance(service, CanExec):
             raise EnvironmentRefused(
                 f"persistence-off: nothing can be looked at inside {self.target} in "
                 f"{environment.runtime}"
             )
-        server = Server(environment, self.target)
+        server = RedisServer(environment, self.target)
         if server.setting("appendonly") != "yes":
             raise EnvironmentRefused(
                 f"persistence-off: {self.target} has no append-only file to turn off; give it the "
@@ -69,7 +69,7 @@ class PersistenceOff:
 class _File:
     """The append-only file of a server, looked into where it lies."""
 
-    def __init__(self, server: Server, house: Enterable) -> None:
+    def __init__(self, server: RedisServer, house: CanExec) -> None:
         self._server = server
         self._house = house
         folder = server.setting("dir")
@@ -98,7 +98,7 @@ class _File:
 class _Forgetting:
     """A server that writes nothing down, until its old settings are back and have had effect."""
 
-    def __init__(self, server: Server, file: _File, save: str) -> None:
+    def __init__(self, server: RedisServer, file: _File, save: str) -> None:
         self._server = server
         self._file = file
         self._save = save
@@ -137,7 +137,7 @@ class _Forgetting:
             },
         )
 
-    def still_in(self) -> Proof:
+    def is_active(self) -> Proof:
         """Neither file is written, or the server was started anew, with which this ends.
 
         What a server forgets by its death is what this fault is for.
@@ -157,7 +157,7 @@ class _Forgetting:
         )
         return window
 
-    def prove_undone(self, checkpoint: Checkpoint) -> Proof:
+    def prove_healed(self, checkpoint: Checkpoint) -> Proof:
         """The rewrite is over, and a new word comes to the file."""
         measured: dict[str, Scalar] = {"undo_error": self._trouble} if self._trouble else {}
         began_ns = time.monotonic_ns()

@@ -6,14 +6,14 @@ from secrets import token_hex
 from typing import ClassVar
 
 from gameday.api.environment import Checkpoint, Environment
-from gameday.errors import EnvironmentRefused
 from gameday.api.fault import Injection, Proof
-from gameday.technologies.redis.connection import Line
-from gameday.technologies.redis.server import Server, asked, bracketed, text_of
+from gameday.errors import EnvironmentRefused
 from gameday.model.event import Scalar
+from gameday.model.invalid_parameter import require
 from gameday.model.result import Window
 from gameday.model.scenario import Hits
-from gameday.model.invalid_parameter import require
+from gameday.technologies.redis.connection import RedisConnection
+from gameday.technologies.redis.server import RedisServer, asked, bracketed, text_of
 
 __all__ = ["PoisonMessage"]
 
@@ -57,13 +57,13 @@ class PoisonMessage:
         )
 
     def on(self, environment: Environment) -> Injection:
-        return _Poisoning(Server(environment, self.target), self)
+        return _Poisoning(RedisServer(environment, self.target), self)
 
 
 class _Poisoning:
     """The entries of one fault, known by their ids and by the word that they end with."""
 
-    def __init__(self, server: Server, fault: PoisonMessage) -> None:
+    def __init__(self, server: RedisServer, fault: PoisonMessage) -> None:
         self._server = server
         self._fault = fault
         self._word = token_hex(8)
@@ -101,7 +101,7 @@ class _Poisoning:
         called, _ = bracketed(self._delete)
         return called
 
-    def prove_undone(self, checkpoint: Checkpoint) -> Proof:
+    def prove_healed(self, checkpoint: Checkpoint) -> Proof:
         try:
             left = len(self._entries())
             written = self._server.write()
@@ -138,7 +138,7 @@ class _Poisoning:
             connection.close()
         return [entry for entry, poison in found if poison]
 
-    def _unheard(self, connection: Line, after: str) -> list[tuple[str, bool]]:
+    def _unheard(self, connection: RedisConnection, after: str) -> list[tuple[str, bool]]:
         """Read all that came after, as of now: the answer to one that was added may be lost."""
         found: list[tuple[str, bool]] = []
         end = self._newest()
@@ -147,7 +147,7 @@ class _Poisoning:
             after, _ = page[-1]
         return found
 
-    def _poison(self, connection: Line, start: str, end: str) -> list[tuple[str, bool]]:
+    def _poison(self, connection: RedisConnection, start: str, end: str) -> list[tuple[str, bool]]:
         """Return each id of one page of the stream, and whether that entry is poison."""
         found = asked(connection, "XRANGE", self._fault.to, start, end, "COUNT", str(_PAGE))
         entries = found if isinstance(found, list) else []

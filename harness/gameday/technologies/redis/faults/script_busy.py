@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from gameday.api.environment import Checkpoint, Environment
-from gameday.errors import EnvironmentRefused
 from gameday.api.fault import Injection, Proof
-from gameday.technologies.redis.connection import Line, Refusal, Reply
-from gameday.technologies.redis.server import Server, bracketed
+from gameday.errors import EnvironmentRefused
 from gameday.model.clock import MICROSECOND, MILLISECOND, MINUTE, SECOND
 from gameday.model.event import Scalar
+from gameday.model.invalid_parameter import require
 from gameday.model.result import Window
 from gameday.model.scenario import Hits, Target
-from gameday.model.invalid_parameter import require
 from gameday.model.units import DurationNs, format_duration
+from gameday.technologies.redis.connection import RedisConnection, Refusal, Reply
+from gameday.technologies.redis.server import RedisServer, bracketed
 
 __all__ = ["ScriptBusy"]
 
@@ -80,25 +80,25 @@ class ScriptBusy:
             ("at_most", silent_ns <= most_ns, "no less than busy_after"),
         )
 
-    def situated(self, target: Target, for_ns: int) -> None:
+    def validate_in_context(self, target: Target, for_ns: int) -> None:
         """Refuse a script that comes to its own end while the fault is to be in."""
         wanted = f"more than the fault's `for`, {format_duration(for_ns)}"
         require(("at_most", self.at_most_ns > for_ns, wanted))
 
     def on(self, environment: Environment) -> Injection:
-        server = Server(environment, self.target)
+        server = RedisServer(environment, self.target)
         return _Keeping(server, self, before=server.setting(_THRESHOLD))
 
 
 class _Keeping:
     """One script that keeps a server busy, until it is killed or comes to its own end."""
 
-    def __init__(self, server: Server, fault: ScriptBusy, *, before: str) -> None:
+    def __init__(self, server: RedisServer, fault: ScriptBusy, *, before: str) -> None:
         self._server = server
         self._fault = fault
         self._before = before
-        self._script: Line | None = None
-        self._witness: Line | None = None
+        self._script: RedisConnection | None = None
+        self._witness: RedisConnection | None = None
         self._began_ns = 0
         self._held_ns: int | None = None
         self._ended_by = "nothing was started"
@@ -144,7 +144,7 @@ class _Keeping:
             proven=proven, measured={"answer": str(answer)[:60], "silent_actual_ns": silent_ns}
         )
 
-    def still_in(self) -> Proof:
+    def is_active(self) -> Proof:
         """The script's own connection has heard nothing, and others hear BUSY, which is at once."""
         runs = self._script is not None and not self._script.said()
         answer = self._server.answer("PING", limit_ns=_LOOK_LIMIT_NS)
@@ -159,7 +159,7 @@ class _Keeping:
         )
         return window
 
-    def prove_undone(self, checkpoint: Checkpoint) -> Proof:
+    def prove_healed(self, checkpoint: Checkpoint) -> Proof:
         """PING is answered with PONG, and the threshold is what it was."""
         measured: dict[str, Scalar] = {"ended_by": self._ended_by, "held_actual_ns": self._held_ns}
         if self._trouble:

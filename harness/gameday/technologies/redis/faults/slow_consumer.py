@@ -11,18 +11,18 @@ from typing import ClassVar, Literal
 
 from gameday.api.edge import EdgeProxied
 from gameday.api.environment import Checkpoint, Endpoint, Environment
+from gameday.api.fault import Injection, Proof
 from gameday.errors import EnvironmentRefused
 from gameday.faults.lifecycle.termination import until
-from gameday.api.fault import Injection, Proof
-from gameday.technologies.redis import connection as lines
-from gameday.technologies.redis.connection import Line
-from gameday.technologies.redis.server import Server, asked, text_of
 from gameday.model.clock import MINUTE, SECOND
 from gameday.model.event import Scalar
+from gameday.model.invalid_parameter import require
 from gameday.model.result import Window
 from gameday.model.scenario import CLIENT, Edge, Hits
-from gameday.model.invalid_parameter import require
 from gameday.model.units import BytesPerS
+from gameday.technologies.redis import connection as lines
+from gameday.technologies.redis.connection import RedisConnection
+from gameday.technologies.redis.server import RedisServer, asked, text_of
 
 __all__ = ["SlowConsumer"]
 
@@ -83,7 +83,7 @@ class SlowConsumer:
         )
 
     def on(self, environment: Environment) -> Injection:
-        server = Server(environment, self.target)
+        server = RedisServer(environment, self.target)
         return _Consuming(server, self, _address(environment, self.target, self.through))
 
 
@@ -92,14 +92,16 @@ def _address(environment: Environment, service: str, through: str) -> Endpoint:
     edge = Edge(client=CLIENT, service=service)
     if isinstance(environment, EdgeProxied):
         proxied = environment.edge(edge)
-        return proxied.front if through == "front" else proxied.direct
-    return environment.front(edge) if through == "front" else environment.service(service).direct
+        return proxied.proxied if through == "front" else proxied.upstream
+    return (
+        environment.proxied(edge) if through == "front" else environment.service(service).upstream
+    )
 
 
 class _Reader:
     """Takes what is there at a rate, in a thread that is bounded in time; at 0 there is none."""
 
-    def __init__(self, line: Line, rate_bytes_per_s: int) -> None:
+    def __init__(self, line: RedisConnection, rate_bytes_per_s: int) -> None:
         self._line = line
         self._portion = rate_bytes_per_s // _TURNS_PER_S
         self._stop = threading.Event()
@@ -142,12 +144,12 @@ class _Reader:
 class _Consuming:
     """One slow consumer, from its subscription until the server knows it no more."""
 
-    def __init__(self, server: Server, fault: SlowConsumer, address: Endpoint) -> None:
+    def __init__(self, server: RedisServer, fault: SlowConsumer, address: Endpoint) -> None:
         self._server = server
         self._fault = fault
         self._address = address
         self._private = f"gameday:slow:{token_hex(8)}"
-        self._line: Line | None = None
+        self._line: RedisConnection | None = None
         self._reader: _Reader | None = None
         self._number: int | None = None
         self._filled = 0
@@ -203,7 +205,7 @@ class _Consuming:
             witness.close()
         return Proof(proven=proof.proven, measured={**proof.measured, "attempts": attempt})
 
-    def _compare(self, reader: _Reader, witness: Line, checkpoint: Checkpoint) -> Proof:
+    def _compare(self, reader: _Reader, witness: RedisConnection, checkpoint: Checkpoint) -> Proof:
         """Look at both ends for as long as it takes to publish enough."""
         read_before, before = reader.taken, self._kept() or 0
         began_ns = time.monotonic_ns()
@@ -236,7 +238,7 @@ class _Consuming:
         at_rate = abs(read - rate * took_ns // SECOND) * 4 <= rate * took_ns // SECOND
         return Proof(proven=near and at_rate, measured=measured)
 
-    def still_in(self) -> Proof:
+    def is_active(self) -> Proof:
         """It is listed and reads at its rate, or the server it was subscribed to has dropped it.
 
         That a server drops who is too slow is how it helps itself, and a finding.
@@ -260,7 +262,7 @@ class _Consuming:
             self._line.close()
         return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
 
-    def prove_undone(self, checkpoint: Checkpoint) -> Proof:
+    def prove_healed(self, checkpoint: Checkpoint) -> Proof:
         """The server lists the consumer no more."""
         stopped = self._reader is None or self._reader.stop()
         measured: dict[str, Scalar] = {"reading": not stopped}
