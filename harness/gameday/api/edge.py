@@ -17,7 +17,6 @@ __all__ = [
     "EdgeProxy",
     "EdgeState",
     "Heard",
-    "LoginDialect",
     "Route",
     "Seen",
     "Stream",
@@ -108,29 +107,22 @@ class EdgeConnection(Protocol):
     def close(self) -> None: ...
 
 
-@runtime_checkable
 class Dialect(Protocol):
-    """A kind of service that answers to fixed bytes, so that a connection can be measured."""
+    """How a service is spoken to: with fixed bytes, so that a connection can be measured."""
 
     greeting: bytes
-    """What a client may send first, and every server answers at once with a few bytes."""
-
-
-@runtime_checkable
-class LoginDialect(Dialect, Protocol):
-    """A service that answers only to those who log in; each line does so before it is opened."""
-
-    farewell: bytes
+    """What a client may send, once it is logged in; every server answers at once, in few bytes."""
+    farewell: bytes = b""
     """How it says that it ends the connection, if it then waits for the client to end it first."""
 
-    def opening(self) -> Opening:
-        """Return the login of one new connection."""
-        ...
+    def opening(self) -> Opening | None:
+        """Return the login of one new connection; None: the service answers to all."""
+        return None
 
 
 @runtime_checkable
 class BulkDialect(Dialect, Protocol):
-    """A kind of service that can be made to say or to read much, without a trace of it.
+    """Of a service that can be made to say or to read much, without a trace of it.
 
     Its greeting may be repeated.
     """

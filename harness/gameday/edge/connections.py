@@ -10,7 +10,6 @@ from gameday.api.edge import (
     EdgeConnection,
     EdgeState,
     Heard,
-    LoginDialect,
     Route,
     Seen,
     Stream,
@@ -47,8 +46,7 @@ class SocketConnection:
         self._socket: socket.socket | None = None
         self.origin: Endpoint | None = None
         self._was_reset = False
-        introduced = dialect if isinstance(dialect, LoginDialect) else None
-        self._farewell = b"" if introduced is None else introduced.farewell
+        self._farewell = b"" if dialect is None else dialect.farewell
         self.opening = Heard(seen=Seen.ANSWERED)
         self.opening_sent = 0
         try:
@@ -60,8 +58,9 @@ class SocketConnection:
             self.opened = Seen.ANSWERED
         except OSError as error:
             self.opened = _seen(error)
-        if introduced is not None and self._socket is not None:
-            self._log_in(introduced.opening(), answer_limit_ns or limit_ns)
+        login = None if dialect is None else dialect.opening()
+        if login is not None and self._socket is not None:
+            self._log_in(login, answer_limit_ns or limit_ns)
 
     def ask(self, question: bytes, limit_ns: int, *, to_the_end: bool = False) -> Heard:
         if self._socket is None:

@@ -13,7 +13,6 @@ from gameday.analysis import FINDINGS
 from gameday.api.environment import Environment, EnvironmentConfig, Features
 from gameday.api.fault import BoundToWorkload, Fault, HasRequirements, Requirements
 from gameday.api.mechanism import Mechanism, trial
-from gameday.api.service_kind import Following
 from gameday.engine.streams import met_by, plan_streams
 from gameday.errors import EnvironmentRefused, ScenarioError
 from gameday.extras import missing_of
@@ -100,7 +99,7 @@ def vocabulary() -> Vocabulary:
         workloads={Publish.verb: Publish},
         services=frozenset(KINDS),
         programs=frozenset({App.name}),
-        primaries={name: k.primary for name, k in KINDS.items() if isinstance(k, Following)},
+        primaries={name: kind.primary for name, kind in KINDS.items() if kind.primary},
         findings={name: str(unit) for name, unit in FINDINGS.items()},
         conflict=conflict,
         validate_step=validate_step,

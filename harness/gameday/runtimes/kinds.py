@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from gameday.api.service_kind import Following, Personal, ServiceKind, Serving
+from gameday.api.service_kind import ServiceKind
 from gameday.model.login import Login
 from gameday.model.scenario import ServiceSpec, Target
 from gameday.technologies.app.service import App
@@ -33,12 +33,9 @@ def with_logins(target: Target) -> Target:
     made: dict[str, ServiceSpec] = {}
     for spec in (spec for wave in target.waves for spec in wave):
         kind = KINDS[spec.kind]
-        made[spec.name] = spec
-        if isinstance(kind, Personal):
-            following = isinstance(kind, Following)
-            logins = made[spec.needs[0]].logins if following else kind.new_logins(spec)
-            env = {key: said for key, said in spec.env.items() if key not in kind.login_keys}
-            made[spec.name] = replace(spec, env=env, logins=logins)
+        logins = made[spec.needs[0]].logins if kind.primary else kind.new_logins(spec)
+        env = {key: said for key, said in spec.env.items() if key not in kind.login_keys}
+        made[spec.name] = replace(spec, env=env, logins=logins)
     return replace(target, services=tuple(made[spec.name] for spec in target.services))
 
 
@@ -52,7 +49,7 @@ def versions_of(services: Iterable[ServiceSpec]) -> dict[str, str]:
     found = {}
     for spec in services:
         kind = KINDS[spec.kind]
-        program = kind.program() if isinstance(kind, Serving) else None
+        program = kind.program()
         if program is not None:
             found[spec.name] = _version(program)
     return found

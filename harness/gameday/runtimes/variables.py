@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gameday.api.environment import Endpoint
-from gameday.api.service_kind import Personal
 from gameday.cleanup.labels import labels_of
 from gameday.host.variables import for_services
 from gameday.model.expansion import expand, prefix_of
@@ -39,9 +38,8 @@ class Need:
 
 def told_about(kind: str) -> tuple[str, ...]:
     """Return what a service is told about one of that kind, without the prefix of its name."""
-    spec, named = ServiceSpec(name=kind, kind=kind), KINDS[kind]
-    if isinstance(named, Personal):
-        spec = replace(spec, logins=named.new_logins(spec))
+    spec = ServiceSpec(name=kind, kind=kind)
+    spec = replace(spec, logins=KINDS[kind].new_logins(spec))
     return tuple(Need(spec=spec, at=Endpoint(host="", port=0)).told)
 
 

@@ -1,14 +1,15 @@
-"""How stores are spoken to over a connection that is measured."""
+"""How services are spoken to over a connection that is measured."""
 
 import secrets
 import struct
 
+from gameday.api.edge import BulkDialect
 from gameday.api.opening import Login, Opening
 from gameday.technologies.postgres import protocol as postgres
 from gameday.technologies.rabbitmq import amqp
 from gameday.technologies.redis import resp as redis
 
-__all__ = ["PostgresDialect", "RabbitMQDialect", "RedisDialect"]
+__all__ = ["AppDialect", "PostgresDialect", "RabbitMQDialect", "RedisDialect"]
 
 _LEAST_BYTES, _MOST_BYTES = 100, 8_000
 """Of a message that is got again and again."""
@@ -19,13 +20,32 @@ _QOS = amqp.method((60, 10), struct.pack(">IHB", 0, 0, 0))
 _GET = amqp.method((60, 70), struct.pack(">H", 0) + amqp.short(b"") + b"\0")
 _INFO_BYTES = 300
 """No Redis answers INFO server with less."""
+_HTTP_ANSWER_BYTES = 100
+"""No answer with its headers is shorter."""
+_PADDING_BYTES = 4_000
+_LAST_STATUS = b"GET /status HTTP/1.1\r\nHost: gameday\r\nConnection: close\r\n\r\n"
 
 
-class RedisDialect:
+class AppDialect(BulkDialect):
+    """Requests by HTTP; none of them writes."""
+
+    greeting = b"GET /status HTTP/1.1\r\nHost: gameday\r\n\r\n"
+
+    def download(self, size: int) -> bytes:
+        """Many small questions, without a wait for the answers; the last one asks for the end."""
+        return self.greeting * (size // _HTTP_ANSWER_BYTES + 1) + _LAST_STATUS
+
+    def upload(self, size: int) -> bytes:
+        """Questions with a long header, which nobody reads."""
+        padding = b"\r\nX-Padding: " + b"x" * _PADDING_BYTES + b"\r\n\r\n"
+        padded = self.greeting.replace(b"\r\n\r\n", padding)
+        return padded * (size // _PADDING_BYTES + 1) + _LAST_STATUS
+
+
+class RedisDialect(BulkDialect):
     """Commands of the services' user; none of them writes."""
 
     greeting = b"PING\r\n"
-    farewell = b""
 
     def __init__(self, login: Login) -> None:
         self._login = login
@@ -42,11 +62,10 @@ class RedisDialect:
         return redis.command(b"EXISTS", b"x" * size) + b"QUIT\r\n"
 
 
-class PostgresDialect:
+class PostgresDialect(BulkDialect):
     """Simple queries by the user of the services; none of them writes."""
 
     greeting = postgres.query(b"SELECT 1")
-    farewell = b""
 
     def __init__(self, login: Login) -> None:
         self._login = login
@@ -61,7 +80,7 @@ class PostgresDialect:
         return postgres.query(b"SELECT '%s' IS NULL" % (b"x" * size)) + postgres.TERMINATE
 
 
-class RabbitMQDialect:
+class RabbitMQDialect(BulkDialect):
     """A channel of the services' user; what it makes goes with its connection."""
 
     greeting = _QOS

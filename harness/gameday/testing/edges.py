@@ -25,7 +25,7 @@ _DIRECT_NS = 200 * MICROSECOND
 _FRONT_NS = 500 * MICROSECOND
 
 
-class TerseDialect:
+class TerseDialect(Dialect):
     """A service of which only the greeting is known."""
 
     greeting = b"HI"

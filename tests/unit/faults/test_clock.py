@@ -7,7 +7,7 @@ import pytest
 from gameday.api.clocks import Reading
 from gameday.api.environment import NotReadyError
 from gameday.api.fault import Fault, Injection
-from gameday.api.service_kind import Telling
+from gameday.api.service_kind import TellsTime
 from gameday.errors import EnvironmentRefused
 from gameday.faults.clock import ClockDrift, ClockOffset, setting
 from gameday.faults.clock.setting import KINDS
@@ -204,5 +204,5 @@ def test_a_clock_that_somebody_else_sets_is_not_in_any_more(
 
 
 def test_every_kind_that_tells_its_time_can_be_hit() -> None:
-    telling = {name for name, kind in SERVICE_KINDS.items() if isinstance(kind, Telling)}
+    telling = {name for name, kind in SERVICE_KINDS.items() if isinstance(kind, TellsTime)}
     assert telling == KINDS

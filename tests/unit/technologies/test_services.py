@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from gameday.api.edge import BulkDialect, LoginDialect
+from gameday.api.edge import BulkDialect
 from gameday.api.environment import Endpoint, NotReadyError
-from gameday.api.service_kind import Personal, dialect_of
 from gameday.errors import EnvironmentRefused
 from gameday.host import waiting
 from gameday.host.waiting import (
@@ -98,7 +97,7 @@ def test_a_closed_port_is_not_ready() -> None:
     (port,) = free_ports(1)
     for kind in KINDS.values():
         with pytest.raises(NotReadyError):
-            kind.check(Endpoint(host="127.0.0.1", port=port))
+            kind.check(ServiceSpec(name="x", kind=kind.name), Endpoint(host="127.0.0.1", port=port))
 
 
 def test_the_image_of_the_apps_changes_with_their_files(
@@ -146,11 +145,9 @@ def test_every_store_has_passwords_that_are_new_in_every_run(kind: str) -> None:
         assert all(len(password) >= 32 for password in passwords[-1])
         assert not any(password in repr(made) for password in passwords[-1])
     assert not passwords[0] & passwords[1]
-    named = KINDS[kind]
-    assert isinstance(named, Personal)
-    dialect = dialect_of(named, made.services[-1])
-    assert isinstance(dialect, LoginDialect)
+    dialect = KINDS[kind].dialect(made.services[-1])
     assert isinstance(dialect, BulkDialect)
+    assert dialect.opening() is not None
 
 
 def test_a_redis_keeps_its_services_from_what_changes_the_server(tmp_path: Path) -> None:

@@ -28,7 +28,6 @@ from gameday.api.environment import (
     EnvironmentConfig,
 )
 from gameday.api.packets import Datagrams
-from gameday.api.service_kind import dialect_of
 from gameday.api.traffic import Paths, Traffic
 from gameday.cleanup.labels import OWNER_LABEL, RUN_LABEL, engine_name, make_folder
 from gameday.cleanup.owner import this_owner
@@ -188,7 +187,7 @@ class ContainerEnvironment:
             proxy_name(edge),
             proxied=proxied,
             upstream=upstream,
-            dialect=dialect_of(kind, spec),
+            dialect=kind.dialect(spec),
             forwarded=inside is None,
             resets_open=self._own_proxy,
         )

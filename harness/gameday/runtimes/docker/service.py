@@ -22,7 +22,7 @@ from gameday.api.environment import (
     ProcessState,
     Ran,
 )
-from gameday.api.service_kind import HasMarkers, Private, end_signal_of, told_by
+from gameday.api.service_kind import told_by
 from gameday.api.signals import Dispositions, signals_in
 from gameday.api.throttling import DiskBounds
 from gameday.errors import EnvironmentRefused
@@ -74,9 +74,7 @@ class ContainerService:
         """What the service wrote in containers that are no more."""
 
     def check(self) -> str:
-        if isinstance(self._kind, Private):
-            return self._kind.check_as(self.spec, self.upstream)
-        return self._kind.check(self.upstream)
+        return self._kind.check(self.spec, self.upstream)
 
     def wait_until_ready(self, limit_ns: int, checkpoint: Checkpoint) -> str:
         next_look_ns = 0
@@ -109,7 +107,7 @@ class ContainerService:
 
     @property
     def end_signal(self) -> signal.Signals:
-        return end_signal_of(self._kind)
+        return self._kind.end_signal
 
     def kill(self, number: signal.Signals) -> Window:
         """Signal the host's pid where that is this container's process, else ask the engine.
@@ -214,15 +212,10 @@ class ContainerService:
         return called
 
     def plant(self, marker: str) -> bool:
-        if not isinstance(self._kind, HasMarkers):
-            return False
-        self._kind.plant(self.spec, self.upstream, marker)
-        return True
+        return self._kind.plant(self.spec, self.upstream, marker)
 
     def finds(self, marker: str) -> bool:
-        return isinstance(self._kind, HasMarkers) and self._kind.finds(
-            self.spec, self.upstream, marker
-        )
+        return self._kind.finds(self.spec, self.upstream, marker)
 
     def child_processes(self) -> tuple[ChildProcess, ...]:
         process_state = self.process_state()

@@ -10,7 +10,6 @@ from secrets import token_hex
 
 from gameday.api.environment import Endpoint
 from gameday.api.mechanism import Lacking, Mechanism
-from gameday.api.service_kind import Following
 from gameday.cleanup.labels import labelled, make_folder
 from gameday.cleanup.reaper import leftovers_of, reap
 from gameday.extras import missing_of
@@ -89,7 +88,7 @@ def _specs(kind: str) -> tuple[ServiceSpec, ...]:
 
 def _plain_specs(kind: str) -> tuple[ServiceSpec, ...]:
     made = KINDS[kind]
-    if isinstance(made, Following):
+    if made.primary:
         need = ServiceSpec(name="primary", kind=made.primary)
         return (need, ServiceSpec(name=kind, kind=kind, needs=(need.name,)))
     if kind == "app":

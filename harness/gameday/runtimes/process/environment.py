@@ -17,7 +17,6 @@ from gameday.api.environment import (
     EnvironmentConfig,
 )
 from gameday.api.mechanism import trial
-from gameday.api.service_kind import dialect_of
 from gameday.api.traffic import Paths, Traffic
 from gameday.cleanup.labels import labelled, make_folder
 from gameday.cleanup.reaper import leftovers_of, reap
@@ -139,7 +138,7 @@ class ProcessEnvironment:
             proxy_name(edge),
             proxied=self.proxied(edge),
             upstream=service.upstream,
-            dialect=dialect_of(KINDS[service.spec.kind], service.spec),
+            dialect=KINDS[service.spec.kind].dialect(service.spec),
             resets_open=self._given.proxy == "own",
         )
 

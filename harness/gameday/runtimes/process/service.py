@@ -23,14 +23,7 @@ from gameday.api.environment import (
     ProcessState,
     Ran,
 )
-from gameday.api.service_kind import (
-    Attended,
-    HasMarkers,
-    Prepared,
-    Private,
-    end_signal_of,
-    told_by,
-)
+from gameday.api.service_kind import told_by
 from gameday.api.signals import Dispositions, signals_in
 from gameday.api.throttling import DiskBounds
 from gameday.errors import EnvironmentRefused, NotHealed
@@ -122,22 +115,16 @@ class ProcessService:
         return last_words_in(self._logs.files[self.spec.name])
 
     def _beside(self) -> Mapping[str, str]:
-        if not isinstance(self._kind, Attended):
-            return {}
         return self._kind.companion_variables(port=self.upstream.port, home=self._home)
 
     def _prepare(self) -> int | None:
         """Make what the kind wants before a start; return the account to run it as."""
-        if not isinstance(self._kind, Prepared):
-            return None
         give_to(self._home, self._kind.account)
         self._kind.prepare(self.spec, home=self._home)
         return self._kind.account
 
     def check(self) -> str:
-        if isinstance(self._kind, Private):
-            return self._kind.check_as(self.spec, self.upstream)
-        return self._kind.check(self.upstream)
+        return self._kind.check(self.spec, self.upstream)
 
     def wait_until_ready(self, limit_ns: int, checkpoint: Checkpoint) -> str:
         name = self.spec.name
@@ -177,7 +164,7 @@ class ProcessService:
 
     @property
     def end_signal(self) -> signal.Signals:
-        return end_signal_of(self._kind)
+        return self._kind.end_signal
 
     def kill(self, number: signal.Signals) -> Window:
         called_ns = time.monotonic_ns()
@@ -255,15 +242,10 @@ class ProcessService:
         return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
 
     def plant(self, marker: str) -> bool:
-        if not isinstance(self._kind, HasMarkers):
-            return False
-        self._kind.plant(self.spec, self.upstream, marker)
-        return True
+        return self._kind.plant(self.spec, self.upstream, marker)
 
     def finds(self, marker: str) -> bool:
-        return isinstance(self._kind, HasMarkers) and self._kind.finds(
-            self.spec, self.upstream, marker
-        )
+        return self._kind.finds(self.spec, self.upstream, marker)
 
     def child_processes(self) -> tuple[ChildProcess, ...]:
         main = 0 if self._process is None else self._process.pid
@@ -280,9 +262,7 @@ class ProcessService:
 
     def run_inside(self, command: Sequence[str], limit_ns: int, *, user: str = "") -> Ran:
         what = f"running {command[0]} in {self.spec.name}"
-        account = self._kind.account if isinstance(self._kind, Prepared) else None
-        if user == ROOT:
-            account = None
+        account = None if user == ROOT else self._kind.account
         try:
             done = subprocess.run(
                 command,

@@ -9,24 +9,22 @@ from pathlib import Path
 
 from gameday.api.clocks import Reading, read_between
 from gameday.api.environment import Endpoint, NotReadyError
+from gameday.api.service_kind import ServiceKind
 from gameday.http_reader import HttpReader, NoReply
 from gameday.model.clock import SECOND
 from gameday.model.scenario import ServiceSpec
 from gameday.runtimes.program import app_image, is_bundled, program_image
+from gameday.technologies.dialects import AppDialect
 
 __all__ = ["App"]
 
 _ANSWER_LIMIT_NS = 2 * SECOND
-_ANSWER_BYTES = 100
-"""No answer with its headers is shorter."""
-_PADDING_BYTES = 4_000
 _STATUS_BYTES = 100_000
 _REASON_BYTES = 2000
-_LAST = b"GET /status HTTP/1.1\r\nHost: gameday\r\nConnection: close\r\n\r\n"
 _REQUIRED = ("starlette", "uvicorn", "redis")
 
 
-class App:
+class App(ServiceKind):
     """A program that reads HOST, PORT, DATA_DIR and the addresses of what it needs."""
 
     own = ("HOST", "PORT", "DATA_DIR")
@@ -35,8 +33,6 @@ class App:
     name = "app"
     port = 8000
     data = "/data"
-    extra = ""
-    greeting = b"GET /status HTTP/1.1\r\nHost: gameday\r\n\r\n"
 
     def image(self, spec: ServiceSpec) -> str:
         return spec.image or program_image(spec) or app_image()
@@ -59,17 +55,10 @@ class App:
     ) -> Mapping[str, str]:
         return {"HOST": host, "PORT": str(port), "DATA_DIR": home, "PYTHONUNBUFFERED": "1"}
 
-    def download(self, size: int) -> bytes:
-        """Many small questions, without a wait for the answers; the last one asks for the end."""
-        return self.greeting * (size // _ANSWER_BYTES + 1) + _LAST
+    def dialect(self, spec: ServiceSpec) -> AppDialect:
+        return AppDialect()
 
-    def upload(self, size: int) -> bytes:
-        """Questions with a long header, which nobody reads."""
-        padding = b"\r\nX-Padding: " + b"x" * _PADDING_BYTES + b"\r\n\r\n"
-        padded = self.greeting.replace(b"\r\n\r\n", padding)
-        return padded * (size // _PADDING_BYTES + 1) + _LAST
-
-    def check(self, endpoint: Endpoint) -> str:
+    def check(self, spec: ServiceSpec, endpoint: Endpoint) -> str:
         """GET /ready: 200 only once the service has itself written to what it needs."""
         reader = HttpReader(endpoint.host, endpoint.port)
         try:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from gameday.api.clocks import Reading
 from gameday.api.environment import Endpoint, NotReadyError
+from gameday.api.service_kind import ServiceKind
 from gameday.host.variables import for_services
 from gameday.model.expansion import prefix_of
 from gameday.model.login import Logins
@@ -65,7 +66,7 @@ exec "$@"
 """
 
 
-class PostgresReplica:
+class PostgresReplica(ServiceKind):
     """A hot standby that streams from its primary through the edge, until it is promoted."""
 
     name = "postgres-replica"
@@ -126,16 +127,13 @@ class PostgresReplica:
     def new_logins(self, spec: ServiceSpec) -> Logins:
         return self._server.new_logins(spec)
 
-    def dialect_as(self, spec: ServiceSpec) -> PostgresDialect:
-        return self._server.dialect_as(spec)
+    def dialect(self, spec: ServiceSpec) -> PostgresDialect:
+        return self._server.dialect(spec)
 
     def tell(self, spec: ServiceSpec, endpoint: Endpoint) -> Reading:
         return self._server.tell(spec, endpoint)
 
-    def check(self, endpoint: Endpoint) -> str:
-        return self.check_as(ServiceSpec(name=self.name, kind=self.name), endpoint)
-
-    def check_as(self, spec: ServiceSpec, endpoint: Endpoint) -> str:
+    def check(self, spec: ServiceSpec, endpoint: Endpoint) -> str:
         """A standby streams; what is promoted commits a row, as a primary does."""
         with asking(spec, endpoint) as connection:
             (standby,) = connection.execute("SELECT pg_is_in_recovery()").fetchall()[0]

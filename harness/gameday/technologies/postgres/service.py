@@ -13,6 +13,7 @@ import psutil
 
 from gameday.api.clocks import Reading, read_between
 from gameday.api.environment import Endpoint, NotReadyError
+from gameday.api.service_kind import ServiceKind
 from gameday.cleanup.labels import labels_here
 from gameday.errors import EnvironmentRefused
 from gameday.extras import installing
@@ -69,7 +70,7 @@ def find_postgres() -> Path | None:
     return next((server for server in _servers() if may_run(server, _account())), None)
 
 
-class Postgres:
+class Postgres(ServiceKind):
     """A single PostgreSQL server, and a database whose owner is no superuser."""
 
     name = "postgres"
@@ -166,13 +167,10 @@ class Postgres:
         admin = Login(user=_ADMIN, password=new_password(), database=database)
         return Logins(service=service, admin=admin)
 
-    def dialect_as(self, spec: ServiceSpec) -> PostgresDialect:
+    def dialect(self, spec: ServiceSpec) -> PostgresDialect:
         return PostgresDialect(spec.logins.service)
 
-    def check(self, endpoint: Endpoint) -> str:
-        return self.check_as(ServiceSpec(name=self.name, kind=self.name), endpoint)
-
-    def check_as(self, spec: ServiceSpec, endpoint: Endpoint) -> str:
+    def check(self, spec: ServiceSpec, endpoint: Endpoint) -> str:
         """Commit a row over TCP: neither the image's start for itself nor a replica can do that."""
         with asking(spec, endpoint) as connection:
             return commit_a_row(connection)

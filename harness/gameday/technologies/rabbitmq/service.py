@@ -3,13 +3,13 @@
 import os
 import secrets
 import shutil
-import signal
 import socket
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gameday.api.environment import Endpoint, NotReadyError
+from gameday.api.service_kind import ServiceKind
 from gameday.host.account import account, create_file, may_run
 from gameday.host.waiting import free_ports
 from gameday.model.login import Login, Logins
@@ -53,14 +53,13 @@ def find_rabbitmq_server() -> Path | None:
     return None
 
 
-class RabbitMQ:
+class RabbitMQ(ServiceKind):
     """A single RabbitMQ node; options are application parameters of `rabbit`, as Erlang terms."""
 
     name = "rabbitmq"
     port = 5672
     data = "/var/lib/rabbitmq"
     extra = "rabbitmq"
-    end_signal = signal.SIGTERM
     login_keys = ("RABBITMQ_DEFAULT_USER", "RABBITMQ_DEFAULT_PASS")
 
     def image(self, spec: ServiceSpec) -> str:
@@ -140,13 +139,10 @@ class RabbitMQ:
         login = Login(user=user or "gameday", password=password or new_password(), database="/")
         return Logins(service=login, admin=login)
 
-    def dialect_as(self, spec: ServiceSpec) -> RabbitMQDialect:
+    def dialect(self, spec: ServiceSpec) -> RabbitMQDialect:
         return RabbitMQDialect(spec.logins.service)
 
-    def check(self, endpoint: Endpoint) -> str:
-        return self.check_as(ServiceSpec(name=self.name, kind=self.name), endpoint)
-
-    def check_as(self, spec: ServiceSpec, endpoint: Endpoint) -> str:
+    def check(self, spec: ServiceSpec, endpoint: Endpoint) -> str:
         """Publish to a durable queue; the broker confirms what it has written to its disk."""
         import pika  # 70 ms, so not before a service is started
         from pika.exceptions import AMQPError

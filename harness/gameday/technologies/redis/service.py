@@ -2,7 +2,6 @@
 
 import hashlib
 import shutil
-import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from gameday.api.clocks import Reading, read_between
 from gameday.api.environment import Endpoint, NotReadyError
+from gameday.api.service_kind import ServiceKind
 from gameday.errors import EnvironmentRefused
 from gameday.extras import installing
 from gameday.host.account import account, give_to, may_run
@@ -64,14 +64,11 @@ def find_redis_server() -> Path | None:
     return Path(found) if found else VALKEY_WHEEL.server()
 
 
-class _RedisServer:
+class _RedisServer(ServiceKind):
     """What a primary and a replica have in common: the server, its options, what it answers to."""
 
     port = 6379
     data = "/data"
-    extra = ""
-    end_signal = signal.SIGTERM
-    login_keys: tuple[str, ...] = ()
 
     def image(self, spec: ServiceSpec) -> str:
         return spec.image or "redis:7.0-bookworm"
@@ -130,7 +127,7 @@ class _RedisServer:
             admin=Login(user=_ADMIN, password=new_password()),
         )
 
-    def dialect_as(self, spec: ServiceSpec) -> RedisDialect:
+    def dialect(self, spec: ServiceSpec) -> RedisDialect:
         return RedisDialect(spec.logins.service)
 
     def tell(self, spec: ServiceSpec, endpoint: Endpoint) -> Reading:
@@ -149,19 +146,17 @@ class Redis(_RedisServer):
 
     name = "redis"
 
-    def check(self, endpoint: Endpoint) -> str:
-        return self.check_as(ServiceSpec(name=self.name, kind=self.name), endpoint)
-
-    def check_as(self, spec: ServiceSpec, endpoint: Endpoint) -> str:
+    def check(self, spec: ServiceSpec, endpoint: Endpoint) -> str:
         """PING and SET: a server that is loading its data answers neither with success."""
         with _asking(spec, endpoint) as client:
             client.ping()
             client.set("gameday:ready", "1")
         return "PING and SET answered"
 
-    def plant(self, spec: ServiceSpec, endpoint: Endpoint, marker: str) -> None:
+    def plant(self, spec: ServiceSpec, endpoint: Endpoint, marker: str) -> bool:
         with _asking(spec, endpoint) as client:
             client.set(f"gameday:marker:{marker}", "1")
+        return True
 
     def finds(self, spec: ServiceSpec, endpoint: Endpoint, marker: str) -> bool:
         with _asking(spec, endpoint) as client:
@@ -178,9 +173,6 @@ class RedisReplica(_RedisServer):
     name = "redis-replica"
     primary = Redis.name
 
-    def check(self, endpoint: Endpoint) -> str:
-        return self.check_as(ServiceSpec(name=self.name, kind=self.name), endpoint)
-
     def container_command(self, spec: ServiceSpec) -> list[str]:
         return _following(spec, super().container_command(spec), host=spec.name, port=self.port)
 
@@ -188,7 +180,7 @@ class RedisReplica(_RedisServer):
         server = super().process_command(spec, port=port, home=home)
         return _following(spec, server, host="127.0.0.1", port=port)
 
-    def check_as(self, spec: ServiceSpec, endpoint: Endpoint) -> str:
+    def check(self, spec: ServiceSpec, endpoint: Endpoint) -> str:
         """The link to the primary is up, which it is after the first copy of all data."""
         with _asking(spec, endpoint) as client:
             link = client.info("replication")

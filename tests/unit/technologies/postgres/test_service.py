@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from gameday.api.environment import Endpoint, NotReadyError
-from gameday.api.service_kind import Prepared, Private
 from gameday.errors import EnvironmentRefused
 from gameday.host import account, carried
 from gameday.host.waiting import free_ports
@@ -158,7 +157,6 @@ def test_the_data_are_made_once_and_nothing_secret_is_left(
     home.mkdir()
     env = {"POSTGRES_USER": "ann", "POSTGRES_PASSWORD": "secret", "POSTGRES_DB": 'a"b'}
     spec = armed(ServiceSpec(name="db", kind="postgres", env=env))
-    assert isinstance(KIND, Prepared)
     for _ in range(2):
         KIND.prepare(spec, home=home)
     told = (home / "told").read_text().splitlines()
@@ -181,7 +179,6 @@ def test_what_fails_is_refused_in_its_own_words(
 ) -> None:
     # Any server answers --version with success.
     server(tmp_path / "path", initdb=initdb, single=f'[ "$1" = --version ] || {single}')
-    assert isinstance(KIND, Prepared)
     with pytest.raises(EnvironmentRefused) as refused:
         KIND.prepare(SPEC, home=tmp_path)
     assert str(refused.value).startswith(f"db: {words}")
@@ -197,7 +194,6 @@ def test_what_outlived_a_killed_server_ends_before_the_next_start(tmp_path: Path
         for folder in ("data", "other")
     )
     try:
-        assert isinstance(KIND, Prepared)
         KIND.prepare(SPEC, home=tmp_path)
         assert orphan.poll() is not None
         assert stranger.poll() is None
@@ -209,9 +205,8 @@ def test_what_outlived_a_killed_server_ends_before_the_next_start(tmp_path: Path
 
 def test_a_closed_port_is_not_ready_for_whoever_logs_in() -> None:
     (port,) = free_ports(1)
-    assert isinstance(KIND, Private)
     with pytest.raises(NotReadyError, match="PostgreSQL at 127"):
-        KIND.check_as(SPEC, Endpoint(host="127.0.0.1", port=port))
+        KIND.check(SPEC, Endpoint(host="127.0.0.1", port=port))
 
 
 REPLICA = ServiceSpec(
