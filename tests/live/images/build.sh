@@ -1,11 +1,10 @@
 #!/bin/bash
 # Builds the stand-ins of the official images that this machine lacks. README.md says when and why.
 #
-# usage: build.sh [FOLDER...]      default: every folder beside this file that has a Dockerfile
+# usage: build.sh [--all | FOLDER...]      default: the folders beside this file that the gate needs
 set -euo pipefail
 
 here=$(cd -- "$(dirname -- "$0")" && pwd)
-suite=bookworm
 label=gameday.stand-in
 
 # header KEY DOCKERFILE: the value of a "# KEY: value" line at the top of a Dockerfile.
@@ -23,12 +22,12 @@ fingerprint() {
   ) | sha256sum | cut -c 1-16
 }
 
-# rootfs PACKAGES: the name of an image of Debian with these packages, made when it is not there.
+# rootfs SUITE PACKAGES: the name of an image of Debian with these packages, made when it is not there.
 rootfs() {
-  local name
-  name=gameday-stand-in/$suite:$(printf '%s' "$1" | sha256sum | cut -c 1-16)
+  local suite=$1 packages=$2 name
+  name=gameday-stand-in/$suite:$(printf '%s' "$packages" | sha256sum | cut -c 1-16)
   if ! docker image inspect "$name" > /dev/null 2>&1; then
-    mmdebstrap --quiet --variant=minbase --include="${1// /,}" \
+    mmdebstrap --quiet --variant=minbase --include="${packages// /,}" \
       --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
       "$suite" - | docker import - "$name" > /dev/null
   fi
@@ -36,8 +35,9 @@ rootfs() {
 }
 
 build() {
-  local folder=$1 dockerfile=$here/$1/Dockerfile name packages wanted found context log
+  local folder=$1 dockerfile=$here/$1/Dockerfile name suite packages wanted found context log
   name=$(header image "$dockerfile")
+  suite=$(header suite "$dockerfile")
   packages=$(header packages "$dockerfile")
   wanted=$(fingerprint "$folder")
 
@@ -64,15 +64,18 @@ ENV SSL_CERT_FILE=/etc/ssl/host-ca.crt PIP_CERT=/etc/ssl/host-ca.crt REQUESTS_CA
 TRUST
   fi
   if ! log=$(docker build --label "$label=$wanted" --tag "$name" \
-    ${packages:+--build-arg "ROOTFS=$(rootfs "$packages")"} "$context" 2>&1); then
+    ${packages:+--build-arg "ROOTFS=$(rootfs "${suite:-bookworm}" "$packages")"} "$context" 2>&1); then
     printf '%s\n' "$log" >&2
     return 1
   fi
   echo "$name: built ($wanted)"
 }
 
+cd -- "$here"
 if [ $# -eq 0 ]; then
-  cd -- "$here"
+  mapfile -t gate < <(grep -L '^# full: yes' -- */Dockerfile)
+  set -- "${gate[@]}"
+elif [ "$1" = --all ]; then
   set -- */Dockerfile
 fi
 # Side by side: each waits for packages, and for one core, most of its time.
