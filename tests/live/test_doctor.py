@@ -1,5 +1,7 @@
 """`gameday doctor` uses what there is, and says of what there is not how to get it."""
 
+from __future__ import annotations
+
 import json
 import os
 import signal
@@ -9,10 +11,14 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from gameday.cleanup.labels import labelled_processes
+
+if TYPE_CHECKING:
+    from tests.conftest import Snapshots
 
 pytestmark = pytest.mark.live
 
@@ -60,7 +66,9 @@ def _fill(poor: Path) -> None:
     (poor / "toxiproxy-server").chmod(0o755)
 
 
-def test_what_is_missing_is_named_with_its_cure_and_what_it_costs(poor_path: str) -> None:
+def test_what_is_missing_is_named_with_its_cure_and_what_it_costs(
+    poor_path: str, snapshots: Snapshots
+) -> None:
     code, told = doctor({"PATH": poor_path, "DOCKER_HOST": "tcp://127.0.0.1:1"})
     assert code == 0
     found = {str(one["name"]): one for one in told["capabilities"]}
@@ -87,6 +95,9 @@ def test_what_is_missing_is_named_with_its_cure_and_what_it_costs(poor_path: str
     engine = found["Docker engine"]
     assert engine["seen"] == "DOCKER_HOST=tcp://127.0.0.1:1: Connection refused"
     assert str(used["docker", "kill"]["refused"]).endswith(": Connection refused")
+
+    named = sorted(f"{runtime} {what}" for runtime, what in used)
+    snapshots.shape("doctor.txt", told, keep=("runtime",), more="\n".join(named))
 
 
 def test_the_table_is_as_wide_as_it_may_be_and_nothing_stays_behind() -> None:

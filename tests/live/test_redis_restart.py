@@ -1,6 +1,9 @@
 """The main job as a user runs it: real servers, a real kill, and defects that must be found out."""
 
+from __future__ import annotations
+
 import json
+import re
 import signal
 import struct
 import subprocess
@@ -9,9 +12,13 @@ import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
 import pytest
+
+if TYPE_CHECKING:
+    from tests.conftest import Snapshots
 
 pytestmark = pytest.mark.live
 
@@ -40,7 +47,7 @@ class Finished:
         return found
 
 
-def finish(folder: Path, process: "subprocess.Popen[str]", limit_s: float) -> Finished:
+def finish(folder: Path, process: subprocess.Popen[str], limit_s: float) -> Finished:
     try:
         output, _ = process.communicate(timeout=limit_s)
     except subprocess.TimeoutExpired:
@@ -78,7 +85,7 @@ def verdicts(result: dict[str, object]) -> dict[str, str]:
 
 @pytest.mark.alone
 def test_a_restart_is_measured_judged_and_cleaned_up(
-    run: Run, tmp_path: Path, runtime: str
+    run: Run, tmp_path: Path, runtime: str, snapshots: Snapshots
 ) -> None:
     done = run(["--junitxml=junit.xml", "--alluredir=allure"])
 
@@ -108,6 +115,9 @@ def test_a_restart_is_measured_judged_and_cleaned_up(
     }  # fmt: skip
     assert_junit(tmp_path / "junit.xml")
     assert_allure(tmp_path / "allure")
+    if runtime == "process":
+        assert_files_are_as_users_know_them(done.runs[0], snapshots)
+        assert_reports_are_as_users_know_them(tmp_path, snapshots)
 
 
 @pytest.mark.full
@@ -123,6 +133,75 @@ def test_gamedays_own_proxy_does_the_main_job_in_docker(
     assert (result["verdict"], result["runtime"], result["clean"]) == ("PASS", "docker", [])
     assert json.loads((done.runs[0] / "plan.json").read_text())["proxy"] == "own"
     assert findings(result)["recovery"]["high"] < 6e9  # type: ignore[operator]
+
+
+_PER_FINDING = ("value", "low", "high")
+_MEASURED = (
+    *(f"{one}.{name}" for one in ("findings[]", "proxy_share") for name in _PER_FINDING),
+    *(f"host.{name}" for name in ("busy", "steal", "crowding", "cpu_pressure", "io_pressure")),
+    *(f"series.{name}[]" for name in ("p50_ns", "p99_ns")),
+    "outages[].end_ns",
+)
+_LABELS_OF_ALLURE = ("host", "thread", "framework", "language", "package")
+
+
+def assert_files_are_as_users_know_them(folder: Path, snapshots: Snapshots) -> None:
+    """The files of a run by their keys and types, and the words that programs look for."""
+    snapshots.text("run-files.txt", "\n".join(sorted(path.name for path in folder.iterdir())))
+    result = json.loads((folder / "result.json").read_text())
+    result["guards"] = ["a host that is busy"]
+    snapshots.shape(
+        "run-result.txt",
+        result,
+        keep=("schema_version", "verdict", "runtime", "fault", "name", "sla", "severity"),
+        measured=_MEASURED,
+        more="\n".join(f"unit of {each['name']}: {each['unit']}" for each in result["findings"]),
+    )
+    snapshots.shape(
+        "run-plan.txt",
+        json.loads((folder / "plan.json").read_text()),
+        keep=("runtime", "proxy", "fault", "name", "client", "edge"),
+    )
+    snapshots.shape(
+        "run-history.txt",
+        json.loads((folder / "history.json").read_text()),
+        keep=("row_bytes", "row_fields", "pending", "ok", "failed", "unknown"),
+    )
+    snapshots.shape("run-undo.txt", lines_of(folder / "undo.jsonl"), keep=("state", "fault"))
+    events: dict[str, list[object]] = {}
+    phases = []
+    for event in lines_of(folder / "journal.jsonl"):
+        events.setdefault(str(event["event"]), []).append(event)
+        phases += [str(event["phase"])] if event["event"] == "PhaseEntered" else []
+    snapshots.shape("run-journal.txt", events, more=f"phases: {', '.join(phases)}")
+
+
+def lines_of(path: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def assert_reports_are_as_users_know_them(folder: Path, snapshots: Snapshots) -> None:
+    """What dashboards find in JUnit's file and in Allure's, by name."""
+    case = ET.parse(folder / "junit.xml").getroot().find(".//testcase")
+    assert case is not None
+    told = [f"class {case.get('classname')}"]
+    for each in case.iter("property"):
+        name, value = str(each.get("name")), str(each.get("value"))
+        numbers = re.sub(r"(value|low|high|samples)=\S+", r"\1=NUMBER", value)
+        told.append(f"{name}: {numbers}" if name.startswith("gameday.finding.") else name)
+    snapshots.text("run-junit.txt", "\n".join(told))
+    (test,) = [json.loads(path.read_text()) for path in (folder / "allure").glob("*-result.json")]
+    told = sorted(
+        f"label {each['name']}: {each['value']}"
+        for each in test["labels"]
+        if each["name"] not in _LABELS_OF_ALLURE
+    )
+    told += [f"parameter {each['name']}" for each in test["parameters"]]
+    told += [f"link {each['type']} {each['url']}" for each in test["links"]]
+    told += [f"step {each['name']}" for each in test["steps"] if each["name"][:1].isdigit()]
+    attached = sorted((each["name"], each["type"]) for each in test["attachments"])
+    told += [f"attachment {name} {kind}" for name, kind in attached if "logs/" not in name]
+    snapshots.text("run-allure.txt", "\n".join(told))
 
 
 def assert_junit(path: Path) -> None:
@@ -241,7 +320,7 @@ def test_a_signal_at_any_moment_leaves_nothing_but_the_reports(
     assert f"interrupted by {number.name} during {phase}" in str(result["reason"])
 
 
-def wait_for_phase(folder: Path, phase: str, process: "subprocess.Popen[str]") -> Path:
+def wait_for_phase(folder: Path, phase: str, process: subprocess.Popen[str]) -> Path:
     # A signal right before a fault leaves nothing to heal.
     text = "FaultInjected" if phase == "break" else f'"phase": "{phase}"'
     give_up = time.monotonic() + 60
