@@ -84,6 +84,7 @@ def test_a_stop_condition_heals_at_once_and_what_follows_is_measured(
 ) -> None:
     output, result = run(launch, tmp_path, runtime, _SCENARIO.replace("EXTRA", "exposure: 10"))
     assert result["verdict"] == "INCONCLUSIVE", output
+    assert "= 1 failed in " in output
     assert "stopped before its end: success was" in result["reason"]
     (fault,) = result["faults"]
     lasted_ns = fault["window"]["end_ns"] - fault["window"]["start_ns"]
@@ -100,6 +101,7 @@ def test_a_fault_that_met_too_little_of_the_load_proves_nothing(
     scenario = _SCENARIO.replace("for: 20s", "for: 500ms").replace("EXTRA", "exposure: 1000")
     output, result = run(launch, tmp_path, "process", scenario)
     assert result["verdict"] == "INVALID", output
+    assert "= 1 failed in " in output
     (fault,) = result["faults"]
     assert 30 <= fault["measured"]["operations_exposed"] < 1000
 
@@ -169,6 +171,7 @@ def test_an_error_of_the_harness_discards_no_measurement(
     scenario = _SCENARIO.replace("for: 20s", "for: 500ms").replace("    EXTRA\n", "")
     output, result = run(launch, tmp_path, "process", scenario)
     assert result["verdict"] == "ERROR", output
+    assert "= 1 error in " in output
     assert why in result["reason"]
     (fault,) = result["faults"]
     assert (fault["proven"], fault["undone"]) == (proven, undone)

@@ -57,6 +57,7 @@ def test_clients_that_were_not_served_make_the_run_fail(
     (report,) = reports
     result = json.loads(report.read_text())
     assert result["verdict"] == "FAIL", output
+    assert "= 1 failed in " in output
     judged = {one["name"]: one["verdict"] for one in result["expectations"]}
     assert judged == {"availability": "FAIL", "outage": "FAIL", "lost": "PASS"}
     found = {finding["name"]: finding for finding in result["findings"]}
