@@ -204,7 +204,7 @@ def act(self):
     """
 
 _A_CALL_FAILS = """
-from gameday.faults import kill
+from gameday.faults.lifecycle import kill
 
 whole = kill._Killing.CALL
 
