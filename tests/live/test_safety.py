@@ -185,7 +185,7 @@ import os
 import signal
 from threading import Timer
 
-from gameday.faults import kill, pause
+from gameday.faults.lifecycle import kill, pause
 
 injected = {"kill": kill._Killing, "pause": pause._Pausing}["FAULT"]
 proves = injected.prove
