@@ -225,7 +225,7 @@ def test_rabbitmq_lets_nobody_in_and_listens_on_loopback_alone(
         assert answer.startswith("refused: ProbableAuthenticationError"), answer
     listening = {
         connection.laddr.ip
-        for process in service._tree()
+        for process in service._processes()
         for connection in process.net_connections("inet")
         if connection.status == psutil.CONN_LISTEN
     }
@@ -237,7 +237,7 @@ def test_servers_run_as_an_account_that_is_nobody_else(environment: ProcessEnvir
     uids = {
         process.uids()
         for store in ("redis", "redis-replica", "postgres", "postgres-replica", "rabbitmq")
-        for process in environment.service(store)._tree()
+        for process in environment.service(store)._processes()
     }
     assert len(uids) == 1
     assert uids.pop().real not in (0, STRANGER)
@@ -252,7 +252,7 @@ def test_nothing_that_a_run_writes_or_is_told_can_be_read(
         for spec in (environment.service(name).spec for name in ("redis", "postgres", "rabbitmq"))
         for login in (spec.logins.service, spec.logins.admin)
     }
-    pids = [process.pid for process in environment.service("redis")._tree()]
+    pids = [process.pid for process in environment.service("redis")._processes()]
     places = [
         *(f"/proc/{pid}/environ" for pid in (*pids, os.getpid())),
         *(str(path) for path in home.rglob("*")),

@@ -9,8 +9,11 @@ __all__ = ["FreezeWitness", "OwnPort", "WitnessedFreeze"]
 class OwnPort(Protocol):
     """A service whose port another process of this host could take."""
 
-    def stranger(self) -> str:
-        """Return who listens there and is not the service, in words; empty: nobody."""
+    def stranger(self) -> str | None:
+        """Return who listens there and is not the service, in words; empty: nobody.
+
+        None: nobody else could, or that cannot be seen.
+        """
         ...
 
 

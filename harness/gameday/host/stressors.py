@@ -51,24 +51,20 @@ def start_stressor(
         )
     except OSError as error:
         raise EnvironmentRefused(f"a guest could not be started: {error}") from error
-    return HostStressor(process, share)
+    return _ChildStressor(process, share)
 
 
 class HostStressor:
-    """A guest that is a child of this process."""
+    """A stressor whose processes are this host's: a session of their own."""
 
-    def __init__(self, process: "subprocess.Popen[bytes]", share: float) -> None:
-        self._process = process
+    def __init__(self, main: psutil.Process | None, share: float) -> None:
+        self._main = main
         self._cycle = None if share == 1 else DutyCycle(self.family, share)
-        self._main: psutil.Process | None = None
-        with suppress(psutil.NoSuchProcess):
-            self._main = psutil.Process(process.pid)
         if self._cycle is not None:
             self._cycle.start()
 
     def family(self) -> list[psutil.Process]:
-        """Return its living processes; they are a session of their own."""
-        self._process.poll()
+        """Return its living processes."""
         return [] if self._main is None else living_with(self._main)
 
     def alive(self) -> bool:
@@ -88,5 +84,23 @@ class HostStressor:
             self._cycle.end()
         if self._main is not None:
             end_family(self._main)
+
+
+class _ChildStressor(HostStressor):
+    """One that is a child of this process, which has to collect it."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]", share: float) -> None:
+        self._process = process
+        main: psutil.Process | None = None
+        with suppress(psutil.NoSuchProcess):
+            main = psutil.Process(process.pid)
+        super().__init__(main, share)
+
+    def family(self) -> list[psutil.Process]:
+        self._process.poll()
+        return super().family()
+
+    def end(self) -> None:
+        super().end()
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(_END_LIMIT_S)

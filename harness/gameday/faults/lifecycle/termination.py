@@ -74,7 +74,7 @@ def grace_within_bounds(grace_ns: int) -> None:
 
 def taken_by(victim: Killable, name: str) -> str:
     """Return who listens on the port of a service that is down; empty: nobody, as far as seen."""
-    who = victim.stranger() if isinstance(victim, OwnPort) else ""
+    who = victim.stranger() if isinstance(victim, OwnPort) else None
     return f"{who} listened on the port of {name}" if who else ""
 
 
@@ -152,8 +152,10 @@ class Termination:
 
     def _answered(self) -> str:
         """Return that something answers for what ended, where its port alone does not tell."""
-        if not self.ended or isinstance(self._victim, OwnPort):
+        if not self.ended:
             return ""
+        if isinstance(self._victim, OwnPort) and self._victim.stranger() is not None:
+            return ""  # its port tells
         try:
             self._service.check()
         except Exception:  # it is down, whatever that brings a client to

@@ -14,10 +14,9 @@ from gameday.api.throttling import DiskBounds
 from gameday.errors import EnvironmentRefused
 from gameday.host.cgroup import PERIOD_US, Cgroup, cgroup_of, fine_period_us
 from gameday.host.docker_engine import engine_client, refusing
-from gameday.host.duty_cycle import DutyCycle
 from gameday.host.process_tree import of_container
-from gameday.host.stressors import bounded
-from gameday.host.usage import cpu_ns_of, end_family, living_with, memory_of, waited_ns_of
+from gameday.host.stressors import HostStressor, bounded
+from gameday.host.usage import cpu_ns_of
 from gameday.runtimes.block_io import CgroupDisk, device_of
 
 __all__ = ["ContainerBounds"]
@@ -228,48 +227,27 @@ class _EngineBounds:
                 engine.close()
 
 
-class _InnerStressor:
-    """A guest that the engine runs in the container, seen from this host."""
+class _InnerStressor(HostStressor):
+    """One that the engine runs in the container, seen from this host."""
 
     def __init__(self, container: Container, pid: int, share: float) -> None:
         self._container = container
-        self._main: psutil.Process | None = None
         self._inner = 0
+        main: psutil.Process | None = None
         with suppress(psutil.NoSuchProcess, OSError, ValueError):
             if str(container.id) in Path(f"/proc/{pid}/cgroup").read_text():
-                self._main = psutil.Process(pid)
+                main = psutil.Process(pid)
                 self._inner = _inner_pid(pid)
-        self._cycle = None if share == 1 else DutyCycle(self._family, share)
-        if self._cycle is not None:
-            self._cycle.start()
-
-    def alive(self) -> bool:
-        return bool(self._family())
-
-    def cpu_ns(self) -> int:
-        return cpu_ns_of(self._family())
-
-    def waited_ns(self) -> int:
-        return waited_ns_of(self._family())
-
-    def memory_bytes(self) -> int:
-        return memory_of(self._family())
+        super().__init__(main, share)
 
     def end(self) -> None:
         """Kill it from here, or from inside where it is not this user's to kill."""
-        if self._cycle is not None:
-            self._cycle.end()
-        if self._main is None:
-            return
         try:
-            end_family(self._main)
+            super().end()
         except psutil.AccessDenied:
             kill = ["sh", "-c", f"kill -KILL -{self._inner} {self._inner}"]
             with refusing("ending a guest"):
                 self._container.exec_run(kill, user="0")
-
-    def _family(self) -> list[psutil.Process]:
-        return [] if self._main is None else living_with(self._main)
 
 
 def _pid_of(container: Container, name: str) -> int:

@@ -58,7 +58,7 @@ from gameday.runtimes.passwords import new_password
 from gameday.runtimes.program import container_path
 from gameday.runtimes.variables import Need, variables_of
 
-__all__ = ["ContainerEnvironment", "ContainerService"]
+__all__ = ["ContainerEnvironment"]
 
 _PROXY_API = 8474
 _FIRST_FRONT = 21000

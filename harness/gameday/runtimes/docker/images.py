@@ -9,9 +9,9 @@ from docker.errors import BuildError, DockerException, ImageNotFound
 
 from gameday.api.environment import Checkpoint
 from gameday.edge.image import proxy_context, proxy_image
+from gameday.host.docker_engine import refusing
 from gameday.model.scenario import ServiceSpec
 from gameday.resources import bundled
-from gameday.runtimes.docker.service import refusing
 from gameday.runtimes.program import app_image, program_context, program_image
 
 __all__ = ["bring"]

@@ -15,9 +15,9 @@ from gameday.api.environment import Endpoint
 from gameday.api.packets import Datagrams, Drop, Tally
 from gameday.edge.connections import SocketConnection
 from gameday.errors import EnvironmentRefused
+from gameday.host.docker_engine import refusing
 from gameday.host.net_namespace import in_network_of
 from gameday.host.packet_filter import lift_drops, put_drops, read_tallies, rules_of
-from gameday.runtimes.docker.service import refusing
 
 __all__ = ["ContainerNetwork", "chain_of", "send_datagrams"]
 
