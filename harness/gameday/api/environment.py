@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
 from gameday.errors import GamedayError
+from gameday.model.clock import Clock
 from gameday.model.event import Scalar
 from gameday.model.result import Window
 from gameday.model.scenario import Edge, ServiceSpec, Target
@@ -269,6 +270,11 @@ class Environment(Protocol):
     @property
     def proxy(self) -> str:
         """Name and version of the proxy before every edge."""
+        ...
+
+    @property
+    def clock(self) -> Clock:
+        """The clock that its faults go by."""
         ...
 
     @property

@@ -1,12 +1,13 @@
 """A fault that does nothing, to prove that a fault which does nothing is found out."""
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 from gameday.api.environment import Checkpoint, Environment
 from gameday.api.fault import Fault, Injection, Proof
+from gameday.faults.timing import timed
+from gameday.model.clock import Clock
 from gameday.model.event import Scalar
 from gameday.model.result import Window
 from gameday.model.scenario import Hits
@@ -31,11 +32,12 @@ class Noop:
         return pairs_of(self.fault)
 
     def on(self, environment: Environment) -> Injection:
-        return _NoopInjection(self.fault.on(environment))
+        return _NoopInjection(environment.clock, self.fault.on(environment))
 
 
 class _NoopInjection:
-    def __init__(self, real: Injection) -> None:
+    def __init__(self, clock: Clock, real: Injection) -> None:
+        self._clock = clock
         self._real = real
 
     @property
@@ -47,8 +49,7 @@ class _NoopInjection:
         return self._real.asked
 
     def inject(self) -> Window:
-        now_ns = time.monotonic_ns()
-        return Window(start_ns=now_ns, end_ns=now_ns)
+        return timed(self._clock)
 
     def prove(self, checkpoint: Checkpoint) -> Proof:
         return self._real.prove(checkpoint)

@@ -16,6 +16,7 @@ from gameday.api.listing import Came, ListedConnection
 from gameday.errors import EnvironmentRefused
 from gameday.model.clock import MICROSECOND, MILLISECOND, SECOND
 from gameday.model.scenario import Edge
+from gameday.testing.clocks import ManualClock
 from gameday.testing.environments import MemoryEnvironment
 from gameday.testing.toxics import MemoryToxic
 
@@ -96,6 +97,9 @@ class MemoryEdge:
     """What a login sends, and receives, before a line is opened."""
     capacity: int = 0
     """How many connections the service takes; 0: any number."""
+    opens_in_ns: int = 0
+    """How long a connection takes to be opened."""
+    clock: ManualClock = field(default_factory=ManualClock)
     keeps: bool = False
     """Whether the service does not notice that a connection was closed."""
     loses_every: int = 0
@@ -179,6 +183,7 @@ class MemoryEdge:
             ways["downstream"].swallowed += answer
 
     def open(self, route: Route, limit_ns: int, answer_limit_ns: int = 0) -> "MemoryLine":
+        self.clock.sleep_ns(self.opens_in_ns)
         line = MemoryLine(self, route, len(self._lines))
         self._lines.append(line)
         return line

@@ -3,7 +3,6 @@
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from threading import Event
 
 from gameday.api.environment import (
     Checkpoint,
@@ -23,7 +22,7 @@ from gameday.testing.clocks import ManualClock
 
 __all__ = ["MemoryEnvironment", "MemoryService"]
 
-_SILENCE_LIMIT_S = 1.0
+_SILENCE_LIMIT_NS = SECOND
 
 
 @dataclass(slots=True, kw_only=True)
@@ -66,6 +65,8 @@ class MemoryService:
     count_accepted_connections: Callable[[], int] = lambda: 0
     """How many are connected to it."""
     upstream: Endpoint = field(default_factory=lambda: Endpoint(host="127.0.0.1", port=1))
+    kill_takes_ns: int = SECOND // 1000
+    """How long it takes to send it a signal."""
     _sent: set[signal.Signals] = field(default_factory=set)
     _pid: int = 100
     _code: int | None = None
@@ -74,14 +75,14 @@ class MemoryService:
     _volumes: set[int] = field(default_factory=lambda: {1})
     _markers: set[str] = field(default_factory=set)
     _frozen: bool = False
-    _awake: Event = field(default_factory=Event)
 
     def accepted_connections(self) -> int:
         return self.count_accepted_connections()
 
     def check(self) -> str:
         if self._frozen and not self.answers_frozen:
-            self._awake.wait(_SILENCE_LIMIT_S)
+            self.clock.sleep_ns(_SILENCE_LIMIT_NS)
+            raise NotReadyError(f"{self.spec.name} is silent")
         if self._code is not None or not self.answers:
             raise NotReadyError(f"{self.spec.name} does not answer")
         return "a write was answered"
@@ -104,7 +105,7 @@ class MemoryService:
 
     def kill(self, number: signal.Signals) -> Window:
         called_ns = self.clock.now_ns()
-        self.clock.sleep_ns(SECOND // 1000)
+        self.clock.sleep_ns(self.kill_takes_ns)
         if not self.takes:
             self._sent.add(number)
         elif not self.survives_signals and number not in self.shrugs_off:
@@ -138,13 +139,11 @@ class MemoryService:
     def freeze(self) -> Window:
         if self.freezes:
             self._frozen = True
-            self._awake.clear()
         return self._now()
 
     def thaw(self) -> Window:
         if self.thaws:
             self._frozen = False
-            self._awake.set()
         return self._now()
 
     def parts(self) -> frozenset[str]:

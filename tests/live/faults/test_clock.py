@@ -11,8 +11,8 @@ from gameday.api.environment import Environment, Features, Killable
 from gameday.api.fault import Fault, Proof
 from gameday.errors import EnvironmentRefused
 from gameday.faults.clock import ClockDrift, ClockOffset
-from gameday.faults.lifecycle.termination import until
-from gameday.model.clock import MILLISECOND, MINUTE, SECOND
+from gameday.faults.timing import until
+from gameday.model.clock import MILLISECOND, MINUTE, SECOND, MonotonicClock
 from gameday.model.scenario import ServiceSpec, Target
 
 pytestmark = [pytest.mark.live, pytest.mark.alone]
@@ -99,7 +99,7 @@ def test_a_wrong_clock_survives_a_restart_and_does_not_pass_for_right(
     injection.inject()
     try:
         redis.kill(signal.SIGKILL)
-        assert until(lambda: not redis.process_state().alive, 5 * SECOND, lambda: None)
+        assert until(MonotonicClock(), lambda: not redis.process_state().alive, 5 * SECOND)
         redis.start_again()
         environment.service("redis").wait_until_ready(10 * SECOND, lambda: None)
         assert injection.prove(lambda: None).proven
@@ -119,7 +119,7 @@ def test_the_clock_of_a_dead_service_is_set_right_for_its_next_start(
     injection.inject()
     try:
         redis.kill(signal.SIGKILL)
-        assert until(lambda: not redis.process_state().alive, 5 * SECOND, lambda: None)
+        assert until(MonotonicClock(), lambda: not redis.process_state().alive, 5 * SECOND)
     finally:
         injection.undo()
     redis.start_again()

@@ -23,8 +23,8 @@ from gameday.faults.lifecycle.pause import Pause
 from gameday.faults.lifecycle.remove import Remove
 from gameday.faults.lifecycle.restart import Restart
 from gameday.faults.lifecycle.stop import Stop
-from gameday.faults.lifecycle.termination import until
-from gameday.model.clock import MILLISECOND, SECOND
+from gameday.faults.timing import until
+from gameday.model.clock import MILLISECOND, SECOND, MonotonicClock
 from gameday.resources import bundled
 from gameday.runtimes.kinds import login_of
 from gameday.testing.logins import redis_login
@@ -278,7 +278,7 @@ def test_a_service_whose_port_another_took_is_not_back(environment: Environment)
     command = ["redis-server", "--port", str(direct.port), "--save", "", "--bind", direct.host]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as other:
         try:
-            assert until(lambda: bool(injection.lapse()), 5 * SECOND, lambda: None)
+            assert until(MonotonicClock(), lambda: bool(injection.lapse()), 5 * SECOND)
             assert injection.lapse().startswith(f"process {other.pid} (redis-server)")
             assert not injection.is_active().proven
             injection.undo()

@@ -13,7 +13,6 @@ from gameday.api.environment import Environment, Killable, Removable
 from gameday.api.fault import Fault, Proof
 from gameday.api.mechanism import trial
 from gameday.errors import EnvironmentRefused
-from gameday.faults.lifecycle.termination import until
 from gameday.faults.resources import (
     CpuBurn,
     CpuLimit,
@@ -23,8 +22,9 @@ from gameday.faults.resources import (
     MemoryLimit,
     PidsLimit,
 )
+from gameday.faults.timing import until
 from gameday.host.cgroup import cgroups_named
-from gameday.model.clock import SECOND
+from gameday.model.clock import SECOND, MonotonicClock
 from gameday.runtimes.mechanisms.cgroups import CPU, MEMORY, PIDS
 from gameday.runtimes.mechanisms.process_limits import DESCRIPTORS
 from gameday.runtimes.mechanisms.throttling import THROTTLE_IN_PROCESS
@@ -84,7 +84,7 @@ def test_a_resource_fault_bites_as_asked_and_is_undone(
     _, undone = through(fault)
     assert undone.measured.get("guests_left", 0) == 0
     # An engine takes its time to collect who was ended.
-    assert until(lambda: pids_inside(environment) <= before + 1, 5 * SECOND, lambda: None)
+    assert until(MonotonicClock(), lambda: pids_inside(environment) <= before + 1, 5 * SECOND)
 
 
 @pytest.mark.sample("cpu-limit redis 0.1", "file-descriptors redis")

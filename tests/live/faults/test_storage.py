@@ -13,9 +13,9 @@ from gameday.api.fault import Fault, Proof
 from gameday.api.storage import HasDataDir
 from gameday.errors import EnvironmentRefused
 from gameday.faults.lifecycle.remove import Remove
-from gameday.faults.lifecycle.termination import until
 from gameday.faults.storage import DiskFill, ReadOnlyData
-from gameday.model.clock import SECOND
+from gameday.faults.timing import until
+from gameday.model.clock import SECOND, MonotonicClock
 from gameday.model.scenario import ServiceSpec, Target
 
 pytestmark = [pytest.mark.live, pytest.mark.alone]
@@ -130,7 +130,7 @@ def test_a_storage_fault_is_undone_on_a_service_that_is_dead(
     try:
         assert injection.prove(lambda: None).proven
         house.kill(signal.SIGKILL)
-        assert until(lambda: not house.process_state().alive, 5 * SECOND, lambda: None)
+        assert until(MonotonicClock(), lambda: not house.process_state().alive, 5 * SECOND)
     finally:
         injection.undo()
     undone = injection.prove_healed(lambda: None)
@@ -145,7 +145,7 @@ def test_the_data_of_a_bounded_disk_outlive_a_kill_and_go_with_a_removal(
     assert redis.plant("survivor")
     time.sleep(1.1)  # what is synced every second
     redis.kill(signal.SIGKILL)
-    assert until(lambda: not redis.process_state().alive, 5 * SECOND, lambda: None)
+    assert until(MonotonicClock(), lambda: not redis.process_state().alive, 5 * SECOND)
     redis.start_again()
     environment.service("redis").wait_until_ready(10 * SECOND, lambda: None)
     assert redis.finds("survivor")

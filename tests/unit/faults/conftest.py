@@ -2,7 +2,6 @@ from pathlib import Path
 
 import pytest
 
-from gameday.faults.network import injection
 from gameday.model.scenario import Edge, ServiceSpec, Target
 from gameday.testing.clocks import ManualClock
 from gameday.testing.edges import EdgedEnvironment, MemoryEdge
@@ -24,10 +23,8 @@ def db(environment: MemoryEnvironment) -> MemoryService:
 
 
 @pytest.fixture
-def edged(monkeypatch: pytest.MonkeyPatch) -> EdgedEnvironment:
-    """An app that uses `db`, with a proxy between them; each proof is tried once."""
-    monkeypatch.setattr(injection, "_NORMAL_LIMIT_NS", 0)  # what is not normal is not waited for
-    monkeypatch.setattr(injection, "_ATTEMPTS", 1)
+def edged() -> EdgedEnvironment:
+    """An app that uses `db`, with a proxy between them."""
     app = ServiceSpec(name="app", kind="app", program="p", needs=("db",))
     db = ServiceSpec(name="db", kind="redis")
     target = Target(name="t", title="T", path=Path(), services=(db, app))

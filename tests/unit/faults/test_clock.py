@@ -9,7 +9,7 @@ from gameday.api.environment import NotReadyError
 from gameday.api.fault import Fault, Injection
 from gameday.api.service_kind import TellsTime
 from gameday.errors import EnvironmentRefused
-from gameday.faults.clock import ClockDrift, ClockOffset, setting
+from gameday.faults.clock import ClockDrift, ClockOffset
 from gameday.faults.clock.setting import KINDS
 from gameday.faults.noop import Noop
 from gameday.model.clock import MILLISECOND, MINUTE, SECOND
@@ -54,7 +54,6 @@ class Wrist(MemoryService):
     def read_clock(self) -> Reading:
         if self.mute:
             raise NotReadyError("db does not answer")
-        self.clock.sleep_ns(SECOND)
         before_ns = self.clock.now_ns()
         self.clock.sleep_ns(self.asking_ns)
         since_ns = before_ns + self.asking_ns // 2 - self._set_ns
@@ -62,11 +61,6 @@ class Wrist(MemoryService):
         return Reading(
             told_ns=told_ns, before_ns=before_ns, after_ns=self.clock.now_ns(), wall_ns=0
         )
-
-
-@pytest.fixture(autouse=True)
-def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(setting, "_LIMIT_NS", 10 * MILLISECOND)
 
 
 @pytest.fixture

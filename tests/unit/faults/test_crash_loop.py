@@ -3,18 +3,12 @@
 import pytest
 
 from gameday.api.fault import Fault, Injection
-from gameday.faults.lifecycle import crash_loop
 from gameday.faults.lifecycle.crash_loop import CrashLoop
 from gameday.faults.noop import Noop
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.testing.environments import MemoryEnvironment, MemoryService
 
 LOOP = CrashLoop(target="db", times=3, interval_ns=2 * MILLISECOND)
-
-
-@pytest.fixture(autouse=True)
-def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(crash_loop, "DEATH_LIMIT_NS", 0)
 
 
 def no_checkpoint() -> None:
@@ -67,9 +61,9 @@ def test_a_service_that_cannot_start_crashes_once(
 
 
 def test_a_death_that_comes_much_too_late_is_not_the_interval_asked_for(
-    environment: MemoryEnvironment, db: MemoryService, monkeypatch: pytest.MonkeyPatch
+    environment: MemoryEnvironment, db: MemoryService
 ) -> None:
-    monkeypatch.setattr(crash_loop, "_LATE_NS", -2 * MILLISECOND)
+    db.kill_takes_ns = SECOND
     assert not injected(environment).prove(no_checkpoint).proven
 
 

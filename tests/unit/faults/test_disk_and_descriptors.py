@@ -3,7 +3,6 @@
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from types import SimpleNamespace
 
 import pytest
 
@@ -12,8 +11,7 @@ from gameday.api.environment import Endpoint
 from gameday.api.fault import Fault, Injection, Proof
 from gameday.errors import EnvironmentRefused
 from gameday.faults.noop import Noop
-from gameday.faults.resources import FileDescriptors, IoThrottle, descriptors, disk, injection
-from gameday.model.clock import MILLISECOND, SECOND
+from gameday.faults.resources import FileDescriptors, IoThrottle
 from gameday.testing.bounds import FilingService, MemoryDisk
 from gameday.testing.environments import MemoryEnvironment, MemoryService
 from gameday.testing.is_active import is_active
@@ -23,19 +21,9 @@ FILES = FileDescriptors(target="db", free=3)
 
 
 @pytest.fixture
-def db(
-    environment: MemoryEnvironment, db: MemoryService, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[FilingService]:
+def db(environment: MemoryEnvironment, db: MemoryService) -> Iterator[FilingService]:
     """A service whose port accepts, as the kernel does for whoever listens."""
     clock = environment.clock
-    passing = SimpleNamespace(
-        monotonic_ns=clock.now_ns, sleep=lambda s: clock.sleep_ns(round(s * SECOND))
-    )
-    monkeypatch.setattr(injection, "time", passing)
-    monkeypatch.setattr(disk, "time", passing)
-    monkeypatch.setattr(disk, "_START_LIMIT_NS", 0)
-    monkeypatch.setattr(descriptors, "_TAKE_LIMIT_NS", 0)
-    monkeypatch.setattr(descriptors, "_SILENCE_NS", 50 * MILLISECOND)
     made = FilingService(spec=db.spec, clock=clock, drive=MemoryDisk(clock=clock))
     environment.services["db"] = made
     with socket.create_server(("127.0.0.1", 0)) as listener:

@@ -7,7 +7,7 @@ import pytest
 from gameday.api.edge import Route
 from gameday.api.fault import Injection, Proof
 from gameday.api.mechanism import trial
-from gameday.faults.network import ConnectionFlood, flood
+from gameday.faults.network import ConnectionFlood
 from gameday.faults.noop import Noop
 from gameday.model.clock import SECOND
 from gameday.runtimes.mechanisms.descriptors import open_files
@@ -19,10 +19,7 @@ FLOOD = ConnectionFlood(target=EDGE, count=40, rate_per_s=1000.0)
 
 
 @pytest.fixture
-def environment(
-    edged: EdgedEnvironment, edge: MemoryEdge, monkeypatch: pytest.MonkeyPatch
-) -> EdgedEnvironment:
-    monkeypatch.setattr(flood, "_SETTLE_LIMIT_NS", 0)
+def environment(edged: EdgedEnvironment, edge: MemoryEdge) -> EdgedEnvironment:
     edged.services["db"].count_accepted_connections = lambda: edge.accepted_connections
     return edged
 
@@ -120,10 +117,9 @@ def test_a_flood_that_is_undone_half_way_opens_nothing_more(
 
 
 def test_a_rate_that_was_not_kept_is_not_proven(
-    environment: EdgedEnvironment, monkeypatch: pytest.MonkeyPatch
+    environment: EdgedEnvironment, edge: MemoryEdge
 ) -> None:
-    late = property(lambda _: FLOOD.takes_ns + 2 * SECOND, lambda *_: None)
-    monkeypatch.setattr(flood._Crowd, "took_ns", late, raising=False)
+    edge.clock, edge.opens_in_ns = environment.clock, SECOND // 2
     assert not put(environment)[1].proven
 
 

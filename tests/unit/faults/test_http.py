@@ -12,7 +12,6 @@ from gameday.api.http_rules import HttpProbe
 from gameday.errors import EnvironmentRefused
 from gameday.faults.http import HttpAbort, HttpBody, HttpDelay, HttpStatus
 from gameday.faults.http.matching import Matching, Method
-from gameday.faults.network import injection
 from gameday.faults.noop import Noop
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.invalid_parameter import InvalidParameter
@@ -45,9 +44,7 @@ every = pytest.mark.parametrize("fault", FAULTS, ids=name)
 
 
 @pytest.fixture
-def environment(monkeypatch: pytest.MonkeyPatch) -> RuledEnvironment:
-    monkeypatch.setattr(injection, "_NORMAL_LIMIT_NS", 0)  # what is not normal is not waited for
-    monkeypatch.setattr(injection, "_ATTEMPTS", 1)
+def environment() -> RuledEnvironment:
     return RuledEnvironment(target=target(), clock=ManualClock())
 
 

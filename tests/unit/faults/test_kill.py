@@ -7,7 +7,6 @@ from typing import get_args
 import pytest
 
 from gameday.api.fault import Fault, Injection, Proof
-from gameday.faults.lifecycle import kill
 from gameday.faults.lifecycle.crash_loop import CrashLoop
 from gameday.faults.lifecycle.kill import AnySignal, Kill
 from gameday.faults.lifecycle.restart import Restart
@@ -29,9 +28,7 @@ def environment() -> MemoryEnvironment:
 
 
 @pytest.fixture
-def db(environment: MemoryEnvironment, monkeypatch: pytest.MonkeyPatch) -> MemoryService:
-    for limit in ("_DEATH_LIMIT_NS", "_HANDLED_NS"):
-        monkeypatch.setattr(kill, limit, 0)  # a survivor is not waited for
+def db(environment: MemoryEnvironment) -> MemoryService:
     return environment.service("db")
 
 

@@ -4,7 +4,6 @@ import pytest
 
 from gameday.api.environment import ChildProcess
 from gameday.api.fault import Fault, Injection
-from gameday.faults.lifecycle import kill_inside
 from gameday.faults.lifecycle.kill_inside import KillInside
 from gameday.faults.noop import Noop
 from gameday.testing.environments import MemoryEnvironment, MemoryService
@@ -13,8 +12,7 @@ KILL = KillInside(target="db", pattern="^worker")
 
 
 @pytest.fixture(autouse=True)
-def _inhabited(db: MemoryService, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kill_inside, "DEATH_LIMIT_NS", 0)
+def _inhabited(db: MemoryService) -> None:
     commands = ["worker 1", "worker 2", "the worker of another kind", "logger"]
     db.inside = tuple(
         ChildProcess(pid=200 + number, started=1.5, command=command)

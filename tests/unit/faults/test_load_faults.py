@@ -5,11 +5,10 @@ from pathlib import Path
 import pytest
 
 from gameday.errors import EnvironmentRefused, InternalError
-from gameday.faults.lifecycle.termination import until
-from gameday.faults.load import MalformedPayload, Surge, malformed, surge
+from gameday.faults.load import MalformedPayload, Surge, surge
 from gameday.faults.load.surge import surges
 from gameday.load.load import LoadDriver
-from gameday.model.clock import MILLISECOND, SECOND
+from gameday.model.clock import MINUTE
 from gameday.model.scenario import ServiceSpec, Target
 from gameday.technologies.app.publish import Publish
 from gameday.technologies.redis.faults import PoisonMessage
@@ -84,15 +83,13 @@ def environment() -> MemoryEnvironment:
     return MemoryEnvironment(target=target, clock=ManualClock())
 
 
-def test_malformed_requests_that_nobody_sends_are_not_in_any_more(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(malformed, "_LONGEST_NS", 200 * MILLISECOND)
-    injection = MalformedPayload(target="r").on(environment())
+def test_malformed_requests_that_nobody_sends_are_not_in_any_more() -> None:
+    made = environment()
+    injection = MalformedPayload(target="r", rate_per_s=0.1).on(made)
     injection.inject()
     assert is_active(injection)
-    until(lambda: not is_active(injection), 5 * SECOND, lambda: None)
-    assert not is_active(injection), "the thread has come to its own end"
+    made.clock.sleep_ns(10 * MINUTE)
+    assert not is_active(injection), "it has come to its own end"
     injection.undo()
 
 
@@ -109,7 +106,7 @@ class Driver(LoadDriver):
 
 def test_a_surge_whose_driver_died_is_not_in_any_more(tmp_path: Path) -> None:
     driver = Driver()
-    injection = surge._Surging(environment().service("r"), driver, tmp_path, 100.0)
+    injection = surge._Surging(ManualClock(), environment().service("r"), driver, tmp_path, 100.0)
     assert is_active(injection)
     driver.lives = False
     with pytest.raises(InternalError, match="died"):

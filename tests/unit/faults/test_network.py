@@ -8,7 +8,6 @@ import pytest
 from gameday.api.edge import Route, Seen
 from gameday.api.fault import Fault, Injection, Proof
 from gameday.errors import EnvironmentRefused
-from gameday.faults.lifecycle.termination import until
 from gameday.faults.network import (
     Bandwidth,
     Blackhole,
@@ -20,7 +19,6 @@ from gameday.faults.network import (
     Reset,
     Slice,
     SlowClose,
-    injection,
 )
 from gameday.faults.noop import Noop
 from gameday.model.clock import MILLISECOND, SECOND
@@ -66,9 +64,7 @@ def no_checkpoint() -> None:
 
 
 @pytest.fixture
-def environment(monkeypatch: pytest.MonkeyPatch) -> EdgedEnvironment:
-    monkeypatch.setattr(injection, "_NORMAL_LIMIT_NS", 0)  # what is not normal is not waited for
-    monkeypatch.setattr(injection, "_ATTEMPTS", 1)
+def environment() -> EdgedEnvironment:
     return EdgedEnvironment(target=target(), clock=ManualClock())
 
 
@@ -453,7 +449,7 @@ def test_what_somebody_else_lifts_is_not_in_any_more(
         edge.remove(edge.state().toxics[-1])
     elif fault is FLAP:
         edge.enables = False  # which ends the thread
-        until(lambda: not is_active(made), 5 * SECOND, no_checkpoint)
+        environment.clock.sleep_ns(SECOND)
     else:
         edge.enable()
     assert not is_active(made)

@@ -6,7 +6,7 @@ import pytest
 
 from gameday.api.fault import Injection, Proof
 from gameday.errors import EnvironmentRefused
-from gameday.faults.network import PacketLoss, packet_loss
+from gameday.faults.network import PacketLoss
 from gameday.faults.noop import Noop
 from gameday.model.scenario import ServiceSpec, Target
 from gameday.testing.clocks import ManualClock
@@ -27,9 +27,7 @@ every = pytest.mark.parametrize("fault", ALL, ids=lambda f: f"{f.share}-{f.strea
 
 
 @pytest.fixture
-def environment(monkeypatch: pytest.MonkeyPatch) -> NetworkedEnvironment:
-    monkeypatch.setattr(packet_loss, "_NORMAL_LIMIT_NS", 0)
-    monkeypatch.setattr(packet_loss, "_ATTEMPTS", 1)
+def environment() -> NetworkedEnvironment:
     return NetworkedEnvironment(target=target(), clock=ManualClock())
 
 

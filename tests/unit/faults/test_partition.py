@@ -8,8 +8,7 @@ import pytest
 from gameday.api.fault import Injection, Proof
 from gameday.api.packets import Drop
 from gameday.errors import EnvironmentRefused
-from gameday.faults.lifecycle.termination import until
-from gameday.faults.network import Partition, partition
+from gameday.faults.network import Partition
 from gameday.faults.noop import Noop
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.scenario import Edge, ServiceSpec, Target
@@ -29,12 +28,6 @@ ALL = (
 )
 every = pytest.mark.parametrize("fault", ALL, ids=lambda f: f"{f.target}-{f.shape}-{f.direction}")
 Environments = EdgedEnvironment | NetworkedEnvironment
-
-
-@pytest.fixture(autouse=True)
-def _no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(partition, "_NORMAL_LIMIT_NS", 0)
-    monkeypatch.setattr(partition, "_ATTEMPTS", 1)
 
 
 @pytest.fixture(params=[EdgedEnvironment, NetworkedEnvironment])
@@ -303,7 +296,7 @@ def test_a_partition_that_comes_and_goes_no_more_is_not_in_any_more(
     made.inject()
     assert is_active(made)
     networked.lifts = False  # which ends the thread
-    until(lambda: not is_active(made), 5 * SECOND, lambda: None)
+    networked.clock.sleep_ns(turns)
     assert not is_active(made)
     networked.lifts = True
     made.undo()

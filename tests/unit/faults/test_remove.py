@@ -6,7 +6,6 @@ import pytest
 
 from gameday.api.fault import Fault, Injection
 from gameday.errors import EnvironmentRefused
-from gameday.faults.lifecycle import remove
 from gameday.faults.lifecycle.remove import Remove
 from gameday.faults.noop import Noop
 from gameday.testing.environments import MemoryEnvironment, MemoryService
@@ -14,11 +13,6 @@ from gameday.testing.is_active import is_active
 
 BOTH = pytest.mark.parametrize("volume", ["keep", "drop"])
 Volume = Literal["keep", "drop"]
-
-
-@pytest.fixture(autouse=True)
-def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remove, "_GONE_LIMIT_NS", 0)
 
 
 def no_checkpoint() -> None:

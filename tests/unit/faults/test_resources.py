@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable
-from types import SimpleNamespace
 from typing import cast
 
 import pytest
@@ -18,11 +17,8 @@ from gameday.faults.resources import (
     MemoryLimit,
     PidsLimit,
     cpu,
-    injection,
     memory,
-    pids,
 )
-from gameday.model.clock import SECOND
 from gameday.testing.bounds import BoundedService
 from gameday.testing.environments import MemoryEnvironment, MemoryService
 from gameday.testing.is_active import is_active
@@ -41,21 +37,9 @@ OOM = MemoryBurn(target="db", size_bytes=64 * MIB, until="oom")
 
 
 @pytest.fixture(autouse=True)
-def _at_once(monkeypatch: pytest.MonkeyPatch, environment: MemoryEnvironment) -> None:
-    """Time passes for who waits for it, and nothing else takes any."""
-    clock = environment.clock
-    passing = SimpleNamespace(
-        monotonic_ns=clock.now_ns, sleep=lambda s: clock.sleep_ns(round(s * SECOND))
-    )
-    monkeypatch.setattr(injection, "time", passing)
-    monkeypatch.setattr(cpu, "idle_ns", clock.now_ns)  # one core is idle all the time
-    for module, name in (
-        (memory, "_PROBE_LIMIT_NS"),
-        (memory, "_FILL_LIMIT_NS"),
-        (memory, "_OOM_LIMIT_NS"),
-        (pids, "_FORK_LIMIT_NS"),
-    ):
-        monkeypatch.setattr(module, name, 0)
+def _host(monkeypatch: pytest.MonkeyPatch, environment: MemoryEnvironment) -> None:
+    """A host of four cores, of which one is idle all the time, and a GiB of memory."""
+    monkeypatch.setattr(cpu, "idle_ns", environment.clock.now_ns)
     monkeypatch.setattr(os, "cpu_count", lambda: 4)
     monkeypatch.setattr(memory, "available_bytes", lambda: 1024 * MIB)
 

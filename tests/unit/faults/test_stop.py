@@ -21,11 +21,6 @@ BOTH = pytest.mark.parametrize(
 )
 
 
-@pytest.fixture(autouse=True)
-def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(termination, "DEATH_LIMIT_NS", 0)
-
-
 def no_checkpoint() -> None:
     return
 

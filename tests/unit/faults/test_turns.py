@@ -3,37 +3,19 @@
 import pytest
 
 from gameday.api.fault import Proof
-from gameday.faults.network import turns
+from gameday.faults.network.turns import watch_turns
 from gameday.model.clock import MILLISECOND, SECOND
+from gameday.testing.clocks import ManualClock
 
 
-class Time:
-    """Stands in for the module of that name: sleeping is what lets it pass."""
-
-    def __init__(self) -> None:
-        self.now_ns = 0
-
-    def monotonic_ns(self) -> int:
-        return self.now_ns
-
-    def sleep(self, seconds: float) -> None:
-        self.now_ns += round(seconds * SECOND)
-
-
-@pytest.fixture
-def time(monkeypatch: pytest.MonkeyPatch) -> Time:
-    made = Time()
-    monkeypatch.setattr(turns, "time", made)
-    return made
-
-
-def watched(time: Time, *, down_ms: int, up_ms: int) -> Proof:
+def watched(clock: ManualClock, *, down_ms: int, up_ms: int) -> Proof:
     """Ask for one second down and two up, of what takes other times."""
 
     def is_up() -> bool:
-        return time.now_ns % ((down_ms + up_ms) * MILLISECOND) >= down_ms * MILLISECOND
+        return clock.now_ns() % ((down_ms + up_ms) * MILLISECOND) >= down_ms * MILLISECOND
 
-    return turns.watch_turns(
+    return watch_turns(
+        clock,
         is_up,
         down_ns=SECOND,
         up_ns=2 * SECOND,
@@ -53,17 +35,14 @@ def watched(time: Time, *, down_ms: int, up_ms: int) -> Proof:
         (1000, 1700, False),
     ],
 )
-def test_both_times_have_to_be_as_long_as_asked(
-    time: Time, down_ms: int, up_ms: int, proven: bool
-) -> None:
-    proof = watched(time, down_ms=down_ms, up_ms=up_ms)
+def test_both_times_have_to_be_as_long_as_asked(down_ms: int, up_ms: int, proven: bool) -> None:
+    proof = watched(ManualClock(0), down_ms=down_ms, up_ms=up_ms)
     assert proof.proven is proven, proof.measured
 
 
 @pytest.mark.parametrize(("down_ms", "up_ms"), [(100_000, 1), (0, 1)])
-def test_what_does_not_change_is_watched_for_a_bounded_time(
-    time: Time, down_ms: int, up_ms: int
-) -> None:
-    proof = watched(time, down_ms=down_ms, up_ms=up_ms)
+def test_what_does_not_change_is_watched_for_a_bounded_time(down_ms: int, up_ms: int) -> None:
+    clock = ManualClock(0)
+    proof = watched(clock, down_ms=down_ms, up_ms=up_ms)
     assert not proof.proven
-    assert time.now_ns <= 3 * SECOND
+    assert clock.now_ns() <= 3 * SECOND

@@ -8,26 +8,14 @@ import pytest
 from gameday.model.event import EffectProven, Event, Note, Phase, PhaseEntered, Progress
 from gameday.model.result import Result
 from gameday.report.terminal import TerminalReporter
+from gameday.testing.clocks import ManualClock
 
 SECOND = 1_000_000_000
 
 
-class ClockAt:
-    """A clock that stands still."""
-
-    def __init__(self, now_ns: int) -> None:
-        self._now_ns = now_ns
-
-    def now_ns(self) -> int:
-        return self._now_ns
-
-    def sleep_ns(self, duration_ns: int) -> None:
-        self._now_ns += duration_ns
-
-
 def _told(events: list[Event], result: Result | None = None, *, is_tty: bool = False) -> str:
     out = io.StringIO()
-    reporter = TerminalReporter(out, is_tty=is_tty, clock=ClockAt(events[-1].at_ns))
+    reporter = TerminalReporter(out, is_tty=is_tty, clock=ManualClock(events[-1].at_ns))
     try:
         for event in events:
             reporter.on_event(event)
@@ -96,7 +84,7 @@ def test_a_terminal_shows_load_and_running_fault_on_one_live_line(
     monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.setenv("COLUMNS", "140")
     out = io.StringIO()
-    clock = ClockAt(0)
+    clock = ManualClock(0)
     reporter = TerminalReporter(out, is_tty=True, clock=clock)
     try:
         reporter.on_event(events[0])

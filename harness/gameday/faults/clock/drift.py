@@ -8,7 +8,7 @@ from gameday.api.clocks import Clocked
 from gameday.api.environment import Checkpoint, Environment
 from gameday.api.fault import Injection, Proof, Requirements
 from gameday.faults.clock.setting import KINDS, ClockSetting, both, clock_requirements, clocked
-from gameday.model.clock import SECOND
+from gameday.model.clock import SECOND, Clock
 from gameday.model.event import Scalar
 from gameday.model.invalid_parameter import require
 from gameday.model.scenario import Hits
@@ -46,14 +46,15 @@ class ClockDrift:
         return clock_requirements(self.target)
 
     def on(self, environment: Environment) -> Injection:
-        return _Drift(clocked(environment, self.target, self.verb), self.target, self.rate)
+        service = clocked(environment, self.target, self.verb)
+        return _Drift(environment.clock, service, self.target, self.rate)
 
 
 class _Drift(ClockSetting):
     """One drift, from a clock that was right."""
 
-    def __init__(self, service: Clocked, name: str, rate: float) -> None:
-        super().__init__(service, name, 0, rate)
+    def __init__(self, clock: Clock, service: Clocked, name: str, rate: float) -> None:
+        super().__init__(clock, service, name, 0, rate)
         self._exact = abs(rate - 1) / 4
 
     @property

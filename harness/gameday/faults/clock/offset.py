@@ -8,7 +8,7 @@ from gameday.api.clocks import Clocked
 from gameday.api.environment import Checkpoint, Environment
 from gameday.api.fault import Injection, Proof, Requirements
 from gameday.faults.clock.setting import KINDS, ClockSetting, clock_requirements, clocked
-from gameday.model.clock import MINUTE, SECOND
+from gameday.model.clock import MINUTE, SECOND, Clock
 from gameday.model.event import Scalar
 from gameday.model.invalid_parameter import require
 from gameday.model.scenario import Hits
@@ -46,14 +46,15 @@ class ClockOffset:
         return clock_requirements(self.target)
 
     def on(self, environment: Environment) -> Injection:
-        return _Jump(clocked(environment, self.target, self.verb), self.target, self.offset_ns)
+        service = clocked(environment, self.target, self.verb)
+        return _Jump(environment.clock, service, self.target, self.offset_ns)
 
 
 class _Jump(ClockSetting):
     """One jump, which is proven to a tenth of it."""
 
-    def __init__(self, service: Clocked, name: str, offset_ns: int) -> None:
-        super().__init__(service, name, offset_ns, 1)
+    def __init__(self, clock: Clock, service: Clocked, name: str, offset_ns: int) -> None:
+        super().__init__(clock, service, name, offset_ns, 1)
         self._exact_ns = abs(offset_ns) // 10
 
     @property

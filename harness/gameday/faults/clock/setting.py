@@ -1,15 +1,13 @@
 """What the clock faults share: a clock that is set, and read against this host's."""
 
-import time
 from collections.abc import Mapping
-from functools import partial
 
 from gameday.api.clocks import Clocked, Reading
 from gameday.api.environment import Checkpoint, Environment, Features, NotReadyError
 from gameday.api.fault import Proof, Requirements
 from gameday.errors import EnvironmentRefused
-from gameday.faults.lifecycle.termination import until
-from gameday.model.clock import MILLISECOND, SECOND
+from gameday.faults.timing import rest, until
+from gameday.model.clock import MILLISECOND, SECOND, Clock
 from gameday.model.event import Scalar
 from gameday.model.result import Window
 from gameday.runtimes.mechanisms.clocks import LIBFAKETIME
@@ -41,7 +39,10 @@ def clocked(environment: Environment, target: str, verb: str) -> Clocked:
 class ClockSetting:
     """A clock that is set to something, and set right again."""
 
-    def __init__(self, service: Clocked, name: str, offset_ns: int, rate: float) -> None:
+    def __init__(
+        self, clock: Clock, service: Clocked, name: str, offset_ns: int, rate: float
+    ) -> None:
+        self._clock = clock
         self._service = service
         self._name = name
         self._offset_ns = offset_ns
@@ -87,17 +88,16 @@ class ClockSetting:
             near = least - _EXACT_NS <= wanted_ns <= most + _EXACT_NS
             return near and most - least <= exact_ns
 
-        return Proof(proven=until(as_wanted, _LIMIT_NS, checkpoint), measured=seen)
+        return Proof(proven=until(self._clock, as_wanted, _LIMIT_NS, checkpoint), measured=seen)
 
     def runs_at(self, wanted: float, exact: float, checkpoint: Checkpoint) -> Proof:
         """Prove by two readings, a second apart, that the clock's rate is the one, to `exact`."""
         seen: dict[str, Scalar] = {}
-        give_up_ns = time.monotonic_ns() + _LIMIT_NS
+        give_up_ns = self._clock.now_ns() + _LIMIT_NS
         try:
             first = self._service.read_clock()
-            while time.monotonic_ns() < give_up_ns:
-                apart_ns = first.after_ns + _APART_NS
-                until(partial(_is_past, apart_ns), 2 * _APART_NS, checkpoint)
+            while self._clock.now_ns() < give_up_ns:
+                rest(self._clock, first.after_ns + _APART_NS - self._clock.now_ns(), checkpoint)
                 second = self._service.read_clock()
                 low, high = rate_between(first, second)
                 seen["rate"] = round((low + high) / 2, 6)
@@ -121,10 +121,6 @@ def rate_between(first: Reading, second: Reading) -> tuple[float, float]:
     shortest_ns = second.before_ns - first.after_ns
     rates = [(told_ns + by) / over for over in (longest_ns, shortest_ns) for by in (-1000, 1000)]
     return min(rates), max(rates)
-
-
-def _is_past(moment_ns: int) -> bool:
-    return time.monotonic_ns() >= moment_ns
 
 
 def both(first: Proof, second: Proof) -> Proof:

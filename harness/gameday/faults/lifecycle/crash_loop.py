@@ -1,6 +1,5 @@
 """Crash loop: a service dies again and again."""
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from signal import Signals
@@ -9,8 +8,9 @@ from typing import ClassVar
 from gameday.api.environment import Checkpoint, Environment, Killable
 from gameday.api.fault import Injection, Proof
 from gameday.errors import EnvironmentRefused
-from gameday.faults.lifecycle.termination import DEATH_LIMIT_NS, LONGEST_NS, Termination, until
-from gameday.model.clock import MILLISECOND, SECOND
+from gameday.faults.lifecycle.termination import DEATH_LIMIT_NS, LONGEST_NS, Termination
+from gameday.faults.timing import until
+from gameday.model.clock import MILLISECOND, SECOND, Clock
 from gameday.model.event import Scalar
 from gameday.model.invalid_parameter import require
 from gameday.model.result import Window
@@ -53,7 +53,8 @@ class CrashLoop:
         service = environment.service(self.target)
         if not isinstance(service, Killable):
             raise EnvironmentRefused(f"{self.target} cannot crash in {environment.runtime}")
-        return _CrashLooping(self, Termination(service, service), service)
+        clock = environment.clock
+        return _CrashLooping(clock, self, Termination(clock, service, service), service)
 
 
 @dataclass(slots=True)
@@ -73,7 +74,10 @@ class _CrashLooping:
     What was never injected does not crash: then there is nothing to see through.
     """
 
-    def __init__(self, fault: CrashLoop, termination: Termination, victim: Killable) -> None:
+    def __init__(
+        self, clock: Clock, fault: CrashLoop, termination: Termination, victim: Killable
+    ) -> None:
+        self._clock = clock
         self._fault = fault
         self._termination = termination
         self._victim = victim
@@ -114,7 +118,7 @@ class _CrashLooping:
         seen.death_ns.append(self._termination.signalled_ns - zero_ns)
         seen.exit_codes.append(process_state.exit_code)
         self._victim.start_again()
-        started_ns = time.monotonic_ns()
+        started_ns = self._clock.now_ns()
         now = self._victim.process_state()
         if now.start == self._termination.before.start:
             return False
@@ -124,10 +128,10 @@ class _CrashLooping:
 
     def _live(self, seen: _Seen, checkpoint: Checkpoint) -> None:
         """Let the new start live for the interval, then signal it."""
-        born_ns = time.monotonic_ns()
-        until(lambda: False, self._fault.interval_ns, checkpoint)
+        born_ns = self._clock.now_ns()
+        until(self._clock, lambda: False, self._fault.interval_ns, checkpoint)
         self._termination.signal(Signals.SIGKILL)
-        seen.lived_ns.append(time.monotonic_ns() - born_ns)
+        seen.lived_ns.append(self._clock.now_ns() - born_ns)
 
     def _is_as_asked(self, seen: _Seen) -> bool:
         times, interval_ns = self._fault.times, self._fault.interval_ns

@@ -89,7 +89,12 @@ class Kill:
         service = environment.service(self.target)
         if not isinstance(service, Killable):
             raise EnvironmentRefused(f"{self.target} cannot be killed in {environment.runtime}")
-        return _Killing(Termination(service, service), service, self.target, Signals[self.signal])
+        return _Killing(
+            Termination(environment.clock, service, service),
+            service,
+            self.target,
+            Signals[self.signal],
+        )
 
 
 class _Killing:

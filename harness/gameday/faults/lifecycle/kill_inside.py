@@ -15,7 +15,9 @@ from gameday.api.environment import (
 )
 from gameday.api.fault import Injection, Proof, Requirements
 from gameday.errors import EnvironmentRefused
-from gameday.faults.lifecycle.termination import DEATH_LIMIT_NS, FatalSignal, answers_again, until
+from gameday.faults.lifecycle.termination import DEATH_LIMIT_NS, FatalSignal, answers_again
+from gameday.faults.timing import until
+from gameday.model.clock import Clock
 from gameday.model.event import Scalar
 from gameday.model.invalid_parameter import regular, require
 from gameday.model.result import Window
@@ -60,13 +62,16 @@ class KillInside:
                 f"in {environment.runtime} nothing inside of {self.target} can be killed"
             )
         service.child_processes()  # refuses now what would be refused once load is running
-        return _KillingInside(self, service, service)
+        return _KillingInside(environment.clock, self, service, service)
 
 
 class _KillingInside:
     """One killing of what matched at that moment."""
 
-    def __init__(self, fault: KillInside, service: Service, house: HasChildProcesses) -> None:
+    def __init__(
+        self, clock: Clock, fault: KillInside, service: Service, house: HasChildProcesses
+    ) -> None:
+        self._clock = clock
         self._fault = fault
         self._service = service
         self._house = house
@@ -89,7 +94,8 @@ class _KillingInside:
         """At least one process was hit, and none of those lives."""
         # Of a fault that was never injected, what matches now is still to be gone.
         hit = self._matching() if self._hit is None else self._hit
-        gone = until(lambda: not self._living(hit), DEATH_LIMIT_NS if hit else 0, checkpoint)
+        limit_ns = DEATH_LIMIT_NS if hit else 0
+        gone = until(self._clock, lambda: not self._living(hit), limit_ns, checkpoint)
         first = hit[0] if hit else None
         return Proof(
             proven=gone and bool(hit),

@@ -1,17 +1,16 @@
 """Pause: a service that is there, accepts connections and does nothing."""
 
 import socket
-import time
 from collections.abc import Mapping
-from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
-from threading import Thread
 from typing import ClassVar
 
 from gameday.api.environment import (
     Checkpoint,
     Endpoint,
     Environment,
+    FreezerState,
     NotReadyError,
     Pausable,
     Service,
@@ -19,8 +18,9 @@ from gameday.api.environment import (
 from gameday.api.fault import Injection, Proof
 from gameday.api.witness import FreezeWitness, WitnessedFreeze
 from gameday.errors import EnvironmentRefused
-from gameday.faults.lifecycle.termination import answers_again, until
-from gameday.model.clock import MILLISECOND, SECOND
+from gameday.faults.lifecycle.termination import answers_again
+from gameday.faults.timing import took_ns, until
+from gameday.model.clock import MILLISECOND, SECOND, Clock
 from gameday.model.event import Scalar
 from gameday.model.result import Window
 from gameday.model.scenario import Hits
@@ -55,13 +55,14 @@ class Pause:
         service = environment.service(self.target)
         if not isinstance(service, Pausable):
             raise EnvironmentRefused(f"{self.target} cannot be paused in {environment.runtime}")
-        return _Pausing(service, service)
+        return _Pausing(environment.clock, service, service)
 
 
 class _Pausing:
     """One pause: thawed whatever its state, and then read again."""
 
-    def __init__(self, service: Service, sleeper: Pausable) -> None:
+    def __init__(self, clock: Clock, service: Service, sleeper: Pausable) -> None:
+        self._clock = clock
         self._service = service
         self._sleeper = sleeper
         self._frozen: Window | None = None
@@ -82,11 +83,9 @@ class _Pausing:
 
     def prove(self, checkpoint: Checkpoint) -> Proof:
         """All is frozen, a connection is accepted, and nothing is answered."""
-        frozen = until(
-            lambda: self._sleeper.freezer_state() == "frozen", _FREEZE_LIMIT_NS, checkpoint
-        )
+        frozen = self._comes_to("frozen", checkpoint)
         accepts = _accepts(self._service.upstream)
-        answer_ns = _answer_ns(self._service, checkpoint) if frozen else None
+        answer_ns = self._answer_ns(checkpoint) if frozen else None
         silent = frozen and answer_ns is None
         heard: dict[str, Scalar] = {}
         if silent:
@@ -110,7 +109,7 @@ class _Pausing:
         Else it is looked at for a while: what thaws it in turns may be met at the wrong moment.
         """
         still_ns = _STANDS_STILL_NS if self._witness is None else 0
-        thawed = until(lambda: self._sleeper.freezer_state() != "frozen", still_ns, lambda: None)
+        thawed = until(self._clock, lambda: self._sleeper.freezer_state() != "frozen", still_ns)
         return Proof(
             proven=not thawed and not self.lapse(),
             measured={"state": self._sleeper.freezer_state()},
@@ -126,9 +125,7 @@ class _Pausing:
 
     def prove_healed(self, checkpoint: Checkpoint) -> Proof:
         """Nothing is frozen any more, and a write is answered."""
-        runs = until(
-            lambda: self._sleeper.freezer_state() == "running", _FREEZE_LIMIT_NS, checkpoint
-        )
+        runs = self._comes_to("running", checkpoint)
         state = self._sleeper.freezer_state()
         if not runs:
             return Proof(proven=False, measured={"state_after": state})
@@ -141,6 +138,27 @@ class _Pausing:
             measured={"state_after": state, "paused_ns": paused_ns, **answer.measured},
         )
 
+    def _comes_to(self, state: FreezerState, checkpoint: Checkpoint) -> bool:
+        return until(
+            self._clock,
+            lambda: self._sleeper.freezer_state() == state,
+            _FREEZE_LIMIT_NS,
+            checkpoint,
+        )
+
+    def _answer_ns(self, checkpoint: Checkpoint) -> int | None:
+        """Return how soon a check on the direct path came to an end; None: not within the silence.
+
+        The check has a limit of its own that is longer than a pause may be, so it is left behind.
+        """
+
+        def check() -> None:
+            # Refused, or cut off: an end that a frozen service would not have brought about.
+            with suppress(NotReadyError):
+                self._service.check()
+
+        return took_ns(self._clock, check, _SILENCE_NS, checkpoint)
+
 
 def _accepts(endpoint: Endpoint) -> bool:
     try:
@@ -148,25 +166,3 @@ def _accepts(endpoint: Endpoint) -> bool:
             return True
     except OSError:
         return False
-
-
-def _answer_ns(service: Service, checkpoint: Checkpoint) -> int | None:
-    """Return how soon a check on the direct path came to an end; None: not within the silence.
-
-    The check has a limit of its own that is longer than a pause may be, so it is left behind.
-    """
-    answer: Future[None] = Future()
-
-    def check() -> None:
-        try:
-            service.check()
-        except NotReadyError:
-            # Refused, or cut off: an end that a frozen service would not have brought about.
-            pass
-        finally:
-            answer.set_result(None)
-
-    asked_ns = time.monotonic_ns()
-    Thread(target=check, daemon=True).start()
-    ended = until(answer.done, _SILENCE_NS, checkpoint)
-    return time.monotonic_ns() - asked_ns if ended else None

@@ -8,8 +8,9 @@ from typing import ClassVar, Literal
 from gameday.api.environment import Checkpoint, Environment, NotReadyError, Removable, Service
 from gameday.api.fault import Injection, Proof, Requirements
 from gameday.errors import EnvironmentRefused
-from gameday.faults.lifecycle.termination import answers_again, taken_by, until
-from gameday.model.clock import SECOND
+from gameday.faults.lifecycle.termination import answers_again, taken_by
+from gameday.faults.timing import until
+from gameday.model.clock import SECOND, Clock
 from gameday.model.event import Scalar
 from gameday.model.result import Window
 from gameday.model.scenario import Hits
@@ -55,13 +56,14 @@ class Remove:
         impossible = self.requirements(environment.runtime).impossible
         if impossible:
             raise EnvironmentRefused(f"{self.target} {impossible}")
-        return _Removing(service, service, keep=self.volume == "keep")
+        return _Removing(environment.clock, service, service, keep=self.volume == "keep")
 
 
 class _Removing:
     """One removal: proven by what is left of the old, undone by what the new consists of."""
 
-    def __init__(self, service: Service, victim: Removable, *, keep: bool) -> None:
+    def __init__(self, clock: Clock, service: Service, victim: Removable, *, keep: bool) -> None:
+        self._clock = clock
         self._service = service
         self._victim = victim
         self._keep = keep
@@ -89,7 +91,10 @@ class _Removing:
         """Of the old parts none is left but, if that was asked for, the volumes."""
         wanted = _volumes(self._before) if self._keep else frozenset[str]()
         self._removed = until(
-            lambda: self._victim.left(self._before) == wanted, _GONE_LIMIT_NS, checkpoint
+            self._clock,
+            lambda: self._victim.left(self._before) == wanted,
+            _GONE_LIMIT_NS,
+            checkpoint,
         )
         left = self._victim.left(self._before)
         alive = self._victim.process_state().alive

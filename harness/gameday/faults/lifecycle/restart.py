@@ -1,6 +1,5 @@
 """Restart: a service is stopped and started again at once."""
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
@@ -10,7 +9,7 @@ from gameday.api.fault import Injection, Proof
 from gameday.errors import EnvironmentRefused
 from gameday.faults.lifecycle.stop import Stop, Stopping
 from gameday.faults.lifecycle.termination import GracefulSignal, Termination, grace_within_bounds
-from gameday.model.clock import SECOND
+from gameday.model.clock import SECOND, Clock
 from gameday.model.event import Scalar
 from gameday.model.result import Window
 from gameday.model.scenario import Hits
@@ -44,15 +43,20 @@ class Restart:
         service = environment.service(self.target)
         if not isinstance(service, Killable):
             raise EnvironmentRefused(f"{self.target} cannot be restarted in {environment.runtime}")
-        termination = Termination(service, service)
+        clock = environment.clock
+        termination = Termination(clock, service, service)
         stop = Stop(target=self.target, grace_ns=self.grace_ns, signal=self.signal)
-        return _Restarting(Stopping(termination, service, stop), termination, service)
+        stopping = Stopping(clock, termination, service, stop)
+        return _Restarting(clock, stopping, termination, service)
 
 
 class _Restarting:
     """One restart: a stop, and a start as soon as that is proven."""
 
-    def __init__(self, stop: Stopping, termination: Termination, service: Killable) -> None:
+    def __init__(
+        self, clock: Clock, stop: Stopping, termination: Termination, service: Killable
+    ) -> None:
+        self._clock = clock
         self._stop = stop
         self._termination = termination
         self._service = service
@@ -76,7 +80,7 @@ class _Restarting:
         started_ns: int | None = None
         if asked_ns is not None and end.proven:
             self._service.start_again()
-            started_ns = time.monotonic_ns() - asked_ns
+            started_ns = self._clock.now_ns() - asked_ns
         after = self._service.process_state()
         new = after.alive and after.start != before.start
         return Proof(
@@ -95,9 +99,9 @@ class _Restarting:
 
     def prove_healed(self, checkpoint: Checkpoint) -> Proof:
         """A write on the direct path, by the new start."""
-        asked_ns = time.monotonic_ns()
+        asked_ns = self._clock.now_ns()
         proof = self._stop.prove_healed(checkpoint)
         # When it answered was not watched: the probes of the run know, this only looks once.
         measured = {k: v for k, v in proof.measured.items() if k != "outage_actual_ns"}
-        waited_ns = time.monotonic_ns() - asked_ns
+        waited_ns = self._clock.now_ns() - asked_ns
         return Proof(proven=proof.proven, measured={**measured, "answer_waited_for_ns": waited_ns})

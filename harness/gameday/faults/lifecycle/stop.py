@@ -1,6 +1,5 @@
 """Stop: a service is asked to end, and forced to if it does not."""
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from signal import Signals
@@ -10,7 +9,7 @@ from gameday.api.environment import Checkpoint, Environment, Killable
 from gameday.api.fault import Injection, Proof
 from gameday.errors import EnvironmentRefused
 from gameday.faults.lifecycle.termination import GracefulSignal, Termination, grace_within_bounds
-from gameday.model.clock import SECOND
+from gameday.model.clock import SECOND, Clock
 from gameday.model.event import Scalar
 from gameday.model.result import Window
 from gameday.model.scenario import Hits
@@ -44,13 +43,17 @@ class Stop:
         service = environment.service(self.target)
         if not isinstance(service, Killable):
             raise EnvironmentRefused(f"{self.target} cannot be stopped in {environment.runtime}")
-        return Stopping(Termination(service, service), service, self)
+        clock = environment.clock
+        return Stopping(clock, Termination(clock, service, service), service, self)
 
 
 class Stopping:
     """One polite end: the signal is the injection, the rest is seen through by its proof."""
 
-    def __init__(self, termination: Termination, victim: Killable, asked: Stop) -> None:
+    def __init__(
+        self, clock: Clock, termination: Termination, victim: Killable, asked: Stop
+    ) -> None:
+        self._clock = clock
         self._termination = termination
         self._name = asked.target
         self._grace_ns = asked.grace_ns
@@ -74,13 +77,13 @@ class Stopping:
         What was never asked to end is neither waited for nor forced.
         """
         asked_ns = self._termination.signalled_ns
-        left_ns = 0 if asked_ns is None else asked_ns + self._grace_ns - time.monotonic_ns()
+        left_ns = 0 if asked_ns is None else asked_ns + self._grace_ns - self._clock.now_ns()
         process_state = self._termination.await_end(left_ns, checkpoint)
         ran_out = self._termination.hit and not self._termination.ended
         if ran_out:
             process_state = self._termination.force(checkpoint)
         forced_code = 128 + Signals.SIGKILL
-        took_ns = None if asked_ns is None else time.monotonic_ns() - asked_ns
+        took_ns = None if asked_ns is None else self._clock.now_ns() - asked_ns
         return Proof(
             proven=self._termination.hit
             and self._termination.ended

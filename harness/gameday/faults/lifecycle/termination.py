@@ -1,7 +1,6 @@
 """The end of a service and its new start: what the faults that end a service share."""
 
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from signal import Signals
 from typing import Literal
@@ -10,7 +9,8 @@ from gameday.api.environment import Checkpoint, Killable, NotReadyError, Process
 from gameday.api.fault import Proof
 from gameday.api.witness import OwnPort
 from gameday.errors import EnvironmentRefused
-from gameday.model.clock import SECOND
+from gameday.faults.timing import until
+from gameday.model.clock import SECOND, Clock
 from gameday.model.event import Scalar
 from gameday.model.invalid_parameter import require
 from gameday.model.result import Window
@@ -25,7 +25,6 @@ __all__ = [
     "answers_again",
     "grace_within_bounds",
     "taken_by",
-    "until",
 ]
 
 DEATH_LIMIT_NS = 5 * SECOND
@@ -41,18 +40,6 @@ FatalSignal = Literal["SIGKILL", "SIGTERM", "SIGINT", "SIGQUIT", "SIGABRT", "SIG
 """The signals whose default is the end of the process."""
 
 _START_LIMIT_NS = 30 * SECOND
-_PAUSE_S = 0.002
-
-
-def until(fact: Callable[[], bool], limit_ns: int, checkpoint: Checkpoint) -> bool:
-    """Tell whether `fact` came to hold within `limit_ns` nanoseconds; it is asked at least once."""
-    give_up_ns = time.monotonic_ns() + limit_ns
-    while not fact():
-        if time.monotonic_ns() > give_up_ns:
-            return False
-        checkpoint()
-        time.sleep(_PAUSE_S)
-    return True
 
 
 def answers_again(service: Service, checkpoint: Checkpoint) -> Proof:
@@ -81,7 +68,8 @@ def taken_by(victim: Killable, name: str) -> str:
 class Termination:
     """The main process of a service, from the signal that ends it to a new start that answers."""
 
-    def __init__(self, service: Service, victim: Killable) -> None:
+    def __init__(self, clock: Clock, service: Service, victim: Killable) -> None:
+        self._clock = clock
         self._service = service
         self._victim = victim
         self.before = victim.process_state()
@@ -102,15 +90,17 @@ class Termination:
         self.ended = False
         self.signalled_ns = None
         if not self.before.alive:
-            now_ns = time.monotonic_ns()
+            now_ns = self._clock.now_ns()
             return Window(start_ns=now_ns, end_ns=now_ns)
         bracket = self._victim.kill(number)
-        self.signalled_ns = time.monotonic_ns()
+        self.signalled_ns = self._clock.now_ns()
         return bracket
 
     def await_end(self, limit_ns: int, checkpoint: Checkpoint) -> ProcessState:
         """Wait for the end, and return what there is then."""
-        self.ended = until(lambda: not self._victim.process_state().alive, limit_ns, checkpoint)
+        self.ended = until(
+            self._clock, lambda: not self._victim.process_state().alive, limit_ns, checkpoint
+        )
         return self._victim.process_state()
 
     def force(self, checkpoint: Checkpoint) -> ProcessState:
@@ -167,7 +157,7 @@ class Termination:
         answer = answers_again(self._service, checkpoint)
         if not answer.proven:
             return answer
-        now_ns = time.monotonic_ns()
+        now_ns = self._clock.now_ns()
         after = self._victim.process_state()
         # A start that was never ended is not a restart: the same start time unmasks it.
         restarted = after.start != self.before.start

@@ -1,18 +1,17 @@
 """Malformed payload: requests that no client of the service would send."""
 
 import http.client
-import threading
-import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 from gameday.api.environment import Checkpoint, Endpoint, Environment, Service
 from gameday.api.fault import Injection, Proof
-from gameday.faults.lifecycle.termination import answers_again, until
+from gameday.faults.lifecycle.termination import answers_again
+from gameday.faults.timing import timed, until
 from gameday.http_reader import BoundedSocket
-from gameday.model.clock import MINUTE, SECOND
+from gameday.model.clock import MINUTE, SECOND, BackgroundTask, Clock, MonotonicClock
 from gameday.model.event import Scalar
 from gameday.model.invalid_parameter import require
 from gameday.model.result import Window
@@ -35,7 +34,7 @@ _LONGEST_NS = 10 * MINUTE
 _ANSWER_LIMIT_S = 2.0
 _HEAD_BYTES = 64 * 1024
 _PROOF_MARGIN_NS = 3 * SECOND
-_JOIN_LIMIT_S = 5.0
+_JOIN_LIMIT_NS = 5 * SECOND
 _TOLERANCE = 0.5
 
 
@@ -69,19 +68,19 @@ class MalformedPayload:
 
     def on(self, environment: Environment) -> Injection:
         front = environment.proxied(Edge(client=CLIENT, service=self.target))
-        sender = _Sender(front, self.path, self.rate_per_s)
-        return _Sending(environment.service(self.target), sender, self)
+        sender = _Sender(environment.clock, front, self.path, self.rate_per_s)
+        return _Sending(environment.clock, environment.service(self.target), sender, self)
 
 
 class _Sender:
     """The thread that sends, and what it has seen so far."""
 
-    def __init__(self, front: Endpoint, path: str, rate_per_s: float) -> None:
+    def __init__(self, clock: Clock, front: Endpoint, path: str, rate_per_s: float) -> None:
+        self._clock = clock
         self._front = front
         self._path = path
         self._pause_ns = round(SECOND / rate_per_s)
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._send_all, name="malformed", daemon=True)
+        self._task: BackgroundTask | None = None
         self.began_ns: int | None = None
         self.sent = 0
         self.met: Counter[str] = Counter()
@@ -91,28 +90,27 @@ class _Sender:
 
     @property
     def running(self) -> bool:
-        return self._thread.is_alive()
+        return self._task is not None and self._task.alive()
 
     def start(self) -> None:
-        self.began_ns = time.monotonic_ns()
-        self._thread.start()
+        self.began_ns = self._clock.now_ns()
+        self._task = self._clock.in_background(self._send_all(self.began_ns), "malformed")
 
     def stop(self) -> None:
-        self._stop.set()
-        if self._thread.ident is not None:
-            self._thread.join(_JOIN_LIMIT_S)
+        if self._task is not None:
+            self._task.end(_JOIN_LIMIT_NS)
 
-    def _send_all(self) -> None:
-        assert self.began_ns is not None
+    def _send_all(self, due_ns: int) -> Iterator[int]:
         names = tuple(_BODIES)
-        due_ns = self.began_ns
-        while not self._stop.is_set() and due_ns < self.began_ns + _LONGEST_NS:
+        give_up_ns = due_ns + _LONGEST_NS
+        while due_ns < give_up_ns:
             self._send(names[self.sent % len(names)])
-            due_ns = max(due_ns + self._pause_ns, time.monotonic_ns() - SECOND)
-            self._stop.wait(max(0, due_ns - time.monotonic_ns()) / SECOND)
+            due_ns = max(due_ns + self._pause_ns, self._clock.now_ns() - SECOND)
+            yield due_ns
 
     def _send(self, name: str) -> None:
-        over_ns = time.monotonic_ns() + round(_ANSWER_LIMIT_S * SECOND)
+        # A socket waits by the host's own clock.
+        over_ns = MonotonicClock().now_ns() + round(_ANSWER_LIMIT_S * SECOND)
         connection = http.client.HTTPConnection(
             self._front.host, self._front.port, timeout=_ANSWER_LIMIT_S
         )
@@ -140,7 +138,10 @@ class _Sender:
 class _Sending:
     """One spell of malformed requests, proven by how they were answered."""
 
-    def __init__(self, service: Service, sender: _Sender, fault: MalformedPayload) -> None:
+    def __init__(
+        self, clock: Clock, service: Service, sender: _Sender, fault: MalformedPayload
+    ) -> None:
+        self._clock = clock
         self._service = service
         self._sender = sender
         self._fault = fault
@@ -154,13 +155,12 @@ class _Sending:
         return {"path": self._fault.path, "rate_per_s": self._fault.rate_per_s}
 
     def inject(self) -> Window:
-        called_ns = time.monotonic_ns()
-        self._sender.start()
-        return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
+        return timed(self._clock, self._sender.start)
 
     def prove(self, checkpoint: Checkpoint) -> Proof:
         whole_ns = round(len(_BODIES) * SECOND / self._fault.rate_per_s)
         each = until(
+            self._clock,
             lambda: all(self._sender.met[name] for name in _BODIES),
             2 * whole_ns + _PROOF_MARGIN_NS,
             checkpoint,
@@ -176,9 +176,7 @@ class _Sending:
         return Proof(proven=running, measured={"sending": running, "sent": self._sender.sent})
 
     def undo(self) -> Window:
-        called_ns = time.monotonic_ns()
-        self._sender.stop()
-        return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
+        return timed(self._clock, self._sender.stop)
 
     def prove_healed(self, checkpoint: Checkpoint) -> Proof:
         """The thread has ended, and the service answers what is well-formed."""
@@ -197,7 +195,7 @@ class _Sending:
             return 0.0
         # The first is sent at once: n of them take n - 1 pauses.
         pauses = max(0, self._sender.sent - 1)
-        return round(pauses * SECOND / (time.monotonic_ns() - self._sender.began_ns), 1)
+        return round(pauses * SECOND / (self._clock.now_ns() - self._sender.began_ns), 1)
 
     def _answers(self) -> Mapping[str, Scalar]:
         return {f"answers_{kind}": count for kind, count in sorted(self._sender.answers.items())}

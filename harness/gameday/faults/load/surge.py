@@ -1,6 +1,5 @@
 """Surge: a service gets a multiple of its load."""
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,10 +11,11 @@ from gameday.api.environment import Checkpoint, Environment, Service
 from gameday.api.fault import Injection, Proof
 from gameday.api.hosting import Hosting
 from gameday.errors import EnvironmentRefused
-from gameday.faults.lifecycle.termination import answers_again, until
+from gameday.faults.lifecycle.termination import answers_again
+from gameday.faults.timing import timed, until
 from gameday.load.load import LoadDriver, StreamPlan
 from gameday.load.reader import LiveView
-from gameday.model.clock import MILLISECOND, MINUTE, SECOND
+from gameday.model.clock import MILLISECOND, MINUTE, SECOND, Clock
 from gameday.model.event import Scalar
 from gameday.model.history import ROW_DTYPE, Rows
 from gameday.model.invalid_parameter import require
@@ -38,7 +38,7 @@ _LOOK_LIMIT_NS = 3 * SECOND
 _OFFERED_SHARE = 0.9
 _MOST_SHARE = 1.1
 _SATURATED_SHARE = 0.1
-_CALM_S = 0.2
+_CALM_NS = 200 * MILLISECOND
 _POOL = 1000
 """How many connections it opens at most: with all busy, nothing is sent."""
 
@@ -110,7 +110,8 @@ class Surge:
             _LONGEST_NS,
             folder / "driver.log",
         )
-        return _Surging(environment.service(self.target), driver, folder, self.rate_per_s)
+        service = environment.service(self.target)
+        return _Surging(environment.clock, service, driver, folder, self.rate_per_s)
 
 
 def surges(rate_per_s: float, *, sent_per_s: float, answered_per_s: float, saturated: bool) -> bool:
@@ -127,8 +128,9 @@ class _Surging:
     """One surge: what its own history says was sent and answered."""
 
     def __init__(
-        self, service: Service, driver: LoadDriver, folder: Path, rate_per_s: float
+        self, clock: Clock, service: Service, driver: LoadDriver, folder: Path, rate_per_s: float
     ) -> None:
+        self._clock = clock
         self._service = service
         self._driver = driver
         self._folder = folder
@@ -147,7 +149,7 @@ class _Surging:
     def inject(self) -> Window:
         self._driver.start()
         self._view = LiveView(self._folder)
-        called_ns = time.monotonic_ns()
+        called_ns = self._clock.now_ns()
         self._began_ns = called_ns + _BEGINS_IN_NS
         self._driver.begin(self._began_ns)
         return Window(start_ns=called_ns, end_ns=self._began_ns)
@@ -165,7 +167,7 @@ class _Surging:
                 saturated=seen["saturated"] is True,
             )
 
-        proven = until(seen_to_surge, _LOOK_LIMIT_NS, checkpoint)
+        proven = until(self._clock, seen_to_surge, _LOOK_LIMIT_NS, checkpoint)
         return Proof(proven=proven, measured=seen)
 
     def is_active(self) -> Proof:
@@ -174,14 +176,12 @@ class _Surging:
         return Proof(proven=True, measured=self._last_second())
 
     def undo(self) -> Window:
-        called_ns = time.monotonic_ns()
-        self._driver.kill()
-        return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
+        return timed(self._clock, self._driver.kill)
 
     def prove_healed(self, checkpoint: Checkpoint) -> Proof:
         """Nothing more is sent, and the service answers."""
         rows = self._rows()
-        time.sleep(_CALM_S)
+        self._clock.sleep_ns(_CALM_NS)
         more = len(self._rows()) - len(rows)
         if self._view is not None:
             self._view.close()
@@ -198,7 +198,7 @@ class _Surging:
 
     def _last_second(self) -> Mapping[str, Scalar]:
         """Return what was sent and answered in the last second, once there is a whole one."""
-        until_ns = time.monotonic_ns()
+        until_ns = self._clock.now_ns()
         since_ns = until_ns - _LOOK_NS
         if self._began_ns is None or since_ns < self._began_ns:
             return {}

@@ -1,8 +1,6 @@
 """Connection flood: an edge is full of connections that say nothing."""
 
-import threading
-import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -12,7 +10,7 @@ from gameday.api.environment import Checkpoint, Environment
 from gameday.api.fault import Injection, Proof, Requirements
 from gameday.errors import EnvironmentRefused
 from gameday.faults.network.injection import EdgeInjection, EdgeScene, scene_of
-from gameday.model.clock import MILLISECOND, SECOND
+from gameday.model.clock import MILLISECOND, SECOND, BackgroundTask, Clock
 from gameday.model.event import Scalar
 from gameday.model.invalid_parameter import require
 from gameday.model.scenario import Hits
@@ -30,7 +28,7 @@ _OPEN_LIMIT_NS = SECOND
 _LATE_LIMIT_NS = 5 * SECOND
 _SETTLE_LIMIT_NS = 2 * SECOND
 _LOOK_NS = 200 * MILLISECOND
-_PAUSE_S = 0.02
+_PAUSE_NS = 20 * MILLISECOND
 _ENDS = (Seen.CLOSED, Seen.RESET)
 
 
@@ -81,7 +79,7 @@ class ConnectionFlood:
             raise EnvironmentRefused(
                 f"{self.verb} on {self.target}: nobody can count its connections"
             )
-        crowd = _Crowd(scene.edge, self, service)
+        crowd = _Crowd(scene.clock, scene.edge, self, service)
         asked: Mapping[str, Scalar] = {"count": self.count, "rate_per_s": self.rate_per_s}
         return EdgeInjection(
             scene,
@@ -98,8 +96,9 @@ class _Crowd:
     what = "connections"
 
     def __init__(
-        self, edge: EdgeProxy, fault: ConnectionFlood, service: AcceptsConnections
+        self, clock: Clock, edge: EdgeProxy, fault: ConnectionFlood, service: AcceptsConnections
     ) -> None:
+        self.clock = clock
         self.fault = fault
         self.service = service
         self.before: int | None = None
@@ -109,8 +108,7 @@ class _Crowd:
         self.most_held = 0
         self._edge = edge
         self._lines: list[EdgeConnection] = []
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._task: BackgroundTask | None = None
 
     @property
     def undo_text(self) -> str:
@@ -119,19 +117,17 @@ class _Crowd:
     def put(self) -> None:
         self.served_before = _serves(self._edge, Route.UPSTREAM)
         self.before = self.service.accepted_connections()
-        self._thread = threading.Thread(target=self._open, name="flood", daemon=True)
-        self._thread.start()
+        self._task = self.clock.in_background(self._open(), "flood")
 
     def lift(self) -> None:
-        self._stop.set()
-        if self._thread is not None:
-            self._thread.join((_LATE_LIMIT_NS + _OPEN_LIMIT_NS) / SECOND)
+        if self._task is not None:
+            self._task.end(_LATE_LIMIT_NS + _OPEN_LIMIT_NS)
         for line in self._lines:
             line.close()
         self._lines.clear()
 
     def left(self, state: EdgeState) -> tuple[str, ...]:
-        if self._thread is not None and self._thread.is_alive():
+        if self._opening:
             return ("the thread that opens connections does not end",)
         return (f"{len(self._lines)} connections",) if self._lines else ()
 
@@ -142,9 +138,13 @@ class _Crowd:
 
     def wait(self, checkpoint: Checkpoint) -> None:
         """Wait until all have been tried; a service that hangs ends it, too."""
-        while self._thread is not None and self._thread.is_alive():
+        while self._opening:
             checkpoint()
-            self._thread.join(_PAUSE_S)
+            self.clock.sleep_ns(_PAUSE_NS)
+
+    @property
+    def _opening(self) -> bool:
+        return self._task is not None and self._task.alive()
 
     def held(self) -> int:
         """Return how many the other side has not ended."""
@@ -152,33 +152,33 @@ class _Crowd:
         self.most_held = max(self.most_held, held)
         return held
 
-    def _open(self) -> None:
-        began_ns = time.monotonic_ns()
+    def _open(self) -> Iterator[int]:
+        began_ns = self.clock.now_ns()
         give_up_ns = began_ns + self.fault.takes_ns * 5 // 4 + _LATE_LIMIT_NS
         for number in range(self.fault.count):
-            due_ns = began_ns + round(number * SECOND / self.fault.rate_per_s)
-            wait_s = max(0, due_ns - time.monotonic_ns()) / SECOND
-            if self._stop.wait(wait_s) or time.monotonic_ns() > give_up_ns:
+            yield began_ns + round(number * SECOND / self.fault.rate_per_s)
+            if self.clock.now_ns() > give_up_ns:
                 return
             line = self._edge.open(Route.PROXIED, _OPEN_LIMIT_NS)
             if line.opened is Seen.ANSWERED:
                 self._lines.append(line)
             else:
                 line.close()
-        self.took_ns = time.monotonic_ns() - began_ns
+        self.took_ns = self.clock.now_ns() - began_ns
 
 
 def _effect(scene: EdgeScene, crowd: _Crowd, checkpoint: Checkpoint) -> Proof:
     crowd.wait(checkpoint)
     fault = crowd.fault
-    give_up_ns = time.monotonic_ns() + _SETTLE_LIMIT_NS
+    clock = scene.clock
+    give_up_ns = clock.now_ns() + _SETTLE_LIMIT_NS
     while True:
         checkpoint()
         held, accepted = crowd.held(), crowd.service.accepted_connections() - (crowd.before or 0)
         counted = held > 0 and abs(accepted - held) <= _missed(held)
-        if counted or crowd.before is None or time.monotonic_ns() > give_up_ns:
+        if counted or crowd.before is None or clock.now_ns() > give_up_ns:
             break
-        time.sleep(_PAUSE_S)
+        clock.sleep_ns(_PAUSE_NS)
     whole = held == fault.count
     serves = whole or _serves(scene.edge, Route.UPSTREAM)
     late_ns = abs(crowd.took_ns - fault.takes_ns)

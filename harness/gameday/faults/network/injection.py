@@ -1,6 +1,5 @@
 """One network fault on one edge, from before it is in until it is proven gone."""
 
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -17,7 +16,8 @@ from gameday.api.environment import Checkpoint, Environment
 from gameday.api.fault import Proof
 from gameday.errors import EnvironmentRefused
 from gameday.faults.network.settings import EdgeSetting
-from gameday.model.clock import MILLISECOND, SECOND
+from gameday.faults.timing import attempted, first_proven, timed, undo_error
+from gameday.model.clock import MILLISECOND, SECOND, Clock
 from gameday.model.event import Scalar
 from gameday.model.result import Window
 from gameday.model.scenario import Edge
@@ -27,14 +27,13 @@ __all__ = ["NO_WITNESS", "EdgeInjection", "EdgeScene", "Measure", "scene_of"]
 NO_WITNESS = "none answered before"
 """What is told of the connection from before a fault where there was none."""
 
-_ATTEMPTS = 3
 _WITNESS_LIMIT_NS = SECOND
 """A healthy edge answers in milliseconds, and the fault waits for this to be over."""
 _END_LIMIT_NS = SECOND
 _REST_LIMIT_NS = 20 * MILLISECOND
 _MOST_RESTS = 10
 _NORMAL_LIMIT_NS = 5 * SECOND
-_PAUSE_S = 0.02
+_PAUSE_NS = 20 * MILLISECOND
 
 
 @dataclass(slots=True, kw_only=True)
@@ -43,6 +42,7 @@ class EdgeScene:
 
     edge: EdgeProxy
     dialect: Dialect
+    clock: Clock
     witness: EdgeConnection | None = None
     """None until something is injected, and where nothing was answered before that."""
 
@@ -91,7 +91,7 @@ def scene_of(
             f"{verb} on {target}: this host reaches the proxy through a forwarder only, which "
             "turns a reset into an orderly end, so that nothing could be proven"
         )
-    return EdgeScene(edge=edge, dialect=dialect)
+    return EdgeScene(edge=edge, dialect=dialect, clock=environment.clock)
 
 
 class EdgeInjection:
@@ -115,7 +115,7 @@ class EdgeInjection:
         self._asked = asked
         self._effect = effect
         self._normal = normal
-        self._trouble: EnvironmentRefused | None = None
+        self._trouble = ""
 
     @property
     def undo_text(self) -> str:
@@ -138,40 +138,22 @@ class EdgeInjection:
             self._scene.witness = witness
         else:
             witness.close()
-        called_ns = time.monotonic_ns()
-        self._setting.put()
-        return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
+        return timed(self._scene.clock, self._setting.put)
 
     def prove(self, checkpoint: Checkpoint) -> Proof:
-        attempt = 0
-        while True:
-            attempt += 1
-            checkpoint()
-            proof = self._effect(self._scene, checkpoint)
-            if proof.proven or attempt == _ATTEMPTS:
-                break
-        return Proof(proven=proof.proven, measured={**proof.measured, "attempts": attempt})
+        return first_proven(lambda: self._effect(self._scene, checkpoint), checkpoint)
 
     def is_active(self) -> Proof:
         """All of it is on the server, by the server's own word: the effect was proven before."""
         return self._setting.is_active(self._scene.edge.state())
 
     def undo(self) -> Window:
-        called_ns = time.monotonic_ns()
-        try:
-            self._setting.lift()
-        except EnvironmentRefused as error:
-            # Whether that left anything is for the re-reading to say.
-            self._trouble = error
-        else:
-            self._trouble = None
-        return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
+        window, self._trouble = attempted(self._scene.clock, self._setting.lift)
+        return window
 
     def prove_healed(self, checkpoint: Checkpoint) -> Proof:
         """Nothing of it is on the server any more, and the proof of the effect fails."""
-        measured: dict[str, Scalar] = {}
-        if self._trouble is not None:
-            measured["undo_error"] = str(self._trouble)
+        measured = dict(undo_error(self._trouble))
         try:
             state = self._scene.edge.state()
             left = self._setting.left(state)
@@ -182,12 +164,13 @@ class EdgeInjection:
             f"{self._setting.what}_left": ", ".join(left) or "none",
             "toxics_of_others": len([name for name in state.toxics if name not in left]),
         }
-        give_up_ns = time.monotonic_ns() + _NORMAL_LIMIT_NS
+        clock = self._scene.clock
+        give_up_ns = clock.now_ns() + _NORMAL_LIMIT_NS
         while True:
             normal = self._normal(self._scene, checkpoint)
-            if normal.proven or time.monotonic_ns() > give_up_ns:
+            if normal.proven or clock.now_ns() > give_up_ns:
                 break
-            time.sleep(_PAUSE_S)
+            clock.sleep_ns(_PAUSE_NS)
         if self._scene.witness is not None:
             self._scene.witness.close()
         clean = not left and state.enabled

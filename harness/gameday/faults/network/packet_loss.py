@@ -1,9 +1,9 @@
 """Packet loss: some packets of an edge vanish, and what they carried is sent again later."""
 
 import math
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import ClassVar, Literal
 
 from gameday.api.edge import EdgeConnection, Route, Seen, Stream
@@ -13,6 +13,7 @@ from gameday.api.packets import Datagrams, Drop, Network, Networked
 from gameday.errors import EnvironmentRefused
 from gameday.faults.network.injection import EdgeScene, scene_of
 from gameday.faults.network.settings import streams_of
+from gameday.faults.timing import attempted, first_proven, timed, undo_error
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.event import Scalar
 from gameday.model.invalid_parameter import require
@@ -23,7 +24,6 @@ from gameday.runtimes.mechanisms.packets import PACKET_FILTER
 
 __all__ = ["PacketLoss"]
 
-_ATTEMPTS = 3
 _Z = 3.29
 """A share that is as asked lies beyond so many standard deviations once in a thousand times."""
 _NEAR = 0.2
@@ -37,7 +37,7 @@ _LATE_NS = 150 * MILLISECOND
 _ANSWER_LIMIT_NS = 2 * SECOND
 _NORMAL_LIMIT_NS = 5 * SECOND
 _GREETINGS_AFTER = 3
-_PAUSE_S = 0.02
+_PAUSE_NS = 20 * MILLISECOND
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +116,7 @@ class _Losing:
         self._client = None if edge.client == CLIENT else environment.network(edge.client)
         # Chosen before the first call: one that was never answered may have done its work.
         self._chain = environment.new_chain()
-        self._trouble: EnvironmentRefused | None = None
+        self._trouble = ""
 
     @property
     def undo_text(self) -> str:
@@ -127,21 +127,10 @@ class _Losing:
         return {"share": self._fault.share, "stream": self._fault.stream}
 
     def inject(self) -> Window:
-        called_ns = time.monotonic_ns()
-        for stream in streams_of(self._fault.stream):
-            network, drop, _ = self._way(stream)
-            network.drop(self._chain, [drop])
-        return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
+        return timed(self._scene.clock, self._drop)
 
     def prove(self, checkpoint: Checkpoint) -> Proof:
-        attempt = 0
-        while True:
-            attempt += 1
-            checkpoint()
-            proof = self._look()
-            if proof.proven or attempt == _ATTEMPTS:
-                break
-        return Proof(proven=proof.proven, measured={**proof.measured, "attempts": attempt})
+        return first_proven(self._look, checkpoint)
 
     def is_active(self) -> Proof:
         """The kernel has the rule of each direction yet."""
@@ -153,30 +142,23 @@ class _Losing:
         return Proof(proven=not lost, measured={"rules_missing": ", ".join(lost) or "none"})
 
     def undo(self) -> Window:
-        called_ns = time.monotonic_ns()
-        self._trouble = None
-        for network in self._networks():
-            try:
-                network.lift(self._chain)
-            except EnvironmentRefused as error:
-                # Whether that left anything is for the re-reading to say.
-                self._trouble = error
-        return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
+        lifts = [partial(network.lift, self._chain) for network in self._networks()]
+        window, self._trouble = attempted(self._scene.clock, *lifts)
+        return window
 
     def prove_healed(self, checkpoint: Checkpoint) -> Proof:
-        measured: dict[str, Scalar] = {}
-        if self._trouble is not None:
-            measured["undo_error"] = str(self._trouble)
+        measured = dict(undo_error(self._trouble))
+        clock = self._scene.clock
         streams = streams_of(self._fault.stream)
         try:
             left = sum(network.left(self._chain) for network in self._networks())
-            give_up_ns = time.monotonic_ns() + _NORMAL_LIMIT_NS
+            give_up_ns = clock.now_ns() + _NORMAL_LIMIT_NS
             while True:
                 lost = sum(self._lost(stream, _DATAGRAMS_AFTER) for stream in streams)
                 late = self._late(_GREETINGS_AFTER)
-                if not (lost or late) or time.monotonic_ns() > give_up_ns:
+                if not (lost or late) or clock.now_ns() > give_up_ns:
                     break
-                time.sleep(_PAUSE_S)
+                clock.sleep_ns(_PAUSE_NS)
         except EnvironmentRefused as error:
             return Proof(proven=False, measured={**measured, "error": str(error)})
         measured |= {
@@ -186,6 +168,11 @@ class _Losing:
             "late_after": late,
         }
         return Proof(proven=not (left or lost or late), measured=measured)
+
+    def _drop(self) -> None:
+        for stream in streams_of(self._fault.stream):
+            network, drop, _ = self._way(stream)
+            network.drop(self._chain, [drop])
 
     def _look(self) -> Proof:
         fault = self._fault

@@ -1,6 +1,5 @@
 """Partition: services that do not reach each other, and reach all others."""
 
-import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from gameday.faults.network.partition_backends import (
 )
 from gameday.faults.network.settings import Flapping
 from gameday.faults.network.turns import watch_turns
+from gameday.faults.timing import attempted, first_proven, timed, undo_error
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.event import Scalar
 from gameday.model.invalid_parameter import require
@@ -31,12 +31,11 @@ from gameday.runtimes.mechanisms.packets import PACKET_FILTER
 
 __all__ = ["Partition"]
 
-_ATTEMPTS = 3
 _SILENCE_NS = 300 * MILLISECOND
 _ANSWER_LIMIT_NS = 2 * SECOND
 _WITNESS_LIMIT_NS = SECOND
 _NORMAL_LIMIT_NS = 5 * SECOND
-_PAUSE_S = 0.02
+_PAUSE_NS = 20 * MILLISECOND
 _LEAST_TURN_NS = 500 * MILLISECOND
 _MOST_TURN_NS = 10 * SECOND
 _LOOK_LIMIT_NS = 100 * MILLISECOND
@@ -101,6 +100,7 @@ class _Partitioning:
     """One partition: who reaches whom is measured before it counts and after it is undone."""
 
     def __init__(self, fault: Partition, environment: Environment, edges: EdgeProxied) -> None:
+        self._clock = environment.clock
         self._fault = fault
         self._pairs = fault.pairs()
         members = {name for group in groups_of(fault.target) for name in group}
@@ -123,6 +123,7 @@ class _Partitioning:
         self._flapping: Flapping | None = None
         if fault.down_ns:
             self._flapping = Flapping(
+                self._clock,
                 self._backend.put,
                 self._backend.lift,
                 undo_text=self._backend.undo_text,
@@ -135,7 +136,7 @@ class _Partitioning:
                     "its coming and going could be measured"
                 )
         self._witnesses: dict[Edge, EdgeConnection] = {}
-        self._trouble: EnvironmentRefused | None = None
+        self._trouble = ""
 
     @property
     def undo_text(self) -> str:
@@ -156,19 +157,14 @@ class _Partitioning:
         with ThreadPoolExecutor(len(cut) or 1) as pool:
             lines = pool.map(self._witness, cut)
             self._witnesses = {e: line for e, line in zip(cut, lines, strict=True) if line}
-        called_ns = time.monotonic_ns()
-        (self._flapping or self._backend).put()
-        return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
+        return timed(self._clock, (self._flapping or self._backend).put)
 
     def prove(self, checkpoint: Checkpoint) -> Proof:
-        attempt = 0
-        while True:
-            attempt += 1
-            checkpoint()
-            proof = self._look() if self._flapping is None else self._look_at_turns(checkpoint)
-            if proof.proven or attempt == _ATTEMPTS:
-                break
-        return Proof(proven=proof.proven, measured={**proof.measured, "attempts": attempt})
+        turns = self._flapping is not None
+        return first_proven(
+            lambda: self._look_at_turns(checkpoint) if turns else self._look(),
+            checkpoint,
+        )
 
     def is_active(self) -> Proof:
         """All of it is in place; what comes and goes still does."""
@@ -177,31 +173,22 @@ class _Partitioning:
         return self._backend.is_active()
 
     def undo(self) -> Window:
-        called_ns = time.monotonic_ns()
-        try:
-            (self._flapping or self._backend).lift()
-        except EnvironmentRefused as error:
-            # Whether that left anything is for the re-reading to say.
-            self._trouble = error
-        else:
-            self._trouble = None
-        return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
+        window, self._trouble = attempted(self._clock, (self._flapping or self._backend).lift)
+        return window
 
     def prove_healed(self, checkpoint: Checkpoint) -> Proof:
         """Nothing of it is in any network or proxy, and everybody reaches everybody."""
-        measured: dict[str, Scalar] = {}
-        if self._trouble is not None:
-            measured["undo_error"] = str(self._trouble)
-        give_up_ns = time.monotonic_ns() + _NORMAL_LIMIT_NS
+        measured = dict(undo_error(self._trouble))
+        give_up_ns = self._clock.now_ns() + _NORMAL_LIMIT_NS
         try:
             left = self._backend.left()
             if self._flapping is not None and self._flapping.goes_on:
                 left = (*left, "the thread that flaps does not end")
             while True:
                 wrong = self._differences(frozenset(), self._backend.reach())
-                if not wrong or time.monotonic_ns() > give_up_ns:
+                if not wrong or self._clock.now_ns() > give_up_ns:
                     break
-                time.sleep(_PAUSE_S)
+                self._clock.sleep_ns(_PAUSE_NS)
         except EnvironmentRefused as error:
             return Proof(proven=False, measured={**measured, "error": str(error)})
         finally:
@@ -260,6 +247,7 @@ class _Partitioning:
 
         def watch(edge: Edge) -> Proof:
             return watch_turns(
+                self._clock,
                 lambda: self._greet(edge, _LOOK_LIMIT_NS) is Seen.ANSWERED,
                 down_ns=self._fault.down_ns,
                 up_ns=self._fault.up_ns,

@@ -96,6 +96,7 @@ class Flap:
     def on(self, environment: Environment) -> Injection:
         scene = scene_of(environment, self.target, self.verb)
         setting = Flapping(
+            scene.clock,
             scene.edge.disable,
             scene.edge.enable,
             undo_text="enable the proxy",
@@ -109,6 +110,7 @@ class Flap:
 
     def _effect(self, scene: EdgeScene, checkpoint: Checkpoint) -> Proof:
         turns = watch_turns(
+            scene.clock,
             lambda: greet(scene, _LOOK_LIMIT_NS).seen is Seen.ANSWERED,
             down_ns=self.down_ns,
             up_ns=self.up_ns,

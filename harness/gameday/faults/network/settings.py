@@ -1,21 +1,19 @@
 """What is set on the proxy of an edge, and taken off again whatever state it is in."""
 
 import itertools
-import threading
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Protocol
 
 from gameday.api.edge import EdgeProxy, EdgeState, Stream
 from gameday.api.fault import Proof
 from gameday.errors import EnvironmentRefused
-from gameday.model.clock import MINUTE, SECOND
+from gameday.model.clock import MINUTE, SECOND, BackgroundTask, Clock
 
 __all__ = ["Closed", "EdgeSetting", "Flapping", "Toxics", "streams_of"]
 
 _FLAPPING_LIMIT_NS = 10 * MINUTE
-_JOIN_LIMIT_S = 15.0
+_JOIN_LIMIT_NS = 15 * SECOND
 
 _numbers = itertools.count(1)
 
@@ -138,6 +136,7 @@ class Flapping:
 
     def __init__(
         self,
+        clock: Clock,
         down: Callable[[], None],
         up: Callable[[], None],
         *,
@@ -145,29 +144,27 @@ class Flapping:
         down_ns: int,
         up_ns: int,
     ) -> None:
+        self._clock = clock
         self._down = down
         self._up = up
         self._down_ns = down_ns
         self._up_ns = up_ns
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._task: BackgroundTask | None = None
         self.undo_text = f"stop the flapping and {undo_text}"
         self.trouble: EnvironmentRefused | None = None
 
     @property
     def goes_on(self) -> bool:
         """Whether the thread lives."""
-        return self._thread is not None and self._thread.is_alive()
+        return self._task is not None and self._task.alive()
 
     def put(self) -> None:
         self._down()
-        self._thread = threading.Thread(target=self._flap, name="flap", daemon=True)
-        self._thread.start()
+        self._task = self._clock.in_background(self._flap(), "flap")
 
     def lift(self) -> None:
-        self._stop.set()
-        if self._thread is not None:
-            self._thread.join(_JOIN_LIMIT_S)
+        if self._task is not None:
+            self._task.end(_JOIN_LIMIT_NS)
         self._up()
 
     def left(self, state: EdgeState) -> tuple[str, ...]:
@@ -181,19 +178,17 @@ class Flapping:
         why = {} if self.trouble is None else {"error": str(self.trouble)}
         return Proof(proven=self.goes_on, measured={"flapping": self.goes_on, **why})
 
-    def _flap(self) -> None:
+    def _flap(self) -> Iterator[int]:
         """Keep to a schedule, so that what the calls take does not add up."""
-        next_ns = time.monotonic_ns()
+        next_ns = self._clock.now_ns()
         give_up_ns = next_ns + _FLAPPING_LIMIT_NS
         try:
             while next_ns < give_up_ns:
                 next_ns += self._down_ns
-                if self._stop.wait(max(0, next_ns - time.monotonic_ns()) / SECOND):
-                    return
+                yield next_ns
                 self._up()
                 next_ns += self._up_ns
-                if self._stop.wait(max(0, next_ns - time.monotonic_ns()) / SECOND):
-                    return
+                yield next_ns
                 self._down()
             self._up()
         except EnvironmentRefused as error:

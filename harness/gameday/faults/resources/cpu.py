@@ -16,9 +16,9 @@ from gameday.faults.resources.injection import (
     cores_used,
     hold,
     idle_ns,
-    rest,
     scene_of,
 )
+from gameday.faults.timing import rest
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.invalid_parameter import require
 from gameday.model.scenario import Hits
@@ -94,16 +94,16 @@ class CpuLimit:
     ) -> Proof:
         before, finely = bounds.denials(), 0
         with scene.probing(BURN, limit // _MILLICORES + 1, _PROBE_LIMIT_NS) as probes:
-            rest(_SETTLE_NS, checkpoint)
+            rest(scene.clock, _SETTLE_NS, checkpoint)
             waited_ns, idle_before_ns = sum(probe.waited_ns() for probe in probes), idle_ns()
-            got, window_ns = cores_used(bounds.usage, _LIMIT_WINDOW_NS, checkpoint)
+            got, window_ns = cores_used(scene.clock, bounds.usage, _LIMIT_WINDOW_NS, checkpoint)
             idle = (idle_ns() - idle_before_ns) / window_ns
             waited = (sum(probe.waited_ns() for probe in probes) - waited_ns) / window_ns
             throttled = bounds.denials() - before
             now = bounds.limit()
             if now == limit and throttled == 0:
                 with bounds.finely():
-                    rest(_FINE_WINDOW_NS, checkpoint)
+                    rest(scene.clock, _FINE_WINDOW_NS, checkpoint)
                     finely = bounds.denials() - before
         within = max(0.15 * self.cores, 0.002)
         if bounds.mechanism == DUTY_CYCLE:
@@ -175,9 +175,10 @@ class CpuBurn:
 
     def _effect(self, scene: ServiceScene, checkpoint: Checkpoint) -> Proof:
         """Count what they get, and what they would have got if nobody else had been there."""
-        rest(_SETTLE_NS, checkpoint)
+        rest(scene.clock, _SETTLE_NS, checkpoint)
         waited_ns = [stressor.waited_ns() for stressor in scene.stressors]
         got, window_ns = cores_used(
+            scene.clock,
             lambda: sum(stressor.cpu_ns() for stressor in scene.stressors),
             _BURN_WINDOW_NS,
             checkpoint,

@@ -1,20 +1,18 @@
 """File descriptors: a service may open only so many more."""
 
 import socket
-import time
 from collections.abc import Mapping
-from concurrent.futures import Future
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from threading import Thread
 from typing import ClassVar
 
 from gameday.api.descriptors import Descriptors, Filing
 from gameday.api.environment import Checkpoint, Environment, NotReadyError, Service
 from gameday.api.fault import Injection, Proof, Requirements
 from gameday.errors import EnvironmentRefused
-from gameday.faults.lifecycle.termination import answers_again, until
-from gameday.model.clock import MILLISECOND, SECOND
+from gameday.faults.lifecycle.termination import answers_again
+from gameday.faults.timing import attempted, timed, took_ns, undo_error, until
+from gameday.model.clock import MILLISECOND, SECOND, Clock
 from gameday.model.event import Scalar
 from gameday.model.invalid_parameter import require
 from gameday.model.result import Window
@@ -65,19 +63,22 @@ class FileDescriptors:
                 f"nobody counts the open files of {self.target} in {environment.runtime}"
             )
         service.descriptors()  # refuses now what would be refused once load is running
-        return _Shortage(self, service, service)
+        return _Shortage(environment.clock, self, service, service)
 
 
 class _Shortage:
     """One limit of a process, with the one from before."""
 
-    def __init__(self, fault: FileDescriptors, service: Service, files: Filing) -> None:
+    def __init__(
+        self, clock: Clock, fault: FileDescriptors, service: Service, files: Filing
+    ) -> None:
+        self._clock = clock
         self._fault = fault
         self._service = service
         self._files = files
         self._before: Descriptors | None = None
         self._soft: int | None = None
-        self._trouble: EnvironmentRefused | None = None
+        self._trouble = ""
 
     @property
     def undo_text(self) -> str:
@@ -88,7 +89,9 @@ class _Shortage:
         return {"free": self._fault.free}
 
     def inject(self) -> Window:
-        called_ns = time.monotonic_ns()
+        return timed(self._clock, self._limit)
+
+    def _limit(self) -> None:
         before = self._files.descriptors()
         soft = before.soft_for(self._fault.free)
         if soft >= before.soft:
@@ -98,7 +101,6 @@ class _Shortage:
             )
         self._before, self._soft = before, soft
         self._files.limit_descriptors(before, soft)
-        return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
 
     def prove(self, checkpoint: Checkpoint) -> Proof:
         """Take every number that is free with connections, and ask for one more."""
@@ -108,10 +110,16 @@ class _Shortage:
             for _ in range(self._fault.free + _MORE):
                 checkpoint()
                 opened += _connects(self._service, held)
-            full = until(lambda: self._files.descriptors().free() <= 0, _TAKE_LIMIT_NS, checkpoint)
+            full = until(
+                self._clock,
+                lambda: self._files.descriptors().free() <= 0,
+                _TAKE_LIMIT_NS,
+                checkpoint,
+            )
             now = self._files.descriptors()
-            served = _answers(self._service, checkpoint)
+            served = _answers(self._clock, self._service, checkpoint)
         until(
+            self._clock,
             lambda: len(self._files.descriptors().open) <= len(before.open),
             _TAKE_LIMIT_NS,
             checkpoint,
@@ -139,22 +147,13 @@ class _Shortage:
         )
 
     def undo(self) -> Window:
-        called_ns = time.monotonic_ns()
-        self._trouble = None
-        if self._before is not None:
-            try:
-                self._files.limit_descriptors(self._before, self._before.soft)
-            except EnvironmentRefused as error:
-                # Whether that left anything is for the re-reading to say.
-                self._trouble = error
-        return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
+        window, self._trouble = attempted(self._clock, self._give_back)
+        return window
 
     def prove_healed(self, checkpoint: Checkpoint) -> Proof:
         """The same process has its old limit, or another one has taken its place."""
         answer = answers_again(self._service, checkpoint)
-        measured: dict[str, Scalar] = {}
-        if self._trouble is not None:
-            measured["undo_error"] = str(self._trouble)
+        measured = undo_error(self._trouble)
         try:
             now = self._files.descriptors()
         except EnvironmentRefused as error:
@@ -165,6 +164,10 @@ class _Shortage:
             proven=answer.proven and (now.soft == before.soft or not same),
             measured={**measured, "limit_after": now.soft, **answer.measured},
         )
+
+    def _give_back(self) -> None:
+        if self._before is not None:
+            self._files.limit_descriptors(self._before, self._before.soft)
 
 
 def _connects(service: Service, held: ExitStack) -> bool:
@@ -177,17 +180,14 @@ def _connects(service: Service, held: ExitStack) -> bool:
     return True
 
 
-def _answers(service: Service, checkpoint: Checkpoint) -> bool:
+def _answers(clock: Clock, service: Service, checkpoint: Checkpoint) -> bool:
     """Tell whether a write is answered soon; the question is left behind if it is not."""
-    answered: Future[bool] = Future()
+    answered = False
 
     def check() -> None:
-        try:
+        nonlocal answered
+        with suppress(NotReadyError):
             service.check()
-        except NotReadyError:
-            answered.set_result(False)
-        else:
-            answered.set_result(True)
+            answered = True
 
-    Thread(target=check, daemon=True).start()
-    return until(answered.done, _SILENCE_NS, checkpoint) and answered.result()
+    return took_ns(clock, check, _SILENCE_NS, checkpoint) is not None and answered

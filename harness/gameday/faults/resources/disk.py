@@ -1,6 +1,5 @@
 """The disk: a service reads and writes no faster than asked."""
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
@@ -9,8 +8,9 @@ from gameday.api.environment import Checkpoint, Environment
 from gameday.api.fault import Injection, Proof, Requirements
 from gameday.api.throttling import DiskBounds, Throttleable
 from gameday.errors import EnvironmentRefused
-from gameday.faults.lifecycle.termination import answers_again, until
-from gameday.faults.resources.injection import ServiceScene, rest, scene_of
+from gameday.faults.lifecycle.termination import answers_again
+from gameday.faults.resources.injection import ServiceScene, scene_of
+from gameday.faults.timing import attempted, rest, timed, undo_error, until
 from gameday.model.clock import SECOND
 from gameday.model.event import Scalar
 from gameday.model.invalid_parameter import require
@@ -89,7 +89,7 @@ class _Throttling:
         self._scene = scene
         self._disk = disk
         self._wanted = (fault.read_bytes_per_s or None, fault.write_bytes_per_s or None)
-        self._trouble: EnvironmentRefused | None = None
+        self._trouble = ""
         self._before: dict[int, float] = {}
         """How fast it was without the throttle, reading (0) and writing (1)."""
 
@@ -107,9 +107,7 @@ class _Throttling:
             if rate is not None:
                 # A disk that is that slow anyway would pass for one that is slowed down.
                 self._before[number] = self._rate(number, rate, _REFERENCE_NS, lambda: None)
-        called_ns = time.monotonic_ns()
-        self._disk.hold(self._wanted)
-        return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
+        return timed(self._scene.clock, lambda: self._disk.hold(self._wanted))
 
     def prove(self, checkpoint: Checkpoint) -> Proof:
         measured: dict[str, Scalar] = {"mechanism": self._disk.mechanism}
@@ -138,19 +136,11 @@ class _Throttling:
         )
 
     def undo(self) -> Window:
-        called_ns = time.monotonic_ns()
-        self._trouble = None
-        try:
-            self._disk.release()
-        except EnvironmentRefused as error:
-            # Whether that left anything is for the re-reading to say.
-            self._trouble = error
-        return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
+        window, self._trouble = attempted(self._scene.clock, self._disk.release)
+        return window
 
     def prove_healed(self, checkpoint: Checkpoint) -> Proof:
-        measured: dict[str, Scalar] = {}
-        if self._trouble is not None:
-            measured["undo_error"] = str(self._trouble)
+        measured = undo_error(self._trouble)
         try:
             left = self._disk.left()
             read, write = self._disk.rates()
@@ -172,12 +162,13 @@ class _Throttling:
         """Return how fast the service and a guest that wants more read or write together."""
         script = _reading if number == 0 else _writing
         idle = self._disk.moved()[number]
+        clock = self._scene.clock
         with self._scene.probing(script(self._disk.folder, rate), 1, _PROBE_LIMIT_NS):
             # What is to be read is written first, and that may be throttled, too.
-            until(lambda: self._disk.moved()[number] > idle, _START_LIMIT_NS, checkpoint)
-            rest(_SETTLE_NS, checkpoint)
+            until(clock, lambda: self._disk.moved()[number] > idle, _START_LIMIT_NS, checkpoint)
+            rest(clock, _SETTLE_NS, checkpoint)
             began_ns, before = self._next_move(number, checkpoint)
-            rest(window_ns, checkpoint)
+            rest(clock, window_ns, checkpoint)
             ended_ns, after = self._next_move(number, checkpoint)
         return (after - before) * SECOND / (ended_ns - began_ns)
 
@@ -188,8 +179,9 @@ class _Throttling:
         every burst counts together with its wait.
         """
         before = self._disk.moved()[number]
-        until(lambda: self._disk.moved()[number] > before, _START_LIMIT_NS, checkpoint)
-        return time.monotonic_ns(), before
+        clock = self._scene.clock
+        until(clock, lambda: self._disk.moved()[number] > before, _START_LIMIT_NS, checkpoint)
+        return clock.now_ns(), before
 
 
 def _blocks(rate: int) -> tuple[int, int]:

@@ -1,7 +1,6 @@
 """One resource fault on one service, from before it is in until it is proven gone."""
 
 import os
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +10,8 @@ from gameday.api.environment import Checkpoint, Environment, Service
 from gameday.api.fault import Proof
 from gameday.errors import EnvironmentRefused
 from gameday.faults.lifecycle.termination import answers_again
-from gameday.model.clock import SECOND
+from gameday.faults.timing import attempted, first_proven, rest, timed, undo_error
+from gameday.model.clock import SECOND, Clock
 from gameday.model.event import Scalar
 from gameday.model.result import Window
 
@@ -30,16 +30,14 @@ BURN = "while :; do :; done"
 LONGEST_NS = 600 * SECOND
 """What uses something up ends by itself after that time, whoever is left to end it."""
 
-_ATTEMPTS = 3
-_PAUSE_S = 0.02
-
 Measure = Callable[[Checkpoint], Proof]
 
 
 class ServiceScene:
     """A service, what bounds it, and the guests of a fault beside it."""
 
-    def __init__(self, service: Service, house: Boundable) -> None:
+    def __init__(self, clock: Clock, service: Service, house: Boundable) -> None:
+        self.clock = clock
         self.service = service
         self.house = house
         self.stressors: list[Stressor] = []
@@ -76,7 +74,7 @@ def scene_of(environment: Environment, target: str, verb: str) -> ServiceScene:
     service = environment.service(target)
     if not isinstance(service, Boundable):
         raise EnvironmentRefused(f"{verb}: nothing bounds {target} in {environment.runtime}")
-    return ServiceScene(service, service)
+    return ServiceScene(environment.clock, service, service)
 
 
 def hold(bounds: Bounds, limit: int, what: str) -> None:
@@ -87,21 +85,13 @@ def hold(bounds: Bounds, limit: int, what: str) -> None:
     bounds.hold(limit)
 
 
-def rest(duration_ns: int, checkpoint: Checkpoint) -> None:
-    """Let time pass, in steps short enough for whoever wants to stop."""
-    until_ns = time.monotonic_ns() + duration_ns
-    while time.monotonic_ns() < until_ns:
-        checkpoint()
-        time.sleep(_PAUSE_S)
-
-
 def cores_used(
-    used_ns: Callable[[], int], window_ns: int, checkpoint: Checkpoint
+    clock: Clock, used_ns: Callable[[], int], window_ns: int, checkpoint: Checkpoint
 ) -> tuple[float, int]:
     """Return how many cores are used on average, and how long that was looked at."""
-    began_ns, before_ns = time.monotonic_ns(), used_ns()
-    rest(window_ns, checkpoint)
-    after_ns, ended_ns = used_ns(), time.monotonic_ns()
+    began_ns, before_ns = clock.now_ns(), used_ns()
+    rest(clock, window_ns, checkpoint)
+    after_ns, ended_ns = used_ns(), clock.now_ns()
     return (after_ns - before_ns) / (ended_ns - began_ns), ended_ns - began_ns
 
 
@@ -149,7 +139,7 @@ class BoundInjection:
         self._holds = holds
         self._limit: int | None = None
         """What the kernel said, once it was proven."""
-        self._trouble: EnvironmentRefused | None = None
+        self._trouble = ""
 
     @property
     def undo_text(self) -> str:
@@ -160,21 +150,13 @@ class BoundInjection:
         return self._asked
 
     def inject(self) -> Window:
-        called_ns = time.monotonic_ns()
-        self._put()
-        return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
+        return timed(self._scene.clock, self._put)
 
     def prove(self, checkpoint: Checkpoint) -> Proof:
-        attempt = 0
-        while True:
-            attempt += 1
-            checkpoint()
-            proof = self._effect(checkpoint)
-            if proof.proven or attempt == _ATTEMPTS:
-                break
+        proof = first_proven(lambda: self._effect(checkpoint), checkpoint)
         if self._bounds is not None and proof.proven:
             self._limit = self._bounds.limit()
-        return Proof(proven=proof.proven, measured={**proof.measured, "attempts": attempt})
+        return proof
 
     def is_active(self) -> Proof:
         """The kernel says the limit that it said, and every guest lives and does its part."""
@@ -188,23 +170,17 @@ class BoundInjection:
         return Proof(proven=same and whole, measured=measured)
 
     def undo(self) -> Window:
-        called_ns = time.monotonic_ns()
-        self._trouble = None
-        try:
-            # The limit first: within a narrow one it may take long to end anything.
-            if self._bounds is not None:
-                self._bounds.release()
-        except EnvironmentRefused as error:
-            # Whether that left anything is for the re-reading to say.
-            self._trouble = error
-        self._scene.dismiss()
-        return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
+        # The limit first: within a narrow one it may take long to end anything.
+        release = () if self._bounds is None else (self._bounds.release,)
+        window, self._trouble = attempted(self._scene.clock, *release, self._scene.dismiss)
+        return window
 
     def prove_healed(self, checkpoint: Checkpoint) -> Proof:
         """No guest lives, the old limit is read back from the kernel, and a write is answered."""
-        measured: dict[str, Scalar] = {"guests_left": self._scene.left()}
-        if self._trouble is not None:
-            measured["undo_error"] = str(self._trouble)
+        measured: dict[str, Scalar] = {
+            "guests_left": self._scene.left(),
+            **undo_error(self._trouble),
+        }
         left = ""
         if self._bounds is not None:
             try:

@@ -1,6 +1,5 @@
 """Memory: less of it for a service, or used up beside it until somebody dies."""
 
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from gameday.api.environment import Checkpoint, Environment, Killable
 from gameday.api.fault import Injection, Proof, Requirements
 from gameday.api.mechanism import Mechanism
 from gameday.errors import EnvironmentRefused
-from gameday.faults.lifecycle.termination import Termination, until
+from gameday.faults.lifecycle.termination import Termination
 from gameday.faults.resources.injection import (
     LONGEST_NS,
     BoundInjection,
@@ -21,7 +20,8 @@ from gameday.faults.resources.injection import (
     hold,
     scene_of,
 )
-from gameday.model.clock import SECOND
+from gameday.faults.timing import until
+from gameday.model.clock import MILLISECOND, SECOND, Clock
 from gameday.model.event import Scalar
 from gameday.model.invalid_parameter import require
 from gameday.model.result import Window
@@ -44,7 +44,8 @@ _PROBE_LIMIT_NS = 10 * SECOND
 _FILL_LIMIT_NS = 15 * SECOND
 _OOM_LIMIT_NS = 20 * SECOND
 _WORD_LIMIT_NS = 2 * SECOND
-_LOOK_S = 0.001
+_LOOK_NS = MILLISECOND
+_END_LIMIT_NS = 5 * SECOND
 
 
 def allocating(size: int, piece: int, *, victim: bool) -> str:
@@ -117,12 +118,13 @@ class MemoryLimit:
         size = max(0, self.limit_bytes - used) + _BEYOND
         with scene.probing(allocating(size, size, victim=True), 1, _PROBE_LIMIT_NS) as (probe,):
             killed = until(
+                scene.clock,
                 lambda: bounds.denials() > before or probe.memory_bytes() > 0.98 * size,
                 _PROBE_LIMIT_NS,
                 checkpoint,
             )
             # Counted while the probe is there: it is ended afterwards, and dies of that.
-            until(lambda: bounds.denials() > before, _WORD_LIMIT_NS, checkpoint)
+            until(scene.clock, lambda: bounds.denials() > before, _WORD_LIMIT_NS, checkpoint)
             held = probe.memory_bytes()
             denied = bounds.denials() - before
         lives = not isinstance(scene.service, Killable) or scene.service.process_state().alive
@@ -179,7 +181,7 @@ class MemoryBurn:
         if self.until == "oom":
             if not isinstance(scene.service, Killable):
                 raise EnvironmentRefused(f"{self.target} would not be started again")
-            termination = Termination(scene.service, scene.service)
+            termination = Termination(scene.clock, scene.service, scene.service)
             return _Exhaustion(self, scene, scene.house.bounds("memory"), termination)
         bounds = bounds_if_any(scene, "memory")
         # Read before anything is in, too: a rise is one above what there was.
@@ -204,7 +206,12 @@ class MemoryBurn:
             return scene.left() == 1 and 0.95 * self.size_bytes <= held() <= most
 
         def effect(checkpoint: Checkpoint) -> Proof:
-            until(lambda: not scene.left() or held() >= self.size_bytes, _FILL_LIMIT_NS, checkpoint)
+            until(
+                scene.clock,
+                lambda: not scene.left() or held() >= self.size_bytes,
+                _FILL_LIMIT_NS,
+                checkpoint,
+            )
             rise = None if bounds is None else bounds.usage() - used
             return Proof(
                 proven=holds() and (rise is None or rise >= 0.9 * self.size_bytes),
@@ -298,10 +305,12 @@ class _Exhaustion:
 
         # Counted before the end, for with the service goes what it was counted in; and by a thread
         # of its own, for that takes less time than what is done at a checkpoint.
-        with _watching(denied) as most:
+        clock = self._scene.clock
+        with _watching(clock, denied) as most:
             process_state = self._termination.await_end(limit_ns, checkpoint)
             # The engine's word, where the count was missed, may be late.
-            until(lambda: most() > 0, _WORD_LIMIT_NS if self._termination.ended else 0, checkpoint)
+            late_ns = _WORD_LIMIT_NS if self._termination.ended else 0
+            until(clock, lambda: most() > 0, late_ns, checkpoint)
             times = most()
         return Proof(
             proven=self._termination.ended and process_state.exit_code == 137 and times > 0,
@@ -319,23 +328,21 @@ def _within_bounds(name: str, size: int) -> None:
 
 
 @contextmanager
-def _watching(count: Callable[[], int]) -> Iterator[Callable[[], int]]:
+def _watching(clock: Clock, count: Callable[[], int]) -> Iterator[Callable[[], int]]:
     """Look at a count every millisecond meanwhile, and give what tells the most that it was."""
     most = count()
-    over = threading.Event()
 
-    def look() -> None:
+    def look() -> Iterator[int]:
         nonlocal most
-        while not over.wait(_LOOK_S):
+        while True:
+            yield clock.now_ns() + _LOOK_NS
             most = max(most, count())
 
-    looking = threading.Thread(target=look, daemon=True)
-    looking.start()
+    looking = clock.in_background(look(), "out of memory")
     try:
         yield lambda: most
     finally:
-        over.set()
-        looking.join()
+        looking.end(_END_LIMIT_NS)
 
 
 def _spare(size: int, what: str) -> None:

@@ -6,8 +6,8 @@ from typing import ClassVar
 from gameday.api.bounds import Bounds
 from gameday.api.environment import Checkpoint, Environment
 from gameday.api.fault import Injection, Proof, Requirements
-from gameday.faults.lifecycle.termination import until
 from gameday.faults.resources.injection import BoundInjection, ServiceScene, hold, scene_of
+from gameday.faults.timing import until
 from gameday.model.clock import SECOND
 from gameday.model.invalid_parameter import require
 from gameday.model.scenario import Hits
@@ -85,9 +85,9 @@ class PidsLimit:
             f"while [ $i -lt {self.free + _MORE} ]; do sleep 3 & i=$((i+1)); done"
         )
         with scene.probing(script, 1, _PROBE_LIMIT_NS):
-            could_not = until(full, _FORK_LIMIT_NS, checkpoint)
+            could_not = until(scene.clock, full, _FORK_LIMIT_NS, checkpoint)
             most = max(most, bounds.usage())
-        gone = until(lambda: bounds.usage() <= before, _FORK_LIMIT_NS, checkpoint)
+        gone = until(scene.clock, lambda: bounds.usage() <= before, _FORK_LIMIT_NS, checkpoint)
         now = bounds.limit()
         return Proof(
             proven=could_not

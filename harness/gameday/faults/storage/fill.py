@@ -1,14 +1,16 @@
 """Disk fill: the disk of a service has no room, or as little as asked."""
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 from gameday.api.environment import Checkpoint, Environment
 from gameday.api.fault import Injection, Proof, Requirements
 from gameday.errors import EnvironmentRefused
 from gameday.faults.storage.folder import Folder, has_data_dir
+from gameday.faults.timing import timed
+from gameday.model.clock import Clock
 from gameday.model.event import Scalar
 from gameday.model.invalid_parameter import require
 from gameday.model.result import Window
@@ -78,7 +80,8 @@ class DiskFill:
         free_bytes = self.free_bytes
         if self.fill is not None:
             free_bytes = round(size_bytes * (1 - self.fill))
-        return _Filling(Folder(environment.service(self.target), house), size_bytes, free_bytes)
+        folder = Folder(environment.service(self.target), house)
+        return _Filling(environment.clock, folder, size_bytes, free_bytes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +97,8 @@ class _Disk:
 class _Filling:
     """One fill, by one file."""
 
-    def __init__(self, folder: Folder, size_bytes: int, free_bytes: int) -> None:
+    def __init__(self, clock: Clock, folder: Folder, size_bytes: int, free_bytes: int) -> None:
+        self._clock = clock
         self._folder = folder
         self._size_bytes = size_bytes
         self._free_bytes = free_bytes
@@ -112,7 +116,9 @@ class _Filling:
         return {"free_bytes": self._free_bytes, "disk_bytes": self._size_bytes}
 
     def inject(self) -> Window:
-        called_ns = time.monotonic_ns()
+        return timed(self._clock, self._fill_up)
+
+    def _fill_up(self) -> None:
         self._before = before = self._look()
         if abs(before.size_bytes - self._size_bytes) > before.block_bytes:
             raise EnvironmentRefused(
@@ -126,7 +132,6 @@ class _Filling:
                 f"{self._free_bytes} were asked for"
             )
         self._fill(before)
-        return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
 
     def prove(self, checkpoint: Checkpoint) -> Proof:
         """Read how much is free, and write. What the service took or gave is made up for."""
@@ -159,10 +164,9 @@ class _Filling:
         )
 
     def undo(self) -> Window:
-        called_ns = time.monotonic_ns()
-        self._folder.as_root("rm", "-f", self._file, self._folder.own("try"))
-        self._folder.revive()
-        return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
+        files = (self._file, self._folder.own("try"))
+        remove = partial(self._folder.as_root, "rm", "-f", *files)
+        return timed(self._clock, remove, self._folder.revive)
 
     def prove_healed(self, checkpoint: Checkpoint) -> Proof:
         """No file, as much space as before but for what the service itself took, and an answer."""

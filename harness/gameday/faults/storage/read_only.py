@@ -1,7 +1,6 @@
 """Read-only data: a service can create nothing in its data folder, nor open a file to write."""
 
 import os
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
@@ -11,6 +10,8 @@ from gameday.api.fault import Injection, Proof, Requirements
 from gameday.errors import EnvironmentRefused
 from gameday.faults.storage.folder import Folder, has_data_dir
 from gameday.faults.storage.locks import Attributes, Lock, Modes
+from gameday.faults.timing import timed
+from gameday.model.clock import Clock
 from gameday.model.event import Scalar
 from gameday.model.result import Window
 from gameday.model.scenario import Hits
@@ -46,20 +47,21 @@ class ReadOnlyData:
         house = has_data_dir(environment, self.target, self.verb)
         folder = Folder(environment.service(self.target), house)
         if not folder.is_roots:
-            return _Shutting(folder, Modes(folder))
+            return _Shutting(environment.clock, folder, Modes(folder))
         place = house.host_folder()
         if place is None:
             raise EnvironmentRefused(
                 f"read-only-data: {self.target} runs as root, whom no mode holds back, and its "
                 "data are not at hand; give it a disk by `disk: 64MB`"
             )
-        return _Shutting(folder, Attributes(place))
+        return _Shutting(environment.clock, folder, Attributes(place))
 
 
 class _Shutting:
     """One folder that is shut, and opened as it was."""
 
-    def __init__(self, folder: Folder, lock: Lock) -> None:
+    def __init__(self, clock: Clock, folder: Folder, lock: Lock) -> None:
+        self._clock = clock
         self._folder = folder
         self._lock = lock
 
@@ -72,9 +74,7 @@ class _Shutting:
         return {"folder": self._folder.path, "by": str(self._lock), "user": self._folder.user}
 
     def inject(self) -> Window:
-        called_ns = time.monotonic_ns()
-        self._lock.shut()
-        return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
+        return timed(self._clock, self._lock.shut)
 
     def prove(self, checkpoint: Checkpoint) -> Proof:
         shut, open_ = self._lock.count()
@@ -95,10 +95,7 @@ class _Shutting:
         return Proof(proven=shut > 0 and open_ == 0, measured={"shut": shut, "open": open_})
 
     def undo(self) -> Window:
-        called_ns = time.monotonic_ns()
-        self._lock.open()
-        self._folder.revive()
-        return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
+        return timed(self._clock, self._lock.open, self._folder.revive)
 
     def prove_healed(self, checkpoint: Checkpoint) -> Proof:
         answer = self._folder.answers(checkpoint)

@@ -45,7 +45,7 @@ from gameday.host.sockets import Peer, connections_in_network_of
 from gameday.host.stages import side_by_side
 from gameday.host.variables import for_containers
 from gameday.host.waiting import READY_LIMIT_NS, busy_ports, free_ports, release_ports
-from gameday.model.clock import SECOND
+from gameday.model.clock import SECOND, MonotonicClock
 from gameday.model.scenario import CLIENT, Edge, ServiceSpec
 from gameday.runtimes.docker.clock import ContainerClock
 from gameday.runtimes.docker.disk import disk_of
@@ -89,6 +89,7 @@ class ContainerEnvironment:
     """Containers of one run on a network of their own, all labelled with the run's id."""
 
     runtime = "docker"
+    clock = MonotonicClock()
 
     def __init__(self, config: EnvironmentConfig) -> None:
         self._given = replace(config, target=with_logins(config.target))

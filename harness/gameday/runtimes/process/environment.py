@@ -34,6 +34,7 @@ from gameday.host.account import account
 from gameday.host.faketime import FakeClock
 from gameday.host.sockets import Peer, accepted_connections_of
 from gameday.host.waiting import READY_LIMIT_NS, busy_ports, free_ports, release_ports
+from gameday.model.clock import MonotonicClock
 from gameday.model.scenario import Edge, ServiceSpec
 from gameday.runtimes.kinds import KINDS, versions_of, with_logins
 from gameday.runtimes.mechanisms.storage import BOUNDED_DISK
@@ -54,6 +55,7 @@ class ProcessEnvironment:
     """Services on loopback behind a proxy process; everything ends with `stop`."""
 
     runtime = "process"
+    clock = MonotonicClock()
 
     def __init__(self, config: EnvironmentConfig) -> None:
         self._given = replace(config, target=with_logins(config.target))

@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 from signal import SIGKILL
 
 from gameday.api.environment import NotReadyError
+from gameday.model.clock import MILLISECOND
 from gameday.model.result import Window
 from gameday.technologies.postgres.server import OURS, Row, SqlError
+from gameday.testing.clocks import ManualClock
 from gameday.testing.environments import MemoryService
 
 __all__ = ["MemoryPostgres", "MemorySession", "PostgresHouse"]
@@ -45,6 +47,7 @@ class MemoryPostgres:
     """A server, or the replica of another one."""
 
     primary: "MemoryPostgres | None" = None
+    clock: ManualClock = field(default_factory=ManualClock)
     answers: bool = True
     sessions: list[MemorySession] = field(default_factory=list)
     terminates: bool = True
@@ -170,6 +173,7 @@ class MemoryPostgres:
     def _select(self, asking: MemorySession) -> list[Row]:
         if self.locked_by not in (None, asking) and self.waits:
             assert asking.lock_limit_ms, "this would wait for ever"
+            self.clock.sleep_ns(asking.lock_limit_ms * MILLISECOND)
             raise SqlError("canceling statement due to lock timeout", "55P03")
         return [(1,)]
 

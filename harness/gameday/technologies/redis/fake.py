@@ -2,20 +2,21 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from threading import Event
 from typing import Protocol
 
 from gameday.api.environment import Endpoint, Ran
 from gameday.errors import EnvironmentRefused
-from gameday.model.clock import SECOND
+from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.login import Login
 from gameday.technologies.redis.connection import ANSWER_LIMIT_NS, RedisConnection, Refusal, Reply
+from gameday.testing.clocks import ManualClock
 from gameday.testing.environments import MemoryService
 
 __all__ = ["MemoryRedis", "RedisHouse", "dialler"]
 
 _ADDRESS = ("10.0.0.1", "6379")
 _WORD_BYTES = 100
+_ANSWER_NS = MILLISECOND
 
 
 @dataclass(slots=True, kw_only=True)
@@ -23,6 +24,7 @@ class MemoryRedis:
     """A server that does what it is told at once; each of its defects is a field."""
 
     name: str = "db"
+    clock: ManualClock = field(default_factory=ManualClock)
     primary: "MemoryRedis | None" = None
     settings: dict[str, str] = field(
         default_factory=lambda: {
@@ -108,12 +110,13 @@ class MemoryRedis:
         return [line for line in self.lines if not line.gone and kind in (None, line.kind)]
 
     def said(self, line: "MemoryRedisLine", words: Sequence[str]) -> Reply:
-        """Return the answer to one command."""
+        """Return the answer to one command, which takes a moment."""
+        self.clock.sleep_ns(_ANSWER_NS)
         name = " ".join(words[:2]).upper() if words[0] in _TWO_WORDS else words[0].upper()
         if self._script is not None and self.busies and name != "SCRIPT KILL":
             # A server in a script is silent up to its threshold.
             if not self.hasty:
-                Event().wait(int(self.settings["lua-time-limit"]) / 1000)
+                self.clock.sleep_ns(int(self.settings["lua-time-limit"]) * MILLISECOND)
             return Refusal(f"{self.busy_word} Redis is busy running a script.")
         match name:
             case "PING":
@@ -297,6 +300,7 @@ class MemoryRedisLine:
     def skim(self, size: int) -> int:
         if self.gone or not self._server.alive:
             raise EnvironmentRefused("it ended the connection")
+        self._server.clock.sleep_ns(_ANSWER_NS)
         for line in self._server.clients("pubsub"):
             line.waiting += self._server.traffic_bytes
         taken = min(size, self.waiting)
@@ -304,6 +308,10 @@ class MemoryRedisLine:
         return taken
 
     def ended(self, limit_ns: int) -> bool:
+        clock = self._server.clock
+        give_up_ns = clock.now_ns() + limit_ns
+        while not (self.gone or self._server.ends_new) and clock.now_ns() < give_up_ns:
+            clock.sleep_ns(_ANSWER_NS)
         return self.gone or self._server.ends_new
 
     def close(self) -> None:

@@ -1,15 +1,13 @@
 """What the Redis faults ask a server: its settings, its state and whether it takes a write."""
 
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from gameday.api.environment import Environment
 from gameday.errors import EnvironmentRefused
-from gameday.model.result import Window
 from gameday.technologies.redis import connection as line
 from gameday.technologies.redis.connection import ANSWER_LIMIT_NS, RedisConnection, Refusal, Reply
 
-__all__ = ["READY_KEY", "RedisServer", "asked", "bracketed", "text_of"]
+__all__ = ["READY_KEY", "RedisServer", "asked", "text_of"]
 
 READY_KEY = "gameday:ready"
 """The key that the check of the kind writes: a write of it leaves nothing new behind."""
@@ -26,6 +24,7 @@ class RedisServer:
         service = environment.service(name)
         self._endpoint = service.upstream
         self.login = service.spec.logins.admin
+        self.clock = environment.clock
 
     def line(self) -> RedisConnection:
         """Connect; EnvironmentRefused if nobody accepts."""
@@ -77,18 +76,6 @@ def text_of(reply: Reply) -> str:
     if not isinstance(reply, str):
         raise EnvironmentRefused(f"Redis answered {str(reply)[:50]!r}; wanted a text")
     return reply
-
-
-def bracketed(*acts: Callable[[], None]) -> tuple[Window, str]:
-    """Do each of these whatever becomes of the others; return when, and what was refused."""
-    troubles: list[str] = []
-    called_ns = time.monotonic_ns()
-    for act in acts:
-        try:
-            act()
-        except EnvironmentRefused as error:
-            troubles.append(str(error))
-    return Window(start_ns=called_ns, end_ns=time.monotonic_ns()), "; ".join(troubles)
 
 
 def _accepted(reply: Reply, words: tuple[str, ...]) -> Reply:

@@ -2,16 +2,14 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
 from gameday.api.environment import Environment
 from gameday.api.fault import Fault, Injection, Proof
 from gameday.errors import EnvironmentRefused
-from gameday.faults.lifecycle.termination import until
 from gameday.faults.noop import Noop
-from gameday.model.clock import SECOND
+from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.scenario import ServiceSpec, Target
 from gameday.technologies.postgres.fake import MemoryPostgres, PostgresHouse
 from gameday.technologies.postgres.faults import (
@@ -29,7 +27,6 @@ from gameday.technologies.postgres.faults import (
     terminate_backends,
 )
 from gameday.technologies.postgres.server import OURS, SqlError
-from gameday.testing.clocks import ManualClock
 from gameday.testing.environments import MemoryEnvironment, MemoryService
 from gameday.testing.is_active import is_active
 
@@ -51,14 +48,7 @@ def name(fault: Fault) -> str:
 
 every = pytest.mark.parametrize("fault", FAULTS, ids=name)
 
-LIMITS: dict[ModuleType, tuple[str, ...]] = {
-    terminate_backends: ("_END_LIMIT_NS",),
-    lock_table: ("_END_LIMIT_NS", "_WAIT_MS"),
-    connection_cap: ("_END_LIMIT_NS",),
-    promote: (),
-    stop_replay: ("_STATE_LIMIT_NS", "_RECEIVE_LIMIT_NS", "_CATCH_UP_LIMIT_NS", "_STAND_S"),
-    async_commit: ("_SETTING_LIMIT_NS",),
-}
+MODULES = (terminate_backends, lock_table, connection_cap, promote, stop_replay, async_commit)
 
 
 @pytest.fixture
@@ -68,32 +58,28 @@ def db() -> MemoryPostgres:
 
 @pytest.fixture
 def copy(db: MemoryPostgres) -> MemoryPostgres:
-    return MemoryPostgres(primary=db)
+    return MemoryPostgres(primary=db, clock=db.clock)
 
 
 @pytest.fixture
 def environment(
     db: MemoryPostgres, copy: MemoryPostgres, monkeypatch: pytest.MonkeyPatch
 ) -> MemoryEnvironment:
-    """A server with two clients, and its replica; what is not so at once is not waited for."""
+    """A server with two clients, and its replica."""
     servers = {"db": db, "copy": copy}
 
     def server_of(_: Environment, name: str) -> MemoryPostgres:
         return servers[name]
 
-    for module, limits in LIMITS.items():
+    for module in MODULES:
         monkeypatch.setattr(module, "server_of", server_of)
-        for limit in limits:
-            monkeypatch.setattr(module, limit, 0)
-    monkeypatch.setattr(lock_table, "_WAIT_MS", 1e-6)
-    monkeypatch.setattr(connection_cap, "_LOOK_S", 0.001)
     for name, user in (("app-1", "ann"), ("billing", "bob")):
         db.open(name).user = user
     specs = (
         ServiceSpec(name="db", kind="postgres"),
         ServiceSpec(name="copy", kind="postgres-replica", needs=("db",)),
     )
-    clock = ManualClock()
+    clock = db.clock
     services: dict[str, MemoryService] = {
         spec.name: PostgresHouse(spec=spec, clock=clock, server=servers[spec.name])
         for spec in specs
@@ -253,11 +239,10 @@ def test_a_slot_that_is_given_back_is_taken(
     made, effect = put(ConnectionCap(target="db", free=1), environment)
     assert effect.measured["admitted"] == 1
     db.sessions[0].close()
-    try:
-        # The keeper is a thread of its own, which looks a thousand times a second here.
-        assert until(lambda: len(db.sessions) >= db.slots - 1, 2 * SECOND, no_checkpoint)
-    finally:
-        assert healed(made).proven
+    assert len(db.sessions) < db.slots - 1
+    environment.clock.sleep_ns(100 * MILLISECOND)
+    assert len(db.sessions) == db.slots - 1
+    assert healed(made).proven
     assert [session.application for session in db.sessions] == ["billing"]
 
 
@@ -362,11 +347,9 @@ def test_what_somebody_else_ends_or_sets_back_is_not_in_any_more(
     environment: MemoryEnvironment,
     db: MemoryPostgres,
     copy: MemoryPostgres,
-    monkeypatch: pytest.MonkeyPatch,
     fault: Fault,
     lose: Callable[[MemoryPostgres, MemoryPostgres], object],
 ) -> None:
-    monkeypatch.setattr(connection_cap, "_LOOK_S", 10)  # what is lost is not made up for
     made, effect = put(fault, environment)
     try:
         assert effect.proven
@@ -383,7 +366,7 @@ def test_slots_that_nobody_keeps_filled_are_not_held_any_more(
     made, effect = put(ConnectionCap(target="db"), environment)
     assert effect.proven
     monkeypatch.setattr(connection_cap._Capping, "_fill", failing)
-    until(lambda: not lasts(made), SECOND, no_checkpoint)
+    environment.clock.sleep_ns(SECOND)
     assert not lasts(made)
     healed(made)
 

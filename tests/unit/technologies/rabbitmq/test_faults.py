@@ -1,6 +1,5 @@
 """What a broker did is believed only when a client of its own saw it, and so is its undoing."""
 
-import time
 from pathlib import Path
 from signal import SIGKILL
 
@@ -55,7 +54,6 @@ def environment(house: BrokerHouse) -> MemoryEnvironment:
 def mq(house: BrokerHouse, monkeypatch: pytest.MonkeyPatch) -> MemoryBroker:
     made = MemoryBroker(service=house)
     monkeypatch.setattr(broker, "AmqpBroker", lambda *_: made)
-    monkeypatch.setattr(time, "sleep", lambda _: None)
     return made
 
 
@@ -175,9 +173,7 @@ def test_what_is_not_as_it_was_is_not_undone(
     mq: MemoryBroker,
     fault: Fault,
     defect: dict[str, object],
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("gameday.technologies.rabbitmq.faults.consumer_cancel._BACK_LIMIT_NS", 0)
     injection = injected(fault, environment)
     for name, value in defect.items():
         setattr(mq, name, value)

@@ -9,9 +9,8 @@ import pytest
 from gameday.api.environment import Endpoint
 from gameday.api.fault import Fault, Injection, Lasting, Proof
 from gameday.errors import EnvironmentRefused
-from gameday.faults.lifecycle.termination import until
 from gameday.faults.noop import Noop
-from gameday.model.clock import MILLISECOND, SECOND
+from gameday.model.clock import MILLISECOND, MINUTE, SECOND
 from gameday.model.login import Login
 from gameday.model.scenario import ServiceSpec, Target
 from gameday.technologies.redis import connection as line
@@ -22,12 +21,7 @@ from gameday.technologies.redis.faults import (
     MaxMemory,
     PersistenceOff,
     ScriptBusy,
-    client_kill,
-    failover,
-    max_memory,
-    persistence_off,
 )
-from gameday.testing.clocks import ManualClock
 from gameday.testing.environments import MemoryEnvironment, MemoryService
 from gameday.testing.is_active import is_active
 
@@ -52,22 +46,14 @@ every = pytest.mark.parametrize("fault", FAULTS, ids=name)
 
 
 @pytest.fixture
-def db(monkeypatch: pytest.MonkeyPatch) -> MemoryRedis:
-    """A primary with a few keys; what is not so at once is not waited for."""
-    for module, limits in (
-        (client_kill, ("_END_LIMIT_NS", "_BACK_LIMIT_NS")),
-        (failover, ("_MARGIN_NS", "_BACK_LIMIT_NS", "_KNOWN_LIMIT_NS", "_SYNC_LIMIT_NS")),
-        (max_memory, ("_EFFECT_LIMIT_NS", "_WRITE_LIMIT_NS")),
-        (persistence_off, ("_ARRIVAL_LIMIT_NS", "_REWRITE_LIMIT_NS", "_ABSENCE_NS")),
-    ):
-        for limit in limits:
-            monkeypatch.setattr(module, limit, 0)
+def db() -> MemoryRedis:
+    """A primary with a few keys."""
     return MemoryRedis(keys={f"kept:{n}": "x" for n in range(10)})
 
 
 @pytest.fixture
 def copy(db: MemoryRedis) -> MemoryRedis:
-    return MemoryRedis(primary=db)
+    return MemoryRedis(primary=db, clock=db.clock)
 
 
 @pytest.fixture
@@ -83,7 +69,7 @@ def environment(
         ServiceSpec(name="db", kind="redis"),
         ServiceSpec(name="copy", kind="redis-replica", needs=("db",)),
     )
-    clock = ManualClock()
+    clock = db.clock
     services: dict[str, MemoryService] = {
         "db": RedisHouse(spec=specs[0], clock=clock, server=db),
         "copy": MemoryService(
@@ -253,12 +239,10 @@ def test_a_limit_is_undone_once_the_writes_that_another_fault_refuses_are_taken_
     environment: MemoryEnvironment,
     db: MemoryRedis,
     copy: MemoryRedis,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     made, _ = put(FAULTS[4], environment)
     db.primary = copy
     assert not healed(made).proven
-    monkeypatch.setattr(max_memory, "_WRITE_LIMIT_NS", 10 * SECOND)
     assert made.prove_healed(lambda: setattr(db, "primary", None)).proven
 
 
@@ -459,13 +443,12 @@ def test_a_script_that_others_run_is_not_the_faults(
 
 
 def test_clients_that_nobody_kills_any_more(
-    environment: MemoryEnvironment, monkeypatch: pytest.MonkeyPatch
+    environment: MemoryEnvironment,
 ) -> None:
-    monkeypatch.setattr(client_kill, "_KILLING_LIMIT_NS", 300 * MILLISECOND)
     once, _ = put(FAULTS[0], environment)
     assert not isinstance(once, Lasting), "a kill of those who are there is over at once"
     made = ClientKill(target="db", interval_ns=100 * MILLISECOND).on(environment)
     made.inject()
     assert is_active(made)
-    until(lambda: not is_active(made), 5 * SECOND, no_checkpoint)
-    assert not is_active(made), "the thread has come to its own end"
+    environment.clock.sleep_ns(10 * MINUTE)
+    assert not is_active(made), "the killing has come to its own end"

@@ -6,15 +6,13 @@ import pytest
 
 from gameday.api.environment import Endpoint
 from gameday.api.fault import Injection, Proof
-from gameday.faults.lifecycle.termination import until
 from gameday.faults.noop import Noop
-from gameday.model.clock import SECOND
+from gameday.model.clock import MINUTE
 from gameday.model.login import Login
 from gameday.model.scenario import Edge, ServiceSpec, Target
 from gameday.technologies.redis import connection as line
 from gameday.technologies.redis.fake import MemoryRedis, dialler
-from gameday.technologies.redis.faults import SlowConsumer, slow_consumer
-from gameday.testing.clocks import ManualClock
+from gameday.technologies.redis.faults import SlowConsumer
 from gameday.testing.edges import EdgedEnvironment
 from gameday.testing.environments import MemoryEnvironment
 from gameday.testing.is_active import is_active
@@ -25,10 +23,6 @@ DIRECT, FRONT = 1, 7
 
 @pytest.fixture
 def db(monkeypatch: pytest.MonkeyPatch) -> MemoryRedis:
-    for name in ("_TRAFFIC_LIMIT_NS", "_GONE_LIMIT_NS"):
-        monkeypatch.setattr(slow_consumer, name, 0)
-    for name in ("_PAUSE_S", "_SETTLED_S"):
-        monkeypatch.setattr(slow_consumer, name, 0)
     server = MemoryRedis(traffic_bytes=200_000)
     monkeypatch.setattr(line, "dial", dialler({DIRECT: server, FRONT: server}))
     return server
@@ -41,8 +35,8 @@ def target() -> Target:
 
 
 @pytest.fixture
-def environment(target: Target) -> MemoryEnvironment:
-    return MemoryEnvironment(target=target, clock=ManualClock())
+def environment(target: Target, db: MemoryRedis) -> MemoryEnvironment:
+    return MemoryEnvironment(target=target, clock=db.clock)
 
 
 def no_checkpoint() -> None:
@@ -75,9 +69,8 @@ def test_what_is_left_is_kept_and_that_is_the_proof(
 
 @pytest.mark.parametrize("keeps", [0.0, 0.4, 2.0])
 def test_a_server_that_keeps_another_amount_disproves_it(
-    environment: MemoryEnvironment, db: MemoryRedis, monkeypatch: pytest.MonkeyPatch, keeps: float
+    environment: MemoryEnvironment, db: MemoryRedis, keeps: float
 ) -> None:
-    monkeypatch.setattr(slow_consumer, "_FILL_LIMIT_NS", 0)
     db.keeps = keeps
     proof = put(SLOW, environment)[1]
     assert not proof.proven
@@ -92,14 +85,13 @@ def test_without_traffic_nothing_is_proven(environment: MemoryEnvironment, db: M
 
 
 def test_a_consumer_that_reads_at_another_rate_is_not_proven(
-    environment: MemoryEnvironment, db: MemoryRedis, monkeypatch: pytest.MonkeyPatch
+    environment: MemoryEnvironment, db: MemoryRedis
 ) -> None:
-    monkeypatch.setattr(slow_consumer, "_READING_LIMIT_NS", 0)
-    monkeypatch.setattr(slow_consumer, "_PAUSE_S", 0.01)
-    monkeypatch.setattr(slow_consumer, "_TRAFFIC_LIMIT_NS", SECOND)
     db.traffic_bytes = 70_000
-    fault = SlowConsumer(target="db", channel="news", rate_bytes_per_s=20_000)
-    proof = put(fault, environment)[1]
+    made = SlowConsumer(target="db", channel="news", rate_bytes_per_s=20_000).on(environment)
+    made.inject()
+    environment.clock.sleep_ns(10 * MINUTE)  # by then it has come to its own end
+    proof = made.prove(no_checkpoint)
     assert not proof.proven
     assert proof.measured["kept_more_bytes"] == proof.measured["surplus_bytes"]
 
@@ -141,7 +133,7 @@ def test_a_server_that_does_not_answer_is_not_rid_of_it(
 def test_it_comes_by_the_way_that_was_asked_for(
     target: Target, db: MemoryRedis, monkeypatch: pytest.MonkeyPatch, through: str, port: int
 ) -> None:
-    edged = EdgedEnvironment(target=target, clock=ManualClock())
+    edged = EdgedEnvironment(target=target, clock=db.clock)
     edged.edge(Edge(client="client", service="db")).proxied = Endpoint(host="", port=FRONT)
     came: list[tuple[int, int]] = []
     dial = line.dial
@@ -185,12 +177,11 @@ def test_a_consumer_of_a_server_that_was_started_anew_is_not_in_any_more(
 
 
 def test_a_consumer_that_reads_no_more_is_not_in_any_more(
-    environment: MemoryEnvironment, db: MemoryRedis, monkeypatch: pytest.MonkeyPatch
+    environment: MemoryEnvironment, db: MemoryRedis
 ) -> None:
-    monkeypatch.setattr(slow_consumer, "_READING_LIMIT_NS", SECOND // 10)
     made = SlowConsumer(target="db", channel="news", rate_bytes_per_s=20_000).on(environment)
     made.inject()
     assert is_active(made)
-    until(lambda: not is_active(made), 5 * SECOND, no_checkpoint)
-    assert not is_active(made), "the thread has come to its own end"
+    environment.clock.sleep_ns(10 * MINUTE)
+    assert not is_active(made), "the reading has come to its own end"
     healed(made)

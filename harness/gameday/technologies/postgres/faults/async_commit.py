@@ -1,6 +1,5 @@
 """Async commit: the server confirms commits before they are on its disk."""
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
@@ -8,8 +7,8 @@ from typing import ClassVar
 from gameday.api.environment import Checkpoint, Environment
 from gameday.api.fault import Injection, Proof
 from gameday.errors import EnvironmentRefused
-from gameday.faults.lifecycle.termination import until
-from gameday.model.clock import SECOND
+from gameday.faults.timing import attempted, timed, until
+from gameday.model.clock import SECOND, Clock
 from gameday.model.event import Scalar
 from gameday.model.result import Window
 from gameday.model.scenario import Hits
@@ -63,13 +62,16 @@ class AsyncCommit:
                 f"async-commit of {self.target}: synchronous_commit is set by its {source}, which "
                 "ALTER SYSTEM cannot change; leave it out of the target's options"
             )
-        return _Confirming(server, value=str(value), own=own)
+        return _Confirming(environment.clock, server, value=str(value), own=own)
 
 
 class _Confirming:
     """One setting, and what it was before."""
 
-    def __init__(self, server: PostgresServer, *, value: str, own: str | None) -> None:
+    def __init__(
+        self, clock: Clock, server: PostgresServer, *, value: str, own: str | None
+    ) -> None:
+        self._clock = clock
         self._server = server
         self._value = value
         self._own = own
@@ -91,15 +93,15 @@ class _Confirming:
         return f"ALTER SYSTEM SET synchronous_commit = '{self._own}'"
 
     def inject(self) -> Window:
-        called_ns = time.monotonic_ns()
-        self._server.rows("ALTER SYSTEM SET synchronous_commit = 'off'")
-        self._server.rows("SELECT pg_reload_conf()")
-        return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
+        setting = "ALTER SYSTEM SET synchronous_commit = 'off'"
+        return timed(self._clock, lambda: self._configure(setting))
 
     def prove(self, checkpoint: Checkpoint) -> Proof:
         """A new session reads it, and a commit is confirmed too early."""
         try:
-            reads = until(lambda: self._reads() == "off", _SETTING_LIMIT_NS, checkpoint)
+            reads = until(
+                self._clock, lambda: self._reads() == "off", _SETTING_LIMIT_NS, checkpoint
+            )
             early, most = self._early()
             value = self._reads()
         except SqlError as error:
@@ -120,22 +122,16 @@ class _Confirming:
         return Proof(proven=value == "off", measured={"reads": value})
 
     def undo(self) -> Window:
-        called_ns = time.monotonic_ns()
-        try:
-            self._server.rows(self._restoring)
-            self._server.rows("SELECT pg_reload_conf()")
-        except SqlError as error:
-            # What that left is for the re-reading to say.
-            self._trouble = str(error)
-        else:
-            self._trouble = ""
-        return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
+        window, self._trouble = attempted(self._clock, lambda: self._configure(self._restoring))
+        return window
 
     def prove_healed(self, checkpoint: Checkpoint) -> Proof:
         """The file and a new session say what they said, and every commit was flushed."""
         measured: dict[str, Scalar] = {"error": self._trouble} if self._trouble else {}
         try:
-            reads = until(lambda: self._reads() == self._value, _SETTING_LIMIT_NS, checkpoint)
+            reads = until(
+                self._clock, lambda: self._reads() == self._value, _SETTING_LIMIT_NS, checkpoint
+            )
             own = _own(self._server)
             early, _ = self._early()
             measured |= {
@@ -146,6 +142,10 @@ class _Confirming:
         except SqlError as error:
             return Proof(proven=False, measured={**measured, "error": str(error)})
         return Proof(proven=reads and own == self._own and early == 0, measured=measured)
+
+    def _configure(self, statement: str) -> None:
+        self._server.rows(statement)
+        self._server.rows("SELECT pg_reload_conf()")
 
     def _reads(self) -> str:
         return str(self._server.rows("SHOW synchronous_commit")[0][0])

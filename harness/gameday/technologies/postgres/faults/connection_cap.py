@@ -1,16 +1,16 @@
 """Connection cap: the server has no slot for another client."""
 
-import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from threading import Event, Lock, Thread
+from threading import Lock
 from typing import ClassVar
 
 from gameday.api.environment import Checkpoint, Environment, Service
 from gameday.api.fault import Injection, Proof
 from gameday.errors import EnvironmentRefused
-from gameday.faults.lifecycle.termination import answers_again, until
-from gameday.model.clock import SECOND
+from gameday.faults.lifecycle.termination import answers_again
+from gameday.faults.timing import first_proven, timed, until
+from gameday.model.clock import MILLISECOND, SECOND, BackgroundTask, Clock
 from gameday.model.event import Scalar
 from gameday.model.invalid_parameter import require
 from gameday.model.result import Window
@@ -30,10 +30,9 @@ _HOLDER = f"{OURS}-cap"
 _MOST_SLOTS = 500
 _MOST_FREE = 20
 _NO_SLOT = "53300"
-_LOOK_S = 0.1
+_LOOK_NS = 100 * MILLISECOND
 _END_LIMIT_NS = 5 * SECOND
-_JOIN_S = 10.0
-_ATTEMPTS = 3
+_JOIN_LIMIT_NS = 10 * SECOND
 
 _COUNT = """
 SELECT current_setting('max_connections')::int, count(*),
@@ -75,23 +74,30 @@ class ConnectionCap:
                 f"connection-cap of {self.target}: max_connections is {slots}, and at most "
                 f"{_MOST_SLOTS} are filled; lower it in the target's options"
             )
-        return _Capping(self, environment.service(self.target), server, slots)
+        service = environment.service(self.target)
+        return _Capping(environment.clock, self, service, server, slots)
 
 
 class _Capping:
     """The sessions that fill the slots, and the one thread that keeps them filled."""
 
     def __init__(
-        self, fault: ConnectionCap, service: Service, server: PostgresServer, slots: int
+        self,
+        clock: Clock,
+        fault: ConnectionCap,
+        service: Service,
+        server: PostgresServer,
+        slots: int,
     ) -> None:
+        self._clock = clock
         self._fault = fault
         self._service = service
         self._server = server
         self._slots = slots
         self._held: list[Session] = []
         self._lock = Lock()
-        self._over = Event()
-        self._keeper: Thread | None = None
+        self._over = False
+        self._keeper: BackgroundTask | None = None
         self._others: int | None = None
         """How many sessions of others there were when the slots were filled last."""
 
@@ -104,22 +110,15 @@ class _Capping:
         return {"free": self._fault.free, "slots": self._slots}
 
     def inject(self) -> Window:
-        called_ns = time.monotonic_ns()
-        self._held.append(self._server.open(_HOLDER))
-        self._fill()
-        self._keeper = Thread(target=self._keep, name=_HOLDER, daemon=True)
-        self._keeper.start()
-        return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
+        return timed(self._clock, self._take_slots)
 
     def prove(self, checkpoint: Checkpoint) -> Proof:
         """Open as many as are free, and meet the refusal; who has just left may be counted once."""
-        attempt = 0
-        while True:
-            attempt += 1
-            proof = self._knock(checkpoint)
-            if proof.proven or attempt == _ATTEMPTS:
-                return Proof(proven=proof.proven, measured={**proof.measured, "attempts": attempt})
-            time.sleep(_LOOK_S)
+        return first_proven(
+            lambda: self._knock(checkpoint),
+            checkpoint,
+            between=lambda: self._clock.sleep_ns(_LOOK_NS),
+        )
 
     def _knock(self, checkpoint: Checkpoint) -> Proof:
         opened: list[Session] = []
@@ -152,7 +151,7 @@ class _Capping:
 
     def is_active(self) -> Proof:
         """Every session that fills a slot lives, and whoever keeps the slots filled does, too."""
-        kept = self._keeper is not None and self._keeper.is_alive()
+        kept = self._keeper is not None and self._keeper.alive()
         with self._lock:
             held = len(self._held)
             if not held:
@@ -164,15 +163,7 @@ class _Capping:
         )
 
     def undo(self) -> Window:
-        called_ns = time.monotonic_ns()
-        self._over.set()
-        if self._keeper is not None:
-            self._keeper.join(_JOIN_S)
-        with self._lock:
-            for session in self._held:
-                session.close()
-            self._held.clear()
-        return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
+        return timed(self._clock, self._give_back)
 
     def prove_healed(self, checkpoint: Checkpoint) -> Proof:
         """Nothing of ours holds a slot, and a new client is let in."""
@@ -189,7 +180,7 @@ class _Capping:
             left, busy, trouble = int(str(ours)), int(str(all_of_them)), ""
             return left == 0
 
-        gone = until(freed, _END_LIMIT_NS, checkpoint)
+        gone = until(self._clock, freed, _END_LIMIT_NS, checkpoint)
         measured: dict[str, Scalar] = {"held_after": left, "connected_after": busy}
         if trouble:
             measured["error"] = trouble
@@ -197,6 +188,20 @@ class _Capping:
             return Proof(proven=False, measured=measured)
         answer = answers_again(self._service, checkpoint)
         return Proof(proven=answer.proven, measured={**measured, **answer.measured})
+
+    def _take_slots(self) -> None:
+        self._held.append(self._server.open(_HOLDER))
+        self._fill()
+        self._keeper = self._clock.in_background(self._keep(), _HOLDER)
+
+    def _give_back(self) -> None:
+        self._over = True
+        if self._keeper is not None:
+            self._keeper.end(_JOIN_LIMIT_NS)
+        with self._lock:
+            for session in self._held:
+                session.close()
+            self._held.clear()
 
     def _fill(self) -> None:
         """Open sessions until no more than `free` slots are left."""
@@ -206,7 +211,7 @@ class _Capping:
             if spare > 0 or self._others is None:
                 self._others = busy - ours + min(0, spare)
             for _ in range(spare):
-                if self._over.is_set():
+                if self._over:
                     return
                 try:
                     self._held.append(self._server.open(_HOLDER))
@@ -226,8 +231,9 @@ class _Capping:
         ((slots, busy, ours),) = self._held[0].rows(_COUNT, _HOLDER)
         return int(str(slots)), int(str(busy)), int(str(ours))
 
-    def _keep(self) -> None:
-        while not self._over.wait(_LOOK_S):
+    def _keep(self) -> Iterator[int]:
+        while True:
+            yield self._clock.now_ns() + _LOOK_NS
             try:
                 self._fill()
             except SqlError:

@@ -1,6 +1,5 @@
 """Lock table: every statement on one table waits."""
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
@@ -8,8 +7,9 @@ from typing import ClassVar
 from gameday.api.environment import Checkpoint, Environment, Service
 from gameday.api.fault import Injection, Proof
 from gameday.errors import EnvironmentRefused
-from gameday.faults.lifecycle.termination import answers_again, until
-from gameday.model.clock import MILLISECOND, SECOND
+from gameday.faults.lifecycle.termination import answers_again
+from gameday.faults.timing import timed, until
+from gameday.model.clock import MILLISECOND, SECOND, Clock
 from gameday.model.event import Scalar
 from gameday.model.invalid_parameter import require
 from gameday.model.result import Window
@@ -78,15 +78,23 @@ class LockTable:
                 f"lock-table of {self.target}: {name} is where the harness sees that the server "
                 "answers; lock another"
             )
-        return _Locking(self, environment.service(self.target), server, int(str(oid)), str(name))
+        service = environment.service(self.target)
+        return _Locking(environment.clock, self, service, server, int(str(oid)), str(name))
 
 
 class _Locking:
     """One lock, held by a session that ends with it."""
 
     def __init__(
-        self, fault: LockTable, service: Service, server: PostgresServer, oid: int, name: str
+        self,
+        clock: Clock,
+        fault: LockTable,
+        service: Service,
+        server: PostgresServer,
+        oid: int,
+        name: str,
     ) -> None:
+        self._clock = clock
         self._fault = fault
         self._service = service
         self._server = server
@@ -107,14 +115,17 @@ class _Locking:
     def inject(self) -> Window:
         self._holder = self._server.open(_HOLDER, lock_limit_ms=_PATIENCE_MS)
         self._pid = self._holder.pid
-        called_ns = time.monotonic_ns()
-        try:
-            self._holder.rows("BEGIN")
-            self._holder.rows(f"LOCK TABLE {self._name} IN ACCESS EXCLUSIVE MODE")
-        except SqlError:
-            # Not ours in time: that is for the proof to say, and no reason to leave a session.
-            self._holder.close()
-        return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
+        holder = self._holder
+
+        def lock() -> None:
+            try:
+                holder.rows("BEGIN")
+                holder.rows(f"LOCK TABLE {self._name} IN ACCESS EXCLUSIVE MODE")
+            except SqlError:
+                # Not ours in time: that is for the proof to say, and no reason to leave a session.
+                holder.close()
+
+        return timed(self._clock, lock)
 
     def prove(self, checkpoint: Checkpoint) -> Proof:
         """The lock is ours, the table waits, and another one does not."""
@@ -150,10 +161,7 @@ class _Locking:
         )
 
     def undo(self) -> Window:
-        called_ns = time.monotonic_ns()
-        if self._holder is not None:
-            self._holder.close()
-        return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
+        return timed(self._clock, *(() if self._holder is None else (self._holder.close,)))
 
     def prove_healed(self, checkpoint: Checkpoint) -> Proof:
         """Neither the session nor its lock is left, and the table answers."""
@@ -171,7 +179,7 @@ class _Locking:
             trouble = ""
             return held == locks == 0
 
-        gone = until(free, _END_LIMIT_NS, checkpoint)
+        gone = until(self._clock, free, _END_LIMIT_NS, checkpoint)
         code, took_ns = self._select()
         measured: dict[str, Scalar] = {
             "sessions_left": held,
@@ -185,16 +193,16 @@ class _Locking:
 
     def _select(self) -> tuple[str, int]:
         """Return how a SELECT on the table ended, and after how long, without the login."""
-        asked_ns = time.monotonic_ns()
+        asked_ns = self._clock.now_ns()
         try:
             asking = self._server.open(lock_limit_ms=_WAIT_MS)
         except SqlError as error:
             return error.code or str(error), 0
         try:
-            asked_ns = time.monotonic_ns()
+            asked_ns = self._clock.now_ns()
             asking.rows(f"SELECT 1 FROM {self._name} LIMIT 1")  # noqa: S608  quoted by the server
         except SqlError as error:
-            return error.code or str(error), time.monotonic_ns() - asked_ns
+            return error.code or str(error), self._clock.now_ns() - asked_ns
         finally:
             asking.close()
-        return "answered", time.monotonic_ns() - asked_ns
+        return "answered", self._clock.now_ns() - asked_ns

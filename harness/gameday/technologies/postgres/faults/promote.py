@@ -1,6 +1,5 @@
 """Promote: a replica becomes a primary of its own."""
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
@@ -9,6 +8,8 @@ from gameday.api.environment import Checkpoint, Environment, Removable, Service
 from gameday.api.fault import Injection, Proof
 from gameday.errors import EnvironmentRefused
 from gameday.faults.lifecycle.termination import answers_again
+from gameday.faults.timing import timed
+from gameday.model.clock import Clock
 from gameday.model.event import Scalar
 from gameday.model.result import Window
 from gameday.model.scenario import Hits
@@ -58,15 +59,21 @@ class Promote:
             raise EnvironmentRefused(f"promote of {self.target}: {error}") from error
         if standby is not True:
             raise EnvironmentRefused(f"promote of {self.target}: it is promoted without it")
-        return _Promoting(service, service, server, int(str(timeline)))
+        return _Promoting(environment.clock, service, service, server, int(str(timeline)))
 
 
 class _Promoting:
     """One promotion, and the copy that undoes it."""
 
     def __init__(
-        self, service: Service, body: Removable, server: PostgresServer, timeline: int
+        self,
+        clock: Clock,
+        service: Service,
+        body: Removable,
+        server: PostgresServer,
+        timeline: int,
     ) -> None:
+        self._clock = clock
         self._service = service
         self._body = body
         self._server = server
@@ -81,9 +88,8 @@ class _Promoting:
         return {"timeline": self._before + 1}
 
     def inject(self) -> Window:
-        called_ns = time.monotonic_ns()
-        self._server.rows(_PROMOTE, limit_s=_PROMOTION_LIMIT_S + 5)
-        return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
+        limit_s = _PROMOTION_LIMIT_S + 5
+        return timed(self._clock, lambda: self._server.rows(_PROMOTE, limit_s=limit_s))
 
     def prove(self, checkpoint: Checkpoint) -> Proof:
         """Out of recovery, on the next timeline, and a row is committed."""
@@ -108,11 +114,7 @@ class _Promoting:
 
     def undo(self) -> Window:
         """Copy the primary anew, unless it is a standby for certain."""
-        called_ns = time.monotonic_ns()
-        if not self._is_standby():
-            self._body.remove(keep_data=False)
-        self._body.start_again()
-        return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
+        return timed(self._clock, self._copy_anew)
 
     def prove_healed(self, checkpoint: Checkpoint) -> Proof:
         """In recovery, and streaming on the primary's timeline."""
@@ -128,6 +130,11 @@ class _Promoting:
         }
         follows = standby is True and timeline == self._before
         return Proof(proven=answer.proven and follows, measured=measured)
+
+    def _copy_anew(self) -> None:
+        if not self._is_standby():
+            self._body.remove(keep_data=False)
+        self._body.start_again()
 
     def _is_standby(self) -> bool:
         try:

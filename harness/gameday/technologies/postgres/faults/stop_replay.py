@@ -1,6 +1,5 @@
 """Stop replay: a replica receives what its primary commits, and does not show it."""
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
@@ -8,8 +7,8 @@ from typing import ClassVar
 from gameday.api.environment import Checkpoint, Environment
 from gameday.api.fault import Injection, Proof
 from gameday.errors import EnvironmentRefused
-from gameday.faults.lifecycle.termination import until
-from gameday.model.clock import MILLISECOND, SECOND
+from gameday.faults.timing import attempted, timed, until
+from gameday.model.clock import MILLISECOND, SECOND, Clock
 from gameday.model.event import Scalar
 from gameday.model.result import Window
 from gameday.model.scenario import Hits
@@ -20,7 +19,7 @@ __all__ = ["StopReplay"]
 _STATE_LIMIT_NS = 2 * SECOND
 _RECEIVE_LIMIT_NS = 5 * SECOND
 _CATCH_UP_LIMIT_NS = 20 * SECOND
-_STAND_S = 0.25
+_STAND_NS = 250 * MILLISECOND
 """For how long replay is watched standing; it usually follows within milliseconds."""
 
 _WRITE = "SELECT (pg_logical_emit_message(true, 'gameday', repeat('x', 1000)) - '0/0')::bigint"
@@ -51,14 +50,20 @@ class StopReplay:
         if len(spec.needs) != 1:
             raise EnvironmentRefused(f"stop-replay of {self.target}: it has no primary")
         return _Standing(
-            self.target, server_of(environment, self.target), server_of(environment, spec.needs[0])
+            environment.clock,
+            self.target,
+            server_of(environment, self.target),
+            server_of(environment, spec.needs[0]),
         )
 
 
 class _Standing:
     """One stop of the replay."""
 
-    def __init__(self, name: str, replica: PostgresServer, primary: PostgresServer) -> None:
+    def __init__(
+        self, clock: Clock, name: str, replica: PostgresServer, primary: PostgresServer
+    ) -> None:
+        self._clock = clock
         self._name = name
         self._replica = replica
         self._primary = primary
@@ -73,18 +78,21 @@ class _Standing:
         return {}
 
     def inject(self) -> Window:
-        called_ns = time.monotonic_ns()
-        self._replica.rows("SELECT pg_wal_replay_pause()")
-        return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
+        return timed(self._clock, lambda: self._replica.rows("SELECT pg_wal_replay_pause()"))
 
     def prove(self, checkpoint: Checkpoint) -> Proof:
         """What is written arrives, and is not replayed."""
         try:
-            until(self._still, _STATE_LIMIT_NS, checkpoint)
+            until(self._clock, self._still, _STATE_LIMIT_NS, checkpoint)
             _, before, _ = self._positions()
             written = int(str(self._primary.rows(_WRITE)[0][0]))
-            arrived = until(lambda: self._positions()[0] >= written, _RECEIVE_LIMIT_NS, checkpoint)
-            time.sleep(_STAND_S)
+            arrived = until(
+                self._clock,
+                lambda: self._positions()[0] >= written,
+                _RECEIVE_LIMIT_NS,
+                checkpoint,
+            )
+            self._clock.sleep_ns(_STAND_NS)
             received, replayed, paused = self._positions()
         except SqlError as error:
             return Proof(proven=False, measured={"error": str(error)})
@@ -106,15 +114,9 @@ class _Standing:
         )
 
     def undo(self) -> Window:
-        called_ns = time.monotonic_ns()
-        try:
-            self._replica.rows("SELECT pg_wal_replay_resume()")
-        except SqlError as error:
-            # Whether it stands still is for the re-reading to say.
-            self._trouble = str(error)
-        else:
-            self._trouble = ""
-        return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
+        resume = "SELECT pg_wal_replay_resume()"
+        window, self._trouble = attempted(self._clock, lambda: self._replica.rows(resume))
+        return window
 
     def prove_healed(self, checkpoint: Checkpoint) -> Proof:
         """It is not paused, and has caught up with all that it had received."""
@@ -132,7 +134,7 @@ class _Standing:
             goal = seen[0] if goal is None else goal
             return not seen[2] and seen[1] >= goal
 
-        done = until(caught_up, _CATCH_UP_LIMIT_NS, checkpoint)
+        done = until(self._clock, caught_up, _CATCH_UP_LIMIT_NS, checkpoint)
         measured: dict[str, Scalar] = {"error": trouble} if trouble else {}
         if seen is not None:
             measured |= {"paused_after": seen[2], "lag_after_bytes": max(0, seen[0] - seen[1])}
@@ -141,7 +143,7 @@ class _Standing:
     def _still(self) -> bool:
         """Tell whether replay has come to its stand; the call itself only asks for it."""
         _, before, paused = self._positions()
-        time.sleep(10 * MILLISECOND / SECOND)
+        self._clock.sleep_ns(10 * MILLISECOND)
         return paused and self._positions()[1] == before
 
     def _positions(self) -> tuple[int, int, bool]:

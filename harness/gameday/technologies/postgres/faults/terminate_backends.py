@@ -1,15 +1,15 @@
 """Terminate backends: the server ends the connections of its clients."""
 
 import re
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 from gameday.api.environment import Checkpoint, Environment, Service
 from gameday.api.fault import Injection, Proof
-from gameday.faults.lifecycle.termination import answers_again, until
-from gameday.model.clock import SECOND
+from gameday.faults.lifecycle.termination import answers_again
+from gameday.faults.timing import timed, until
+from gameday.model.clock import SECOND, Clock
 from gameday.model.event import Scalar
 from gameday.model.invalid_parameter import regular, require
 from gameday.model.result import Window
@@ -61,13 +61,16 @@ class TerminateBackends:
 
     def on(self, environment: Environment) -> Injection:
         service = environment.service(self.target)
-        return _Terminating(self, service, server_of(environment, self.target))
+        return _Terminating(environment.clock, self, service, server_of(environment, self.target))
 
 
 class _Terminating:
     """One ending of those who were connected at that moment."""
 
-    def __init__(self, fault: TerminateBackends, service: Service, server: PostgresServer) -> None:
+    def __init__(
+        self, clock: Clock, fault: TerminateBackends, service: Service, server: PostgresServer
+    ) -> None:
+        self._clock = clock
         self._fault = fault
         self._service = service
         self._server = server
@@ -88,9 +91,7 @@ class _Terminating:
         try:
             self._hit = self._matching(judge.rows(_CLIENTS))
             pids = [self._witness.pid, *(pid for pid, _ in self._hit)]
-            called_ns = time.monotonic_ns()
-            judge.rows(_END, pids)
-            return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
+            return timed(self._clock, lambda: judge.rows(_END, pids))
         finally:
             judge.close()
 
@@ -101,7 +102,7 @@ class _Terminating:
             clients = self._server.rows(_CLIENTS)
             hit = self._matching(clients) if self._hit is None else self._hit
             limit_ns = _END_LIMIT_NS if self._hit else 0
-            gone = until(lambda: not self._living(hit), limit_ns, checkpoint)
+            gone = until(self._clock, lambda: not self._living(hit), limit_ns, checkpoint)
             living = self._living(hit)
         except SqlError as error:
             return Proof(proven=False, measured={"error": str(error)})
@@ -116,10 +117,7 @@ class _Terminating:
         )
 
     def undo(self) -> Window:
-        now_ns = time.monotonic_ns()
-        if self._witness is not None:
-            self._witness.close()
-        return Window(start_ns=now_ns, end_ns=now_ns)
+        return timed(self._clock, *(() if self._witness is None else (self._witness.close,)))
 
     def prove_healed(self, checkpoint: Checkpoint) -> Proof:
         """A new login and what the server answers to it."""

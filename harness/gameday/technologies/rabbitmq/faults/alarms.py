@@ -1,7 +1,6 @@
 """Memory-alarm and disk-alarm: a broker that takes no message from anybody."""
 
 import re
-import time
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -11,6 +10,8 @@ from gameday.api.environment import Checkpoint, Environment, NotReadyError
 from gameday.api.fault import Injection, Proof
 from gameday.errors import EnvironmentRefused
 from gameday.faults.lifecycle.termination import answers_again
+from gameday.faults.timing import attempted, timed, undo_error
+from gameday.model.clock import Clock
 from gameday.model.event import Scalar
 from gameday.model.result import Window
 from gameday.model.scenario import Hits
@@ -38,7 +39,7 @@ class MemoryAlarm:
     """The broker."""
 
     def on(self, environment: Environment) -> Injection:
-        return _Alarming(broker_of(environment, self.target, self.verb), _MEMORY)
+        return _Alarming(environment.clock, broker_of(environment, self.target, self.verb), _MEMORY)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +57,7 @@ class DiskAlarm:
     """The broker."""
 
     def on(self, environment: Environment) -> Injection:
-        return _Alarming(broker_of(environment, self.target, self.verb), _DISK)
+        return _Alarming(environment.clock, broker_of(environment, self.target, self.verb), _DISK)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,7 +133,8 @@ _DISK = _Resource(
 class _Alarming:
     """One alarm: proven by a publisher that is blocked, undone when the old limit stands again."""
 
-    def __init__(self, broker: Broker, resource: _Resource) -> None:
+    def __init__(self, clock: Clock, broker: Broker, resource: _Resource) -> None:
+        self._clock = clock
         self._broker = broker
         self._resource = resource
         self._before: _State | None = None
@@ -154,9 +156,7 @@ class _Alarming:
         witness = self._broker.open()
         if witness.publish().confirmed:
             self._witness = witness
-        called_ns = time.monotonic_ns()
-        self._broker.control(*self._resource.alarming)
-        return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
+        return timed(self._clock, lambda: self._broker.control(*self._resource.alarming))
 
     def prove(self, checkpoint: Checkpoint) -> Proof:
         """The alarm is listed, and who was let publish before is blocked by it."""
@@ -187,26 +187,16 @@ class _Alarming:
         return Proof(proven=not seen.confirmed, measured={"blocked": not seen.confirmed})
 
     def undo(self) -> Window:
-        called_ns = time.monotonic_ns()
-        self._trouble = ""
-        if self._witness is not None:
-            self._witness.close()
-        if self._before is not None:
-            try:
-                self._broker.control(*self._resource.restoring(self._before.setting))
-            except EnvironmentRefused as error:
-                # Whether that left anything is for the re-reading to say.
-                self._trouble = str(error)
-        return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
+        window, self._trouble = attempted(self._clock, self._restore)
+        return window
 
     def prove_healed(self, checkpoint: Checkpoint) -> Proof:
         """A message is confirmed, the old limit stands and the alarm is off.
 
         The message comes first: a broker that is just being started again can be asked after it.
         """
-        trouble: dict[str, Scalar] = {"undo_error": self._trouble} if self._trouble else {}
         answer = answers_again(self._broker.service, checkpoint)
-        measured = {**trouble, **answer.measured}
+        measured = {**undo_error(self._trouble), **answer.measured}
         try:
             state = self._resource.state(self._broker)
         except EnvironmentRefused as error:
@@ -220,3 +210,9 @@ class _Alarming:
                 "limit_after_bytes": state.limit_bytes,
             },
         )
+
+    def _restore(self) -> None:
+        if self._witness is not None:
+            self._witness.close()
+        if self._before is not None:
+            self._broker.control(*self._resource.restoring(self._before.setting))

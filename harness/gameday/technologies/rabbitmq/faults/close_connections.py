@@ -1,6 +1,5 @@
 """Close-connections: the broker ends the connections that it has."""
 
-import time
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -10,7 +9,8 @@ from gameday.api.environment import Checkpoint, Environment, NotReadyError
 from gameday.api.fault import Injection, Proof
 from gameday.errors import EnvironmentRefused
 from gameday.faults.lifecycle.termination import answers_again
-from gameday.model.clock import MILLISECOND
+from gameday.faults.timing import timed
+from gameday.model.clock import MILLISECOND, Clock
 from gameday.model.event import Scalar
 from gameday.model.invalid_parameter import require
 from gameday.model.result import Window
@@ -72,13 +72,15 @@ class CloseConnections:
         require(("reason", 0 < size <= _LONGEST_REASON, wanted))
 
     def on(self, environment: Environment) -> Injection:
-        return _Closing(broker_of(environment, self.target, self.verb), self)
+        broker = broker_of(environment, self.target, self.verb)
+        return _Closing(environment.clock, broker, self)
 
 
 class _Closing:
     """One closing: proven by what became of the listed connections and of our own."""
 
-    def __init__(self, broker: Broker, fault: CloseConnections) -> None:
+    def __init__(self, clock: Clock, broker: Broker, fault: CloseConnections) -> None:
+        self._clock = clock
         self._broker = broker
         self._fault = fault
         self._is_hit = fault.user in ("", broker.user)
@@ -97,14 +99,15 @@ class _Closing:
     def inject(self) -> Window:
         self._witness = self._broker.open()
         self._witness.publish()
+        return timed(self._clock, self._close)
+
+    def _close(self) -> None:
         user, reason = erlang_text(self._fault.user), erlang_text(self._fault.reason)
-        called_ns = time.monotonic_ns()
         told = self._broker.evaluate(f"User = {user}, Reason = {reason}, {_CLOSE}")
         listed, left = map(int, told.split(","))
         # Our own is none that anybody would miss.
         self._listed = listed - int(self._is_hit)
         self._left = left
-        return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
 
     def prove(self, checkpoint: Checkpoint) -> Proof:
         checkpoint()
@@ -124,10 +127,7 @@ class _Closing:
         )
 
     def undo(self) -> Window:
-        now_ns = time.monotonic_ns()
-        if self._witness is not None:
-            self._witness.close()
-        return Window(start_ns=now_ns, end_ns=now_ns)
+        return timed(self._clock, *(() if self._witness is None else (self._witness.close,)))
 
     def prove_healed(self, checkpoint: Checkpoint) -> Proof:
         """A write is confirmed, and a new connection is served and stays open."""

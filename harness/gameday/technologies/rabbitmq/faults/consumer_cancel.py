@@ -1,6 +1,5 @@
 """Consumer-cancel: the broker takes their queue away from all of its consumers, for a moment."""
 
-import time
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -9,8 +8,9 @@ from typing import ClassVar
 from gameday.api.environment import Checkpoint, Environment, NotReadyError
 from gameday.api.fault import Injection, Proof
 from gameday.errors import EnvironmentRefused
-from gameday.faults.lifecycle.termination import answers_again, until
-from gameday.model.clock import MICROSECOND, SECOND
+from gameday.faults.lifecycle.termination import answers_again
+from gameday.faults.timing import timed, until
+from gameday.model.clock import MICROSECOND, SECOND, Clock
 from gameday.model.event import Scalar
 from gameday.model.result import Window
 from gameday.model.scenario import Hits
@@ -104,13 +104,15 @@ class ConsumerCancel:
     """The virtual host that it is in."""
 
     def on(self, environment: Environment) -> Injection:
-        return _Cancelling(broker_of(environment, self.target, self.verb), self)
+        broker = broker_of(environment, self.target, self.verb)
+        return _Cancelling(environment.clock, broker, self)
 
 
 class _Cancelling:
     """One cancelling: proven by who is told, undone when the queue is what it was."""
 
-    def __init__(self, broker: Broker, fault: ConsumerCancel) -> None:
+    def __init__(self, clock: Clock, broker: Broker, fault: ConsumerCancel) -> None:
+        self._clock = clock
         self._broker = broker
         self._fault = fault
         self._name = f"rabbit_misc:r({erlang_text(fault.vhost)}, queue, {erlang_text(fault.queue)})"
@@ -127,17 +129,17 @@ class _Cancelling:
         return {"queue": self._fault.queue, "vhost": self._fault.vhost}
 
     def inject(self) -> Window:
-        called_ns = time.monotonic_ns()
+        called_ns = self._clock.now_ns()
         try:
             self._watch()
             if self._witness is not None:
                 self._before = self._shape()[1:]
-                called_ns = time.monotonic_ns()
+                called_ns = self._clock.now_ns()
                 self._cancel()
         except (NotReadyError, EnvironmentRefused) as error:
             # No such queue, or none of that kind; if something was done, the undoing is proven.
             self._measured["error"] = str(error)
-        return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
+        return Window(start_ns=called_ns, end_ns=self._clock.now_ns())
 
     def prove(self, checkpoint: Checkpoint) -> Proof:
         checkpoint()
@@ -153,10 +155,7 @@ class _Cancelling:
         )
 
     def undo(self) -> Window:
-        now_ns = time.monotonic_ns()
-        if self._witness is not None:
-            self._witness.close()
-        return Window(start_ns=now_ns, end_ns=now_ns)
+        return timed(self._clock, *(() if self._witness is None else (self._witness.close,)))
 
     def prove_healed(self, checkpoint: Checkpoint) -> Proof:
         """The queue runs, is what it was in all but its messages, and answers over AMQP."""
@@ -171,7 +170,7 @@ class _Cancelling:
             return state in _RUNS
 
         try:
-            until(runs, _BACK_LIMIT_NS, checkpoint)
+            until(self._clock, runs, _BACK_LIMIT_NS, checkpoint)
             with closing(self._broker.open(self._fault.vhost)) as line:
                 depth = line.depth(self._fault.queue)
         except (NotReadyError, EnvironmentRefused) as error:

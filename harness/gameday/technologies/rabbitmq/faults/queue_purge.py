@@ -1,6 +1,5 @@
 """Queue-purge: the messages that wait in a queue are gone."""
 
-import time
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -9,10 +8,12 @@ from typing import ClassVar
 from gameday.api.environment import Checkpoint, Environment, NotReadyError
 from gameday.api.fault import Injection, Proof
 from gameday.faults.lifecycle.termination import answers_again
+from gameday.faults.timing import timed
+from gameday.model.clock import Clock
 from gameday.model.event import Scalar
 from gameday.model.result import Window
 from gameday.model.scenario import Hits
-from gameday.technologies.rabbitmq.broker import KIND, Broker, broker_of
+from gameday.technologies.rabbitmq.broker import KIND, Broker, BrokerConnection, broker_of
 
 __all__ = ["QueuePurge"]
 
@@ -45,13 +46,15 @@ class QueuePurge:
     """The virtual host that it is in."""
 
     def on(self, environment: Environment) -> Injection:
-        return _Purging(broker_of(environment, self.target, self.verb), self)
+        broker = broker_of(environment, self.target, self.verb)
+        return _Purging(environment.clock, broker, self)
 
 
 class _Purging:
     """One purge: proven by the queue's own counts before and after."""
 
-    def __init__(self, broker: Broker, fault: QueuePurge) -> None:
+    def __init__(self, clock: Clock, broker: Broker, fault: QueuePurge) -> None:
+        self._clock = clock
         self._broker = broker
         self._fault = fault
         self._measured: dict[str, Scalar] = {}
@@ -70,26 +73,8 @@ class _Purging:
 
     def inject(self) -> Window:
         """Count, purge and count again at once: later, others have changed the counts."""
-        queue = self._fault.queue
         with closing(self._broker.open(self._fault.vhost)) as line:
-            called_ns = time.monotonic_ns()
-            try:
-                before = line.depth(queue).messages
-                purged = 0
-                for _ in range(_ROUNDS):
-                    purged += line.purge(queue)
-                    after = line.depth(queue).messages
-                    if after * _REST <= before:
-                        break
-                self._measured = {
-                    "messages_before": before,
-                    "messages_purged": purged,
-                    "messages_after": after,
-                }
-            except NotReadyError as error:
-                # No such queue, or one that is somebody's alone: that is no fault, and no error.
-                self._measured = {"error": str(error)}
-            return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
+            return timed(self._clock, lambda: self._purge(line))
 
     def prove(self, checkpoint: Checkpoint) -> Proof:
         checkpoint()
@@ -101,8 +86,7 @@ class _Purging:
         return Proof(proven=bool(shown), measured=self._measured)
 
     def undo(self) -> Window:
-        now_ns = time.monotonic_ns()
-        return Window(start_ns=now_ns, end_ns=now_ns)
+        return timed(self._clock)
 
     def prove_healed(self, checkpoint: Checkpoint) -> Proof:
         answer = answers_again(self._broker.service, checkpoint)
@@ -122,3 +106,22 @@ class _Purging:
             proven=came_back,
             measured={**answer.measured, **later, "message_came_back": came_back},
         )
+
+    def _purge(self, line: BrokerConnection) -> None:
+        queue = self._fault.queue
+        try:
+            before = line.depth(queue).messages
+            purged = 0
+            for _ in range(_ROUNDS):
+                purged += line.purge(queue)
+                after = line.depth(queue).messages
+                if after * _REST <= before:
+                    break
+            self._measured = {
+                "messages_before": before,
+                "messages_purged": purged,
+                "messages_after": after,
+            }
+        except NotReadyError as error:
+            # No such queue, or one that is somebody's alone: that is no fault, and no error.
+            self._measured = {"error": str(error)}

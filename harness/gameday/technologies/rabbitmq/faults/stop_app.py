@@ -1,6 +1,5 @@
 """Stop-app: the broker is stopped and its node lives on."""
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
@@ -9,7 +8,8 @@ from gameday.api.environment import Checkpoint, Environment, Killable, NotReadyE
 from gameday.api.fault import Injection, Proof
 from gameday.errors import EnvironmentRefused
 from gameday.faults.lifecycle.termination import answers_again
-from gameday.model.clock import SECOND
+from gameday.faults.timing import attempted, timed, undo_error
+from gameday.model.clock import SECOND, Clock
 from gameday.model.event import Scalar
 from gameday.model.result import Window
 from gameday.model.scenario import Hits
@@ -49,13 +49,15 @@ class StopApp:
             raise EnvironmentRefused(
                 f"{self.verb}: in {environment.runtime} nobody can tell whether {self.target} lives"
             )
-        return _Stopping(broker_of(environment, self.target, self.verb), service)
+        broker = broker_of(environment, self.target, self.verb)
+        return _Stopping(environment.clock, broker, service)
 
 
 class _Stopping:
     """One stop: proven by who is not let in while the node answers."""
 
-    def __init__(self, broker: Broker, node: Killable) -> None:
+    def __init__(self, clock: Clock, broker: Broker, node: Killable) -> None:
+        self._clock = clock
         self._broker = broker
         self._node = node
         self._before = node.process_state()
@@ -73,9 +75,7 @@ class _Stopping:
     def inject(self) -> Window:
         self._before = self._node.process_state()
         self._witness = self._broker.open()
-        called_ns = time.monotonic_ns()
-        self._broker.control("stop_app", limit_ns=_LIMIT_NS)
-        return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
+        return timed(self._clock, lambda: self._broker.control("stop_app", limit_ns=_LIMIT_NS))
 
     def prove(self, checkpoint: Checkpoint) -> Proof:
         checkpoint()
@@ -109,19 +109,15 @@ class _Stopping:
         )
 
     def undo(self) -> Window:
-        called_ns = time.monotonic_ns()
-        self._trouble = ""
         if self._witness is not None:
             self._witness.close()
-        try:
-            self._broker.control("start_app", limit_ns=_LIMIT_NS)
-        except EnvironmentRefused as error:
-            # Whether that left anything is for the re-reading to say.
-            self._trouble = str(error)
-        return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
+        window, self._trouble = attempted(
+            self._clock, lambda: self._broker.control("start_app", limit_ns=_LIMIT_NS)
+        )
+        return window
 
     def prove_healed(self, checkpoint: Checkpoint) -> Proof:
-        trouble: dict[str, Scalar] = {"undo_error": self._trouble} if self._trouble else {}
+        trouble = undo_error(self._trouble)
         answer = answers_again(self._broker.service, checkpoint)
         try:
             runs = self._broker.evaluate(_RUNS) == "true"

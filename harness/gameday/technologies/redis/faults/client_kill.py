@@ -1,24 +1,22 @@
 """Client kill: the server ends the connections of its clients, once or again and again."""
 
 import re
-import threading
-import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from gameday.api.environment import Checkpoint, Environment
 from gameday.api.fault import Injection, Proof
 from gameday.errors import EnvironmentRefused
-from gameday.faults.lifecycle.termination import until
-from gameday.model.clock import MILLISECOND, MINUTE, SECOND
+from gameday.faults.timing import attempted, timed, until
+from gameday.model.clock import MILLISECOND, MINUTE, SECOND, BackgroundTask
 from gameday.model.event import Scalar
 from gameday.model.invalid_parameter import require
 from gameday.model.result import Window
 from gameday.model.scenario import Hits
 from gameday.model.units import DurationNs
 from gameday.technologies.redis.connection import RedisConnection
-from gameday.technologies.redis.server import RedisServer, asked, bracketed, text_of
+from gameday.technologies.redis.server import RedisServer, asked, text_of
 
 __all__ = ["ClientKill"]
 
@@ -31,7 +29,7 @@ _BACK_LIMIT_NS = 10 * SECOND
 _CALM_NS = 250 * MILLISECOND
 _ATTEMPTS = 3
 _KILLING_LIMIT_NS = 10 * MINUTE
-_JOIN_LIMIT_S = 5.0
+_JOIN_LIMIT_NS = 5 * SECOND
 _ID = re.compile(r"^id=(\d+) ", re.MULTILINE)
 
 
@@ -80,14 +78,14 @@ class _Killing:
     """The kills of one fault, by a thread if there are many."""
 
     def __init__(self, server: RedisServer, clients: Clients, interval_ns: int) -> None:
+        self._clock = server.clock
         self._server = server
         self._clients = clients
         self._interval_ns = interval_ns
         self._rounds: list[_Round] = []
         self._witness: RedisConnection | None = None
         self._own: set[int] = set()
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._task: BackgroundTask | None = None
 
     @property
     def undo_text(self) -> str:
@@ -99,20 +97,19 @@ class _Killing:
 
     def inject(self) -> Window:
         self._witness = self._open_witness()
-        called_ns = time.monotonic_ns()
-        self._rounds.append(self._kill())
-        bracket = Window(start_ns=called_ns, end_ns=time.monotonic_ns())
+        window = timed(self._clock, self._kill)
         if self._interval_ns:
-            self._thread = threading.Thread(target=self._go_on, name="client-kill", daemon=True)
-            self._thread.start()
-        return bracket
+            self._task = self._clock.in_background(self._go_on(), "client-kill")
+        return window
 
     def prove(self, checkpoint: Checkpoint) -> Proof:
         """The listed ones are gone, ours among them."""
         if not self._rounds:
             return Proof(proven=False, measured={"killed": 0})
         first = self._rounds[0]
-        gone = until(lambda: not (first.listed & self._ids()), _END_LIMIT_NS, checkpoint)
+        gone = until(
+            self._clock, lambda: not (first.listed & self._ids()), _END_LIMIT_NS, checkpoint
+        )
         others = len(first.listed - self._own)
         measured: dict[str, Scalar] = {
             "listed": len(first.listed),
@@ -130,18 +127,14 @@ class _Killing:
         return Proof(proven=gone and ended and whole and others > 0 and again, measured=measured)
 
     def undo(self) -> Window:
-        called_ns = time.monotonic_ns()
-        self._stop.set()
-        if self._thread is not None:
-            self._thread.join(_JOIN_LIMIT_S)
-        return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
+        return timed(self._clock, self._stop)
 
     def prove_healed(self, checkpoint: Checkpoint) -> Proof:
         """Nobody kills any more, so a new connection outlives an interval."""
         measured: dict[str, Scalar] = {
             "rounds": len(self._rounds),
             "killed_in_all": sum(one.killed for one in self._rounds),
-            "still_killing": self._thread is not None and self._thread.is_alive(),
+            "still_killing": self._kills_on(),
         }
         if self._witness is not None:
             self._witness.close()
@@ -154,6 +147,13 @@ class _Killing:
         measured["new_connection_lives_ns" if lives else "new_connection_ended_within_ns"] = calm_ns
         return Proof(proven=lives and back and not measured["still_killing"], measured=measured)
 
+    def _stop(self) -> None:
+        if self._task is not None:
+            self._task.end(_JOIN_LIMIT_NS)
+
+    def _kills_on(self) -> bool:
+        return self._task is not None and self._task.alive()
+
     def _again(self, measured: dict[str, Scalar], checkpoint: Checkpoint) -> bool:
         """Measure how long a connection lives that is opened as another is killed."""
         tolerance_ns = max(self._interval_ns // 10, 50 * MILLISECOND)
@@ -165,10 +165,10 @@ class _Killing:
             opened.ended(2 * self._interval_ns)  # up to the next kill, from whenever it is
             opened.close()
             follower = self._open_witness()
-            began_ns = time.monotonic_ns()
+            began_ns = self._clock.now_ns()
             assert follower is not None
             ended = follower.ended(2 * self._interval_ns)
-            lived_ns = time.monotonic_ns() - began_ns
+            lived_ns = self._clock.now_ns() - began_ns
             follower.close()
             measured |= {"interval_actual_ns": lived_ns, "attempts": attempt}
             if ended and abs(lived_ns - self._interval_ns) <= tolerance_ns:
@@ -181,21 +181,19 @@ class _Killing:
         def again() -> bool:
             return sum(bool(one.killed) for one in self._rounds) > 1
 
-        came = until(again, self._interval_ns + _BACK_LIMIT_NS, checkpoint)
+        came = until(self._clock, again, self._interval_ns + _BACK_LIMIT_NS, checkpoint)
         measured["killed_again"] = came
         return came
 
-    def _go_on(self) -> None:
+    def _go_on(self) -> Iterator[int]:
         """Kill by a schedule, so that what the kills take does not add up; bounded in time."""
-        began_ns = time.monotonic_ns()
+        began_ns = self._clock.now_ns()
         for number in range(1, _KILLING_LIMIT_NS // self._interval_ns):
-            due_ns = began_ns + number * self._interval_ns
-            if self._stop.wait(max(0, due_ns - time.monotonic_ns()) / SECOND):
-                return
+            yield began_ns + number * self._interval_ns
             # A server that is down for a while has no clients to kill, and is asked again.
-            bracketed(lambda: self._rounds.append(self._kill()))
+            attempted(self._clock, self._kill)
 
-    def _kill(self) -> _Round:
+    def _kill(self) -> None:
         line = self._server.line()
         try:
             own = asked(line, "CLIENT", "ID")
@@ -203,13 +201,13 @@ class _Killing:
             asked(line, "CLIENT", "LIST", "TYPE", self._clients)
             asked(line, "CLIENT", "KILL", "TYPE", self._clients, "SKIPME", "yes")
             done = asked(line, "EXEC")
-            at_ns = time.monotonic_ns()
+            at_ns = self._clock.now_ns()
         finally:
             line.close()
         if not isinstance(done, list) or not isinstance(done[1], int):
             raise EnvironmentRefused(f"CLIENT KILL TYPE {self._clients}: {done}")
         listed = _ids_in(text_of(done[0])) - {own}
-        return _Round(at_ns=at_ns, listed=frozenset(listed), killed=done[1])
+        self._rounds.append(_Round(at_ns=at_ns, listed=frozenset(listed), killed=done[1]))
 
     def _ids(self) -> frozenset[int]:
         return _ids_in(text_of(self._server.ask("CLIENT", "LIST")))
@@ -240,7 +238,7 @@ class _Killing:
             replicas = self._server.ask("CLIENT", "LIST", "TYPE", "replica")
             return len(_ids_in(text_of(replicas)))
 
-        came = until(lambda: count() >= wanted, _BACK_LIMIT_NS, checkpoint)
+        came = until(self._clock, lambda: count() >= wanted, _BACK_LIMIT_NS, checkpoint)
         measured["replicas_after"] = count()
         return came
 
@@ -249,7 +247,7 @@ class _KillingOn(_Killing):
     """Kills that go on, which those of a single round do not."""
 
     def is_active(self) -> Proof:
-        kills = self._thread is not None and self._thread.is_alive()
+        kills = self._kills_on()
         return Proof(proven=kills, measured={"killing": kills, "rounds": len(self._rounds)})
 
 

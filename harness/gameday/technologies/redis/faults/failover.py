@@ -1,6 +1,5 @@
 """Failover: a replica becomes the primary, and the primary its replica."""
 
-import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from typing import ClassVar
 from gameday.api.environment import Checkpoint, Environment
 from gameday.api.fault import Injection, Proof
 from gameday.errors import EnvironmentRefused
-from gameday.faults.lifecycle.termination import until
+from gameday.faults.timing import attempted, undo_error, until
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.event import Scalar
 from gameday.model.invalid_parameter import require
@@ -18,7 +17,7 @@ from gameday.model.result import Window
 from gameday.model.scenario import Hits, Target
 from gameday.model.units import DurationNs
 from gameday.technologies.redis.connection import Refusal
-from gameday.technologies.redis.server import READY_KEY, RedisServer, asked, bracketed
+from gameday.technologies.redis.server import READY_KEY, RedisServer, asked
 
 __all__ = ["Failover"]
 
@@ -116,6 +115,7 @@ class _Swapping:
         follows: tuple[str, str],
         within_ns: int,
     ) -> None:
+        self._clock = primary.clock
         self._primary = primary
         self._replica = replica
         self._names = names
@@ -139,16 +139,18 @@ class _Swapping:
         host = self._replica.setting("replica-announce-ip")
         port = self._replica.setting("replica-announce-port")
         timeout = str(self._within_ns // MILLISECOND)
-        self._called_ns = time.monotonic_ns()
+        self._called_ns = self._clock.now_ns()
         self._primary.ask("FAILOVER", "TO", host, port, "TIMEOUT", timeout)
-        return Window(start_ns=self._called_ns, end_ns=time.monotonic_ns())
+        return Window(start_ns=self._called_ns, end_ns=self._clock.now_ns())
 
     def prove(self, checkpoint: Checkpoint) -> Proof:
         """Both say so, and only the new primary takes a write."""
-        began_ns = self._called_ns or time.monotonic_ns()
+        began_ns = self._called_ns or self._clock.now_ns()
         limit_ns = self._within_ns + _MARGIN_NS if self._called_ns else 0
-        swapped = until(lambda: self._roles() == ("slave", "master"), limit_ns, checkpoint)
-        took_ns = time.monotonic_ns() - began_ns
+        swapped = until(
+            self._clock, lambda: self._roles() == ("slave", "master"), limit_ns, checkpoint
+        )
+        took_ns = self._clock.now_ns() - began_ns
         old, new = self._primary.write(), self._replica.write()
         primary, replica = self._names
         measured: dict[str, Scalar] = {
@@ -172,23 +174,21 @@ class _Swapping:
         )
 
     def undo(self) -> Window:
-        window, self._trouble = bracketed(self._swap_back, self._reattach)
+        window, self._trouble = attempted(self._clock, self._swap_back, self._reattach)
         return window
 
     def prove_healed(self, checkpoint: Checkpoint) -> Proof:
         """The roles are as before, the link is that of before, and what is written arrives."""
-        measured: dict[str, Scalar] = {"forced": self._forced}
-        if self._trouble:
-            measured["undo_error"] = self._trouble
-        began_ns = time.monotonic_ns()
-        until(self._linked, _SYNC_LIMIT_NS, checkpoint)
+        measured: dict[str, Scalar] = {"forced": self._forced, **undo_error(self._trouble)}
+        began_ns = self._clock.now_ns()
+        until(self._clock, self._linked, _SYNC_LIMIT_NS, checkpoint)
         try:
             role = _Role.of(self._replica)
             measured |= {
                 "role_of_primary_after": _Role.of(self._primary).name,
                 "follows_after": ":".join(role.follows),
                 "link_after": role.state,
-                "linked_after_ns": time.monotonic_ns() - began_ns,
+                "linked_after_ns": self._clock.now_ns() - began_ns,
             }
             arrives = self._word_arrives(checkpoint)
             refused = self._replica.write()
@@ -226,7 +226,7 @@ class _Swapping:
     def _hand_back(self) -> bool:
         """Let the old primary catch up and take over; tell whether it has."""
         known = until(
-            lambda: len(_Role.of(self._replica).replicas) == 1, _KNOWN_LIMIT_NS, lambda: None
+            self._clock, lambda: len(_Role.of(self._replica).replicas) == 1, _KNOWN_LIMIT_NS
         )
         if not known:
             return False
@@ -234,7 +234,7 @@ class _Swapping:
         timeout = str(_BACK_LIMIT_NS // MILLISECOND)
         self._replica.ask("FAILOVER", "TO", host, port, "TIMEOUT", timeout)
         return until(
-            lambda: self._roles() == ("master", "slave"), _BACK_LIMIT_NS + _MARGIN_NS, lambda: None
+            self._clock, lambda: self._roles() == ("master", "slave"), _BACK_LIMIT_NS + _MARGIN_NS
         )
 
     def _reattach(self) -> None:
@@ -253,5 +253,8 @@ class _Swapping:
         finally:
             line.close()
         return until(
-            lambda: self._replica.ask("GET", READY_KEY) == word, _KNOWN_LIMIT_NS, checkpoint
+            self._clock,
+            lambda: self._replica.ask("GET", READY_KEY) == word,
+            _KNOWN_LIMIT_NS,
+            checkpoint,
         )

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 from gameday.api.environment import Checkpoint, Environment
 from gameday.api.fault import Injection, Proof
 from gameday.errors import EnvironmentRefused
-from gameday.faults.lifecycle.termination import until
+from gameday.faults.timing import attempted, timed, undo_error, until
 from gameday.model.clock import SECOND
 from gameday.model.event import Scalar
 from gameday.model.invalid_parameter import require
@@ -15,7 +15,7 @@ from gameday.model.result import Window
 from gameday.model.scenario import Hits
 from gameday.model.units import RatioField, SizeBytes
 from gameday.technologies.redis.connection import Refusal
-from gameday.technologies.redis.server import READY_KEY, RedisServer, bracketed
+from gameday.technologies.redis.server import READY_KEY, RedisServer
 
 __all__ = ["MaxMemory"]
 
@@ -95,6 +95,7 @@ class _Lowering:
     """A lowered limit: proven by what the server refuses or forgets."""
 
     def __init__(self, server: RedisServer, before: _Memory, limit: int, policy: Policy) -> None:
+        self._clock = server.clock
         self._server = server
         self._before = before
         self._limit = limit
@@ -116,14 +117,11 @@ class _Lowering:
 
     def inject(self) -> Window:
         # The policy first: the old one might evict, the moment that the limit is lowered.
-        window, trouble = bracketed(lambda: self._set(self._policy, self._limit))
-        if trouble:
-            raise EnvironmentRefused(trouble)
-        return window
+        return timed(self._clock, lambda: self._set(self._policy, self._limit))
 
     def prove(self, checkpoint: Checkpoint) -> Proof:
         measured: dict[str, Scalar] = {}
-        proven = until(lambda: self._bites(measured), _EFFECT_LIMIT_NS, checkpoint)
+        proven = until(self._clock, lambda: self._bites(measured), _EFFECT_LIMIT_NS, checkpoint)
         return Proof(proven=proven, measured=measured)
 
     def is_active(self) -> Proof:
@@ -136,7 +134,8 @@ class _Lowering:
 
     def undo(self) -> Window:
         before = self._before
-        window, self._trouble = bracketed(
+        window, self._trouble = attempted(
+            self._clock,
             lambda: self._server.set("maxmemory", str(before.limit)),
             lambda: self._server.set("maxmemory-policy", before.policy),
         )
@@ -144,7 +143,7 @@ class _Lowering:
 
     def prove_healed(self, checkpoint: Checkpoint) -> Proof:
         """INFO tells the values from before, and a write is answered, as soon as anybody's is."""
-        measured: dict[str, Scalar] = {"undo_error": self._trouble} if self._trouble else {}
+        measured = dict(undo_error(self._trouble))
         try:
             now = _Memory.of(self._server)
             measured |= {
@@ -155,7 +154,10 @@ class _Lowering:
             as_before = (now.limit, now.policy) == (self._before.limit, self._before.policy)
             # Another fault, such as a failover, may refuse writes until it is over.
             limit_ns = _WRITE_LIMIT_NS if as_before else 0
-            proven = until(lambda: self._writes(measured), limit_ns, checkpoint) and as_before
+            proven = (
+                until(self._clock, lambda: self._writes(measured), limit_ns, checkpoint)
+                and as_before
+            )
         except EnvironmentRefused as error:
             return Proof(proven=False, measured={**measured, "error": str(error)})
         return Proof(proven=proven, measured=measured)

@@ -1,6 +1,5 @@
 """Persistence off: a Redis server keeps what it is told in memory only."""
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from secrets import token_hex
@@ -9,14 +8,14 @@ from typing import ClassVar
 from gameday.api.environment import CanExec, Checkpoint, Environment
 from gameday.api.fault import Injection, Proof
 from gameday.errors import EnvironmentRefused
-from gameday.faults.lifecycle.termination import until
+from gameday.faults.timing import attempted, timed, undo_error, until
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.event import Scalar
 from gameday.model.invalid_parameter import require
 from gameday.model.result import Window
 from gameday.model.scenario import Hits, Target
 from gameday.technologies.redis.connection import Refusal
-from gameday.technologies.redis.server import READY_KEY, RedisServer, bracketed
+from gameday.technologies.redis.server import READY_KEY, RedisServer
 
 __all__ = ["PersistenceOff"]
 
@@ -25,7 +24,6 @@ _ARRIVAL_LIMIT_NS = 3 * SECOND
 _REWRITE_LIMIT_NS = 30 * SECOND
 _ABSENCE_NS = 300 * MILLISECOND
 """How long a write may fail to come to the file before it counts as not coming."""
-_PAUSE_S = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,13 +90,14 @@ class _File:
         answer = self._server.write(word)
         if isinstance(answer, Refusal):
             raise EnvironmentRefused(f"SET {READY_KEY}: {answer}")
-        return until(lambda: self.holds(word), limit_ns, checkpoint)
+        return until(self._server.clock, lambda: self.holds(word), limit_ns, checkpoint)
 
 
 class _Forgetting:
     """A server that writes nothing down, until its old settings are back and have had effect."""
 
     def __init__(self, server: RedisServer, file: _File, save: str) -> None:
+        self._clock = server.clock
         self._server = server
         self._file = file
         self._save = save
@@ -119,10 +118,11 @@ class _Forgetting:
         # Without this, a file that is looked for in the wrong place would prove everything.
         self._arrived_before = self._file.receives_a_write(_ARRIVAL_LIMIT_NS, lambda: None)
         self._run = self._server.info("server")["run_id"]
-        called_ns = time.monotonic_ns()
-        self._server.set("appendonly", "no")
-        self._server.set("save", "")
-        return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
+        return timed(
+            self._clock,
+            lambda: self._server.set("appendonly", "no"),
+            lambda: self._server.set("save", ""),
+        )
 
     def prove(self, checkpoint: Checkpoint) -> Proof:
         """A word from before is in the file, one from now is not."""
@@ -151,7 +151,8 @@ class _Forgetting:
         )
 
     def undo(self) -> Window:
-        window, self._trouble = bracketed(
+        window, self._trouble = attempted(
+            self._clock,
             lambda: self._server.set("save", self._save),
             lambda: self._server.set("appendonly", "yes"),
         )
@@ -159,11 +160,13 @@ class _Forgetting:
 
     def prove_healed(self, checkpoint: Checkpoint) -> Proof:
         """The rewrite is over, and a new word comes to the file."""
-        measured: dict[str, Scalar] = {"undo_error": self._trouble} if self._trouble else {}
-        began_ns = time.monotonic_ns()
+        measured = dict(undo_error(self._trouble))
+        began_ns = self._clock.now_ns()
         try:
-            written = until(lambda: self._rewritten(measured), _REWRITE_LIMIT_NS, checkpoint)
-            measured["rewrite_waited_ns"] = time.monotonic_ns() - began_ns
+            written = until(
+                self._clock, lambda: self._rewritten(measured), _REWRITE_LIMIT_NS, checkpoint
+            )
+            measured["rewrite_waited_ns"] = self._clock.now_ns() - began_ns
             save = self._server.setting("save")
             arrives = self._file.receives_a_write(_ARRIVAL_LIMIT_NS, checkpoint)
         except EnvironmentRefused as error:

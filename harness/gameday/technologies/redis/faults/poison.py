@@ -8,12 +8,13 @@ from typing import ClassVar
 from gameday.api.environment import Checkpoint, Environment
 from gameday.api.fault import Injection, Proof
 from gameday.errors import EnvironmentRefused
+from gameday.faults.timing import attempted, timed
 from gameday.model.event import Scalar
 from gameday.model.invalid_parameter import require
 from gameday.model.result import Window
 from gameday.model.scenario import Hits
 from gameday.technologies.redis.connection import RedisConnection
-from gameday.technologies.redis.server import RedisServer, asked, bracketed, text_of
+from gameday.technologies.redis.server import RedisServer, asked, text_of
 
 __all__ = ["PoisonMessage"]
 
@@ -85,10 +86,7 @@ class _Poisoning:
             raise EnvironmentRefused(
                 f"poison-message: {self._fault.to} is no stream of {self._fault.target}"
             )
-        called, trouble = bracketed(self._add)
-        if trouble:
-            raise EnvironmentRefused(trouble)
-        return called
+        return timed(self._server.clock, self._add)
 
     def prove(self, checkpoint: Checkpoint) -> Proof:
         there = len(self._entries())
@@ -98,8 +96,8 @@ class _Poisoning:
         )
 
     def undo(self) -> Window:
-        called, _ = bracketed(self._delete)
-        return called
+        window, _ = attempted(self._server.clock, self._delete)
+        return window
 
     def prove_healed(self, checkpoint: Checkpoint) -> Proof:
         try:

@@ -1,6 +1,5 @@
 """Busy script: a Redis server is in a script that does not end, and does nothing else."""
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
@@ -8,6 +7,7 @@ from typing import ClassVar
 from gameday.api.environment import Checkpoint, Environment
 from gameday.api.fault import Injection, Proof
 from gameday.errors import EnvironmentRefused
+from gameday.faults.timing import attempted, undo_error
 from gameday.model.clock import MICROSECOND, MILLISECOND, MINUTE, SECOND
 from gameday.model.event import Scalar
 from gameday.model.invalid_parameter import require
@@ -15,7 +15,7 @@ from gameday.model.result import Window
 from gameday.model.scenario import Hits, Target
 from gameday.model.units import DurationNs, format_duration
 from gameday.technologies.redis.connection import RedisConnection, Refusal, Reply
-from gameday.technologies.redis.server import RedisServer, bracketed
+from gameday.technologies.redis.server import RedisServer
 
 __all__ = ["ScriptBusy"]
 
@@ -47,7 +47,7 @@ _LOOK_LIMIT_NS = SECOND
 _QUESTIONS = 3
 """One that overtook the script is answered well, and late; the next one is not."""
 _CALM_LIMIT_NS = 5 * SECOND
-_PAUSE_S = 0.02
+_PAUSE_NS = 20 * MILLISECOND
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +94,7 @@ class _Keeping:
     """One script that keeps a server busy, until it is killed or comes to its own end."""
 
     def __init__(self, server: RedisServer, fault: ScriptBusy, *, before: str) -> None:
+        self._clock = server.clock
         self._server = server
         self._fault = fault
         self._before = before
@@ -116,17 +117,17 @@ class _Keeping:
         turns = self._turns_within(self._fault.at_most_ns)
         self._witness = self._server.line()
         self._script = self._server.line()
-        called_ns = time.monotonic_ns()
+        called_ns = self._clock.now_ns()
         self._server.set(_THRESHOLD, str(self._fault.busy_after_ns // MILLISECOND))
         bound_us = str(self._fault.at_most_ns // MICROSECOND)
-        self._began_ns = time.monotonic_ns()
+        self._began_ns = self._clock.now_ns()
         self._script.send("EVAL", _SCRIPT, "0", bound_us, str(turns))
-        return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
+        return Window(start_ns=called_ns, end_ns=self._clock.now_ns())
 
     def prove(self, checkpoint: Checkpoint) -> Proof:
         """Ask, and be told BUSY no earlier than asked for."""
         witness = self._witness = self._witness or self._server.line()
-        began_ns = self._began_ns or time.monotonic_ns()
+        began_ns = self._began_ns or self._clock.now_ns()
         answer: Reply = None
         try:
             for _ in range(_QUESTIONS):
@@ -137,7 +138,7 @@ class _Keeping:
                     break
         except EnvironmentRefused as error:
             return Proof(proven=False, measured={"error": str(error)})
-        silent_ns = time.monotonic_ns() - began_ns
+        silent_ns = self._clock.now_ns() - began_ns
         busy = isinstance(answer, Refusal) and answer.startswith("BUSY")
         proven = busy and silent_ns >= self._fault.busy_after_ns - _EARLY_NS
         return Proof(
@@ -154,16 +155,18 @@ class _Keeping:
         )
 
     def undo(self) -> Window:
-        window, self._trouble = bracketed(
-            self._end_script, lambda: self._server.set(_THRESHOLD, self._before)
+        window, self._trouble = attempted(
+            self._clock, self._end_script, lambda: self._server.set(_THRESHOLD, self._before)
         )
         return window
 
     def prove_healed(self, checkpoint: Checkpoint) -> Proof:
         """PING is answered with PONG, and the threshold is what it was."""
-        measured: dict[str, Scalar] = {"ended_by": self._ended_by, "held_actual_ns": self._held_ns}
-        if self._trouble:
-            measured["undo_error"] = self._trouble
+        measured: dict[str, Scalar] = {
+            "ended_by": self._ended_by,
+            "held_actual_ns": self._held_ns,
+            **undo_error(self._trouble),
+        }
         for line in (self._script, self._witness):
             if line is not None:
                 line.close()
@@ -181,17 +184,17 @@ class _Keeping:
         """Kill what is ours; whatever else may be running by then is let alone."""
         if self._script is None or not self._began_ns or self._held_ns is not None:
             return
-        give_up_ns = time.monotonic_ns() + self._fault.busy_after_ns + _CALM_LIMIT_NS
+        give_up_ns = self._clock.now_ns() + self._fault.busy_after_ns + _CALM_LIMIT_NS
         by_itself = self._script.said()
         while not self._script.said():
             # Before the threshold a server hears nothing, not even this.
             self._server.answer(
                 "SCRIPT", "KILL", limit_ns=self._fault.busy_after_ns + _ANSWER_LIMIT_NS
             )
-            if time.monotonic_ns() > give_up_ns:
+            if self._clock.now_ns() > give_up_ns:
                 raise EnvironmentRefused("SCRIPT KILL does not end the script")
-            time.sleep(_PAUSE_S)
-        self._held_ns = time.monotonic_ns() - self._began_ns
+            self._clock.sleep_ns(_PAUSE_NS)
+        self._held_ns = self._clock.now_ns() - self._began_ns
         self._ended_by = "itself, or its server's end" if by_itself else "SCRIPT KILL"
 
     def _turns_within(self, limit_ns: int) -> int:
@@ -207,7 +210,7 @@ class _Keeping:
         """Return what that many turns take, the quickest of some trials."""
         trials = []
         for _ in range(_TRIALS):
-            began_ns = time.monotonic_ns()
+            began_ns = self._clock.now_ns()
             self._server.ask("EVAL", _SCRIPT, "0", _ENDLESS_US, str(turns))
-            trials.append(time.monotonic_ns() - began_ns)
+            trials.append(self._clock.now_ns() - began_ns)
         return min(trials)

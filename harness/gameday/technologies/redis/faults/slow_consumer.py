@@ -1,9 +1,7 @@
 """Slow consumer: a subscriber that reads too slowly, or not at all, and the server has to keep."""
 
 import re
-import threading
-import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from secrets import token_hex
@@ -13,8 +11,8 @@ from gameday.api.edge import EdgeProxied
 from gameday.api.environment import Checkpoint, Endpoint, Environment
 from gameday.api.fault import Injection, Proof
 from gameday.errors import EnvironmentRefused
-from gameday.faults.lifecycle.termination import until
-from gameday.model.clock import MINUTE, SECOND
+from gameday.faults.timing import timed, until
+from gameday.model.clock import MILLISECOND, MINUTE, SECOND, BackgroundTask, Clock
 from gameday.model.event import Scalar
 from gameday.model.invalid_parameter import require
 from gameday.model.result import Window
@@ -30,13 +28,13 @@ _MOST_BYTES_PER_S = 1_000_000
 _TURNS_PER_S = 20
 _MOST_OWED = 4
 _READING_LIMIT_NS = 10 * MINUTE
-_JOIN_LIMIT_S = 5.0
+_JOIN_LIMIT_NS = 5 * SECOND
 
 _RECEIVE_BYTES = 4_096
 """What its kernel takes in at least. With much more, the server's takes ever more as well."""
 _FILLER = "x" * 64 * 1024
 _FILL_LIMIT_NS = 10 * SECOND
-_SETTLED_S = 0.1
+_SETTLED_NS = 100 * MILLISECOND
 """What the kernels still take is taken in that time; an acknowledgement waits up to 40 ms."""
 _BLOCK_BYTES = 20_504
 """What the server keeps is counted in blocks of at least that much, each filled before the next."""
@@ -46,7 +44,7 @@ _ATTEMPTS = 3
 _TRAFFIC_LIMIT_NS = 15 * SECOND
 _GONE_LIMIT_NS = 10 * SECOND
 _SKIM_BYTES = 1024 * 1024
-_PAUSE_S = 0.005
+_PAUSE_NS = 5 * MILLISECOND
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,36 +99,36 @@ def _address(environment: Environment, service: str, through: str) -> Endpoint:
 class _Reader:
     """Takes what is there at a rate, in a thread that is bounded in time; at 0 there is none."""
 
-    def __init__(self, line: RedisConnection, rate_bytes_per_s: int) -> None:
+    def __init__(self, clock: Clock, line: RedisConnection, rate_bytes_per_s: int) -> None:
+        self._clock = clock
         self._line = line
         self._portion = rate_bytes_per_s // _TURNS_PER_S
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._read_on, name="slow-consumer", daemon=True)
+        self._task: BackgroundTask | None = None
         self.taken = 0
         """How many bytes it has read."""
 
     def start(self) -> None:
         if self._portion:
-            self._thread.start()
+            self._task = self._clock.in_background(self._read_on(), "slow-consumer")
 
     @property
     def goes_on(self) -> bool:
         """Whether it does what it is to do; to read nothing takes no thread."""
-        return not self._portion or self._thread.is_alive()
+        return not self._portion or self._reads()
 
     def stop(self) -> bool:
         """End the reading; tell whether it has ended."""
-        self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join(_JOIN_LIMIT_S)
-        return not self._thread.is_alive()
+        if self._task is not None:
+            self._task.end(_JOIN_LIMIT_NS)
+        return not self._reads()
 
-    def _read_on(self) -> None:
-        began_ns, owed = time.monotonic_ns(), 0
+    def _reads(self) -> bool:
+        return self._task is not None and self._task.alive()
+
+    def _read_on(self) -> Iterator[int]:
+        began_ns, owed = self._clock.now_ns(), 0
         for turn in range(1, _READING_LIMIT_NS * _TURNS_PER_S // SECOND):
-            due_ns = began_ns + turn * SECOND // _TURNS_PER_S
-            if self._stop.wait(max(0, due_ns - time.monotonic_ns()) / SECOND):
-                return
+            yield began_ns + turn * SECOND // _TURNS_PER_S
             # What was not there is owed, but not for long: a late flood shall not be gulped.
             owed = min(owed + self._portion, _MOST_OWED * self._portion)
             try:
@@ -145,6 +143,7 @@ class _Consuming:
     """One slow consumer, from its subscription until the server knows it no more."""
 
     def __init__(self, server: RedisServer, fault: SlowConsumer, address: Endpoint) -> None:
+        self._clock = server.clock
         self._server = server
         self._fault = fault
         self._address = address
@@ -170,7 +169,9 @@ class _Consuming:
         }
 
     def inject(self) -> Window:
-        called_ns = time.monotonic_ns()
+        return timed(self._clock, self._subscribe)
+
+    def _subscribe(self) -> None:
         rate = self._fault.rate_bytes_per_s
         self._run = self._server.info("server")["run_id"]
         self._line = lines.dial(
@@ -182,9 +183,8 @@ class _Consuming:
         asked(self._line, "SUBSCRIBE", self._private)
         asked(self._line, "SUBSCRIBE", self._fault.channel)
         self._fill()
-        self._reader = _Reader(self._line, rate)
+        self._reader = _Reader(self._clock, self._line, rate)
         self._reader.start()
-        return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
 
     def prove(self, checkpoint: Checkpoint) -> Proof:
         """Compare what is published with what the server keeps and what is read."""
@@ -208,17 +208,17 @@ class _Consuming:
     def _compare(self, reader: _Reader, witness: RedisConnection, checkpoint: Checkpoint) -> Proof:
         """Look at both ends for as long as it takes to publish enough."""
         read_before, before = reader.taken, self._kept() or 0
-        began_ns = time.monotonic_ns()
+        began_ns = self._clock.now_ns()
         published = read = 0
         while True:
             checkpoint()
             published += witness.skim(_SKIM_BYTES)
             read = reader.taken - read_before
-            late = time.monotonic_ns() - began_ns > _TRAFFIC_LIMIT_NS
+            late = self._clock.now_ns() - began_ns > _TRAFFIC_LIMIT_NS
             if late or published - read >= _LEAST_BYTES:
                 break
-            time.sleep(_PAUSE_S)
-        took_ns, after = time.monotonic_ns() - began_ns, self._kept()
+            self._clock.sleep_ns(_PAUSE_NS)
+        took_ns, after = self._clock.now_ns() - began_ns, self._kept()
         surplus = published - read
         measured: dict[str, Scalar] = {
             "published_bytes": published,
@@ -252,7 +252,9 @@ class _Consuming:
         )
 
     def undo(self) -> Window:
-        called_ns = time.monotonic_ns()
+        return timed(self._clock, self._leave)
+
+    def _leave(self) -> None:
         if self._number is not None and self._dropped is None:
             with suppress(EnvironmentRefused):
                 self._dropped = self._kept() is None
@@ -260,7 +262,6 @@ class _Consuming:
             self._reader.stop()
         if self._line is not None:
             self._line.close()
-        return Window(start_ns=called_ns, end_ns=time.monotonic_ns())
 
     def prove_healed(self, checkpoint: Checkpoint) -> Proof:
         """The server lists the consumer no more."""
@@ -269,18 +270,18 @@ class _Consuming:
         if self._dropped is not None:
             measured["dropped_by_server"] = self._dropped
         try:
-            gone = until(lambda: self._kept() is None, _GONE_LIMIT_NS, checkpoint)
+            gone = until(self._clock, lambda: self._kept() is None, _GONE_LIMIT_NS, checkpoint)
         except EnvironmentRefused as error:
             return Proof(proven=False, measured={**measured, "error": str(error)})
         return Proof(proven=gone and stopped, measured={**measured, "listed_after": not gone})
 
     def _fill(self) -> None:
         """Fill what lies between, so that every further message is the server's to keep."""
-        give_up_ns = time.monotonic_ns() + _FILL_LIMIT_NS
-        while time.monotonic_ns() < give_up_ns:
+        give_up_ns = self._clock.now_ns() + _FILL_LIMIT_NS
+        while self._clock.now_ns() < give_up_ns:
             kept = self._kept() or 0
             if kept >= _LEAST_BYTES:
-                time.sleep(_SETTLED_S)
+                self._clock.sleep_ns(_SETTLED_NS)
                 if (self._kept() or 0) >= kept:
                     return
             self._server.ask("PUBLISH", self._private, _FILLER)
