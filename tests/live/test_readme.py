@@ -58,16 +58,13 @@ def debian_13(
     missing: Callable[[str], NoReturn],
 ) -> Shell:
     """A shell in a container of Debian 13 that has its servers and a clone of the project."""
-    return _shell(docker_engine, docker_image(_DEBIAN_13), _clone(missing), as_on_a_host=True)
+    return _shell(docker_engine, docker_image(_DEBIAN_13), _clone(missing), may_mount=True)
 
 
 def _shell(
-    engine: docker.DockerClient, image: str, clone: bytes, *, as_on_a_host: bool = False
+    engine: docker.DockerClient, image: str, clone: bytes, *, may_mount: bool = False
 ) -> Shell:
-    """Return what runs each line in a container of its own.
-
-    As on a host, root may mount a service's `disk:`, and remove shared memory of other accounts.
-    """
+    """Return what runs each line in a container of its own; a service's `disk:` is mounted."""
 
     def run(line: str, limit_s: int) -> tuple[int, str]:
         container = engine.containers.create(
@@ -75,8 +72,8 @@ def _shell(
             ["sh", "-c", line],
             working_dir=_CHECKOUT,
             environment={"TERM": "dumb"},
-            cap_add=["SYS_ADMIN", "SYS_PTRACE"] if as_on_a_host else [],
-            security_opt=["apparmor=unconfined"] if as_on_a_host else [],
+            cap_add=["SYS_ADMIN"] if may_mount else [],
+            security_opt=["apparmor=unconfined"] if may_mount else [],
         )
         try:
             container.put_archive(_CHECKOUT, clone)

@@ -17,6 +17,7 @@ from gameday.api.environment import EnvironmentConfig
 from gameday.cleanup.reaper import leftovers_of, reap
 from gameday.engine.planning import vocabulary
 from gameday.faults.lifecycle.remove import Remove
+from gameday.host.process_files import mappings_of, working_folder_of
 from gameday.loading import load_target
 from gameday.resources import bundled
 from gameday.runtimes.process.environment import ProcessEnvironment
@@ -97,8 +98,9 @@ def files_of(run: str) -> set[Path]:
     files = set()
     for process in psutil.process_iter():
         with suppress(psutil.Error, OSError):
-            if process.name() == "postgres" and f"gameday-{run}-" in process.cwd():
-                words = Path(f"/proc/{process.pid}/maps").read_text().split()
+            here = process.name() == "postgres" and working_folder_of(process.pid)
+            if here and f"gameday-{run}-" in str(here):
+                words = mappings_of(process.pid).split()
                 files |= {Path(word) for word in words if word.startswith("/dev/shm/Postgre")}
     return files
 

@@ -22,6 +22,7 @@ import psutil
 from gameday.cleanup.owner import is_alive, pid_of, this_owner
 from gameday.host.account import create_file
 from gameday.host.ours import is_our_folder, is_our_process, read_ours, whose
+from gameday.host.process_files import environment_of, working_folder_of
 
 __all__ = [
     "EVERY_CGROUP",
@@ -231,12 +232,14 @@ def _label_of(process: psutil.Process) -> tuple[str, str]:
     The folder tells only of a server that has overwritten its environment: anybody may work there.
     One that has none is a program that is just being started, of whoever it may be.
     """
-    environ = process.environ()
+    environ = environment_of(process.pid)
+    if environ is None:
+        return "", ""
     if RUN_VARIABLE in environ:
         return environ[RUN_VARIABLE], environ.get(OWNER_VARIABLE, "")
-    if "PATH" in environ or not Path(f"/proc/{process.pid}/environ").read_bytes():
+    if "PATH" in environ:
         return "", ""
-    where = Path(process.cwd())
+    where = working_folder_of(process.pid)
     for folder in (where, *where.parents):
         if folder.name.startswith(_PREFIX) and is_our_folder(folder) and _owner_in(folder):
             return _run_in(folder.name), _owner_in(folder)

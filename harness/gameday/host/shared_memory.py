@@ -10,11 +10,14 @@ long as the folder is. While initdb makes the data it also has files in /dev/shm
 import ctypes
 import os
 import re
+import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
-from gameday.host.account import our_uids
+from gameday.host.account import as_account, our_uids
 from gameday.host.ours import is_our_file, read_ours
+from gameday.host.process_files import mappings_of
 
 __all__ = ["mapped_by", "remove_segments", "segments_in"]
 
@@ -22,6 +25,7 @@ _LOCK_FILE = "postmaster.pid"
 _SEGMENTS = Path("/proc/sysvipc/shm")
 _PID_LINE, _SEGMENT_LINE = 0, 6
 _IPC_RMID = 0
+_REMOVAL_LIMIT_S = 10
 _MAPPED = re.compile(
     r"^\S+ \S+ \S+ (\w+):(\w+) (\d+) +(/dev/shm/PostgreSQL\.\d+)$",
     re.MULTILINE,
@@ -44,15 +48,31 @@ def remove_segments(folder: Path) -> tuple[int, ...]:
     """Remove these segments, and return those that are gone; of a living server, once it ends."""
     found = segments_in(folder)
     for number in found:
-        ctypes.CDLL(None).shmctl(number, _IPC_RMID, None)
+        if ctypes.CDLL(None).shmctl(number, _IPC_RMID, None):
+            _remove_as_its_account(number)
     left = segments_in(folder)
     return tuple(number for number in found if number not in left)
+
+
+def _remove_as_its_account(number: int) -> None:
+    """Remove a segment as root may not in most containers: as the account that it belongs to."""
+    for account in our_uids() - {os.geteuid()}:
+        with suppress(OSError, subprocess.TimeoutExpired):
+            subprocess.run(
+                ["ipcrm", "-m", str(number)],
+                capture_output=True,
+                cwd="/",
+                env={"PATH": os.defpath},
+                timeout=_REMOVAL_LIMIT_S,
+                check=False,
+                **as_account(account),
+            )
 
 
 def mapped_by(pid: int) -> set[Path]:
     """Return the files in /dev/shm that a living process of a PostgreSQL uses, and are ours."""
     try:
-        maps = Path(f"/proc/{pid}/maps").read_text(errors="replace")
+        maps = mappings_of(pid)
     except OSError:
         return set()
     found = set()

@@ -20,6 +20,7 @@ from gameday.host.account import as_account, give_to
 from gameday.host.disks import mount_disk, release
 from gameday.host.freezer_state import StoppedProcesses
 from gameday.host.listening import stranger_on
+from gameday.host.process_files import mappings_of
 from gameday.host.shared_memory import remove_segments
 from gameday.host.sockets import TcpConnection, accepted_in_network_of, connections_of
 from gameday.model.clock import SECOND
@@ -131,7 +132,7 @@ class ProcessService(RunningService):
         return Path(f"/proc/{self._main_pid()}/status").read_text()
 
     def _has_loaded(self, library: str) -> bool:
-        return library in Path(f"/proc/{self._main_pid()}/maps").read_text()
+        return library in mappings_of(self._main_pid())
 
     def service_user(self) -> str:
         ids = psutil.Process(self._main_pid())

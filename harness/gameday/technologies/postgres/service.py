@@ -19,6 +19,7 @@ from gameday.errors import EnvironmentRefused
 from gameday.extras import installing
 from gameday.host.account import account, create_file, may_run, named
 from gameday.host.carried import POSTGRES_WHEEL
+from gameday.host.process_files import working_folder_of
 from gameday.host.variables import for_services
 from gameday.model.login import Login, Logins
 from gameday.model.scenario import ServiceSpec
@@ -260,7 +261,7 @@ def end_those_in(data: Path) -> None:
     orphans = []
     for process in psutil.process_iter():
         with suppress(psutil.Error, OSError):
-            if Path(process.cwd()) == data and process.terminal() is None:
+            if working_folder_of(process.pid) == data and process.terminal() is None:
                 process.kill()
                 orphans.append(process)
     psutil.wait_procs(orphans, timeout=_DEATH_LIMIT_S)
