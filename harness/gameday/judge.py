@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 
 from gameday.errors import InternalError
 from gameday.model.facts import details, one_line
+from gameday.model.fault_facts import seen_of
 from gameday.model.finding import Finding
 from gameday.model.guard import Doubt, Guard
-from gameday.model.result import IN_AT_END, LAPSE, FaultRecord
+from gameday.model.result import FaultRecord
 from gameday.model.scenario import Expectation
 from gameday.model.units import Limit, Unit, format_value
 from gameday.model.verdict import Judgement, Verdict
@@ -233,18 +234,16 @@ def _sentence(expectation: Expectation, judgement: Judgement, finding: Finding |
 
 def _unproven(fault: FaultRecord) -> str:
     lacking = "was not proven to bite"
-    if fault.measured.get(IN_AT_END) is False:
+    if fault.active_at_end is False:
         lacking = "was proven to bite, and not shown to be in still at its end"
-    if lapse := fault.measured.get(LAPSE):
-        lacking = f"took effect and did not last: {lapse}"
+    if fault.lapse:
+        lacking = f"took effect and did not last: {fault.lapse}"
     head = f"{fault.fault} of {fault.target} {lacking}, so the run says nothing"
-    met, wanted = fault.measured.get("operations_exposed"), fault.asked.get("exposure")
-    seen = {name: value for name, value in fault.measured.items() if name != "operations_exposed"}
-    asked = {name: value for name, value in fault.asked.items() if name != "exposure"}
-    told = f"; look at what was measured of it ({details(seen) or 'nothing'})"
-    if asked:
-        told += f" beside what was asked ({details(asked)})"
-    if isinstance(met, int) and isinstance(wanted, int) and met < wanted:
+    told = f"; look at what was measured of it ({details(seen_of(fault)) or 'nothing'})"
+    if fault.asked:
+        told += f" beside what was asked ({details(fault.asked)})"
+    met, wanted = fault.met, fault.exposure
+    if met is not None and wanted is not None and met < wanted:
         told += f"; and {met} operations of the load met it, where {wanted} are wanted"
     return head + told
 

@@ -206,8 +206,10 @@ def test_a_fault_that_met_too_few_operations_says_how_many() -> None:
     few = replace(
         BITTEN,
         proven=False,
-        asked={"for_ns": 5 * SECOND, "exposure": 200},
-        measured={"exit_code": 137, "operations_exposed": 3},
+        asked={"for_ns": 5 * SECOND},
+        exposure=200,
+        measured={"exit_code": 137},
+        met=3,
     )
     outcome = judged(wants("< 2min"), [found(1, 2)], (few,))
     assert outcome.reason.endswith(
@@ -217,12 +219,12 @@ def test_a_fault_that_met_too_few_operations_says_how_many() -> None:
 
 
 def test_a_fault_that_was_not_in_any_more_at_its_end_is_invalid_and_said_to_be_so() -> None:
-    gone = replace(BITTEN, proven=False, measured={"in_at_end": False, "at_end_alive": True})
+    gone = replace(BITTEN, proven=False, measured={"at_end_alive": True}, active_at_end=False)
     outcome = judged(wants("< 2min"), [found(1, 2)], (gone,))
     assert outcome.verdict is Verdict.INVALID
     assert outcome.reason == (
         "kill of redis was proven to bite, and not shown to be in still at its end, so the run "
-        "says nothing; look at what was measured of it (in at end no, at end alive yes)."
+        "says nothing; look at what was measured of it (at end alive yes, in at end no)."
     )
 
 

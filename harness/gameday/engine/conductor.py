@@ -20,8 +20,8 @@ from gameday.engine.injector import Injector
 from gameday.engine.interrupts import Interrupted, Interrupts
 from gameday.engine.outcome import Draft, cut_short, outcome, what_ended
 from gameday.engine.planning import Experiment
+from gameday.engine.scheduler import Scheduler, ThreadScheduler
 from gameday.engine.steady_state import SteadyStateMonitor, StopConditionMet
-from gameday.engine.streams import exposed
 from gameday.engine.undo_log import UndoRecord
 from gameday.errors import EnvironmentRefused
 from gameday.http_reader import NoReply
@@ -30,11 +30,11 @@ from gameday.load.ledger import Ledger, save_record
 from gameday.load.load import LoadDriver
 from gameday.load.noise_meter import NoiseMeter, host_facts
 from gameday.load.reader import read_history
-from gameday.model.clock import MILLISECOND, SECOND, Clock, MonotonicClock
+from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.event import Phase, Progress, ServiceUp
 from gameday.model.history import Connections, Deliveries, History, HostNoise, Observation
 from gameday.model.listener import Listener
-from gameday.model.plan import Plan, PlannedFault
+from gameday.model.plan import Plan
 from gameday.model.result import FaultRecord, Result, Window
 from gameday.technologies.app.publish import Publish
 
@@ -43,7 +43,7 @@ __all__ = ["Conductor"]
 _TICK_NS = 200 * MILLISECOND
 _FIRST_OPERATION_IN_NS = 50 * MILLISECOND
 _DRIVER_STOP_LIMIT_NS = 5 * SECOND
-_LAST_PROOF_S = 2.0
+_LAST_PROOF_NS = 2 * SECOND
 """How long each undoing may be looked at once the run is interrupted: all of it goes anyway."""
 
 
@@ -59,7 +59,7 @@ class Conductor:
         run: str,
         folder: Path,
         listeners: Sequence[Listener],
-        clock: Clock | None = None,
+        scheduler: Scheduler | None = None,
     ) -> None:
         """`folder` exists and is this run's own; `run` is the id that marks what it creates."""
         self._experiment = experiment
@@ -69,7 +69,7 @@ class Conductor:
         self._environment = environment
         self._run = run
         self._folder = folder
-        self._clock = clock or MonotonicClock()
+        self._clock = scheduler or ThreadScheduler()
         self._supervisor = Supervisor(
             run, in_docker=plan.runtime == "docker", log=folder / "logs" / "janitor.log"
         )
@@ -84,6 +84,7 @@ class Conductor:
             self._event_bus,
             self._undo_record,
             self._supervisor,
+            self._clock,
         )
         self._interrupts = Interrupts(self._injector.undo_now)
         self._failures = Failures(self._interrupts, self._event_bus.note)
@@ -285,7 +286,7 @@ class Conductor:
     def _judge(self, analysis: Analysis | None) -> Result:
         """Step 9: findings against expectations, proofs and guards: one verdict."""
         self._event_bus.enter(Phase.JUDGE)
-        faults = self._injector.records(self._exposed)
+        faults = self._injector.records(self._history)
         findings = analysis.findings if analysis else ()
         guards = failed_guards(analysis) if analysis else ()
         bypass: tuple[str, ...] = ()
@@ -310,7 +311,7 @@ class Conductor:
         """Return the result of a run that something ended from outside: nothing is judged."""
         why = what_ended(error, self._interrupts.received, self._event_bus.phase)
         self._event_bus.close()
-        faults = self._injector.records(self._exposed)
+        faults = self._injector.records(self._history)
         return self._outcome(cut_short(why, *self._all_problems()), faults)
 
     def _all_problems(self) -> tuple[str, ...]:
@@ -338,8 +339,8 @@ class Conductor:
     def _clean_up(self) -> None:
         """Heal, end the load and remove the environment, whatever went wrong before."""
         with self._failures.cleaning():
-            limit_s = None if self._failures.ended is None else _LAST_PROOF_S
-            self._injector.heal(at_once=True, proof_limit_s=limit_s)
+            limit_ns = None if self._failures.ended is None else _LAST_PROOF_NS
+            self._injector.heal(at_once=True, proof_limit_ns=limit_ns)
         with self._failures.cleaning():
             if self._driver is not None:
                 self._driver.kill()
@@ -384,10 +385,6 @@ class Conductor:
             self._noise_meter.check()
             self._event_bus.tell(Progress, **self._monitor.look(self._clock.now_ns()))
             self._next_look_ns = self._clock.now_ns() + _TICK_NS
-
-    def _exposed(self, fault: PlannedFault, window: Window) -> int | None:
-        """Return how many operations came due in `window` that meet the fault; None: unknown."""
-        return None if self._history is None else exposed(self._history, fault, window)
 
     def _bypass(self) -> tuple[str, ...]:
         if self._history is None:  # nothing was measured, and perhaps nothing is there to ask

@@ -3,12 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import cast
 
-import numpy as np
-
 from gameday.model.clock import SECOND
-from gameday.model.history import History
-from gameday.model.plan import PlannedFault, PlannedStream
-from gameday.model.result import Window
+from gameday.model.plan import PlannedStream
 from gameday.model.scenario import CLIENT, Edge, FaultSpec, FaultStep, Scenario, Target
 from gameday.model.targeting import RequestPath, services_of
 from gameday.technologies.app.publish import Publish
@@ -18,7 +14,7 @@ from gameday.technologies.postgres.service import Postgres
 from gameday.technologies.rabbitmq.service import RabbitMQ
 from gameday.technologies.redis.service import Redis, RedisReplica
 
-__all__ = ["exposed", "met_by", "plan_streams", "request_path_of_load"]
+__all__ = ["met_by", "plan_streams", "request_path_of_load"]
 
 PROBE_RATE_PER_S = 50.0
 """How often each probe asks, beside the workload."""
@@ -71,15 +67,6 @@ def met_by(
 def request_path_of_load(scenario: Scenario, target: Target) -> RequestPath:
     """Return what the load reaches, as far as the target declares it."""
     return RequestPath.of_load(target, scenario.workload[0]).with_readers(target)
-
-
-def exposed(history: History, fault: PlannedFault, window: Window) -> int:
-    """Return how many operations that come by a fault came due in `window`."""
-    due = 0
-    for name in fault.met_by:
-        due_ns = history.of(name)["due_ns"]
-        due += int(np.count_nonzero((due_ns >= window.start_ns) & (due_ns < window.end_ns)))
-    return due
 
 
 def _request_path_of(stream: PlannedStream, scenario: Scenario, target: Target) -> RequestPath:

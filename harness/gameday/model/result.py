@@ -8,8 +8,6 @@ from gameday.model.finding import Finding
 from gameday.model.verdict import Judgement, Verdict
 
 __all__ = [
-    "IN_AT_END",
-    "LAPSE",
     "SCHEMA_VERSION",
     "FaultRecord",
     "Marks",
@@ -20,12 +18,6 @@ __all__ = [
 ]
 
 SCHEMA_VERSION = 1
-
-IN_AT_END = "in_at_end"
-"""What a fault's measurements call whether it was in still when it was undone."""
-
-LAPSE = "lapse"
-"""What they call what shows that it was not in for a while between its proof and its undoing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,9 +35,20 @@ class FaultRecord:
     fault: str
     target: str
     asked: Mapping[str, Scalar]
+    exposure: int | None = None
+    """How many operations were to meet it, at least; None: nothing was asked."""
     measured: Mapping[str, Scalar]
+    """What the fault itself measured, each time it was looked at."""
+    active_at_end: bool | None = None
+    """Whether it was active until it was due to be undone; None: nothing tells."""
+    lapse: str = ""
+    """What shows that it was not active for a while after its proof; empty: nothing does."""
+    met: int | None = None
+    """How many operations met it; None: that is not known."""
     proven: bool
+    """Whether it took effect, was active until its end, and was met by enough operations."""
     undone: bool
+    """Whether it was proven gone in its time."""
     window: Window | None
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from gameday.escaping import printable
 from gameday.model.event import Phase
+from gameday.model.fault_facts import asked_of, measured_of
 from gameday.model.finding import Finding
 from gameday.model.result import FaultRecord, Result
 from gameday.model.verdict import Judgement, Verdict
@@ -94,8 +95,8 @@ def _expectations(judgements: Iterable[Judgement]) -> Iterator[str]:
 def _faults(faults: Iterable[FaultRecord]) -> Iterator[str]:
     for fault in faults:
         yield f"  {fault_name(fault)}, {window_of(fault)}"
-        yield f"    asked     {details(fault.asked) or 'nothing beyond that'}"
-        yield f"    measured  {details(fault.measured) or 'nothing'}"
+        yield f"    asked     {details(asked_of(fault)) or 'nothing beyond that'}"
+        yield f"    measured  {details(measured_of(fault)) or 'nothing'}"
         bit = "its effect" if fault.proven else "ITS EFFECT WAS NOT PROVEN"
         gone = "its undoing" if fault.undone else "ITS UNDOING WAS NOT PROVEN"
         yield f"    proven    {bit}; {gone}"

@@ -8,7 +8,8 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 
 from gameday.model.event import Event
-from gameday.model.result import SCHEMA_VERSION, Result
+from gameday.model.fault_facts import asked_of, fault_fields, measured_of
+from gameday.model.result import SCHEMA_VERSION, FaultRecord, Result
 
 __all__ = ["FILE_NAME", "ResultWriter", "read_result", "result_from_json", "result_to_json"]
 
@@ -63,6 +64,8 @@ def result_from_json(text: str) -> Result:
     share = plain.get("proxy_share")
     for finding in (*plain.get("findings", ()), *([share] if share else ())):
         _restore_infinity(finding)
+    for fault in plain.get("faults", ()):
+        fault |= fault_fields(fault["asked"], fault["measured"])
     return TypeAdapter(Result).validate_python(plain)
 
 
@@ -75,6 +78,18 @@ def read_result(path: Path) -> Result:
 
 
 def _plain(value: object) -> object:
+    if isinstance(value, FaultRecord):
+        return _plain(
+            {
+                "fault": value.fault,
+                "target": value.target,
+                "asked": asked_of(value),
+                "measured": measured_of(value),
+                "proven": value.proven,
+                "undone": value.undone,
+                "window": value.window,
+            }
+        )
     if is_dataclass(value):
         return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
     if isinstance(value, Mapping):

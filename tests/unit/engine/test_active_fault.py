@@ -1,124 +1,202 @@
 """A fault is watched while it is in, and undone on time, however long a look takes."""
 
-import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from gameday.api.environment import Checkpoint
+from gameday.api.environment import Environment
 from gameday.api.fault import Proof
 from gameday.engine.active_fault import ActiveFault
-from gameday.model.clock import MILLISECOND
-from gameday.model.event import Scalar
+from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.plan import PlannedFault
 from gameday.model.result import Window
+from gameday.model.scenario import ServiceSpec, Target
+from gameday.testing.environments import MemoryEnvironment
+from gameday.testing.outages import LastingOutage, Outage, OutageInjection, WatchedOutage
+from gameday.testing.schedulers import Hang, ManualScheduler, ManualTimer
 
 FOR_NS = 1000 * MILLISECOND
 
 
-@dataclass(slots=True, kw_only=True)
-class Slow:
-    """An injection of which each look takes its time; `says` is asked with the time since then."""
+class Looks:
+    """What is seen of a fault at each time since it came in, and how long a look takes."""
 
-    takes_ns: int = 0
-    says: Callable[[int], bool] = lambda _: True
-    began_ns: int = field(default_factory=time.monotonic_ns)
-    looks_ns: list[int] = field(default_factory=list)
-    undone_ns: int = 0
-    undo_text: str = ""
-    asked: Mapping[str, Scalar] = field(default_factory=dict)
+    def __init__(
+        self,
+        says: Callable[[float], bool] = lambda _: True,
+        takes_ms: int = 0,
+        clock: ManualScheduler | None = None,
+    ) -> None:
+        self.clock = clock or ManualScheduler()
+        self.began_ns = self.clock.now_ns()
+        self.says = says
+        self.takes_ns = takes_ms * MILLISECOND
+        self.at_ns: list[int] = []
+        self.undone_ns = -1
 
-    def inject(self) -> Window:
-        raise AssertionError
+    def since_ns(self) -> int:
+        return self.clock.now_ns() - self.began_ns
 
-    def prove(self, checkpoint: Checkpoint) -> Proof:
-        raise AssertionError
-
-    def is_active(self) -> Proof:
-        self.looks_ns.append(self._since())
-        seen = self.says(self._since())
-        time.sleep(self.takes_ns / 1e9)
+    def look(self) -> Proof:
+        self.at_ns.append(self.since_ns())
+        seen = self.says(self.since_ns() / FOR_NS)
+        self.clock.sleep_ns(self.takes_ns)
         return Proof(proven=seen)
 
     def undo(self) -> Window:
-        self.undone_ns = self._since()
-        return Window(start_ns=0, end_ns=0)
+        self.undone_ns = self.since_ns()
+        return Window(start_ns=self.clock.now_ns(), end_ns=self.clock.now_ns())
 
-    def prove_healed(self, checkpoint: Checkpoint) -> Proof:
-        raise AssertionError
+    def kind(self) -> type[OutageInjection]:
+        looks = self
 
-    def _since(self) -> int:
-        return time.monotonic_ns() - self.began_ns
+        class Seen(LastingOutage):
+            def is_active(self) -> Proof:
+                return looks.look()
+
+            def undo(self) -> Window:
+                return looks.undo()
+
+        return Seen
+
+    def witnessed(self, lapses: Callable[[float], bool]) -> type[OutageInjection]:
+        looks = self
+
+        class Witnessed(WatchedOutage):
+            def is_active(self) -> Proof:
+                return looks.look()
+
+            def lapse(self) -> str:
+                return "somebody thawed it" if lapses(looks.since_ns() / FOR_NS) else ""
+
+            def undo(self) -> Window:
+                return looks.undo()
+
+        return Witnessed
 
 
-@dataclass(slots=True, kw_only=True)
-class Witnessed(Slow):
-    lapses: Callable[[int], bool] = lambda _: False
-
-    def lapse(self) -> str:
-        return "somebody thawed it" if self.lapses(self._since()) else ""
-
-
-def attended(injection: Slow, *, alone: bool = True) -> ActiveFault:
+def attended(
+    looks: Looks, *, alone: bool = True, kind: type[OutageInjection] | None = None
+) -> ActiveFault:
     """Let it be looked after for its time, and return it once it is undone."""
-    planned = PlannedFault(step=0, fault="pause", target="a", at_ns=0, until_ns=FOR_NS, settings={})
-    active = ActiveFault(planned=planned, injection=injection, proven_ns=1)
-    active.attend(FOR_NS, alone=alone)
-    give_up = time.monotonic() + 5
-    while active.undone is None and time.monotonic() < give_up:
-        time.sleep(0.005)
+    active = fault(looks, kind or looks.kind())
+    active.attend(looks.clock.now_ns() + FOR_NS, alone=alone)
+    looks.clock.sleep_ns(2 * SECOND)
+    assert active.undone is not None
     return active
+
+
+def fault(looks: Looks, kind: type[OutageInjection]) -> ActiveFault:
+    """Return a fault of which the effect is proven."""
+    planned = PlannedFault(step=0, fault="pause", target="a", at_ns=0, until_ns=FOR_NS, settings={})
+    active = ActiveFault(
+        planned=planned,
+        fault=Outage(target="a", kind=kind),
+        scheduler=looks.clock,
+        proven_ns=1,
+    )
+    active.prepare(environment(looks.clock))
+    return active
+
+
+def environment(clock: ManualScheduler) -> Environment:
+    service = ServiceSpec(name="a", kind="redis")
+    target = Target(name="t", title="T", path=Path(), services=(service,))
+    return MemoryEnvironment(target=target, clock=clock)
 
 
 @pytest.mark.parametrize("alone", [True, False])
 @pytest.mark.parametrize("takes_ms", [0, 50, 150])
 def test_a_look_does_not_put_off_the_undo(takes_ms: int, alone: bool) -> None:
-    injection = Slow(takes_ns=takes_ms * MILLISECOND)
-    active = attended(injection, alone=alone)
-    assert active.lasted
-    late_ns = injection.undone_ns - FOR_NS
-    assert 0 <= late_ns < 140 * MILLISECOND, f"{late_ns / 1e6:.0f} ms late"
-    assert injection.looks_ns[0] >= FOR_NS // 2
-    assert 0 < FOR_NS - injection.looks_ns[-1] < (3 * takes_ms + 150) * MILLISECOND
+    looks = Looks(takes_ms=takes_ms)
+    assert attended(looks, alone=alone).lasted
+    assert looks.undone_ns == FOR_NS
+    assert looks.at_ns[0] >= FOR_NS // 2
+    assert 0 < FOR_NS - looks.at_ns[-1] <= (3 * takes_ms + 150) * MILLISECOND
 
 
-def between(low: float, high: float) -> Callable[[int], bool]:
-    return lambda since_ns: low * FOR_NS <= since_ns <= high * FOR_NS
+def between(low: float, high: float) -> Callable[[float], bool]:
+    return lambda share: low <= share <= high
 
 
 def test_what_is_lifted_for_a_moment_is_seen_by_its_witness() -> None:
-    injection = Witnessed(lapses=between(0.2, 0.4))
-    active = attended(injection)
+    looks = Looks()
+    active = attended(looks, kind=looks.witnessed(between(0.2, 0.4)))
     assert active.lapse == "somebody thawed it"
     assert not active.lasted
-    assert injection.undone_ns >= FOR_NS, "it is undone on time all the same"
+    assert looks.undone_ns == FOR_NS, "it is undone on time all the same"
+
+
+class Uncancelled(ManualScheduler):
+    """Its turns are under way already whenever they are cancelled."""
+
+    def at(self, at_ns: int, turn: Callable[[], int | None]) -> ManualTimer:
+        super().at(at_ns, turn)
+        return ManualTimer(turn)
+
+
+def test_its_witness_is_not_asked_once_it_is_undone() -> None:
+    looks = Looks(clock=Uncancelled())
+    active = fault(looks, looks.witnessed(between(0.6, 9)))
+    active.attend(looks.clock.now_ns() + FOR_NS, alone=True)
+    looks.clock.sleep_ns(FOR_NS // 2)
+    active.undo()
+    looks.clock.sleep_ns(FOR_NS)
+    assert active.lasted
 
 
 def test_what_has_no_witness_is_looked_at_again_and_again() -> None:
-    assert not attended(Slow(says=lambda since_ns: not between(0.6, 0.95)(since_ns))).lasted
+    assert not attended(Looks(lambda share: not between(0.6, 0.95)(share))).lasted
 
 
 def test_what_another_fault_may_hide_is_judged_at_the_end() -> None:
-    injection = Slow(says=lambda since_ns: not between(0.4, 0.7)(since_ns))
-    assert attended(injection, alone=False).lasted
+    assert attended(Looks(lambda share: not between(0.4, 0.7)(share)), alone=False).lasted
 
 
 @pytest.mark.parametrize("alone", [True, False])
 def test_what_is_not_in_at_its_end_has_not_lasted(alone: bool) -> None:
-    injection = Slow(says=lambda since_ns: since_ns < FOR_NS * 0.8)
-    assert not attended(injection, alone=alone).lasted
+    assert not attended(Looks(lambda share: share < 0.8), alone=alone).lasted
 
 
 def test_a_question_that_fails_half_way_says_nothing() -> None:
-    def says(since_ns: int) -> bool:
-        if since_ns < FOR_NS * 0.7:
+    def says(share: float) -> bool:
+        if share < 0.7:
             raise OSError("busy")
         return True
 
-    assert attended(Slow(says=says)).lasted
+    assert attended(Looks(says)).lasted
 
 
 def test_what_is_being_put_right_at_the_moment_of_a_look_is_in() -> None:
     answers = iter([True, False, *[True] * 99])
-    assert attended(Slow(says=lambda _: next(answers))).lasted
+    assert attended(Looks(lambda _: next(answers))).lasted
+
+
+def test_a_hurry_does_not_wait_for_a_look_that_is_under_way() -> None:
+    hurried: list[ActiveFault] = []
+    looks = Looks()
+
+    class Hanging(LastingOutage):
+        def is_active(self) -> Proof:
+            looks.at_ns.append(looks.since_ns())
+            hurried[0].hurry()
+            raise Hang
+
+        def undo(self) -> Window:
+            return looks.undo()
+
+    active = fault(looks, Hanging)
+    hurried.append(active)
+    active.attend(looks.clock.now_ns() + FOR_NS, alone=True)
+    looks.clock.sleep_ns(FOR_NS)
+    assert looks.at_ns == [FOR_NS // 2], "nobody looks again"
+    assert looks.undone_ns == FOR_NS
+    assert active.lasted, "a look that nobody waited for says nothing"
+
+
+def test_a_fault_that_was_never_in_has_no_times() -> None:
+    looks = Looks()
+    active = attended(looks)
+    assert active.times() is None
+    assert active.record(None, 0).window is None
