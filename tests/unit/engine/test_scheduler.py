@@ -41,14 +41,16 @@ def test_a_turn_is_called_again_at_each_time_that_it_returns(scheduler: Schedule
 def test_a_cancelled_turn_is_called_no_more(scheduler: Scheduler) -> None:
     called: list[int] = []
     timers: list[Timer] = []
-    later = threading.Event()
+    known, later = threading.Event(), threading.Event()
 
     def turn() -> int:
         called.append(scheduler.now_ns())
+        assert known.wait(5)
         timers[0].cancel()
         return scheduler.now_ns()
 
     timers.append(scheduler.at(scheduler.now_ns() + MILLISECOND, turn))
+    known.set()
     scheduler.at(scheduler.now_ns() + 5 * MILLISECOND, later.set)
     scheduler.sleep_ns(5 * MILLISECOND)
     assert later.wait(5)
