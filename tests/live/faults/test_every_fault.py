@@ -234,7 +234,8 @@ def orders_consumed(services: Sequence[str]) -> Iterator[None]:
                     while not over.is_set() and channel.is_open:
                         channel.basic_publish("", "orders", b"order")
                         connection.process_data_events(0.1)
-            except (pika.exceptions.AMQPError, OSError):
+            # The last is what pika makes of a connection that ends while it is being made.
+            except (pika.exceptions.AMQPError, OSError, ValueError):
                 continue
 
     consumer = threading.Thread(target=consume)

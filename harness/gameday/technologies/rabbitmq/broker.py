@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from gameday.api.environment import CanExec, Environment, NotReadyError, Service
 from gameday.errors import EnvironmentRefused
 from gameday.model.clock import MILLISECOND, SECOND
+from gameday.technologies.rabbitmq.connecting import connected
 from gameday.technologies.rabbitmq.login import rabbitmq_login
 
 if TYPE_CHECKING:
@@ -173,7 +174,7 @@ class AmqpBroker:
             heartbeat=_HEARTBEAT_S,
         )
         with _answering(f"RabbitMQ at {direct}"):
-            return _AmqpLine(pika.BlockingConnection(parameters), f"RabbitMQ at {direct}")
+            return _AmqpLine(connected(parameters), f"RabbitMQ at {direct}")
 
     def greeting(self) -> Greeting:
         direct = self.service.upstream

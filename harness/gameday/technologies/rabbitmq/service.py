@@ -16,6 +16,7 @@ from gameday.model.login import Login, Logins
 from gameday.model.scenario import ServiceSpec
 from gameday.runtimes.passwords import new_password
 from gameday.technologies.dialects import RabbitMQDialect
+from gameday.technologies.rabbitmq.connecting import connected
 from gameday.technologies.rabbitmq.login import rabbitmq_login
 
 if TYPE_CHECKING:
@@ -149,7 +150,7 @@ class RabbitMQ(ServiceKind):
 
         _greet(endpoint)
         try:
-            connection = pika.BlockingConnection(_parameters_of(spec, endpoint))
+            connection = connected(_parameters_of(spec, endpoint))
         except (AMQPError, OSError) as error:
             raise NotReadyError(f"RabbitMQ at {endpoint}: {error!r}") from error
         try:

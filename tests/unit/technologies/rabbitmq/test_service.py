@@ -164,6 +164,21 @@ def test_a_port_that_speaks_no_amqp_of_ours_is_not_ready_and_nothing_is_logged(
     assert caplog.records == []
 
 
+def test_a_connection_that_ends_while_it_is_made_is_not_ready(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def ended(_: object) -> None:
+        # What pika raises where the other end has gone before it asks for the peer's name.
+        raise ValueError("Expected connected socket, but getpeername() failed")
+
+    monkeypatch.setattr("pika.BlockingConnection", ended)
+    with (
+        answering(b"\x01\x00\x00") as endpoint,
+        pytest.raises(NotReadyError, match="Expected connected socket"),
+    ):
+        KIND.check(SPEC, endpoint)
+
+
 def test_a_closed_port_is_not_ready_and_nothing_is_logged(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
