@@ -112,7 +112,7 @@ def test_a_fault_that_met_too_little_of_the_load_proves_nothing(
         (
             "process",
             "pause",
-            "os.kill(self._sleeper.vitals().pid, signal.SIGCONT)",
+            "os.kill(self._sleeper.process_state().pid, signal.SIGCONT)",
             "took effect and did not last: process",
         ),
         (

@@ -31,7 +31,7 @@ sys.path.insert(0, sys.argv[1])
 from test_shared_memory import alone
 environment = alone(sys.argv[2], Path(sys.argv[3]))
 environment.start(lambda *_: None, lambda: None)
-print(environment.service("postgres").vitals().pid, flush=True)
+print(environment.service("postgres").process_state().pid, flush=True)
 time.sleep(60)
 """
 
