@@ -7,7 +7,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout, suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -24,20 +24,23 @@ if TYPE_CHECKING:
 
     from gameday.engine.planning import Options
 
-__all__ = ["main"]
+__all__ = ["EXIT_CODES", "main", "parser"]
 
 _STOP_LIMIT_S = 12.0
 _ENGINE_LIMIT_S = 20
 _OK, _PROBLEM, _USAGE, _INTERRUPTED, _NOBODY_READS = 0, 1, 2, 130, 141
+EXIT_CODES: Mapping[int, str] = {
+    _OK: "done",
+    _PROBLEM: "a problem was found, or the output could not be written",
+    _USAGE: "a usage error, or a scenario or target that does not exist",
+    _INTERRUPTED: "interrupted by Ctrl-C",
+    _NOBODY_READS: "the reader of the output closed it",
+}
 _MOST_WIDTH = 160
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; return its exit code.
-
-    0: done; 1: a problem was found, or what was found cannot be written; 2: asked wrongly;
-    130: Ctrl-C; 141: who reads the output left.
-    """
+    """Run one command; return its exit code, one of EXIT_CODES."""
     try:
         return _answer(arguments)
     except BrokenPipeError:
@@ -56,7 +59,7 @@ def _answer(arguments: Sequence[str] | None) -> int:
     if sys.stdout is None:
         raise OSError(errno.EBADF, os.strerror(errno.EBADF), "standard output")
     try:
-        chosen = _parser().parse_args(arguments)
+        chosen = parser().parse_args(arguments)
         code = int(chosen.act(chosen))
     except GamedayError as error:
         _complain(str(error))
@@ -69,7 +72,8 @@ def _answer(arguments: Sequence[str] | None) -> int:
     return code
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole command line."""
     parser = argparse.ArgumentParser(prog="gameday", description="Chaos scenarios for pytest.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     listing = commands.add_parser("list", help="the scenarios that can be run from here")

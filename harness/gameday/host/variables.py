@@ -23,7 +23,7 @@ _TO_SERVICES = (
     "CURL_CA_BUNDLE",
     "NODE_EXTRA_CA_CERTS",
 )
-"""And all that begin with LC_; targets/README.md says the same."""
+"""And all that begin with LC_; docs/reference/services.md lists the same."""
 _TO_CONTAINERS = ("TZ",)
 """The rest of the list is about this host's files: an image has its own."""
 

@@ -50,8 +50,11 @@ class SabotageItem:
     """What to turn off, and which expectation that breaks or which verdict it gives."""
 
     disable: Names
+    """One or several switches of the target, or verbs of the scenario's faults."""
     breaks: Names | None = None
+    """The expectations that must then fail."""
     gives: _Gives | None = None
+    """The verdict that the run must come out with; by default FAIL."""
 
 
 class Checks:

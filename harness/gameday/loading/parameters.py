@@ -23,7 +23,9 @@ class Parameter:
     """A value that may be changed from outside, and the values that a sweep tries."""
 
     default: str
+    """The value unless another is set."""
     sweep: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
+    """The values that `--gameday-sweep` tries."""
 
 
 @dataclass(frozen=True, kw_only=True)

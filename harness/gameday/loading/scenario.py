@@ -63,17 +63,29 @@ class ScenarioFile:
     """
 
     scenario: str
+    """The name of the scenario, which is the name of its file."""
     title: str
+    """One line for people."""
     target: str
+    """The name of the target: the folder in `targets/`."""
     tags: frozenset[Name] = frozenset()
+    """Words that `--scenario=tag:NAME` and `-k` select by."""
     parameters: Mapping[Name, Parameter] = field(default_factory=dict)
+    """Values that can be set from outside, by name."""
     workload: tuple[Item | None, ...]
+    """The load."""
     steady: Steady
+    """What counts as the system doing its work."""
     timeline: Timeline = field(default_factory=Timeline)
+    """How long each part of a run may take."""
     safety: Safety = field(default_factory=Safety)
+    """How far the experiment may go."""
     faults: tuple[Item | None, ...]
+    """What is broken, and when."""
     expect: tuple[Item | None, ...]
+    """What has to hold."""
     sabotage: tuple[SabotageItem | None, ...] = ()
+    """Deliberate defects that must make the scenario fail."""
 
 
 def load_scenario(

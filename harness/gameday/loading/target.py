@@ -35,9 +35,13 @@ class _TargetFile:
     """The keys of a target file."""
 
     target: str
+    """The name of the target, which is the name of its folder."""
     title: str
+    """One line for people."""
     services: Mapping[str, Item]
+    """The services by name."""
     switches: Mapping[_Name, Switch] = field(default_factory=dict)
+    """What a sabotage can turn off, by name."""
 
 
 def find_target(name: str, folders: Iterable[Path], vocabulary: Vocabulary) -> Path:

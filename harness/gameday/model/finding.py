@@ -16,10 +16,15 @@ class Finding:
     """
 
     name: str
+    """Its name."""
     value: float | None
+    """The value, in `unit`."""
     low: float | None
+    """The lower bound."""
     high: float | None
+    """The upper bound."""
     unit: Unit
+    """ns, ratio or count."""
     samples: int
     """The operations, connections or trials that the value rests on."""
     resolution: float

@@ -104,8 +104,11 @@ class Steady:
     """The steady state: what counts as the system doing its work."""
 
     success: RatioLimit
+    """The share of operations served in time."""
     p99: DurationLimit
+    """The 99th percentile of the latency."""
     for_ns: DurationNs = 5 * SECOND
+    """The span over which both must hold, before the faults and after them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,8 +116,11 @@ class Timeline:
     """How long each part of a run may take."""
 
     baseline_ns: DurationNs = 5 * SECOND
+    """How long the load runs before the first fault."""
     recovery_ns: DurationNs = 2 * MINUTE
+    """How long to wait for the steady state after the last fault."""
     quiet_ns: DurationNs = 2 * SECOND
+    """The pause between the end of the load and the final read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,11 +129,13 @@ class FaultStep:
 
     fault: FaultSpec
     at_ns: DurationNs = 0
+    """When it is injected, counted from the end of the baseline."""
     for_ns: DurationNs
+    """How long it stays active."""
     exposure: int = 1
-    """How many operations have to come due while it is in, at least."""
+    """How many operations must come due while it is active, at least."""
     met_by: MetBy = "load"
-    """Whose operations count: those of the load alone, or those of the harness's probes, too."""
+    """Whose operations count: `load`, or `probes` for the harness's own as well."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,7 +143,9 @@ class StopCondition:
     """What the load may not look like for that long, or every fault is undone at once."""
 
     success: RatioLimit
+    """The share of operations served that triggers it."""
     for_ns: DurationNs = 3 * SECOND
+    """How long the share must stay there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,6 +157,7 @@ class Safety:
     longest_ns: DurationNs = 10 * MINUTE
     """The longest that a fault may last."""
     stop: StopCondition | None = None
+    """When all faults are undone at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,8 +233,11 @@ class Switch:
     """A protection of the target that a sabotage may turn off, and how that is done."""
 
     service: str
+    """The service that it changes."""
     env: Mapping[str, str] = field(default_factory=dict)
+    """The variables that turn the protection off."""
     options: Mapping[str, str] = field(default_factory=dict)
+    """The server settings that turn it off."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -232,22 +246,25 @@ class ServiceSpec:
 
     name: str
     kind: str
+    """The technology; see below."""
     needs: tuple[str, ...] = ()
+    """The services that it connects to, each through a proxy."""
     image: str | None = None
-    """The container image, where the kind's default is not wanted."""
+    """The container image, in place of the kind's own."""
     program: str | None = None
-    """For an app: the Python module that is run, such as "apps.relay"."""
+    """For an app: the Python module to run, such as "apps.relay"."""
     options: Mapping[str, str] = field(default_factory=dict)
-    """Settings of the server itself, such as `appendonly: "yes"`."""
+    """Settings of the server, such as `appendonly: "yes"`."""
     env: Mapping[str, str] = field(default_factory=dict)
+    """Environment variables."""
     pass_env: tuple[str, ...] = ()
-    """The variables of whoever runs gameday that it gets; one that is not set it does not get."""
+    """Variables of the user who runs gameday that the service also gets."""
     disk_bytes: SizeBytes | None = None
-    """What its data may take, in memory; None: as much as the host's disk."""
+    """Gives its data a volume of this size, in memory; without it they are on the host's disk."""
     memory_bytes: SizeBytes | None = None
-    """What its processes may hold in docker; None: 2 GiB."""
+    """The memory limit of its container; 2 GiB by default."""
     pids: int | None = None
-    """How many processes and threads it may have in docker; None: 4096."""
+    """The limit of processes and threads of its container; 4096 by default."""
     places: tuple[Path, ...] = ()
     """The folders where its program is looked for before the bundled and the installed ones."""
     logins: Logins = field(default_factory=Logins, repr=False)

@@ -28,13 +28,20 @@ class Judgement:
     """One expectation: what was wanted, what was seen, and by how much it held or broke."""
 
     name: str
+    """Its name: a finding, or an SLA."""
     wanted: str
+    """The limit."""
     seen: str
+    """The finding, for people."""
     margin: str
+    """By how much it held or broke."""
     verdict: Verdict
+    """PASS, FAIL, INCONCLUSIVE, or INVALID where nothing was judged."""
     sla: str | None = None
+    """The name of the SLA, if it is one."""
     source: str | None = None
     """Document and section of the promise, for people."""
     severity: str = "normal"
+    """That of the SLA."""
     doubt: str = ""
-    """The noise that kept a broken or kept promise from being told; empty where it did not."""
+    """The noise that kept it from being decided; empty where there was none."""

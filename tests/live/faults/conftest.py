@@ -1,6 +1,7 @@
 """Every fault on real services: asked, measured, undone, and what that adds to the table."""
 
-import os
+import fcntl
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import fields, is_dataclass
 from pathlib import Path
@@ -21,10 +22,10 @@ from gameday.resources import bundled
 
 _TITLE = """# What was asked, measured and undone
 
-Every fault on real services in both environments, as `tests/live/faults` ran it. Made by
-`GAMEDAY_FAULT_TABLE=docs/faults/table.md pytest -m live tests/live/faults`.
+Every fault on real services in both runtimes, as `tests/live/faults` ran it.
 """
-_HEAD = (("fault", "runtime", "asked", "measured", "after the undoing"), ("---",) * 5)
+_TABLE = Path("reports") / "faults"
+_HEAD = (("fault", "runtime", "asked", "measured", "after the undo"), ("---",) * 5)
 
 Unproven = Callable[[Fault], None]
 
@@ -87,17 +88,32 @@ def environment(
 
 
 @pytest.fixture(scope="session")
-def table(request: pytest.FixtureRequest) -> Iterator[list[tuple[str, ...]]]:
-    """The rows of docs/faults/table.md, written to the file that GAMEDAY_FAULT_TABLE names.
+def evidence(request: pytest.FixtureRequest) -> Iterator[dict[str, list[list[str]]]]:
+    """The rows of the table of faults by test; at the end they replace those of earlier runs.
 
-    The gate runs some of the faults only, and writes none.
+    A full run is several processes, of which each has some of the tests.
     """
-    rows: list[tuple[str, ...]] = []
-    yield rows
-    file = os.environ.get("GAMEDAY_FAULT_TABLE")
-    if file and "not full" not in request.config.option.markexpr:
-        lines = [" | ".join(("", *row, "")).strip() for row in (*_HEAD, *sorted(set(rows)))]
-        Path(file).write_text("\n".join([_TITLE, *lines, ""]))
+    now: dict[str, list[list[str]]] = {}
+    yield now
+    if not now:
+        return
+    folder = request.config.rootpath / _TABLE
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "rows.json").open("a+", encoding="utf-8") as kept:
+        fcntl.flock(kept, fcntl.LOCK_EX)
+        kept.seek(0)
+        every: dict[str, list[list[str]]] = {**json.loads(kept.read() or "{}"), **now}
+        kept.truncate(0)
+        json.dump(every, kept, indent=1)
+        rows = sorted({tuple(row) for rows in every.values() for row in rows})
+        lines = [" | ".join(("", *row, "")).strip() for row in (*_HEAD, *rows)]
+        (folder / "README.md").write_text("\n".join([_TITLE, *lines, ""]), encoding="utf-8")
+
+
+@pytest.fixture
+def table(request: pytest.FixtureRequest, evidence: dict[str, list[list[str]]]) -> list[list[str]]:
+    """The rows of this test: fault, runtime, asked, measured, and after the undo."""
+    return evidence.setdefault(request.node.nodeid, [])
 
 
 @pytest.fixture
@@ -119,7 +135,7 @@ def unproven(environment: Environment) -> Unproven:
 
 
 @pytest.fixture
-def through(environment: Environment, table: list[tuple[str, ...]]) -> Through:
+def through(environment: Environment, table: list[list[str]]) -> Through:
     def play(fault: Fault) -> tuple[Proof, Proof]:
         injection = fault.on(environment)
         try:
@@ -131,22 +147,21 @@ def through(environment: Environment, table: list[tuple[str, ...]]) -> Through:
         assert effect.proven, effect.measured
         assert undone.proven, undone.measured
         evidence = (injection.asked, effect.measured, undone.measured)
-        table.append((fault.verb, environment.runtime, *(details(facts) for facts in evidence)))
+        table.append([fault.verb, environment.runtime, *(details(facts) for facts in evidence)])
         return effect, undone
 
     return play
 
 
 @pytest.fixture
-def impossible(environment: Environment, table: list[tuple[str, ...]]) -> Impossible:
+def impossible(environment: Environment, table: list[list[str]]) -> Impossible:
     def play(fault: Fault) -> str:
         with pytest.raises(EnvironmentRefused) as refusal:
             fault.on(environment)
         assert is_dataclass(fault)
         asked = {f.name: getattr(fault, f.name) for f in fields(fault) if f.name != "target"}
         why = str(refusal.value)
-        row = (fault.verb, environment.runtime, details(asked), f"not possible: {why}", "")
-        table.append(row)
+        table.append([fault.verb, environment.runtime, details(asked), f"not possible: {why}", ""])
         return why
 
     return play

@@ -82,8 +82,8 @@ def test_the_proxy_starts_whatever_the_caller_says_of_python(tmp_path: Path) -> 
 
 
 def test_the_variables_that_a_reader_is_told_of_are_those_that_are_given() -> None:
-    readme = Path(__file__).parents[3] / "targets" / "README.md"
-    told = readme.read_text().split("## Variables")[1].split("\n## ")[0]
+    page = Path(__file__).parents[3] / "docs" / "reference" / "services.md"
+    told = page.read_text().split("## Variables")[1].split("\n## ")[0]
     for name in variables._TO_SERVICES:
         assert f"`{name}`" in told
 

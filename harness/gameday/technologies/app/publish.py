@@ -25,9 +25,13 @@ class Publish:
     verb: ClassVar[str] = "publish"
 
     to: str
+    """The app that receives the signals."""
     ledger: str
+    """The app whose record shows what arrived; it may be the same."""
     rate_per_s: RatePerS
+    """How many signals come due each second; at most 20000/s."""
     deadline_ns: DurationNs = SECOND
+    """How long an answer may take, 1ms to 1min."""
 
     def __post_init__(self) -> None:
         require(
