@@ -16,7 +16,6 @@ import numpy as np
 
 from gameday.engine.steady_state import SteadyStateMonitor
 from gameday.http_reader import HttpReader
-from gameday.load.ledger import Ledger
 from gameday.load.recorder import ROWS, Recorder
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.history import ROW_DTYPE, FaultTimes
@@ -24,6 +23,7 @@ from gameday.model.operation import Outcome, StreamInfo
 from gameday.model.result import Window
 from gameday.model.scenario import Scenario, Steady
 from gameday.model.units import parse_limit
+from gameday.technologies.app.ledger import RecordLedger
 
 RATE_PER_S = 1000
 FEW, MANY = 18_000, 1_800_000
@@ -32,7 +32,7 @@ GOAL = 2.0
 STREAM = StreamInfo(index=0, name="publish", rate_per_s=RATE_PER_S, deadline_ns=SECOND)
 
 
-class Known(Ledger):
+class Known(RecordLedger):
     """A ledger that has been read up to here."""
 
     def __init__(self, rows: "np.ndarray[tuple[int], np.dtype[np.void]]") -> None:

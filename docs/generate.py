@@ -23,10 +23,10 @@ from gameday.api.fault import Fault
 from gameday.api.mechanism import Mechanism, Trial
 from gameday.cli.doctor.uses import RUNTIMES, uses
 from gameday.engine.planning import scenario_schema, vocabulary
-from gameday.faults.registry import FAULTS, kinds_of
 from gameday.loading import target_schema
 from gameday.loading.schema_types import key_of
 from gameday.model.event import Scalar
+from gameday.registry import FAULTS, kinds_of
 
 __all__ = ["BLOCKS", "REFERENCE", "pages", "written"]
 

@@ -4,6 +4,7 @@ from gameday.escaping import printable
 
 __all__ = [
     "EnvironmentRefused",
+    "ExtensionError",
     "GamedayError",
     "InternalError",
     "NotHealed",
@@ -33,6 +34,16 @@ class ScenarioError(GamedayError):
         more = len(self.problems) - len(shown)
         rest = [f"and {more} more problem{'s' if more > 1 else ''}"] if more else []
         super().__init__("\n".join([*shown, *rest]))
+
+
+class ExtensionError(GamedayError):
+    """An extension cannot be used; the text names its distribution. Nothing was started.
+
+    Repair or uninstall it, and run again.
+    """
+
+    def __init__(self, *problems: str) -> None:
+        super().__init__("\n".join(problems))
 
 
 class EnvironmentRefused(GamedayError):

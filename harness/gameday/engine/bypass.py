@@ -1,7 +1,7 @@
 """The bypass detector: whether the traffic that a fault was to meet went around it."""
 
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from gameday.api.environment import Environment
@@ -11,17 +11,14 @@ from gameday.edge.connection_sampler import ConnectionSampler
 from gameday.engine.crossing import Crossing
 from gameday.engine.streams import request_path_of_load
 from gameday.errors import EnvironmentRefused
+from gameday.load.client import LoadClient, load_client
 from gameday.load.load import StreamPlan
 from gameday.model.clock import MILLISECOND, SECOND, Clock
 from gameday.model.history import History, Rows
 from gameday.model.operation import Outcome
 from gameday.model.scenario import CLIENT, Edge, FaultSpec, Scenario, Target
 from gameday.model.targeting import RequestPath, breaks, pairs_of
-from gameday.technologies.app.probe import ready_request
-from gameday.technologies.app.publish import Publish, publish_request
-from gameday.technologies.postgres.probe import PostgresCodec
-from gameday.technologies.rabbitmq.probe import RabbitMQCodec
-from gameday.technologies.redis.probe import RedisCodec
+from gameday.registry import client_of
 
 __all__ = ["BypassDetector", "spoken"]
 
@@ -31,8 +28,6 @@ _ON_THEIR_WAY = 5
 """So many connections may have been accepted by a proxy before, and made by it after a look."""
 _REST_NS = 100 * MILLISECOND
 """How long a span without load has to be before its traffic tells anything."""
-_ANSWER_BYTES: Mapping[str, int] = {"redis-write": 5, "redis-read": 4, "postgres-write": 22}
-"""What each answer takes to a probe whose answers are all equally long."""
 
 Streams = Sequence[tuple[str, StreamPlan]]
 """Each stream of the load with the edge that it takes, or the service that it goes to directly."""
@@ -64,6 +59,7 @@ class BypassDetector:
         self._edges = {str(edge): edge for edge in target.edges}
         faults = [step.fault for step in scenario.faults]
         self._hit = [e for e in target.edges if any(self._evades(e, fault) for fault in faults)]
+        self._load = scenario.workload[0].verb
         self._needed = RequestPath.of_load(target, scenario.workload[0]).edges
         self._way = request_path_of_load(scenario, target)
         self._to_be_met = [step.fault for step in scenario.faults if step.met_by == "load"]
@@ -240,7 +236,7 @@ class BypassDetector:
 
     def _unmet(self, history: History, streams: Streams, run: str) -> Iterator[str]:
         """Yield each fault that the load was to meet, and did not by what passed the proxies."""
-        load = history.of(Publish.verb)
+        load = history.of(self._load)
         for fault in self._to_be_met:
             edges = sorted(self._way.edges_to(fault), key=str)
             if not edges or any(edge.client == CLIENT for edge in edges):
@@ -270,7 +266,7 @@ class BypassDetector:
             return None
         left = passed.upstream_bytes + passed.downstream_bytes
         for name, stream in streams:
-            if name == str(edge) and stream.name != Publish.verb:
+            if name == str(edge) and stream.name != self._load:
                 left -= _said(stream, history.of(stream.name), run, until_ns, passed)
         return Crossing(
             passed_bytes=left,
@@ -302,10 +298,11 @@ def spoken(stream: StreamPlan, served: Rows, run: str) -> tuple[int, int] | None
 
     None: its answers are not equally long.
     """
-    answer = _ANSWER_BYTES.get(stream.client)
+    client = _speaks(stream)
+    answer = client.answer_bytes
     if answer is None:
         return None
-    request = _request(stream, run)
+    request = client.request(stream, run)
     return sum(len(request(int(value))) for value in served["value"]), answer * len(served)
 
 
@@ -318,7 +315,7 @@ def _said(stream: StreamPlan, rows: Rows, run: str, until_ns: int | None, passed
     if said is not None:
         return sum(said)
     # Answers of unequal length: none of them is taken for the load's.
-    request = _request(stream, run)
+    request = _speaks(stream).request(stream, run)
     return sum(len(request(int(value))) for value in sent["value"]) + passed.downstream_bytes
 
 
@@ -340,7 +337,7 @@ def _more(
 ) -> Iterator[str]:
     """Yield that more was acknowledged until then than fits into what passed, if so."""
     served = {s.name: len(_served(history.of(s.name), until_ns)) for s in streams}
-    least = sum(len(_request(s, run)(1)) * served[s.name] for s in streams)
+    least = sum(len(_speaks(s).request(s, run)(1)) * served[s.name] for s in streams)
     if least > passed:
         when = "" if until_ns is None else " until the end of the baseline"
         yield (
@@ -358,19 +355,5 @@ def _served(rows: Rows, until_ns: int | None) -> Rows:
     return acknowledged
 
 
-def _request(stream: StreamPlan, run: str) -> Callable[[int], bytes]:
-    """Return what makes the request of each value: the longer, the larger the value."""
-    match stream.client:
-        case "publish":
-            return publish_request(run, stream.host, stream.port)
-        case "redis-write" | "redis-read":
-            redis = RedisCodec(stream.name, reads=stream.client == "redis-read")
-            return lambda value: redis.write(value, value)
-        case "postgres-write" | "postgres-read":
-            postgres = PostgresCodec(stream)
-            return lambda value: postgres.write(value, value)
-        case "rabbitmq-publish":
-            rabbitmq = RabbitMQCodec(stream)
-            return lambda value: rabbitmq.write(value, value)
-        case _:
-            return ready_request(stream.host, stream.port)
+def _speaks(stream: StreamPlan) -> LoadClient:
+    return load_client(client_of(stream.client))

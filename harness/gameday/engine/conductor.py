@@ -9,6 +9,7 @@ from typing import cast
 from gameday.analysis import Analysis, analyse, failed_guards
 from gameday.api.environment import Environment
 from gameday.api.fault import Fault
+from gameday.api.workload import Ledger, Workload
 from gameday.cleanup.abandoned import heal_abandoned
 from gameday.cleanup.labels import labelled
 from gameday.cleanup.supervisor import Supervisor
@@ -26,17 +27,16 @@ from gameday.engine.undo_log import UndoRecord
 from gameday.errors import EnvironmentRefused
 from gameday.http_reader import NoReply
 from gameday.judge import Judged, judge
-from gameday.load.ledger import Ledger, save_record
 from gameday.load.load import LoadDriver
 from gameday.load.noise_meter import NoiseMeter, host_facts
 from gameday.load.reader import read_history
+from gameday.load.record import save_record
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.event import Phase, Progress, ServiceUp
 from gameday.model.history import Connections, Deliveries, History, HostNoise, Observation
 from gameday.model.listener import Listener
 from gameday.model.plan import Plan
 from gameday.model.result import FaultRecord, Result, Window
-from gameday.technologies.app.publish import Publish
 
 __all__ = ["Conductor"]
 
@@ -64,7 +64,7 @@ class Conductor:
         """`folder` exists and is this run's own; `run` is the id that marks what it creates."""
         self._experiment = experiment
         self._scenario = experiment.scenario
-        self._workload = cast(Publish, experiment.scenario.workload[0])
+        self._workload = cast(Workload, experiment.scenario.workload[0])
         self._plan = plan
         self._environment = environment
         self._run = run
@@ -174,7 +174,8 @@ class Conductor:
         self._driver = LoadDriver(streams, self._folder, self._run, self._plan.longest_ns, log)
         self._driver.start()
         self._noise_meter.start([str(server) for server in self._environment.proxy_servers()])
-        self._ledger = Ledger(self._addresses.reader(self._workload.ledger), self._run, self._clock)
+        reader = self._addresses.reader(self._workload.ledger)
+        self._ledger = self._workload.open_ledger(reader, self._run, self._clock)
         self._monitor = SteadyStateMonitor(self._folder, self._ledger, self._scenario)
 
     def _baseline(self) -> bool:

@@ -15,11 +15,10 @@ from gameday.api.fault import BoundToWorkload, Fault, HasRequirements, Requireme
 from gameday.api.mechanism import Mechanism, trial
 from gameday.engine.streams import met_by, plan_streams
 from gameday.errors import EnvironmentRefused, ScenarioError
-from gameday.extras import missing_of
+from gameday.extras import docker_missing
 from gameday.faults.conflicts import conflict
 from gameday.faults.context import validate_step
 from gameday.faults.noop import Noop
-from gameday.faults.registry import FAULTS, kinds_of
 from gameday.host.docker_presence import engine_trouble
 from gameday.loading import (
     Remembered,
@@ -43,12 +42,10 @@ from gameday.model.scenario import (
     Vocabulary,
 )
 from gameday.model.units import format_duration
+from gameday.registry import KINDS, Registry, kinds_of, registry
 from gameday.resources import bundled
-from gameday.runtimes.kinds import KINDS
 from gameday.runtimes.program import is_bundled, is_program, program_image
 from gameday.runtimes.variables import told_about
-from gameday.technologies.app.publish import Publish
-from gameday.technologies.app.service import App
 
 __all__ = [
     "Experiment",
@@ -90,22 +87,27 @@ class Experiment:
 _TARGETS: Remembered[Target] = Remembered()
 
 
-@functools.cache
 def vocabulary() -> Vocabulary:
-    """Return every word that a scenario may use."""
+    """Return every word that a scenario may use; ExtensionError if an extension is broken."""
+    return _vocabulary(registry())
+
+
+@functools.lru_cache(maxsize=2)
+def _vocabulary(known: Registry) -> Vocabulary:
+    programs = {name: kind for name, kind in known.kinds.items() if kind.own}
     return Vocabulary(
-        faults=FAULTS,
-        kinds={verb: kinds for verb, fault in FAULTS.items() if (kinds := kinds_of(fault))},
-        workloads={Publish.verb: Publish},
-        services=frozenset(KINDS),
-        programs=frozenset({App.name}),
-        primaries={name: kind.primary for name, kind in KINDS.items() if kind.primary},
+        faults=known.faults,
+        kinds={verb: kinds for verb, fault in known.faults.items() if (kinds := kinds_of(fault))},
+        workloads=known.workloads,
+        services=frozenset(known.kinds),
+        programs=frozenset(programs),
+        primaries={name: kind.primary for name, kind in known.kinds.items() if kind.primary},
         findings={name: str(unit) for name, unit in FINDINGS.items()},
         conflict=conflict,
         validate_step=validate_step,
         is_program=is_program,
-        own={App.name: App.own},
-        told={name: told_about(name) for name in KINDS},
+        own={name: tuple(kind.own) for name, kind in programs.items()},
+        told={name: told_about(name) for name in known.kinds},
     )
 
 
@@ -271,7 +273,7 @@ def make_environment(
     )
     environment: Environment
     if plan.runtime == "docker":
-        absent = missing_of("docker")
+        absent = docker_missing()
         if absent is not None:
             cure = f"{absent.cure}, or use --gameday-runtime=process"
             raise EnvironmentRefused(f"docker: {absent.seen}; {cure}")
@@ -300,7 +302,7 @@ def _missing(experiment: Experiment, plan: Plan) -> Iterator[str]:
     """Yield what this host or the chosen environment lacks for each fault, with the cure."""
     bounded = {s.name for s in experiment.target.services if s.disk_bytes is not None}
     for spec in experiment.target.services:
-        if absent := missing_of(KINDS[spec.kind].extra):
+        if absent := KINDS[spec.kind].client_missing():
             yield f"{spec.name}: {absent.seen}; {absent.cure}"
         if spec.program is None or (plan.runtime == "docker" and spec.image is not None):
             continue

@@ -12,7 +12,7 @@ from gameday.analysis.operations import Operations
 from gameday.analysis.recovery import estimate
 from gameday.analysis.signals import PUBLISH, match, published_in
 from gameday.analysis.steadiness import unsteady
-from gameday.load.ledger import Ledger
+from gameday.api.workload import Ledger
 from gameday.load.reader import LiveView, read_history
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.history import FaultTimes, History

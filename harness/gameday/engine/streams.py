@@ -1,36 +1,21 @@
 """What operations a run makes: its load, and probes of what the faults hit."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import cast
 
+from gameday.api.service_kind import Probe
+from gameday.api.workload import Workload
 from gameday.model.clock import SECOND
 from gameday.model.plan import PlannedStream
 from gameday.model.scenario import CLIENT, Edge, FaultSpec, FaultStep, Scenario, Target
 from gameday.model.targeting import RequestPath, services_of
-from gameday.technologies.app.publish import Publish
-from gameday.technologies.app.service import App
-from gameday.technologies.postgres.replica import PostgresReplica
-from gameday.technologies.postgres.service import Postgres
-from gameday.technologies.rabbitmq.service import RabbitMQ
-from gameday.technologies.redis.service import Redis, RedisReplica
+from gameday.registry import KINDS
 
 __all__ = ["met_by", "plan_streams", "request_path_of_load"]
 
 PROBE_RATE_PER_S = 50.0
 """How often each probe asks, beside the workload."""
 PROBE_DEADLINE_NS = SECOND
-_WRITES: Mapping[str, str] = {
-    Redis.name: "redis-write",
-    Postgres.name: "postgres-write",
-    RabbitMQ.name: "rabbitmq-publish",
-}
-"""The client that writes to each kind of store."""
-_PROBES: Mapping[str, str] = {
-    **_WRITES,
-    RedisReplica.name: "redis-read",
-    PostgresReplica.name: "postgres-read",
-    App.name: "http-ready",
-}
 
 
 def plan_streams(scenario: Scenario, target: Target) -> tuple[PlannedStream, ...]:
@@ -54,12 +39,11 @@ def met_by(
 
     Probes, which the harness itself adds, count only where the scenario says so.
     """
-    load = (
-        [_load(scenario).name] if request_path_of_load(scenario, target).meets(step.fault) else []
-    )
+    verb = scenario.workload[0].verb
+    load = [verb] if request_path_of_load(scenario, target).meets(step.fault) else []
     if step.met_by == "load":
         return tuple(load)
-    probes = [s for s in streams if s.client != Publish.verb]
+    probes = [s for s in streams if s.client != verb]
     met = (s.name for s in probes if _request_path_of(s, scenario, target).meets(step.fault))
     return (*load, *met)
 
@@ -71,7 +55,7 @@ def request_path_of_load(scenario: Scenario, target: Target) -> RequestPath:
 
 def _request_path_of(stream: PlannedStream, scenario: Scenario, target: Target) -> RequestPath:
     """Return what the operations of a stream come through."""
-    if stream.client == Publish.verb:
+    if stream.client == scenario.workload[0].verb:
         return RequestPath.of_load(target, scenario.workload[0])
     client, arrow, service = stream.edge.rpartition(" -> ")
     return RequestPath.through(
@@ -80,10 +64,10 @@ def _request_path_of(stream: PlannedStream, scenario: Scenario, target: Target) 
 
 
 def _load(scenario: Scenario) -> PlannedStream:
-    load = cast(Publish, scenario.workload[0])
+    load = cast(Workload, scenario.workload[0])
     return PlannedStream(
-        name=Publish.verb,
-        client=Publish.verb,
+        name=load.verb,
+        client=load.verb,
         edge=str(Edge(client=CLIENT, service=load.to)),
         rate_per_s=load.rate_per_s,
         deadline_ns=load.deadline_ns,
@@ -92,32 +76,39 @@ def _load(scenario: Scenario) -> PlannedStream:
 
 def _both_paths(scenario: Scenario, target: Target) -> Iterator[PlannedStream]:
     hit = scenario.faults[0].fault.target
-    kinds = {spec.name: spec.kind for spec in target.services}
-    service = next((name for name in services_of(hit) if kinds[name] in _WRITES), None)
-    if service is not None:
-        front = hit if "->" in hit else str(Edge(client=CLIENT, service=service))
-        for name, edge in (("probe-front", front), ("probe-direct", service)):
-            yield _probe(name, edge, kinds[service])
+    for service in services_of(hit):
+        probe = _probe_of_kind(service, target)
+        if probe is not None and probe.writes:
+            front = hit if "->" in hit else str(Edge(client=CLIENT, service=service))
+            for name, edge in (("probe-front", front), ("probe-direct", service)):
+                yield _stream(name, edge, probe)
+            return
 
 
 def _probe_of(fault: FaultSpec, target: Target) -> Iterator[PlannedStream]:
     """Yield a probe through the front of the edge that is hit, or of a service that meets it."""
     hit = fault.target
-    kinds = {spec.name: spec.kind for spec in target.services}
     for service in services_of(hit):
         front = hit if "->" in hit else str(Edge(client=CLIENT, service=service))
         client, _, _ = front.partition(" -> ")
         first = Edge(client=client, service=service)
-        if kinds[service] in _PROBES and RequestPath.through(target, [service], first).meets(fault):
+        probe = _probe_of_kind(service, target)
+        if probe is not None and RequestPath.through(target, [service], first).meets(fault):
             name = service if client == CLIENT else f"{client}-{service}"
-            yield _probe(f"probe-{name}", front, kinds[service])
+            yield _stream(f"probe-{name}", front, probe)
             return
 
 
-def _probe(name: str, edge: str, kind: str) -> PlannedStream:
+def _probe_of_kind(service: str, target: Target) -> Probe | None:
+    """Return how a service is probed; None: nobody knows, for its kind."""
+    (probe,) = (KINDS[spec.kind].probe for spec in target.services if spec.name == service)
+    return probe
+
+
+def _stream(name: str, edge: str, probe: Probe) -> PlannedStream:
     return PlannedStream(
         name=name,
-        client=_PROBES[kind],
+        client=probe.name,
         edge=edge,
         rate_per_s=PROBE_RATE_PER_S,
         deadline_ns=PROBE_DEADLINE_NS,

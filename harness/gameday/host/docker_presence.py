@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from gameday.extras import installing, missing_of
+from gameday.extras import docker_missing, installing
 
 __all__ = ["EngineTrouble", "engine_problem", "engine_trouble", "has_engine", "innermost_os_error"]
 
@@ -58,7 +58,7 @@ def engine_trouble(limit_s: int = 3) -> EngineTrouble | None:
         answered = _ping(limit_s)
     except OSError as error:
         return _silent(error)
-    missing = missing_of("docker")
+    missing = docker_missing()
     if missing is not None:
         what = "answers" if answered else "is not asked"
         return EngineTrouble(seen=f"{_where()} {what}, but {missing.seen}", cure=missing.cure)

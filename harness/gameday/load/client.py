@@ -2,15 +2,29 @@
 
 import asyncio
 import os
+import pkgutil
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
+from gameday.load.messages import StreamPlan
 from gameday.model.clock import SECOND
 from gameday.model.operation import Outcome
 
-__all__ = ["NOT_SENT", "NO_ANSWER", "Call", "Client", "Log", "Sweeper", "connect_error"]
+__all__ = [
+    "NOT_SENT",
+    "NO_ANSWER",
+    "Call",
+    "Client",
+    "LoadClient",
+    "Log",
+    "Sweeper",
+    "Terms",
+    "connect_error",
+    "load_client",
+]
 
 NOT_SENT = "not sent before the deadline"
 NO_ANSWER = "no answer before the deadline"
@@ -48,6 +62,42 @@ class Client(Protocol):
     def close(self) -> None:
         """Drop every connection."""
         ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What the load driver gives a client beside its plan."""
+
+    run: str
+    address: str
+    """That of the plan's host, resolved."""
+    most: int
+    """How many connections it may open."""
+    held: Callable[[int, int], None]
+    """Told the end and the length of each wait for one of these."""
+
+
+class LoadClient(Protocol):
+    """How the operations of one kind of stream are made; named by a `Probe` or a `Workload`."""
+
+    @property
+    def answer_bytes(self) -> int | None:
+        """How long each answer is to an operation that succeeds; None: they differ."""
+        ...
+
+    def open(self, plan: StreamPlan, log: Log, terms: Terms) -> Client:
+        """Return the client of a stream, in the load driver."""
+        ...
+
+    def request(self, plan: StreamPlan, run: str) -> Callable[[int], bytes]:
+        """Return what makes the request of each value: the longer, the larger the value."""
+        ...
+
+
+def load_client(place: str) -> LoadClient:
+    """Return what "module:object" names."""
+    found: LoadClient = pkgutil.resolve_name(place)
+    return found
 
 
 class Call:

@@ -17,22 +17,16 @@ import sys
 import time
 from array import array
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict
 
 from gameday.host.child import cap_stderr
-from gameday.load.client import Client
-from gameday.load.http import HttpClient
-from gameday.load.messages import CLIENTS, DriverReport, DriverSpec, StreamPlan
+from gameday.load.client import Client, Terms, load_client
+from gameday.load.messages import DriverReport, DriverSpec, StreamPlan
 from gameday.load.pacer import Pacer, Schedule
 from gameday.load.recorder import LATENESS, Recorder
 from gameday.load.timer import Timer, open_timer
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.operation import StreamInfo
-from gameday.technologies.app.probe import judge_ready, ready_request
-from gameday.technologies.app.publish import judge_publish, publish_request
-from gameday.technologies.postgres.probe import postgres_client
-from gameday.technologies.rabbitmq.probe import rabbitmq_client
-from gameday.technologies.redis.probe import redis_client
 
 __all__ = ["main"]
 
@@ -108,7 +102,7 @@ class _Load:
         )
         most = connections_allowed(_raise_descriptor_limit(), len(spec.streams))
         self._clients = [
-            _client(plan, spec.run, self._recorder, most, self._held) for plan in spec.streams
+            _client(plan, spec, self._recorder, most, self._held) for plan in spec.streams
         ]
         self._schedules: list[Schedule] = []
         self._pacer: Pacer | None = None
@@ -205,34 +199,21 @@ def _raise_descriptor_limit() -> int:
 
 def _client(
     plan: StreamPlan,
-    run: str,
+    spec: DriverSpec,
     recorder: Recorder,
     most: int,
     held: Callable[[int, int], None],
 ) -> Client:
     # Resolved once: a look-up for each connection would be part of what is measured.
     address = socket.getaddrinfo(plan.host, plan.port, type=socket.SOCK_STREAM)[0][4][0]
-    resolved = replace(plan, host=str(address))
     most = min(most, plan.connections or plan.needs)
-    match plan.client:
-        case "publish":
-            request = publish_request(run, plan.host, plan.port)
-            return HttpClient(resolved, recorder, request, judge_publish, most=most, held=held)
-        case "http-ready":
-            request = ready_request(plan.host, plan.port)
-            return HttpClient(resolved, recorder, request, judge_ready, most=most, held=held)
-        case "redis-write" | "redis-read":
-            return redis_client(resolved, recorder)
-        case "postgres-write" | "postgres-read":
-            return postgres_client(resolved, recorder)
-        case "rabbitmq-publish":
-            return rabbitmq_client(resolved, recorder)
-        case other:
-            raise ValueError(f"no client {other!r}; valid: {', '.join(CLIENTS)}")
+    terms = Terms(run=spec.run, address=str(address), most=most, held=held)
+    return load_client(spec.clients[plan.client]).open(plan, recorder, terms)
 
 
 async def _run(spec: DriverSpec, commands: _Input) -> None:
     stop = asyncio.Event()
+    sys.path.extend(folder for folder in spec.path if folder not in sys.path)
     load = _Load(spec)
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
 

@@ -5,15 +5,15 @@ import errno
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
-from gameday.load.client import Call, Log, Sweeper, connect_error
+from gameday.load.client import Call, Log, Sweeper, Terms, connect_error
 from gameday.load.messages import StreamPlan
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.operation import Outcome
 
-__all__ = ["Answer", "HttpClient", "parse_answer"]
+__all__ = ["Answer", "HttpClient", "HttpRequests", "parse_answer"]
 
 # Servers close idle connections (uvicorn after 5 s). A request that meets such a close is lost
 # through nobody's fault, so a connection is not trusted for that long.
@@ -219,6 +219,23 @@ class HttpClient:
     def _dialled(self, dial: asyncio.Task[None]) -> None:
         self._dials.discard(dial)
         self._dial_if_needed()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpRequests:
+    """The `LoadClient` of HTTP/1.1 requests, as many at once as an open loop needs."""
+
+    ask: Callable[[str, str, int], Callable[[int], bytes]]
+    """Returns, for a run, a host and a port, what makes the request of each value."""
+    judge: Callable[[int, Answer], tuple[Outcome, str]]
+    answer_bytes: int | None = None
+
+    def open(self, plan: StreamPlan, log: Log, terms: Terms) -> HttpClient:
+        there, ask = replace(plan, host=terms.address), self.request(plan, terms.run)
+        return HttpClient(there, log, ask, self.judge, most=terms.most, held=terms.held)
+
+    def request(self, plan: StreamPlan, run: str) -> Callable[[int], bytes]:
+        return self.ask(run, plan.host, plan.port)
 
 
 class _Connection(asyncio.Protocol):

@@ -1,6 +1,7 @@
 """The run's side of the load driver: start it, let it begin, stop it, and hear how it did."""
 
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from gameday.load.pacer import Schedule
 from gameday.model.clock import SECOND
 from gameday.model.operation import ROW
 from gameday.model.plan import Plan
+from gameday.registry import client_of
 
 __all__ = ["DriverReport", "LoadDriver", "StreamPlan", "history_bytes"]
 
@@ -36,7 +38,14 @@ class LoadDriver:
     ) -> None:
         """Nothing is started yet; `max_ns` bounds how long each stream is offered."""
         ends = (Schedule(start_ns=0, rate_per_s=s.rate_per_s).due_by(max_ns) for s in streams)
-        self._spec = DriverSpec(run=run, folder=folder, capacity=sum(ends), streams=tuple(streams))
+        self._spec = DriverSpec(
+            run=run,
+            folder=folder,
+            capacity=sum(ends),
+            streams=tuple(streams),
+            clients={s.client: client_of(s.client) for s in streams},
+            path=tuple(sys.path),
+        )
         self._log = log
         self._child: Child | None = None
 

@@ -9,19 +9,7 @@ from pathlib import Path
 from gameday.api.opening import Login
 from gameday.model.clock import SECOND
 
-__all__ = ["CLIENTS", "DriverReport", "DriverSpec", "StreamPlan"]
-
-CLIENTS = (
-    "publish",
-    "redis-write",
-    "redis-read",
-    "postgres-write",
-    "postgres-read",
-    "rabbitmq-publish",
-    "http-ready",
-)
-"""What a stream may speak."""
-
+__all__ = ["DriverReport", "DriverSpec", "StreamPlan"]
 
 _SPARE = 16
 
@@ -33,7 +21,7 @@ class StreamPlan:
     name: str
     """"publish", "probe-front" or "probe-direct"; the history calls the stream by it."""
     client: str
-    """One of `CLIENTS`."""
+    """What it speaks, such as "publish": a name that the registry knows."""
     host: str
     port: int
     rate_per_s: float
@@ -62,6 +50,10 @@ class DriverSpec:
     capacity: int
     """The operations after which the driver offers no more."""
     streams: tuple[StreamPlan, ...]
+    clients: Mapping[str, str]
+    """Where to find what the streams speak, as "module:object", by its name."""
+    path: tuple[str, ...] = ()
+    """Where to look for modules that are not among the driver's own."""
 
     def to_json(self) -> str:
         """Return the one line that `from_json` reads back."""
@@ -77,6 +69,8 @@ class DriverSpec:
             folder=Path(fields["folder"]),
             capacity=fields["capacity"],
             streams=tuple(_stream(stream) for stream in streams),
+            clients=fields["clients"],
+            path=tuple(fields["path"]),
         )
 
 

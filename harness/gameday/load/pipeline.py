@@ -4,16 +4,16 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from gameday.api.opening import Opening, TurnedAway
-from gameday.load.client import Call, Log, Sweeper, connect_error
+from gameday.load.client import Call, Log, Sweeper, Terms, connect_error
 from gameday.load.messages import StreamPlan
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.operation import Outcome
 
-__all__ = ["Codec", "PipelineClient", "Reply"]
+__all__ = ["Codec", "PipelineClient", "Pipelined", "Reply"]
 
 _CONNECT_LIMIT_S = 1.0
 _NEXT_DIAL_NS = 200 * MILLISECOND
@@ -145,6 +145,23 @@ class PipelineClient:
         now_ns = time.monotonic_ns()
         while self._waiting:
             self.sweeper.end(self._waiting.popleft(), now_ns, Outcome.FAILED, text)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pipelined:
+    """The `LoadClient` of a protocol that answers in order, or by number, on one connection."""
+
+    codec: Callable[[StreamPlan], Codec]
+    """Makes what speaks on a new connection."""
+    answer_bytes: int | None = None
+
+    def open(self, plan: StreamPlan, log: Log, terms: Terms) -> PipelineClient:
+        there = replace(plan, host=terms.address)
+        return PipelineClient(there, log, lambda: self.codec(there))
+
+    def request(self, plan: StreamPlan, run: str) -> Callable[[int], bytes]:
+        codec = self.codec(plan)
+        return lambda value: codec.write(value, value)
 
 
 class _Connection(asyncio.Protocol):

@@ -1,28 +1,18 @@
-"""The kinds of service that a target may name."""
+"""What a target's services are given, and tell, by their kinds: logins and versions."""
 
 import functools
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from gameday.api.service_kind import ServiceKind
 from gameday.model.login import Login
 from gameday.model.scenario import ServiceSpec, Target
-from gameday.technologies.app.service import App
-from gameday.technologies.postgres.replica import PostgresReplica
-from gameday.technologies.postgres.service import Postgres
-from gameday.technologies.rabbitmq.service import RabbitMQ
-from gameday.technologies.redis.service import Redis, RedisReplica
+from gameday.registry import KINDS
 
-__all__ = ["KINDS", "ServiceKind", "login_of", "versions_of", "with_logins"]
+__all__ = ["login_of", "versions_of", "with_logins"]
 
 _ANSWER_LIMIT_S = 5
-
-KINDS: Mapping[str, ServiceKind] = {
-    kind.name: kind
-    for kind in (Redis(), RedisReplica(), Postgres(), PostgresReplica(), RabbitMQ(), App())
-}
 
 
 def with_logins(target: Target) -> Target:

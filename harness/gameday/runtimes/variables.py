@@ -10,9 +10,9 @@ from gameday.cleanup.labels import labels_of
 from gameday.host.variables import for_services
 from gameday.model.expansion import expand, prefix_of
 from gameday.model.scenario import ServiceSpec
-from gameday.runtimes.kinds import KINDS, login_of
+from gameday.registry import KINDS
+from gameday.runtimes.kinds import login_of
 from gameday.runtimes.program import process_path
-from gameday.technologies.app.service import App
 
 __all__ = ["Need", "process_variables", "told_about", "variables_of"]
 
@@ -31,7 +31,7 @@ class Need:
         """What is said of it, without the prefix of its name."""
         login = login_of(self.spec)
         said = {"HOST": self.at.host, "PORT": str(self.at.port)}
-        if self.spec.kind != App.name:
+        if login.user:
             said |= {"USER": login.user, "PASSWORD": login.password}
         return said | ({"DATABASE": login.database} if login.database else {})
 

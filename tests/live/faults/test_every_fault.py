@@ -12,7 +12,7 @@ from typing import NoReturn, Protocol
 import pika
 import pytest
 
-from gameday.faults.registry import FAULTS
+from gameday.registry import FAULTS
 
 pytestmark = [pytest.mark.live, pytest.mark.alone]
 

@@ -6,8 +6,7 @@ import pytest
 
 from gameday.api.mechanism import Mechanism, Trial
 from gameday.cli.doctor import RUNTIMES, Capability, Use, report, uses
-from gameday.faults.registry import FAULTS
-from gameday.runtimes.kinds import KINDS
+from gameday.registry import FAULTS, KINDS
 
 WIDTHS = pytest.mark.parametrize("width", [80, 120])
 

@@ -14,7 +14,6 @@ from gameday.analysis.signals import LedgerCounts as Matched
 from gameday.analysis.signals import PublishedCounts, match
 from gameday.engine.steady_state import SteadyStateMonitor
 from gameday.http_reader import HttpReader, HttpReply
-from gameday.load.ledger import Ledger
 from gameday.load.recorder import ROWS, Recorder
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.history import ROW_DTYPE, Deliveries, FaultTimes
@@ -22,6 +21,7 @@ from gameday.model.operation import Outcome, StreamInfo
 from gameday.model.result import Window
 from gameday.model.scenario import Scenario, Steady
 from gameday.model.units import parse_limit
+from gameday.technologies.app.ledger import RecordLedger
 from gameday.technologies.app.publish import checksum
 from gameday.testing.clocks import ManualClock
 
@@ -92,7 +92,7 @@ class Load:
             success=parse_limit(success), p99=parse_limit("<= 100ms"), for_ns=HOLD_S * SECOND
         )
         scenario = SimpleNamespace(steady=steady, safety=SimpleNamespace(stop=None))
-        ledger = Ledger(Receiver(record, self.clock), "r", self.clock)
+        ledger = RecordLedger(Receiver(record, self.clock), "r", self.clock)
         self.monitor = SteadyStateMonitor(folder, ledger, cast(Scenario, scenario))
         self.recorder = recorder
 

@@ -7,15 +7,13 @@ import pytest
 from gameday.api.clocks import Reading
 from gameday.api.environment import NotReadyError
 from gameday.api.fault import Fault, Injection
-from gameday.api.service_kind import TellsTime
 from gameday.errors import EnvironmentRefused
 from gameday.faults.clock import ClockDrift, ClockOffset
-from gameday.faults.clock.setting import KINDS
 from gameday.faults.noop import Noop
 from gameday.model.clock import MILLISECOND, MINUTE, SECOND
 from gameday.model.result import Window
 from gameday.model.units import parse_offset
-from gameday.runtimes.kinds import KINDS as SERVICE_KINDS
+from gameday.registry import kinds_of
 from gameday.testing.environments import MemoryEnvironment, MemoryService
 from gameday.testing.is_active import is_active
 
@@ -198,5 +196,5 @@ def test_a_clock_that_somebody_else_sets_is_not_in_any_more(
 
 
 def test_every_kind_that_tells_its_time_can_be_hit() -> None:
-    telling = {name for name, kind in SERVICE_KINDS.items() if isinstance(kind, TellsTime)}
-    assert telling == KINDS
+    told = {"redis", "redis-replica", "postgres", "postgres-replica", "app"}
+    assert kinds_of(ClockOffset) == kinds_of(ClockDrift) == told

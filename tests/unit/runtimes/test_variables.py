@@ -14,9 +14,9 @@ from gameday.engine.planning import vocabulary
 from gameday.errors import EnvironmentRefused
 from gameday.loading import load_target
 from gameday.model.scenario import ServiceSpec
+from gameday.registry import KINDS
 from gameday.resources import bundled
 from gameday.runtimes import program
-from gameday.runtimes.kinds import KINDS
 from gameday.runtimes.program import app_image, is_program
 from gameday.runtimes.variables import Need, process_variables, variables_of
 from gameday.testing.logins import armed

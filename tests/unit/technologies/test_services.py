@@ -19,7 +19,8 @@ from gameday.host.waiting import (
 )
 from gameday.model.clock import MILLISECOND
 from gameday.model.scenario import ServiceSpec, Target
-from gameday.runtimes.kinds import KINDS, login_of, versions_of, with_logins
+from gameday.registry import KINDS
+from gameday.runtimes.kinds import login_of, versions_of, with_logins
 from gameday.runtimes.program import app_image, is_program
 from gameday.technologies.redis import service as redis
 from gameday.testing.logins import armed

@@ -8,28 +8,24 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
 
 from gameday.api.mechanism import Lacking, Mechanism, trial
 from gameday.cleanup.labels import labelled
 from gameday.cleanup.supervisor import Supervisor
+from gameday.cli.doctor.servers import kinds_of_the_first_scenario, scratch, server_of
 from gameday.edge.servers import (
     find_toxiproxy_server,
     start_own_proxy,
     start_toxiproxy_server,
 )
 from gameday.errors import EnvironmentRefused
-from gameday.extras import installing, missing_of
-from gameday.faults.registry import MECHANISMS
-from gameday.host.carried import POSTGRES_WHEEL, VALKEY_WHEEL, Carried
+from gameday.extras import docker_missing
+from gameday.faults.built_in import MECHANISMS
 from gameday.load.timer import KernelTimer
 from gameday.model.clock import MILLISECOND
 from gameday.model.units import format_duration
+from gameday.registry import KINDS, registry
 from gameday.runtimes.mechanisms.containers import ENGINE, images
-from gameday.runtimes.mechanisms.servers import SERVERS, scratch
-from gameday.technologies.postgres.service import find_postgres
-from gameday.technologies.redis.service import find_redis_server
 
 __all__ = ["PROXY", "Capability", "can_run", "examine", "usual_runtime"]
 
@@ -76,8 +72,8 @@ def usual_runtime() -> str:
 
 def can_run(runtime: str) -> bool:
     """Tell whether the first scenario can run in that environment."""
-    docker, process = (ENGINE,), (SERVERS["redis"], SERVERS["app"], PROXY)
-    needed = docker if runtime == "docker" else process
+    servers = map(server_of, kinds_of_the_first_scenario())
+    needed = (ENGINE,) if runtime == "docker" else (*servers, PROXY)
     return all(trial(mechanism).works for mechanism in (*needed, _JANITOR))
 
 
@@ -107,7 +103,7 @@ def _toxiproxy() -> str:
     server = find_toxiproxy_server()
     if server is None:
         raise OSError("no toxiproxy-server on PATH")
-    if absent := missing_of("docker"):
+    if absent := docker_missing():
         raise Lacking(absent.seen, absent.cure)
     with scratch() as (run, folder), labelled(run):
         try:
@@ -118,19 +114,6 @@ def _toxiproxy() -> str:
             return f"version {proxy.control.version()} answers"
         finally:
             proxy.stop(3)
-
-
-def _carried(wheel: Carried, find: Callable[[], Path | None], name: str) -> str:
-    """Say which server is used, and refuse to call one fine that is old and came with a wheel."""
-    server = find()
-    if server is None:
-        raise Lacking(f"no {name} of this host and none of a wheel", installing("servers"))
-    if server != wheel.server():
-        return f"{server}, of this host"
-    seen = f"{wheel.product} of the wheel {wheel.distribution} {wheel.version()}"
-    if old := wheel.too_old():
-        raise Lacking(f"{seen}: {old}", f"pip install --upgrade {wheel.distribution}")
-    return seen
 
 
 def _supervisor() -> str:
@@ -187,20 +170,6 @@ PROXY = Mechanism(
     cure="report what was seen",
     check=_proxy,
 )
-_CARRIED = (
-    Mechanism(
-        name="the Redis server",
-        used_for="services of kind redis in process",
-        cure="",
-        check=partial(_carried, VALKEY_WHEEL, find_redis_server, "redis-server"),
-    ),
-    Mechanism(
-        name="the PostgreSQL server",
-        used_for="services of kind postgres in process",
-        cure="",
-        check=partial(_carried, POSTGRES_WHEEL, find_postgres, "postgres"),
-    ),
-)
 _JANITOR = Mechanism(
     name="janitor",
     used_for="healing when the harness is killed",
@@ -232,7 +201,8 @@ _DISK = Mechanism(
 def _all() -> Iterator[Mechanism]:
     yield ENGINE
     yield from images()
-    yield from _CARRIED
-    yield from SERVERS.values()
+    for technology in registry().technologies.values():
+        yield from technology.mechanisms
+    yield from map(server_of, KINDS)
     yield from (PROXY, _TOXIPROXY, _JANITOR, _TIMER, _DISK)
     yield from MECHANISMS

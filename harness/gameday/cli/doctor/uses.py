@@ -8,13 +8,11 @@ from typing import Literal, get_args, get_origin, get_type_hints
 from gameday.api.fault import Fault, HasRequirements, Requirements
 from gameday.api.mechanism import Mechanism, Trial, trial
 from gameday.cli.doctor.capabilities import PROXY
-from gameday.extras import missing_of
+from gameday.cli.doctor.servers import server_of
 from gameday.faults.network.flood import MOST_CONNECTIONS
-from gameday.faults.registry import FAULTS, kinds_of
 from gameday.model.scenario import ServiceSpec
-from gameday.runtimes.kinds import KINDS
+from gameday.registry import FAULTS, KINDS, kinds_of
 from gameday.runtimes.mechanisms.containers import ENGINE
-from gameday.runtimes.mechanisms.servers import SERVERS
 from gameday.runtimes.mechanisms.storage import BOUNDED_DISK
 
 __all__ = ["RUNTIMES", "Use", "uses"]
@@ -52,8 +50,8 @@ def uses(runtime: str, tried: Try = trial) -> Iterator[Use]:
             _, refused = _given(runtime, Requirements(), tried)
         else:
             by = "a server of this host"
-            _, refused = _given(runtime, Requirements(mechanisms=(SERVERS[name],)), tried)
-        absent = missing_of(kind.extra)
+            _, refused = _given(runtime, Requirements(mechanisms=(server_of(name),)), tried)
+        absent = kind.client_missing()
         if absent is not None:
             refused = refused or f"{absent.seen}; {absent.cure}"
         what = f"{name} service"
@@ -102,10 +100,10 @@ def _no_server(runtime: str, kinds: Sequence[str], tried: Try) -> str:
     """Return why none of the kinds that a fault can hit runs here; empty: one does, or any can."""
     if runtime == "docker" or not kinds:
         return ""
-    found = {kind: tried(SERVERS[kind]) for kind in kinds}
+    found = {kind: tried(server_of(kind)) for kind in kinds}
     if any(one.works for one in found.values()):
         return ""
-    return "; ".join(f"{SERVERS[kind].name}: {one.seen}" for kind, one in found.items())
+    return "; ".join(f"{server_of(kind).name}: {one.seen}" for kind, one in found.items())
 
 
 def _variants(fault: type[Fault]) -> Iterator[tuple[Mapping[str, object], Fault]]:

@@ -6,8 +6,9 @@ from typing import ClassVar
 
 from gameday.api.clocks import Clocked
 from gameday.api.environment import Checkpoint, Environment
-from gameday.api.fault import Injection, Proof, Requirements
-from gameday.faults.clock.setting import KINDS, ClockSetting, both, clock_requirements, clocked
+from gameday.api.fault import Bears, Injection, Proof, Requirements
+from gameday.api.service_kind import tells_time
+from gameday.faults.clock.setting import ClockSetting, both, clock_requirements, clocked
 from gameday.model.clock import SECOND, Clock
 from gameday.model.event import Scalar
 from gameday.model.invalid_parameter import require
@@ -32,7 +33,8 @@ class ClockDrift:
 
     verb: ClassVar[str] = "clock-drift"
     hits: ClassVar[Hits] = "service"
-    kinds: ClassVar[frozenset[str]] = KINDS
+    kinds: ClassVar[Bears] = tells_time
+    """Kinds whose services tell their time by their protocol."""
     target: str
     """The service whose clock is set."""
     rate: float

@@ -12,10 +12,8 @@ from gameday.model.event import Scalar
 from gameday.model.result import Window
 from gameday.runtimes.mechanisms.clocks import LIBFAKETIME
 
-__all__ = ["KINDS", "ClockSetting", "both", "clock_requirements", "clocked", "rate_between"]
+__all__ = ["ClockSetting", "both", "clock_requirements", "clocked", "rate_between"]
 
-KINDS = frozenset({"redis", "redis-replica", "postgres", "postgres-replica", "app"})
-"""Those that tell their time by their protocol. RabbitMQ does not: its tool takes seconds."""
 
 _EXACT_NS = MILLISECOND
 """Servers round their time, and libfaketime counts in microseconds and less."""

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from gameday.api.environment import Environment
-from gameday.api.fault import Injection, Proof, Requirements
+from gameday.api.fault import Bears, Injection, Proof, Requirements
 from gameday.api.http_rules import HttpAnswer, HttpProbe
+from gameday.api.service_kind import speaks_http
 from gameday.faults.http.injection import prepared, requirements_of, usual
 from gameday.faults.http.matching import Matching, Method
 from gameday.faults.network.measuring import close_enough, tolerance_ns
@@ -35,7 +36,7 @@ class HttpDelay:
 
     verb: ClassVar[str] = "http-delay"
     hits: ClassVar[Hits] = "edge"
-    kinds: ClassVar[frozenset[str]] = frozenset({"app"})
+    kinds: ClassVar[Bears] = speaks_http
     target: str
     """The edge, such as "client -> relay"."""
     delay_ns: DurationNs

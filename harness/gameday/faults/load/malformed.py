@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from gameday.api.environment import Checkpoint, Endpoint, Environment, Service
-from gameday.api.fault import Injection, Proof
+from gameday.api.fault import Bears, Injection, Proof
+from gameday.api.service_kind import speaks_http
 from gameday.faults.lifecycle.termination import answers_again
 from gameday.faults.timing import timed, until
 from gameday.http_reader import BoundedSocket
@@ -51,7 +52,7 @@ class MalformedPayload:
 
     verb: ClassVar[str] = "malformed-payload"
     hits: ClassVar[Hits] = "service"
-    kinds: ClassVar[frozenset[str]] = frozenset({"app"})
+    kinds: ClassVar[Bears] = speaks_http
     target: str
     """The service that gets them."""
     path: str = "/signals"

@@ -8,8 +8,10 @@ from typing import ClassVar, Self, cast
 import numpy as np
 
 from gameday.api.environment import Checkpoint, Environment, Service
-from gameday.api.fault import Injection, Proof
+from gameday.api.fault import Bears, Injection, Proof
 from gameday.api.hosting import Hosting
+from gameday.api.service_kind import speaks_http
+from gameday.api.workload import Workload, surge_of
 from gameday.errors import EnvironmentRefused
 from gameday.faults.lifecycle.termination import answers_again
 from gameday.faults.timing import timed, until
@@ -23,7 +25,7 @@ from gameday.model.operation import Outcome
 from gameday.model.result import Window
 from gameday.model.scenario import CLIENT, Edge, Hits, WorkloadSpec
 from gameday.model.units import RatePerS
-from gameday.technologies.app.publish import Publish, surge_of
+from gameday.registry import workload_to
 
 __all__ = ["Surge", "surges"]
 
@@ -58,7 +60,7 @@ class Surge:
 
     verb: ClassVar[str] = "surge"
     hits: ClassVar[Hits] = "service"
-    kinds: ClassVar[frozenset[str]] = frozenset({"app"})
+    kinds: ClassVar[Bears] = speaks_http
     target: str
     """The service that the workload goes to."""
     factor: float | None = None
@@ -80,7 +82,7 @@ class Surge:
         """Return the surge with its rate, as a multiple of that of `workload`."""
         if self.factor is None:
             return self
-        rate_per_s = cast(Publish, workload).rate_per_s
+        rate_per_s = cast(Workload, workload).rate_per_s
         extra = (self.factor - 1) * rate_per_s
         wanted = f"less: beside {rate_per_s:g}/s this is {extra:g}/s, and 20000/s are the most"
         require(("factor", extra <= _MOST_PER_S, wanted))
@@ -91,13 +93,16 @@ class Surge:
             raise EnvironmentRefused(f"{self.verb}: {environment.runtime} can be given no load")
         if self.rate_per_s is None:
             raise EnvironmentRefused(f"{self.verb} of {self.target}: no workload to multiply")
+        workload = workload_to(environment.service(self.target).spec.kind)
+        if workload is None:
+            raise EnvironmentRefused(f"{self.verb} of {self.target}: nothing makes load for it")
         front = environment.proxied(Edge(client=CLIENT, service=self.target))
         folder = environment.scratch()
         driver = LoadDriver(
             [
                 StreamPlan(
                     name=_STREAM,
-                    client=Publish.verb,
+                    client=workload.verb,
                     host=front.host,
                     port=front.port,
                     rate_per_s=self.rate_per_s,

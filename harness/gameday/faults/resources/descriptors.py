@@ -8,7 +8,8 @@ from typing import ClassVar
 
 from gameday.api.descriptors import Descriptors, Filing
 from gameday.api.environment import Checkpoint, Environment, NotReadyError, Service
-from gameday.api.fault import Injection, Proof, Requirements
+from gameday.api.fault import Bears, Injection, Proof, Requirements
+from gameday.api.service_kind import keeps_all_connections
 from gameday.errors import EnvironmentRefused
 from gameday.faults.lifecycle.termination import answers_again
 from gameday.faults.timing import attempted, timed, took_ns, undo_error, until
@@ -42,8 +43,8 @@ class FileDescriptors:
 
     verb: ClassVar[str] = "file-descriptors"
     hits: ClassVar[Hits] = "service"
-    kinds: ClassVar[frozenset[str]] = frozenset({"redis", "redis-replica", "app"})
-    """Those of which one process keeps all connections; PostgreSQL hands each to a child."""
+    kinds: ClassVar[Bears] = keeps_all_connections
+    """Kinds of which one process keeps all connections; others hand each to a child."""
     target: str
     """The service to keep from opening files."""
     free: int

@@ -6,9 +6,9 @@ import docker
 from docker.models.containers import Container
 from testcontainers.core.container import DockerContainer
 
+from gameday.api.service_kind import ServiceKind
 from gameday.host.docker_engine import refusing
 from gameday.model.scenario import ServiceSpec
-from gameday.runtimes.kinds import ServiceKind
 
 __all__ = ["ContainerDisk", "disk_of"]
 

@@ -47,13 +47,14 @@ from gameday.host.variables import for_containers
 from gameday.host.waiting import READY_LIMIT_NS, busy_ports, free_ports, release_ports
 from gameday.model.clock import SECOND, MonotonicClock
 from gameday.model.scenario import CLIENT, Edge, ServiceSpec
+from gameday.registry import KINDS
 from gameday.runtimes.docker.clock import ContainerClock
 from gameday.runtimes.docker.disk import disk_of
 from gameday.runtimes.docker.images import bring
 from gameday.runtimes.docker.network import ContainerNetwork, chain_of, send_datagrams
 from gameday.runtimes.docker.options import bounds_of, save_log
 from gameday.runtimes.docker.service import ContainerService
-from gameday.runtimes.kinds import KINDS, with_logins
+from gameday.runtimes.kinds import with_logins
 from gameday.runtimes.passwords import new_password
 from gameday.runtimes.program import container_path
 from gameday.runtimes.variables import Need, variables_of

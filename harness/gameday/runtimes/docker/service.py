@@ -12,6 +12,7 @@ from docker.errors import APIError, NotFound
 from docker.models.containers import Container
 
 from gameday.api.environment import Endpoint, FreezerState, ProcessState, Ran
+from gameday.api.service_kind import ServiceKind
 from gameday.errors import EnvironmentRefused
 from gameday.host import faketime as clocks
 from gameday.host import process_tree
@@ -26,7 +27,6 @@ from gameday.runtimes.docker.bounds import ContainerBounds
 from gameday.runtimes.docker.clock import ContainerClock
 from gameday.runtimes.docker.disk import ContainerDisk
 from gameday.runtimes.docker.options import collected
-from gameday.runtimes.kinds import ServiceKind
 from gameday.runtimes.last_words import last_words
 from gameday.runtimes.service import RunningService
 

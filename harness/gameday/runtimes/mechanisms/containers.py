@@ -14,7 +14,7 @@ from gameday.edge.image import TOXIPROXY_IMAGE, proxy_image
 from gameday.host.docker_presence import engine_trouble
 from gameday.host.process_tree import of_container
 from gameday.model.scenario import ServiceSpec
-from gameday.runtimes.kinds import KINDS
+from gameday.registry import KINDS
 from gameday.runtimes.program import app_image
 
 if TYPE_CHECKING:
@@ -76,9 +76,9 @@ def _are_here() -> str:
 
     from gameday.host.docker_engine import refusing
 
-    redis = KINDS["redis"].image(ServiceSpec(name="redis", kind="redis"))
+    usual = (kind.image(ServiceSpec(name=name, kind=name)) for name, kind in KINDS.items())
     with refusing("starting a container"), closing(_engine()) as engine:
-        for image in (TOXIPROXY_IMAGE, redis):
+        for image in (TOXIPROXY_IMAGE, *usual):
             try:
                 engine.images.get(image)
             except ImageNotFound:

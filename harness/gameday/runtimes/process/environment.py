@@ -29,14 +29,15 @@ from gameday.edge.servers import (
     start_toxiproxy_server,
 )
 from gameday.errors import NotHealed
-from gameday.extras import missing_of
+from gameday.extras import docker_missing
 from gameday.host.account import account
 from gameday.host.faketime import FakeClock
 from gameday.host.sockets import Peer, accepted_connections_of
 from gameday.host.waiting import READY_LIMIT_NS, busy_ports, free_ports, release_ports
 from gameday.model.clock import MonotonicClock
 from gameday.model.scenario import Edge, ServiceSpec
-from gameday.runtimes.kinds import KINDS, versions_of, with_logins
+from gameday.registry import KINDS
+from gameday.runtimes.kinds import versions_of, with_logins
 from gameday.runtimes.mechanisms.storage import BOUNDED_DISK
 from gameday.runtimes.passwords import new_password
 from gameday.runtimes.process.logs import Logs
@@ -75,7 +76,7 @@ class ProcessEnvironment:
                 lacks.append(
                     "proxy: no toxiproxy-server on PATH; install it, or use --gameday-proxy=own"
                 )
-            if absent := missing_of("docker"):
+            if absent := docker_missing():
                 lacks.append(f"proxy: {absent.seen}; {absent.cure}, or use --gameday-proxy=own")
         if self._given.port_base:
             lacks.append(busy_ports(self._given.port_base, len(self._given.target.edges)))

@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 
 from gameday.api.environment import ROOT, Endpoint, FreezerState, ProcessState, Ran
+from gameday.api.service_kind import ServiceKind
 from gameday.errors import EnvironmentRefused, NotHealed
 from gameday.host import faketime as clocks
 from gameday.host import process_tree
@@ -26,7 +27,6 @@ from gameday.host.sockets import TcpConnection, accepted_in_network_of, connecti
 from gameday.model.clock import SECOND
 from gameday.model.result import Window
 from gameday.model.scenario import ServiceSpec
-from gameday.runtimes.kinds import ServiceKind
 from gameday.runtimes.last_words import last_words_in
 from gameday.runtimes.process.bounds import ProcessBounds
 from gameday.runtimes.process.logs import Logs

@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from http import HTTPStatus
 
-from gameday.load.http import Answer
+from gameday.load.http import Answer, HttpRequests
 from gameday.model.operation import Outcome
 
-__all__ = ["judge_ready", "ready_request"]
+__all__ = ["READY", "judge_ready", "ready_request"]
 
 
 def ready_request(host: str, port: int) -> Callable[[int], bytes]:
@@ -20,3 +20,6 @@ def judge_ready(value: int, answer: Answer) -> tuple[Outcome, str]:
     if answer.status == HTTPStatus.OK:
         return Outcome.OK, ""
     return Outcome.FAILED, str(answer.status)
+
+
+READY = HttpRequests(ask=lambda _, host, port: ready_request(host, port), judge=judge_ready)

@@ -3,16 +3,21 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 from zlib import crc32
 
-from gameday.load.http import Answer
+from gameday.load.http import Answer, HttpRequests
 from gameday.model.clock import MILLISECOND, MINUTE, SECOND
 from gameday.model.invalid_parameter import require
 from gameday.model.operation import Outcome
 from gameday.model.units import DurationNs, RatePerS
 
-__all__ = ["Publish", "checksum", "judge_publish", "publish_request", "surge_of"]
+if TYPE_CHECKING:
+    from gameday.http_reader import HttpReader
+    from gameday.model.clock import Clock
+    from gameday.technologies.app.ledger import RecordLedger
+
+__all__ = ["PUBLISH", "Publish", "checksum", "judge_publish", "publish_request"]
 
 _LONGEST_REASON = 100
 _MOST_PER_S = 20_000
@@ -23,6 +28,7 @@ class Publish:
     """Publish signals to the service `to` at a fixed rate; `ledger` keeps what was received."""
 
     verb: ClassVar[str] = "publish"
+    client: ClassVar[str] = "gameday.technologies.app.publish:PUBLISH"
 
     to: str
     """The app that receives the signals."""
@@ -39,15 +45,17 @@ class Publish:
             ("deadline", MILLISECOND <= self.deadline_ns <= MINUTE, "1ms to 1min"),
         )
 
+    def open_ledger(
+        self, reader: "HttpReader", run: str, clock: "Clock | None" = None
+    ) -> "RecordLedger":
+        from gameday.technologies.app.ledger import RecordLedger  # not in the load driver
+
+        return RecordLedger(reader, run, clock)
+
 
 def checksum(run: str, value: int) -> str:
     """Return the check that signal `value` of `run` carries."""
     return f"{crc32(f'{run}:{value}'.encode()):08x}"
-
-
-def surge_of(run: str) -> str:
-    """Return the run that the signals of a surge belong to, which is nobody's own."""
-    return f"{run}.surge"
 
 
 def publish_request(run: str, host: str, port: int) -> Callable[[int], bytes]:
@@ -96,3 +104,6 @@ def _reason(answer: Answer) -> str:
     if not isinstance(reason, str):
         return str(answer.status)
     return f"{answer.status} {reason[:_LONGEST_REASON]}"
+
+
+PUBLISH = HttpRequests(ask=publish_request, judge=judge_publish)

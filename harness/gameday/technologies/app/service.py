@@ -9,12 +9,13 @@ from pathlib import Path
 
 from gameday.api.clocks import Reading, read_between
 from gameday.api.environment import Endpoint, NotReadyError
-from gameday.api.service_kind import ServiceKind
+from gameday.api.service_kind import Probe, ServiceKind, ServiceStatus
 from gameday.http_reader import HttpReader, NoReply
 from gameday.model.clock import SECOND
 from gameday.model.scenario import ServiceSpec
 from gameday.runtimes.program import app_image, is_bundled, program_image
-from gameday.technologies.dialects import AppDialect
+from gameday.technologies.app.dialect import AppDialect
+from gameday.technologies.app.status import read_status
 
 __all__ = ["App"]
 
@@ -33,6 +34,9 @@ class App(ServiceKind):
     name = "app"
     port = 8000
     data = "/data"
+    probe = Probe(name="http-ready", client="gameday.technologies.app.probe:READY", writes=False)
+    speaks_http = True
+    one_process = True
 
     def image(self, spec: ServiceSpec) -> str:
         return spec.image or program_image(spec) or app_image()
@@ -71,6 +75,9 @@ class App(ServiceKind):
             body = reply.body[:_REASON_BYTES].decode(errors="replace")
             raise NotReadyError(f"GET {endpoint}/ready: {reply.status} {_reason(body)}")
         return "GET /ready answered 200"
+
+    def status(self, endpoint: Endpoint) -> ServiceStatus:
+        return read_status(HttpReader(endpoint.host, endpoint.port))
 
     def tell(self, spec: ServiceSpec, endpoint: Endpoint) -> Reading:
         """GET /status: an app whose clock can be set says `time_ns` there."""

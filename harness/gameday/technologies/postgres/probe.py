@@ -2,9 +2,8 @@
 
 from collections.abc import Iterator
 
-from gameday.load.client import Log
 from gameday.load.messages import StreamPlan
-from gameday.load.pipeline import PipelineClient, Reply
+from gameday.load.pipeline import Pipelined, Reply
 from gameday.model.operation import Outcome
 from gameday.technologies.postgres.protocol import (
     PostgresMessages,
@@ -13,7 +12,7 @@ from gameday.technologies.postgres.protocol import (
     reason_of,
 )
 
-__all__ = ["PostgresCodec", "postgres_client"]
+__all__ = ["READ", "WRITE", "PostgresCodec"]
 
 _LONGEST_REASON = 100
 # Not IF NOT EXISTS, which takes a lock each time. Two that make it at once are one too many, and
@@ -22,11 +21,6 @@ _TABLE = (
     b"DO $$BEGIN IF to_regclass('gameday_probe') IS NULL THEN "
     b"CREATE TABLE gameday_probe (stream text PRIMARY KEY, value bigint NOT NULL); END IF; END$$"
 )
-
-
-def postgres_client(plan: StreamPlan, log: Log) -> PipelineClient:
-    """Return a client that commits the value as the row of its stream, or only asks for it."""
-    return PipelineClient(plan, log, lambda: PostgresCodec(plan))
 
 
 class PostgresCodec:
@@ -62,3 +56,9 @@ def _judge(kind: bytes, body: bytes) -> tuple[Outcome, str]:
     severity, reason = reason_of(body)
     outcome = Outcome.FAILED if severity == "ERROR" else Outcome.UNKNOWN
     return outcome, reason[:_LONGEST_REASON]
+
+
+WRITE = Pipelined(codec=PostgresCodec, answer_bytes=22)
+"""Commits the value as the row of its stream."""
+READ = Pipelined(codec=PostgresCodec)
+"""Asks for the value, and reads no table."""

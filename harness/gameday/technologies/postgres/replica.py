@@ -8,12 +8,13 @@ from pathlib import Path
 
 from gameday.api.clocks import Reading
 from gameday.api.environment import Endpoint, NotReadyError
-from gameday.api.service_kind import ServiceKind
+from gameday.api.service_kind import Probe, ServiceKind
+from gameday.extras import Missing
 from gameday.host.variables import for_services
 from gameday.model.expansion import prefix_of
 from gameday.model.login import Logins
 from gameday.model.scenario import ServiceSpec
-from gameday.technologies.dialects import PostgresDialect
+from gameday.technologies.postgres.dialect import PostgresDialect
 from gameday.technologies.postgres.service import (
     Postgres,
     asking,
@@ -72,7 +73,9 @@ class PostgresReplica(ServiceKind):
     name = "postgres-replica"
     port = Postgres.port
     data = Postgres.data
-    extra = Postgres.extra
+    probe = Probe(
+        name="postgres-read", client="gameday.technologies.postgres.probe:READ", writes=False
+    )
     primary = Postgres.name
     end_signal = signal.SIGINT
     login_keys = Postgres.login_keys
@@ -87,6 +90,9 @@ class PostgresReplica(ServiceKind):
         # The copy is made by root where the image starts as root; the entrypoint then gives the
         # data to the server's account and becomes it, as it does at every start.
         return _start(spec, self._server.container_command(spec))
+
+    def client_missing(self) -> Missing | None:
+        return self._server.client_missing()
 
     def program(self) -> Path | None:
         return find_postgres()

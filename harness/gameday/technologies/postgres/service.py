@@ -13,19 +13,20 @@ import psutil
 
 from gameday.api.clocks import Reading, read_between
 from gameday.api.environment import Endpoint, NotReadyError
-from gameday.api.service_kind import ServiceKind
+from gameday.api.service_kind import Probe, ServiceKind
 from gameday.cleanup.labels import labels_here
 from gameday.errors import EnvironmentRefused
-from gameday.extras import installing
+from gameday.extras import Missing, installing
 from gameday.host.account import account, create_file, may_run, named
-from gameday.host.carried import POSTGRES_WHEEL
 from gameday.host.process_files import working_folder_of
 from gameday.host.variables import for_services
 from gameday.model.login import Login, Logins
 from gameday.model.scenario import ServiceSpec
 from gameday.runtimes.passwords import new_password, scram_verifier
-from gameday.technologies.dialects import PostgresDialect
 from gameday.technologies.postgres import libpq
+from gameday.technologies.postgres.carried import POSTGRES
+from gameday.technologies.postgres.dialect import PostgresDialect
+from gameday.technologies.postgres.driver import psycopg_missing
 from gameday.technologies.postgres.login import (
     PostgresLogin,
     postgres_login,
@@ -77,7 +78,7 @@ class Postgres(ServiceKind):
     name = "postgres"
     port = 5432
     data = "/var/lib/postgresql/data"
-    extra = "postgres"
+    probe = Probe(name="postgres-write", client="gameday.technologies.postgres.probe:WRITE")
     end_signal = signal.SIGINT
     """Its fast shutdown; SIGTERM would wait for every client to leave."""
     login_keys = ("POSTGRES_USER", "POSTGRES_PASSWORD", "POSTGRES_DB")
@@ -106,6 +107,9 @@ class Postgres(ServiceKind):
             f"{spec.name}: no postgres on PATH or in {_PACKAGED}; "
             f"{installing('servers')}, install postgresql, or start a Docker engine"
         )
+
+    def client_missing(self) -> Missing | None:
+        return psycopg_missing()
 
     @property
     def account(self) -> int | None:
@@ -240,7 +244,7 @@ def _servers() -> Iterator[Path]:
     found = shutil.which("postgres")
     candidates = [Path(found).resolve()] if found else []
     candidates += _newest_first(_PACKAGED.glob("*/bin/postgres"))
-    carried = POSTGRES_WHEEL.server()
+    carried = POSTGRES.server()
     candidates += [carried] if carried else []
     for server in candidates:
         if server.with_name("initdb").is_file():

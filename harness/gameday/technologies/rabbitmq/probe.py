@@ -2,21 +2,15 @@
 
 from collections.abc import Iterator
 
-from gameday.load.client import Log
 from gameday.load.messages import StreamPlan
-from gameday.load.pipeline import PipelineClient, Reply
+from gameday.load.pipeline import Pipelined, Reply
 from gameday.model.operation import Outcome
 from gameday.technologies.rabbitmq import amqp
 
-__all__ = ["RabbitMQCodec", "rabbitmq_client"]
+__all__ = ["PUBLISH", "RabbitMQCodec"]
 
 _MOST_KEPT = 1
 """Messages in the queue; the broker drops the oldest, so that no run fills a disk."""
-
-
-def rabbitmq_client(plan: StreamPlan, log: Log) -> PipelineClient:
-    """Return a client that publishes the value to `gameday.probe.<stream>`, a durable queue."""
-    return PipelineClient(plan, log, lambda: RabbitMQCodec(plan))
 
 
 class RabbitMQCodec:
@@ -64,3 +58,7 @@ def _judge(method: tuple[int, int], returned: str) -> tuple[Outcome, str]:
     if method == (60, 120):
         return Outcome.UNKNOWN, "the broker does not vouch for it"
     return Outcome.OK, ""
+
+
+PUBLISH = Pipelined(codec=RabbitMQCodec)
+"""Publishes the value to `gameday.probe.<stream>`, a durable queue."""

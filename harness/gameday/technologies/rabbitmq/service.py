@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gameday.api.environment import Endpoint, NotReadyError
-from gameday.api.service_kind import ServiceKind
+from gameday.api.service_kind import Probe, ServiceKind
+from gameday.extras import Missing, missing_packages
 from gameday.host.account import account, create_file, may_run
 from gameday.host.waiting import free_ports
 from gameday.model.login import Login, Logins
 from gameday.model.scenario import ServiceSpec
 from gameday.runtimes.passwords import new_password
-from gameday.technologies.dialects import RabbitMQDialect
 from gameday.technologies.rabbitmq.connecting import connected
+from gameday.technologies.rabbitmq.dialect import RabbitMQDialect
 from gameday.technologies.rabbitmq.login import rabbitmq_login
 
 if TYPE_CHECKING:
@@ -60,11 +61,14 @@ class RabbitMQ(ServiceKind):
     name = "rabbitmq"
     port = 5672
     data = "/var/lib/rabbitmq"
-    extra = "rabbitmq"
+    probe = Probe(name="rabbitmq-publish", client="gameday.technologies.rabbitmq.probe:PUBLISH")
     login_keys = ("RABBITMQ_DEFAULT_USER", "RABBITMQ_DEFAULT_PASS")
 
     def image(self, spec: ServiceSpec) -> str:
         return spec.image or "rabbitmq:3.10"
+
+    def client_missing(self) -> Missing | None:
+        return missing_packages("rabbitmq", "pika")
 
     def container_command(self, spec: ServiceSpec) -> list[str]:
         return ["rabbitmq-server", *_parameters(spec)]

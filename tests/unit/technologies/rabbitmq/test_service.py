@@ -11,7 +11,7 @@ import pytest
 from gameday.api.environment import Endpoint, NotReadyError
 from gameday.host.waiting import free_ports
 from gameday.model.scenario import ServiceSpec
-from gameday.runtimes.kinds import KINDS
+from gameday.registry import KINDS
 from gameday.technologies.rabbitmq import service as rabbitmq
 from gameday.testing.logins import armed
 

@@ -4,10 +4,11 @@ import time
 from collections.abc import Callable
 from typing import Self
 
+from gameday.load.client import Terms
 from gameday.load.messages import StreamPlan
 from gameday.load.pipeline import PipelineClient, Reply
 from gameday.model.operation import Outcome
-from gameday.technologies.redis.probe import RedisCodec, redis_client
+from gameday.technologies.redis.probe import WRITE, RedisCodec
 
 MILLISECOND = 1_000_000
 
@@ -80,7 +81,8 @@ def _client(log: MemoryLog, port: int, deadline_ms: int = 1000) -> PipelineClien
         rate_per_s=100.0,
         deadline_ns=deadline_ms * MILLISECOND,
     )
-    return redis_client(plan, log)
+    terms = Terms(run="r", address=plan.host, most=1, held=lambda *_: None)
+    return WRITE.open(plan, log, terms)
 
 
 def _offer(client: PipelineClient, *values: int) -> None:

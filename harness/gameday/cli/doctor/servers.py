@@ -1,5 +1,6 @@
 """The servers of this host, each tried by starting one and asking it what a run would ask."""
 
+import functools
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,21 +13,24 @@ from gameday.api.environment import Endpoint
 from gameday.api.mechanism import Lacking, Mechanism
 from gameday.cleanup.labels import labelled, make_folder
 from gameday.cleanup.reaper import leftovers_of, reap
-from gameday.extras import missing_of
+from gameday.engine.planning import vocabulary
 from gameday.host.waiting import READY_LIMIT_NS, free_ports, release_ports
+from gameday.loading import find_target, load_target
 from gameday.model.scenario import ServiceSpec, Target
 from gameday.model.units import format_duration
-from gameday.runtimes.kinds import KINDS, with_logins
+from gameday.registry import KINDS
+from gameday.resources import bundled
+from gameday.runtimes.kinds import with_logins
 from gameday.runtimes.process.logs import Logs
 from gameday.runtimes.process.service import ProcessService
 from gameday.runtimes.variables import Need, process_variables
 
-__all__ = ["SERVERS", "scratch"]
+__all__ = ["kinds_of_the_first_scenario", "scratch", "server_of"]
 
 _LOOPBACK = "127.0.0.1"
 _END_LIMIT_S = 5
-_PROGRAM = "apps.listener"
-"""The app that is tried: it needs a Redis alone."""
+_FIRST_TARGET = "signals"
+"""That of the first scenario, which comes with gameday; of its programs the last is tried."""
 
 
 @contextmanager
@@ -50,7 +54,7 @@ def _check(kind: str) -> str:
     """Start a server of that kind, after the one that it needs, and wait until both are ready."""
     specs = _specs(kind)
     for spec in specs:
-        if absent := missing_of(KINDS[spec.kind].extra):
+        if absent := KINDS[spec.kind].client_missing():
             raise Lacking(absent.seen, absent.cure)
         lack = KINDS[spec.kind].missing(spec)
         if lack is not None:
@@ -91,9 +95,8 @@ def _plain_specs(kind: str) -> tuple[ServiceSpec, ...]:
     if made.primary:
         need = ServiceSpec(name="primary", kind=made.primary)
         return (need, ServiceSpec(name=kind, kind=kind, needs=(need.name,)))
-    if kind == "app":
-        need = ServiceSpec(name="redis", kind="redis")
-        return (need, ServiceSpec(name=kind, kind=kind, program=_PROGRAM, needs=(need.name,)))
+    if made.own:
+        return _example_of(kind)
     return (ServiceSpec(name=kind, kind=kind),)
 
 
@@ -121,13 +124,32 @@ def _service(
     )
 
 
-SERVERS: Mapping[str, Mechanism] = {
-    kind: Mechanism(
+@functools.cache
+def server_of(kind: str) -> Mechanism:
+    """Return what a service of that kind needs of this host."""
+    return Mechanism(
         name=f"{kind} in process",
         used_for=f"services of kind {kind}",
         cure="look into what it said, or start a Docker engine",
         check=partial(_check, kind),
     )
-    for kind in KINDS
-}
-"""What a service of each kind needs of this host, by the kind."""
+
+
+def kinds_of_the_first_scenario() -> tuple[str, ...]:
+    """Return the kinds of service that whoever tries gameday will start first."""
+    return tuple(dict.fromkeys(spec.kind for spec in _first_target().services))
+
+
+def _example_of(kind: str) -> tuple[ServiceSpec, ...]:
+    """Return a service of a kind that runs programs, after what it needs, as a target has it."""
+    specs = {spec.name: spec for spec in _first_target().services}
+    *_, example = (spec for spec in specs.values() if spec.kind == kind)
+    needs = (ServiceSpec(name=need, kind=specs[need].kind) for need in example.needs)
+    made = ServiceSpec(name=kind, kind=kind, program=example.program, needs=example.needs)
+    return (*needs, made)
+
+
+@functools.cache
+def _first_target() -> Target:
+    words = vocabulary()
+    return load_target(find_target(_FIRST_TARGET, [bundled("targets")], words), words)

@@ -1,6 +1,4 @@
-"""Every fault by its verb."""
-
-from collections.abc import Mapping
+"""The faults that know no technology, offered by an entry point of the group `gameday.faults`."""
 
 from gameday.api.fault import Fault
 from gameday.api.mechanism import Mechanism
@@ -48,35 +46,10 @@ from gameday.runtimes.mechanisms.packets import PACKET_FILTER
 from gameday.runtimes.mechanisms.process_limits import DESCRIPTORS
 from gameday.runtimes.mechanisms.storage import BOUNDED_DISK, IMMUTABLE_ATTRIBUTE
 from gameday.runtimes.mechanisms.throttling import THROTTLE_IN_DOCKER, THROTTLE_IN_PROCESS
-from gameday.technologies.postgres.faults import (
-    AsyncCommit,
-    ConnectionCap,
-    LockTable,
-    Promote,
-    StopReplay,
-    TerminateBackends,
-)
-from gameday.technologies.rabbitmq.faults import (
-    CloseConnections,
-    ConsumerCancel,
-    DiskAlarm,
-    MemoryAlarm,
-    QueuePurge,
-    StopApp,
-)
-from gameday.technologies.redis.faults import (
-    ClientKill,
-    Failover,
-    MaxMemory,
-    PersistenceOff,
-    PoisonMessage,
-    ScriptBusy,
-    SlowConsumer,
-)
 
-__all__ = ["FAULTS", "MECHANISMS", "kinds_of"]
+__all__ = ["FAULTS", "MECHANISMS"]
 
-_ALL: tuple[type[Fault], ...] = (
+FAULTS: tuple[type[Fault], ...] = (
     Kill,
     Stop,
     Restart,
@@ -106,17 +79,6 @@ _ALL: tuple[type[Fault], ...] = (
     Flap,
     ConnectionFlood,
     Partition,
-    ClientKill,
-    Failover,
-    MaxMemory,
-    ScriptBusy,
-    PersistenceOff,
-    TerminateBackends,
-    LockTable,
-    ConnectionCap,
-    Promote,
-    StopReplay,
-    AsyncCommit,
     PacketLoss,
     HalfOpen,
     HttpStatus,
@@ -125,17 +87,7 @@ _ALL: tuple[type[Fault], ...] = (
     HttpBody,
     Surge,
     MalformedPayload,
-    PoisonMessage,
-    SlowConsumer,
-    CloseConnections,
-    MemoryAlarm,
-    DiskAlarm,
-    StopApp,
-    QueuePurge,
-    ConsumerCancel,
 )
-
-FAULTS: Mapping[str, type[Fault]] = {fault.verb: fault for fault in _ALL}
 
 MECHANISMS: tuple[Mechanism, ...] = (
     CONTAINERS_HERE,
@@ -152,12 +104,3 @@ MECHANISMS: tuple[Mechanism, ...] = (
     THROTTLE_IN_DOCKER,
 )
 """What faults need of a host beyond its services, for `gameday doctor`."""
-
-
-def kinds_of(fault: type[Fault]) -> frozenset[str]:
-    """Return the kinds of service, as a target writes them, that a fault can hit; empty: all.
-
-    A fault that not all of them can bear says so in a class variable `kinds`.
-    """
-    kinds: frozenset[str] = getattr(fault, "kinds", frozenset())
-    return kinds

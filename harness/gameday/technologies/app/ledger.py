@@ -2,16 +2,17 @@
 
 from bisect import bisect_left
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 
+from gameday.api.workload import surge_of
 from gameday.http_reader import HttpReader, NoReply
 from gameday.model.clock import MILLISECOND, SECOND, Clock, MonotonicClock
 from gameday.model.history import Deliveries
-from gameday.technologies.app.publish import checksum, surge_of
+from gameday.technologies.app.publish import checksum
+from gameday.technologies.app.status import json_answer
 
-__all__ = ["Ledger", "ServiceStatus", "read_status", "save_record"]
+__all__ = ["RecordLedger"]
 
 _POLL_LIMIT_NS = 250 * MILLISECOND
 _PAGE_LIMIT_NS = 5 * SECOND
@@ -21,17 +22,6 @@ _POLL_PAUSE_NS = SECOND
 _PAGES_MOST = 10_000
 """Bounds a final read at 50 million entries: more than any load here can write."""
 _PAGE_BYTES = 8_000_000
-_STATUS_BYTES = 100_000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServiceStatus:
-    """What a service says of its connection to what it needs."""
-
-    connected: bool
-    lost: int
-    restored: int
-    given_up: bool
 
 
 _NO_VALUE = 2**32 - 1
@@ -53,7 +43,7 @@ class _Entries:
     """Where in the record an entry stands, counted from 0."""
 
 
-class Ledger:
+class RecordLedger:
     """Reads GET /record of one service; entries of other runs or with a bad checksum are kept.
 
     Those of the run's own surges are left out: they are load, and nothing is expected of them.
@@ -135,7 +125,9 @@ class Ledger:
     def _page(self, limit_ns: int) -> bool:
         """Read one page, whole or not at all; tell whether there may be another."""
         seen = self._seen
-        body = _answer(self._reader, f"/record?after={seen.read}", limit_ns)
+        body = json_answer(
+            self._reader, f"/record?after={seen.read}", limit_ns=limit_ns, most_bytes=_PAGE_BYTES
+        )
         try:
             page, total = self._entries(body["entries"]), int(str(body["total"]))
         except (ValueError, TypeError, KeyError) as error:
@@ -165,37 +157,3 @@ class Ledger:
             page.received.append(min(max(int(received_ns), -_NO_TIME), _NO_TIME))
             page.intact.append(check == checksum(own, int(value)))
         return page
-
-
-def save_record(deliveries: Deliveries, folder: Path) -> None:
-    """Write the final read to record.csv: the evidence that a count of losses rests on."""
-    columns = np.column_stack([deliveries.value, deliveries.received_ns, deliveries.intact])
-    np.savetxt(
-        folder / "record.csv", columns, "%d", ",", header="value,received_ns,intact", comments=""
-    )
-
-
-def read_status(reader: HttpReader) -> ServiceStatus:
-    """Return GET /status of a service, and end the connection; NoReply if it gives none."""
-    try:
-        body = _answer(reader, "/status", _PAGE_LIMIT_NS, _STATUS_BYTES)
-        return ServiceStatus(
-            connected=bool(body["connected"]),
-            lost=int(str(body["connections_lost"])),
-            restored=int(str(body["connections_restored"])),
-            given_up=bool(body["given_up"]),
-        )
-    except (ValueError, KeyError) as error:
-        raise NoReply(f"GET /status: {type(error).__name__}: {str(error)[:200]}") from error
-    finally:
-        reader.close()
-
-
-def _answer(
-    reader: HttpReader, path: str, limit_ns: int, most_bytes: int = _PAGE_BYTES
-) -> dict[str, object]:
-    """Return the JSON object that a service answers with; NoReply for everything else."""
-    reply = reader.get(path, limit_ns=limit_ns, most_bytes=most_bytes)
-    if reply.status != 200:
-        raise NoReply(f"GET {path} was answered by {reply.status}")
-    return reply.json_object()

@@ -6,10 +6,12 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from gameday.api.workload import surge_of
 from gameday.http_reader import HttpReader, HttpReply, NoReply
-from gameday.load.ledger import Ledger, read_status
 from gameday.model.clock import MILLISECOND, SECOND
-from gameday.technologies.app.publish import checksum, surge_of
+from gameday.technologies.app.ledger import RecordLedger
+from gameday.technologies.app.publish import checksum
+from gameday.technologies.app.status import read_status
 from gameday.testing.clocks import ManualClock
 
 Entry = tuple[int, str, int]
@@ -57,11 +59,11 @@ def receiver(record: list[Entry]) -> Receiver:
 
 
 @pytest.fixture
-def ledger(receiver: Receiver) -> Ledger:
-    return Ledger(receiver, "r", receiver.clock)
+def ledger(receiver: Receiver) -> RecordLedger:
+    return RecordLedger(receiver, "r", receiver.clock)
 
 
-def test_pages_follow_each_other(ledger: Ledger, record: list[Entry]) -> None:
+def test_pages_follow_each_other(ledger: RecordLedger, record: list[Entry]) -> None:
     record += [(3, checksum("r", 3), 30), (1, "another", 40)]
     deliveries = ledger.final_read()
     assert deliveries.value.tolist() == [1, 2, 3, 1]
@@ -70,7 +72,7 @@ def test_pages_follow_each_other(ledger: Ledger, record: list[Entry]) -> None:
 
 
 def test_the_signals_of_a_surge_are_left_out_and_counted_as_read(
-    ledger: Ledger, record: list[Entry]
+    ledger: RecordLedger, record: list[Entry]
 ) -> None:
     surge = surge_of("r")
     record[1:1] = [(number, checksum(surge, number), 11) for number in range(1, 6)]
@@ -79,7 +81,7 @@ def test_the_signals_of_a_surge_are_left_out_and_counted_as_read(
 
 @pytest.mark.parametrize("impossible", [10**1000, -1])
 def test_a_number_that_no_signal_has_is_kept_as_a_broken_one(
-    ledger: Ledger, record: list[Entry], impossible: int
+    ledger: RecordLedger, record: list[Entry], impossible: int
 ) -> None:
     record.append((impossible, "x", 30))
     deliveries = ledger.final_read()
@@ -87,12 +89,12 @@ def test_a_number_that_no_signal_has_is_kept_as_a_broken_one(
     assert deliveries.intact.tolist() == [True, True, False]
 
 
-def test_a_time_that_no_clock_shows_is_kept(ledger: Ledger, record: list[Entry]) -> None:
+def test_a_time_that_no_clock_shows_is_kept(ledger: RecordLedger, record: list[Entry]) -> None:
     record.append((3, checksum("r", 3), 10**30))
     assert ledger.final_read().received_ns[-1] > 10**18
 
 
-def test_a_poll_reads_only_what_is_new(ledger: Ledger, receiver: Receiver) -> None:
+def test_a_poll_reads_only_what_is_new(ledger: RecordLedger, receiver: Receiver) -> None:
     ledger.poll()
     receiver.record.append((3, checksum("r", 3), 30))
     ledger.poll()
@@ -101,7 +103,7 @@ def test_a_poll_reads_only_what_is_new(ledger: Ledger, receiver: Receiver) -> No
 
 
 def test_a_receiver_that_keeps_a_poll_waiting_is_left_alone_for_a_while(
-    ledger: Ledger, receiver: Receiver
+    ledger: RecordLedger, receiver: Receiver
 ) -> None:
     receiver.hang(250 * MILLISECOND)
     for _ in range(20):
@@ -121,7 +123,7 @@ def test_a_receiver_that_keeps_a_poll_waiting_is_left_alone_for_a_while(
     ],
 )
 def test_a_page_that_is_no_page_is_kept_out_whole(
-    ledger: Ledger, receiver: Receiver, body: object
+    ledger: RecordLedger, receiver: Receiver, body: object
 ) -> None:
     ledger.poll()
     receiver.say(body)
@@ -132,7 +134,7 @@ def test_a_page_that_is_no_page_is_kept_out_whole(
 
 
 def test_a_record_that_stops_before_its_end_is_not_taken_for_whole(
-    ledger: Ledger, receiver: Receiver
+    ledger: RecordLedger, receiver: Receiver
 ) -> None:
     receiver.say({"entries": [], "total": 3})
     with pytest.raises(NoReply, match="0 entries and says that there are more"):
@@ -140,7 +142,9 @@ def test_a_record_that_stops_before_its_end_is_not_taken_for_whole(
     assert receiver.asked == 1
 
 
-def test_a_final_read_ends_although_every_page_is_slow(ledger: Ledger, receiver: Receiver) -> None:
+def test_a_final_read_ends_although_every_page_is_slow(
+    ledger: RecordLedger, receiver: Receiver
+) -> None:
     began_ns = receiver.clock.now_ns()
 
     def slow() -> HttpReply:
@@ -156,7 +160,7 @@ def test_a_final_read_ends_although_every_page_is_slow(ledger: Ledger, receiver:
 
 @pytest.mark.parametrize("status", [302, 404, 503])
 def test_an_answer_other_than_200_is_no_record(
-    ledger: Ledger, receiver: Receiver, status: int
+    ledger: RecordLedger, receiver: Receiver, status: int
 ) -> None:
     receiver.say({"entries": [], "total": 0}, status)
     with pytest.raises(NoReply, match=str(status)):
@@ -170,7 +174,7 @@ def test_a_status_that_lacks_something_is_none(receiver: Receiver) -> None:
 
 
 def test_an_entry_counts_from_the_last_read_that_did_not_show_it(
-    ledger: Ledger, receiver: Receiver, record: list[Entry]
+    ledger: RecordLedger, receiver: Receiver, record: list[Entry]
 ) -> None:
     """A receiver that stamps what it got with an earlier time is not believed."""
     receiver.clock.sleep_ns(100)
@@ -187,7 +191,7 @@ def test_an_entry_counts_from_the_last_read_that_did_not_show_it(
 
 
 def test_a_read_that_stopped_at_a_full_page_says_nothing_of_what_it_left(
-    ledger: Ledger, receiver: Receiver, record: list[Entry]
+    ledger: RecordLedger, receiver: Receiver, record: list[Entry]
 ) -> None:
     record += [(3, checksum("r", 3), 30)]
     receiver.clock.sleep_ns(SECOND)
@@ -196,7 +200,7 @@ def test_a_read_that_stopped_at_a_full_page_says_nothing_of_what_it_left(
 
 
 def test_a_record_that_begins_anew_is_not_held_against_its_predecessor(
-    ledger: Ledger, receiver: Receiver, record: list[Entry]
+    ledger: RecordLedger, receiver: Receiver, record: list[Entry]
 ) -> None:
     receiver.clock.sleep_ns(SECOND)
     ledger.poll()
