@@ -250,13 +250,15 @@ class _Draft:
 
     def _is_new(self, what: str, name: str, by: str) -> bool:
         """Note who adds a name; two of one name are a problem."""
-        first = self._by.setdefault((what, name), by)
-        if first is not by:
-            self.problems.append(
-                f"{by}: adds the {what} {name!r}, which comes with {first} already; "
-                "rename it or uninstall one of the two"
-            )
-        return first is by
+        first = self._by.get((what, name))
+        if first is None:
+            self._by[what, name] = by
+            return True
+        self.problems.append(
+            f"{by}: adds the {what} {name!r}, which comes with {first} already; "
+            "rename it or uninstall one of the two"
+        )
+        return False
 
 
 def _is_fault(what: object) -> TypeGuard[type[Fault]]:

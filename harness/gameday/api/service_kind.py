@@ -31,7 +31,7 @@ class Probe:
     """The operation by which the load driver sees whether a service serves."""
 
     name: str
-    """What plan.json calls it, such as "redis-write"."""
+    """What plan.json calls it, such as "http-ready"."""
     client: str
     """Where the driver, a process of its own, finds its `LoadClient`, as "module:object"."""
     writes: bool = True

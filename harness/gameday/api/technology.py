@@ -1,4 +1,4 @@
-"""What a technology brings, such as Redis: one object, found by the registry."""
+"""What a technology brings, such as a store: one object, found by the registry."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ class Technology:
     """Everything that gameday knows of one technology.
 
     It is offered by an entry point of the group `gameday.technologies`, or by the pytest hook
-    `pytest_gameday_technologies`; Redis, PostgreSQL, RabbitMQ and the app come in the same way.
+    `pytest_gameday_technologies`; those that come with gameday take the same way.
     """
 
     name: str

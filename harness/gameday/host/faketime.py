@@ -56,7 +56,7 @@ def preloaded(library: str, *, file: str, shared: str) -> Mapping[str, str]:
     """Return the environment variables of a process whose wall clock goes by `file`.
 
     The C library comes second, before what the program is linked with: an allocator of its own,
-    as Debian's Redis has, asks for the time within its first allocation, and libfaketime
+    as some servers have, asks for the time within its first allocation, and libfaketime
     allocates to answer that, for ever. `shared` names a semaphore and a shared memory that exist:
     left alone the library makes its own, which only their maker may open and a SIGKILL leaves.
     """
@@ -64,7 +64,8 @@ def preloaded(library: str, *, file: str, shared: str) -> Mapping[str, str]:
         "LD_PRELOAD": f"{library} libc.so.6",
         "FAKETIME_SHARED": f"/{shared} /{shared}",
         "FAKETIME_TIMESTAMP_FILE": file,
-        # The file is read again in every new second: at every call Redis answers a third as often.
+        # The file is read again in every new second: a store that reads it at every call answers a
+        # third as often.
         "FAKETIME_CACHE_DURATION": "0",
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",
         "NO_FAKE_STAT": "1",

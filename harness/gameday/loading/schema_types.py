@@ -1,7 +1,7 @@
 """The forms of files: dataclasses that pydantic fills, with the keys that people write.
 
 A key is the field's name without its unit: `for` fills `for_ns`, `rate` fills `rate_per_s`. An item
-of a list such as `faults:` is known by one of its keys, its word: `- kill: redis`.
+of a list such as `faults:` is known by one of its keys, its word: `- kill: store`.
 """
 
 import functools

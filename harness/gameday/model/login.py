@@ -12,7 +12,7 @@ class Login:
     user: str = ""
     password: str = field(default="", repr=False)
     database: str = ""
-    """PostgreSQL's database, or RabbitMQ's virtual host."""
+    """The database, virtual host or whatever else a login is for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -36,7 +36,7 @@ class PlannedStream:
 
     name: str
     client: str
-    """What is spoken, such as "publish" or "redis-write"."""
+    """What is spoken, such as "publish" or "http-ready"."""
     edge: str
     """The edge that is used, or a service's name for its direct path."""
     rate_per_s: float

@@ -72,7 +72,7 @@ def seconds(time_ns: int, digits: int = 2) -> str:
 
 
 def fault_name(fault: FaultRecord) -> str:
-    """Return the fault as the scenario writes it: "kill redis"."""
+    """Return the fault as the scenario writes it: "kill store"."""
     return one_line(f"{fault.fault} {fault.target}")
 
 

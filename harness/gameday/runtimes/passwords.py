@@ -18,7 +18,7 @@ def new_password() -> str:
 
 
 def scram_verifier(password: str) -> str:
-    """Return what PostgreSQL keeps instead of a password, so that no statement has to name it."""
+    """Return what a server keeps by SCRAM instead of a password, which no statement names."""
     salt = secrets.token_bytes(_SALT_BYTES)
     salted = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, _ROUNDS)
     stored = hashlib.sha256(hmac.digest(salted, b"Client Key", "sha256")).digest()

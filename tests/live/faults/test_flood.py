@@ -19,7 +19,7 @@ from gameday.loading import load_target
 from gameday.model.clock import SECOND
 from gameday.model.scenario import Target
 from gameday.resources import bundled
-from gameday.testing.logins import redis_login
+from gameday.technologies.redis.login import redis_login
 
 pytestmark = [pytest.mark.live, pytest.mark.alone, pytest.mark.full]
 

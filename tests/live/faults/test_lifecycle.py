@@ -27,7 +27,7 @@ from gameday.faults.timing import until
 from gameday.model.clock import MILLISECOND, SECOND, MonotonicClock
 from gameday.resources import bundled
 from gameday.runtimes.kinds import login_of
-from gameday.testing.logins import redis_login
+from gameday.technologies.redis.login import redis_login
 
 pytestmark = [pytest.mark.live, pytest.mark.alone]
 

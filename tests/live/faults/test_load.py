@@ -14,8 +14,8 @@ from gameday.errors import EnvironmentRefused
 from gameday.faults.load import MalformedPayload, Surge
 from gameday.technologies.redis.connection import Reply
 from gameday.technologies.redis.faults import PoisonMessage
+from gameday.technologies.redis.login import redis_login
 from gameday.technologies.redis.server import RedisServer
-from gameday.testing.logins import redis_login
 
 pytestmark = [pytest.mark.live, pytest.mark.alone]
 

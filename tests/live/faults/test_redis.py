@@ -26,7 +26,7 @@ from gameday.technologies.redis.faults import (
     PersistenceOff,
     ScriptBusy,
 )
-from gameday.testing.logins import redis_login
+from gameday.technologies.redis.login import redis_login
 
 pytestmark = [pytest.mark.live, pytest.mark.alone]
 

@@ -30,7 +30,7 @@ class Use:
 
     runtime: str
     what: str
-    """The fault's verb, or "redis service"."""
+    """The fault's verb, or "app service"."""
     when: str = ""
     """The settings that this is about, such as "until oom"; empty: all."""
     by: tuple[str, ...] = ()

@@ -34,7 +34,7 @@ class Stop:
     grace_ns: DurationNs = 10 * SECOND
     """How long it may take to end by itself; at most 30 s."""
     signal: GracefulSignal | None = None
-    """What asks it to end; by default SIGINT for PostgreSQL, SIGTERM for all others."""
+    """What asks it to end; by default what its kind ends by, mostly SIGTERM."""
 
     def __post_init__(self) -> None:
         grace_within_bounds(self.grace_ns)

@@ -46,7 +46,7 @@ class Bandwidth:
     verb: ClassVar[str] = "bandwidth"
     hits: ClassVar[Hits] = "edge"
     target: str
-    """The edge, such as "relay -> redis"."""
+    """The edge, such as "relay -> store"."""
     rate_bytes_per_s: BytesPerS
     """For each direction of each connection: whole kB/s up to 2MB/s; 0kB/s is a stall."""
     stream: Literal["both", "upstream", "downstream"] = "both"

@@ -35,7 +35,7 @@ class Blackhole:
     verb: ClassVar[str] = "blackhole"
     hits: ClassVar[Hits] = "edge"
     target: str
-    """The edge, such as "relay -> redis"."""
+    """The edge, such as "relay -> store"."""
     stream: Literal["both", "upstream", "downstream"] = "both"
 
     def requirements(self, runtime: str) -> Requirements:

@@ -47,7 +47,7 @@ class ConnectionFlood:
     verb: ClassVar[str] = "connection-flood"
     hits: ClassVar[Hits] = "edge"
     target: str
-    """The edge, such as "client -> postgres"."""
+    """The edge, such as "client -> store"."""
     count: int
     """10 to 5000 connections."""
     rate_per_s: RatePerS = 100.0

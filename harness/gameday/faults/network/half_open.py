@@ -38,7 +38,7 @@ class HalfOpen:
     verb: ClassVar[str] = "half-open"
     hits: ClassVar[Hits] = "edge"
     target: str
-    """The edge, such as "relay -> redis"."""
+    """The edge, such as "relay -> store"."""
     stream: Literal["both", "upstream", "downstream"] = "both"
 
     def requirements(self, runtime: str) -> Requirements:
@@ -89,7 +89,7 @@ class _Waiting:
         return Proof(
             proven=silent == lost == _TRIES
             and answer is Seen.ANSWERED
-            # RabbitMQ resets who hangs up on it; either way it has heard of the end.
+            # Some servers reset who hangs up on them; either way they have heard of the end.
             and end in (Seen.CLOSED, Seen.RESET)
             and witness is Seen.SILENT
             and (self.one_way is None or answered is (self.one_way == "downstream")),

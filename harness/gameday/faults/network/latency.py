@@ -52,7 +52,7 @@ class Latency:
     verb: ClassVar[str] = "latency"
     hits: ClassVar[Hits] = "edge"
     target: str
-    """The edge, such as "relay -> redis"."""
+    """The edge, such as "relay -> store"."""
     delay_ns: DurationNs
     """For each direction; whole milliseconds, 10ms to 10s."""
     jitter_ns: DurationNs = 0

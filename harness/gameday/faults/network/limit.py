@@ -38,7 +38,7 @@ class ByteLimit:
     verb: ClassVar[str] = "byte-limit"
     hits: ClassVar[Hits] = "edge"
     target: str
-    """The edge, such as "relay -> redis"."""
+    """The edge, such as "relay -> store"."""
     after_bytes: SizeBytes
     """500B to 1MB."""
     stream: Literal["upstream", "downstream"] = "downstream"

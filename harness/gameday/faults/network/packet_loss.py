@@ -56,7 +56,7 @@ class PacketLoss:
     verb: ClassVar[str] = "packet-loss"
     hits: ClassVar[Hits] = "edge"
     target: str
-    """The edge, such as "relay -> redis"."""
+    """The edge, such as "relay -> store"."""
     share: RatioField
     """Of the packets, 1% to 100%."""
     stream: Literal["both", "upstream", "downstream"] = "both"

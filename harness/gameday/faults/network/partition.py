@@ -47,7 +47,7 @@ _LEAST_TOLERANCE_NS = 200 * MILLISECOND
 class Partition:
     """Services on two sides hear nothing of each other; nobody is told, connections just hang.
 
-    `redis` alone is cut off from all other services, `redis | relay, listener` names the sides,
+    `store` alone is cut off from all other services, `store | relay, listener` names the sides,
     `a, b, c, d` leaves them to the `shape`. The harness's `client` is on no side unless it is
     named. Mechanism: in docker every packet between two services is dropped as it arrives, in
     the network of the one that it is for; in process the proxies of the edges between the sides

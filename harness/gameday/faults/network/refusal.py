@@ -40,7 +40,7 @@ class Refuse:
     verb: ClassVar[str] = "refuse"
     hits: ClassVar[Hits] = "edge"
     target: str
-    """The edge, such as "relay -> redis"."""
+    """The edge, such as "relay -> store"."""
 
     def on(self, environment: Environment) -> Injection:
         scene = scene_of(environment, self.target, self.verb)
@@ -80,7 +80,7 @@ class Flap:
     verb: ClassVar[str] = "flap"
     hits: ClassVar[Hits] = "edge"
     target: str
-    """The edge, such as "relay -> redis"."""
+    """The edge, such as "relay -> store"."""
     down_ns: DurationNs
     """200ms to 10s."""
     up_ns: DurationNs

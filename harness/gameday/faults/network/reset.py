@@ -30,7 +30,7 @@ class Reset:
     verb: ClassVar[str] = "reset"
     hits: ClassVar[Hits] = "edge"
     target: str
-    """The edge, such as "relay -> redis"."""
+    """The edge, such as "relay -> store"."""
 
     def requirements(self, runtime: str) -> Requirements:
         return Requirements(features=Features(own_proxy=True))

@@ -40,7 +40,7 @@ class Slice:
     verb: ClassVar[str] = "slice"
     hits: ClassVar[Hits] = "edge"
     target: str
-    """The edge, such as "relay -> redis"."""
+    """The edge, such as "relay -> store"."""
     size_bytes: SizeBytes
     """Of a piece, 1B to 10kB."""
     variation_bytes: SizeBytes = 0

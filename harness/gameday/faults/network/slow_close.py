@@ -35,7 +35,7 @@ class SlowClose:
     verb: ClassVar[str] = "slow-close"
     hits: ClassVar[Hits] = "edge"
     target: str
-    """The edge, such as "relay -> redis"."""
+    """The edge, such as "relay -> store"."""
     delay_ns: DurationNs
     """For each direction; whole milliseconds, 10ms to 4s."""
     stream: Literal["both", "upstream", "downstream"] = "downstream"
