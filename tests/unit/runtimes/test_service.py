@@ -11,7 +11,7 @@ from gameday.api.environment import Endpoint, NotReadyError, ProcessState
 from gameday.errors import EnvironmentRefused
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.scenario import ServiceSpec
-from gameday.runtimes.kinds import KINDS
+from gameday.registry import KINDS
 from gameday.runtimes.service import RunningService
 
 STATUS = "SigPnd:\t0\nShdPnd:\t0\nSigIgn:\t1\nSigCgt:\t4000\n"
