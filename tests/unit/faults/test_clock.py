@@ -1,20 +1,15 @@
 """The clock faults: what the service itself says of its time is what counts."""
 
-from dataclasses import dataclass
-
 import pytest
 
-from gameday.api.clocks import Reading
-from gameday.api.environment import NotReadyError
 from gameday.api.fault import Fault, Injection
 from gameday.errors import EnvironmentRefused
 from gameday.faults.clock import ClockDrift, ClockOffset
-from gameday.faults.noop import Noop
-from gameday.model.clock import MILLISECOND, MINUTE, SECOND
-from gameday.model.result import Window
+from gameday.model.clock import MINUTE, SECOND
 from gameday.model.units import parse_offset
 from gameday.registry import kinds_of
-from gameday.testing.environments import MemoryEnvironment, MemoryService
+from gameday.testing.clocked import ClockedService
+from gameday.testing.environments import MemoryEnvironment
 from gameday.testing.is_active import is_active
 
 OFFSET = ClockOffset(target="db", offset_ns=-5 * MINUTE)
@@ -22,48 +17,9 @@ DRIFT = ClockDrift(target="db", rate=1.1)
 BOTH = pytest.mark.parametrize("fault", [OFFSET, DRIFT], ids=lambda fault: fault.verb)
 
 
-@dataclass(slots=True, kw_only=True)
-class Wrist(MemoryService):
-    """A service with a watch, each of whose defects is a field."""
-
-    own_clock: bool = True
-    astray_ns: int = 0
-    """How far it is off before anybody sets it."""
-    obeys: float = 1.0
-    """How much of what it is set to it does."""
-    resets: bool = True
-    asking_ns: int = MILLISECOND
-    mute: bool = False
-    _set_ns: int = 0
-    _offset_ns: int = 0
-    _rate: float = 1.0
-
-    def set_clock(self, offset_ns: int, rate: float) -> Window:
-        now_ns = self.clock.now_ns()
-        if (offset_ns, rate) != (0, 1) or self.resets:
-            self._set_ns = now_ns
-            self._offset_ns = round(offset_ns * self.obeys)
-            self._rate = 1 + (rate - 1) * self.obeys
-        return Window(start_ns=now_ns, end_ns=now_ns)
-
-    def clock_setting(self) -> str:
-        return f"{self._offset_ns} {self._rate}"
-
-    def read_clock(self) -> Reading:
-        if self.mute:
-            raise NotReadyError("db does not answer")
-        before_ns = self.clock.now_ns()
-        self.clock.sleep_ns(self.asking_ns)
-        since_ns = before_ns + self.asking_ns // 2 - self._set_ns
-        told_ns = self._set_ns + round(since_ns * self._rate) + self._offset_ns + self.astray_ns
-        return Reading(
-            told_ns=told_ns, before_ns=before_ns, after_ns=self.clock.now_ns(), wall_ns=0
-        )
-
-
 @pytest.fixture
-def wrist(environment: MemoryEnvironment) -> Wrist:
-    made = Wrist(spec=environment.target.services[0], clock=environment.clock)
+def wrist(environment: MemoryEnvironment) -> ClockedService:
+    made = ClockedService(spec=environment.target.services[0], clock=environment.clock)
     environment.services["db"] = made
     return made
 
@@ -81,7 +37,7 @@ def never() -> None:
 @BOTH
 @pytest.mark.parametrize("astray_ns", [0, 40 * SECOND])
 def test_a_clock_that_is_off_as_asked_is_proven_and_set_right(
-    environment: MemoryEnvironment, wrist: Wrist, fault: Fault, astray_ns: int
+    environment: MemoryEnvironment, wrist: ClockedService, fault: Fault, astray_ns: int
 ) -> None:
     wrist.astray_ns = astray_ns
     injection = injected(environment, fault)
@@ -97,7 +53,7 @@ def test_a_clock_that_is_off_as_asked_is_proven_and_set_right(
 @BOTH
 @pytest.mark.parametrize("obeys", [0.0, 0.5, 0.9, 1.2, -1.0])
 def test_a_clock_that_is_off_by_something_else_is_not_proven(
-    environment: MemoryEnvironment, wrist: Wrist, fault: Fault, obeys: float
+    environment: MemoryEnvironment, wrist: ClockedService, fault: Fault, obeys: float
 ) -> None:
     wrist.obeys = obeys
     assert not injected(environment, fault).prove(never).proven
@@ -105,7 +61,7 @@ def test_a_clock_that_is_off_by_something_else_is_not_proven(
 
 @BOTH
 def test_a_reading_that_took_too_long_proves_nothing(
-    environment: MemoryEnvironment, wrist: Wrist, fault: Fault
+    environment: MemoryEnvironment, wrist: ClockedService, fault: Fault
 ) -> None:
     injection = injected(environment, fault)
     wrist.asking_ns = 40 * SECOND
@@ -116,7 +72,7 @@ def test_a_reading_that_took_too_long_proves_nothing(
 
 @BOTH
 def test_who_does_not_answer_proves_nothing(
-    environment: MemoryEnvironment, wrist: Wrist, fault: Fault
+    environment: MemoryEnvironment, wrist: ClockedService, fault: Fault
 ) -> None:
     injection = injected(environment, fault)
     wrist.mute = True
@@ -127,7 +83,7 @@ def test_who_does_not_answer_proves_nothing(
 
 @BOTH
 def test_a_clock_that_stays_wrong_is_not_undone(
-    environment: MemoryEnvironment, wrist: Wrist, fault: Fault
+    environment: MemoryEnvironment, wrist: ClockedService, fault: Fault
 ) -> None:
     wrist.resets = False
     injection = injected(environment, fault)
@@ -136,17 +92,8 @@ def test_a_clock_that_stays_wrong_is_not_undone(
 
 
 @BOTH
-@pytest.mark.usefixtures("wrist")
-def test_a_dud_is_found_out(environment: MemoryEnvironment, fault: Fault) -> None:
-    injection = injected(environment, Noop(fault=fault))
-    assert not injection.prove(never).proven
-    injection.undo()
-    assert injection.prove_healed(never).proven
-
-
-@BOTH
 def test_a_service_with_its_hosts_clock_is_refused(
-    environment: MemoryEnvironment, wrist: Wrist, fault: Fault
+    environment: MemoryEnvironment, wrist: ClockedService, fault: Fault
 ) -> None:
     wrist.own_clock = False
     with pytest.raises(EnvironmentRefused, match="db goes by the clock of its host"):
@@ -185,7 +132,7 @@ def test_an_offset_without_a_sign_or_unit_is_refused(text: str) -> None:
 
 @BOTH
 def test_a_clock_that_somebody_else_sets_is_not_in_any_more(
-    environment: MemoryEnvironment, wrist: Wrist, fault: Fault
+    environment: MemoryEnvironment, wrist: ClockedService, fault: Fault
 ) -> None:
     injection = injected(environment, fault)
     assert injection.prove(never).proven

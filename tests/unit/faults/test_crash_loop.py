@@ -4,7 +4,6 @@ import pytest
 
 from gameday.api.fault import Fault, Injection
 from gameday.faults.lifecycle.crash_loop import CrashLoop
-from gameday.faults.noop import Noop
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.testing.environments import MemoryEnvironment, MemoryService
 
@@ -65,16 +64,6 @@ def test_a_death_that_comes_much_too_late_is_not_the_interval_asked_for(
 ) -> None:
     db.kill_takes_ns = SECOND
     assert not injected(environment).prove(no_checkpoint).proven
-
-
-def test_a_dud_is_found_out_without_a_crash(
-    environment: MemoryEnvironment, db: MemoryService
-) -> None:
-    injection = injected(environment, Noop(fault=LOOP))
-    assert not injection.prove(no_checkpoint).proven
-    injection.undo()
-    assert injection.prove_healed(no_checkpoint).proven
-    assert db.process_state().pid == 100
 
 
 def test_an_interrupted_loop_is_undone(environment: MemoryEnvironment, db: MemoryService) -> None:

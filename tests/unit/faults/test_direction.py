@@ -20,7 +20,6 @@ from gameday.faults.network import (
 )
 from gameday.faults.network.measuring import Added, in_direction
 from gameday.faults.network.proxy_observer import Passed
-from gameday.faults.noop import Noop
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.testing.edges import EdgedEnvironment, MemoryEdge
 
@@ -93,11 +92,6 @@ def test_the_same_on_the_other_direction_is_not_proven(
     edge.crosses = True
     effect = proof_of(fault, environment)
     assert not effect.proven, effect.measured
-
-
-@one_way
-def test_a_dud_is_not_proven(environment: EdgedEnvironment, fault: Fault) -> None:
-    assert not proof_of(Noop(fault=fault), environment).proven
 
 
 @one_way

@@ -10,7 +10,6 @@ from gameday.api.descriptors import Descriptors
 from gameday.api.environment import Endpoint
 from gameday.api.fault import Fault, Injection, Proof
 from gameday.errors import EnvironmentRefused
-from gameday.faults.noop import Noop
 from gameday.faults.resources import FileDescriptors, IoThrottle
 from gameday.testing.bounds import FilingService, MemoryDisk
 from gameday.testing.environments import MemoryEnvironment, MemoryService
@@ -42,29 +41,6 @@ def proof_of(environment: MemoryEnvironment, fault: Fault) -> tuple[Injection, P
 
 
 BOTH = pytest.mark.parametrize("fault", [THROTTLE, FILES], ids=lambda fault: fault.verb)
-
-
-@BOTH
-def test_what_bites_as_asked_is_proven_and_what_is_given_back_is_undone(
-    environment: MemoryEnvironment, db: FilingService, fault: Fault
-) -> None:
-    made, proof = proof_of(environment, fault)
-    assert proof.proven, proof.measured
-    made.undo()
-    made.undo()
-    undone = made.prove_healed(no_checkpoint)
-    assert undone.proven, undone.measured
-    assert not db.probing
-
-
-@BOTH
-def test_a_dud_is_found_out(
-    environment: MemoryEnvironment, db: FilingService, fault: Fault
-) -> None:
-    made, proof = proof_of(environment, Noop(fault=fault))
-    assert not proof.proven
-    made.undo()
-    assert made.prove_healed(no_checkpoint).proven
 
 
 @BOTH

@@ -8,7 +8,6 @@ from gameday.api.edge import Route
 from gameday.api.fault import Injection, Proof
 from gameday.api.mechanism import trial
 from gameday.faults.network import ConnectionFlood
-from gameday.faults.noop import Noop
 from gameday.model.clock import SECOND
 from gameday.runtimes.mechanisms.descriptors import open_files
 from gameday.testing.edges import EdgedEnvironment, MemoryEdge
@@ -88,13 +87,6 @@ def test_what_the_service_does_not_have_is_not_proven(
 ) -> None:
     edge.does = does
     assert not put(environment)[1].proven
-
-
-def test_a_dud_is_not_proven_and_leaves_nothing(environment: EdgedEnvironment) -> None:
-    made = Noop(fault=FLOOD).on(environment)
-    made.inject()
-    assert not made.prove(lambda: None).proven
-    assert healed(made).proven
 
 
 def test_connections_that_the_service_still_has_are_not_undone(

@@ -8,7 +8,6 @@ from gameday.api.edge import Seen
 from gameday.api.environment import Features
 from gameday.api.fault import Fault, Injection, Proof
 from gameday.faults.network import Blackhole, HalfOpen
-from gameday.faults.noop import Noop
 from gameday.testing.edges import EdgedEnvironment, MemoryEdge
 
 EDGE = "app -> db"
@@ -44,15 +43,6 @@ def test_what_gets_neither_answer_nor_end_is_half_open_and_reset_afterwards(
     assert undone.proven, undone.measured
     assert (undone.measured["met_before"], undone.measured["reset_after"]) == (4, 4)
     assert edge.state().toxics == ()
-
-
-@every
-def test_a_dud_is_not_proven_and_leaves_nothing(
-    environment: EdgedEnvironment, stream: Stream
-) -> None:
-    made, effect = put(Noop(fault=HalfOpen(target=EDGE, stream=stream)), environment)
-    assert not effect.proven, effect.measured
-    assert healed(made).proven
 
 
 @pytest.mark.parametrize("defect", ["works", "serves", "tells_ends", "keeps_open"])

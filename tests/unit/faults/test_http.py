@@ -12,7 +12,6 @@ from gameday.api.http_rules import HttpProbe
 from gameday.errors import EnvironmentRefused
 from gameday.faults.http import HttpAbort, HttpBody, HttpDelay, HttpStatus
 from gameday.faults.http.matching import Matching, Method
-from gameday.faults.noop import Noop
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.invalid_parameter import InvalidParameter
 from gameday.model.scenario import Edge, ServiceSpec, Target
@@ -67,27 +66,6 @@ def put(fault: Fault, environment: EdgedEnvironment) -> tuple[Injection, Proof]:
 def healed(made: Injection) -> Proof:
     made.undo()
     return made.prove_healed(lambda: None)
-
-
-@every
-def test_what_meets_the_requests_that_it_is_for_is_proven_and_undone(
-    environment: RuledEnvironment, edge: RuledEdge, fault: Fault
-) -> None:
-    made, effect = put(fault, environment)
-    assert effect.proven, effect.measured
-    undone = healed(made)
-    assert undone.proven, undone.measured
-    assert undone.measured["rules_left"] == "none"
-    assert edge.rules() == {}
-
-
-@every
-def test_a_dud_is_not_proven_and_leaves_nothing(
-    environment: RuledEnvironment, fault: Fault
-) -> None:
-    made, effect = put(Noop(fault=fault), environment)
-    assert not effect.proven, effect.measured
-    assert healed(made).proven
 
 
 @every
@@ -195,17 +173,6 @@ def test_rules_that_cannot_be_read_are_not_undone(
     made, _ = put(HttpAbort(target=EDGE), environment)
     edge.speaks_http = False
     assert not healed(made).proven
-
-
-def test_an_injection_that_failed_is_undone_and_undoing_twice_is_harmless(
-    environment: RuledEnvironment, edge: RuledEdge
-) -> None:
-    made = HttpStatus(target=EDGE, status=503).on(environment)
-    edge.takes_rules = False
-    with pytest.raises(EnvironmentRefused):
-        made.inject()
-    made.undo()
-    assert healed(made).proven
 
 
 def test_two_rules_of_one_edge_leave_each_other_alone(

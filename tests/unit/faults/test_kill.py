@@ -48,27 +48,11 @@ def test_a_death_by_the_signal_is_proven(environment: MemoryEnvironment, db: Mem
     assert proof.measured["exit_code"] == 137
 
 
-def test_a_survivor_is_not_proven(environment: MemoryEnvironment, db: MemoryService) -> None:
-    db.survives_signals = True
-    assert not killed(environment).prove(no_checkpoint).proven
-
-
 def test_a_polite_exit_is_not_a_kill(environment: MemoryEnvironment, db: MemoryService) -> None:
     db.exit_code = 0
     proof = killed(environment).prove(no_checkpoint)
     assert not proof.proven
     assert proof.measured["exit_code"] == 0
-
-
-def test_a_new_start_with_a_write_is_proven_undone(
-    environment: MemoryEnvironment, db: MemoryService
-) -> None:
-    injection = killed(environment)
-    injection.prove(no_checkpoint)
-    injection.undo()
-    proof = injection.prove_healed(no_checkpoint)
-    assert proof.proven
-    assert proof.measured["started_before"] != proof.measured["started_after"]
 
 
 @pytest.mark.parametrize("defect", ["starts", "answers"])
@@ -80,16 +64,6 @@ def test_what_does_not_answer_again_is_not_undone(
     setattr(db, defect, False)
     injection.undo()
     assert not injection.prove_healed(no_checkpoint).proven
-
-
-def test_a_dud_is_found_out_by_the_proofs_of_the_kill_itself(
-    environment: MemoryEnvironment, db: MemoryService
-) -> None:
-    injection = Noop(fault=Kill(target="db")).on(environment)
-    injection.inject()
-    assert not injection.prove(no_checkpoint).proven
-    injection.undo()
-    assert injection.prove_healed(no_checkpoint).proven, "nothing was broken, so nothing is left"
 
 
 def test_a_signal_that_can_be_handled_may_end_the_process_with_any_code(

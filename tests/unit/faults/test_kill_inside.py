@@ -5,7 +5,6 @@ import pytest
 from gameday.api.environment import ChildProcess
 from gameday.api.fault import Fault, Injection
 from gameday.faults.lifecycle.kill_inside import KillInside
-from gameday.faults.noop import Noop
 from gameday.testing.environments import MemoryEnvironment, MemoryService
 
 KILL = KillInside(target="db", pattern="^worker")
@@ -87,14 +86,6 @@ def test_what_does_not_answer_again_is_not_undone(
     setattr(db, defect, False)
     injection.undo()
     assert not injection.prove_healed(no_checkpoint).proven
-
-
-def test_a_dud_is_found_out(environment: MemoryEnvironment, db: MemoryService) -> None:
-    injection = injected(environment, Noop(fault=KILL))
-    assert not injection.prove(no_checkpoint).proven
-    injection.undo()
-    assert injection.prove_healed(no_checkpoint).proven
-    assert len(db.inside) == 4
 
 
 def test_a_pattern_must_be_a_regular_expression() -> None:

@@ -90,27 +90,6 @@ def healed(made: Injection) -> Proof:
     return made.prove_healed(no_checkpoint)
 
 
-@every
-def test_an_effect_of_the_size_asked_for_is_proven_and_undone(
-    environment: EdgedEnvironment, edge: MemoryEdge, fault: Fault
-) -> None:
-    made, effect = put(fault, environment)
-    assert effect.proven, effect.measured
-    undone = healed(made)
-    assert undone.proven, undone.measured
-    assert edge.state().enabled
-    assert edge.state().toxics == ()
-
-
-@every
-def test_a_dud_is_not_proven_and_leaves_nothing(
-    environment: EdgedEnvironment, fault: Fault
-) -> None:
-    made, effect = put(Noop(fault=fault), environment)
-    assert not effect.proven, effect.measured
-    assert healed(made).proven
-
-
 @instant
 def test_what_only_the_server_reports_is_not_proven(
     environment: EdgedEnvironment, edge: MemoryEdge, fault: Fault
@@ -126,13 +105,6 @@ def test_an_effect_of_another_size_is_not_proven(
 ) -> None:
     edge.does = share
     assert not put(fault, environment)[1].proven
-
-
-@instant
-def test_undoing_twice_is_harmless(environment: EdgedEnvironment, fault: Fault) -> None:
-    made, _ = put(fault, environment)
-    made.undo()
-    assert healed(made).proven
 
 
 @instant
@@ -249,16 +221,6 @@ def test_a_toxic_that_waits_for_its_reader_comes_off_without_connections(
     made, _ = put(Latency(target=EDGE, delay_ns=50 * MILLISECOND), environment)
     edge.blocks_removal = True
     assert healed(made).proven
-
-
-def test_half_an_injection_is_undone(environment: EdgedEnvironment, edge: MemoryEdge) -> None:
-    edge.fails_to_add = 2
-    made = Latency(target=EDGE, delay_ns=50 * MILLISECOND).on(environment)
-    with pytest.raises(EnvironmentRefused):
-        made.inject()
-    assert len(edge.state().toxics) == 1
-    assert healed(made).proven
-    assert edge.state().toxics == ()
 
 
 def test_two_latencies_of_one_edge_add_up_and_leave_each_other_alone(

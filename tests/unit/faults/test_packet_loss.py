@@ -49,24 +49,6 @@ def healed(made: Injection) -> Proof:
 
 
 @every
-def test_a_loss_of_the_share_asked_for_is_proven_and_undone(
-    environment: NetworkedEnvironment, fault: PacketLoss
-) -> None:
-    made, effect = put(fault, environment)
-    assert effect.proven, effect.measured
-    made.undo()
-    undone = healed(made)
-    assert undone.proven, undone.measured
-
-
-@every
-def test_a_dud_loses_nothing(environment: NetworkedEnvironment, fault: PacketLoss) -> None:
-    made, effect = put(Noop(fault=fault), environment)
-    assert not effect.proven, effect.measured
-    assert healed(made).proven
-
-
-@every
 @pytest.mark.parametrize("does", [0.0, 0.7])
 def test_a_smaller_loss_is_not_proven(
     environment: NetworkedEnvironment, fault: PacketLoss, does: float
@@ -132,15 +114,6 @@ def test_a_loss_that_outlives_its_rules_is_not_undone(environment: NetworkedEnvi
     made, _ = put(PacketLoss(target=EDGE, share=0.01), environment)
     environment.lingers = True
     assert not healed(made).proven
-
-
-def test_an_injection_that_fails_half_way_is_undone(environment: NetworkedEnvironment) -> None:
-    environment.refuses = "app"
-    made = LOSS.on(environment)
-    with pytest.raises(EnvironmentRefused):
-        made.inject()
-    assert environment.network("db").chains
-    assert healed(made).proven
 
 
 def test_a_share_that_could_not_be_told_from_nothing_is_refused() -> None:

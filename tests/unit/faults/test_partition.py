@@ -65,34 +65,6 @@ def healed(made: Injection) -> Proof:
     return made.prove_healed(lambda: None)
 
 
-@every
-def test_a_partition_is_proven_and_undone(environment: Environments, fault: Partition) -> None:
-    made, effect = put(fault, environment)
-    assert effect.proven, effect.measured
-    undone = healed(made)
-    assert undone.proven, undone.measured
-    assert all(environment.edge(edge).quiet for edge in environment.edges)
-
-
-@every
-def test_a_dud_parts_nobody_and_leaves_nothing(environment: Environments, fault: Partition) -> None:
-    made, effect = put(Noop(fault=fault), environment)
-    assert not effect.proven, effect.measured
-    assert healed(made).proven
-
-
-@every
-def test_undoing_twice_is_harmless(environment: Environments, fault: Partition) -> None:
-    made, _ = put(fault, environment)
-    made.undo()
-    assert healed(made).proven
-
-
-def test_rules_that_drop_nothing_are_not_proven(networked: NetworkedEnvironment) -> None:
-    networked.works = False
-    assert not put(SIDES, networked)[1].proven
-
-
 def test_what_the_kernel_does_not_count_is_not_proven(networked: NetworkedEnvironment) -> None:
     networked.counts = False
     assert not put(SIDES, networked)[1].proven
@@ -161,17 +133,6 @@ def test_the_silence_of_one_partition_does_not_prove_another(environment: Enviro
     assert (proof.proven, proof.measured["open_connections"]) == (False, 0)
     second.undo()
     assert healed(first).proven
-
-
-def test_an_injection_that_fails_half_way_is_undone(networked: NetworkedEnvironment) -> None:
-    networked.refuses = "web"
-    made = SIDES.on(networked)
-    with pytest.raises(EnvironmentRefused):
-        made.inject()
-    assert not networked.network("db").passes(
-        peer=networked.network("app").address, own_port=1, peer_port=1, count=1
-    )
-    assert healed(made).proven
 
 
 def test_a_partition_that_spares_open_connections_is_not_proven(edged: EdgedEnvironment) -> None:

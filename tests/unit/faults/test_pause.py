@@ -9,7 +9,6 @@ import pytest
 from gameday.api.environment import Endpoint, FreezerState
 from gameday.api.fault import Fault, Injection
 from gameday.faults.lifecycle.pause import Pause
-from gameday.faults.noop import Noop
 from gameday.model.clock import MILLISECOND
 from gameday.testing.environments import MemoryEnvironment, MemoryService
 from gameday.testing.is_active import is_active
@@ -44,15 +43,6 @@ def test_who_is_frozen_accepts_and_is_silent_is_paused(environment: MemoryEnviro
     undone = injection.prove_healed(no_checkpoint)
     assert undone.proven
     assert undone.measured["state_after"] == "running"
-
-
-def test_who_does_not_freeze_is_not_paused(
-    environment: MemoryEnvironment, db: MemoryService
-) -> None:
-    db.freezes = False
-    proof = injected(environment).prove(no_checkpoint)
-    assert not proof.proven
-    assert "silent_at_least_ns" not in proof.measured, "nobody has listened"
 
 
 def test_who_is_called_frozen_and_answers_is_not_paused(
@@ -93,13 +83,6 @@ def test_the_pause_is_measured_to_the_first_thaw(
     db.clock.sleep_ns(5)
     injection.undo()
     assert injection.prove_healed(no_checkpoint).measured["paused_ns"] == 7
-
-
-def test_a_dud_is_found_out(environment: MemoryEnvironment) -> None:
-    injection = injected(environment, Noop(fault=PAUSE))
-    assert not injection.prove(no_checkpoint).proven
-    injection.undo()
-    assert injection.prove_healed(no_checkpoint).proven
 
 
 def test_who_was_thawed_by_somebody_else_is_not_paused_any_more(

@@ -7,7 +7,6 @@ import pytest
 from gameday.api.fault import Fault, Injection
 from gameday.errors import EnvironmentRefused
 from gameday.faults.lifecycle.remove import Remove
-from gameday.faults.noop import Noop
 from gameday.testing.environments import MemoryEnvironment, MemoryService
 from gameday.testing.is_active import is_active
 
@@ -102,14 +101,6 @@ def test_a_kind_without_markers_is_judged_by_its_volumes(
     undone = injection.prove_healed(no_checkpoint)
     assert undone.proven
     assert undone.measured["marker_found"] is None
-
-
-@BOTH
-def test_a_dud_is_found_out(environment: MemoryEnvironment, volume: Volume) -> None:
-    injection = injected(environment, Noop(fault=Remove(target="db", volume=volume)))
-    assert not injection.prove(no_checkpoint).proven
-    injection.undo()
-    assert injection.prove_healed(no_checkpoint).proven
 
 
 def test_in_process_only_data_can_be_removed(environment: MemoryEnvironment) -> None:

@@ -71,29 +71,6 @@ def resource_of(fault: Fault) -> Resource:
     return cast(Resource, fault.verb.partition("-")[0])
 
 
-@pytest.mark.parametrize("fault", [*LIMITS, *BURNS], ids=verb)
-def test_what_bites_as_asked_is_proven_and_what_is_given_back_is_undone(
-    environment: MemoryEnvironment, db: BoundedService, fault: Fault
-) -> None:
-    made, proof = proof_of(environment, fault)
-    assert proof.proven, proof.measured
-    made.undo()
-    made.undo()
-    undone = made.prove_healed(no_checkpoint)
-    assert undone.proven, undone.measured
-    assert not db.probing
-
-
-@pytest.mark.parametrize("fault", [*LIMITS, *BURNS, OOM], ids=verb)
-def test_a_dud_is_found_out(
-    environment: MemoryEnvironment, db: BoundedService, fault: Fault
-) -> None:
-    made, proof = proof_of(environment, Noop(fault=fault))
-    assert not proof.proven
-    made.undo()
-    assert made.prove_healed(no_checkpoint).proven
-
-
 @pytest.mark.parametrize("fault", LIMITS, ids=verb)
 @pytest.mark.parametrize("defect", ["sets", "bites"])
 def test_a_limit_that_is_not_there_or_not_felt_is_not_proven(

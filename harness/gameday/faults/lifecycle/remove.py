@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -89,10 +90,9 @@ class _Removing:
 
     def prove(self, checkpoint: Checkpoint) -> Proof:
         """Of the old parts none is left but, if that was asked for, the volumes."""
-        wanted = _volumes(self._before) if self._keep else frozenset[str]()
         self._removed = until(
             self._clock,
-            lambda: self._victim.left(self._before) == wanted,
+            lambda: self._victim.left(self._before) == self._wanted(),
             _GONE_LIMIT_NS,
             checkpoint,
         )
@@ -116,6 +116,9 @@ class _Removing:
         return taken_by(self._victim, self._service.spec.name) if self._removed else ""
 
     def undo(self) -> Window:
+        # A removal that was never answered may have been done.
+        with suppress(EnvironmentRefused):
+            self._removed |= self._victim.left(self._before) == self._wanted()
         return self._victim.start_again()
 
     def prove_healed(self, checkpoint: Checkpoint) -> Proof:
@@ -139,6 +142,10 @@ class _Removing:
                 "marker_found": found,
             },
         )
+
+    def _wanted(self) -> frozenset[str]:
+        """Return what is to be left of the old parts."""
+        return _volumes(self._before) if self._keep else frozenset()
 
     def _finds_marker(self) -> bool | None:
         """None: there was none to find."""

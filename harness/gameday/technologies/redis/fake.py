@@ -65,6 +65,12 @@ class MemoryRedis:
     """How it says that the link to its primary is."""
     keeps_writing: bool = False
     """Whether writes come to the file although it is off."""
+    streams: dict[str, list[tuple[int, str]]] = field(default_factory=dict)
+    """The number of each entry of a stream, and the body."""
+    forgets_entries: bool = False
+    """Whether what is added to a stream gets an id and is not kept."""
+    keeps_entries: bool = False
+    """Whether entries that are deleted stay."""
     loses_writes: bool = False
     """Whether no write comes to the file at all."""
     rewrites: bool = True
@@ -89,6 +95,7 @@ class MemoryRedis:
     lines: "list[MemoryRedisLine]" = field(default_factory=list)
     replicas: "list[MemoryRedis]" = field(default_factory=list)
     evicted: int = 0
+    _entries: int = 0
     _first: dict[str, str] = field(default_factory=dict)
     _script: "MemoryRedisLine | None" = None
 
@@ -140,6 +147,8 @@ class MemoryRedis:
                 return self._kill_script()
             case "ROLE" | "FAILOVER" | "REPLICAOF" | "WAIT":
                 return self._replication(name, words)
+            case "TYPE" | "XADD" | "XDEL" | "XRANGE" | "XINFO":
+                return self._stream(name, words)
         return self._client(name, line, words)
 
     def _client(self, name: str, line: "MemoryRedisLine", words: Sequence[str]) -> Reply:
@@ -170,6 +179,29 @@ class MemoryRedis:
                     one.waiting += len(words[2])
                 return len(hearers)
         return Refusal(f"ERR unknown command {name!r}")
+
+    def _stream(self, name: str, words: Sequence[str]) -> Reply:
+        entries = self.streams.get(words[2] if name == "XINFO" else words[1])
+        if entries is None:
+            return "none" if name == "TYPE" else Refusal("ERR no such key")
+        match name:
+            case "TYPE":
+                return "stream"
+            case "XADD":
+                self._entries += 1
+                if not self.forgets_entries:
+                    entries.append((self._entries, words[4]))
+                return f"{self._entries}-0"
+            case "XDEL":
+                gone = {_number_of(word) for word in words[2:]}
+                entries[:] = [one for one in entries if self.keeps_entries or one[0] not in gone]
+                return len(gone)
+            case "XINFO":
+                return ["length", len(entries), "last-generated-id", f"{self._entries}-0"]
+        after = words[2].startswith("(")
+        first, last = _number_of(words[2].lstrip("(")) + after, _number_of(words[3])
+        found = [one for one in entries if first <= one[0] <= last]
+        return [[f"{number}-0", ["payload", body]] for number, body in found]
 
     def _replication(self, name: str, words: Sequence[str]) -> Reply:
         match (name, *words[1:]):
@@ -251,6 +283,10 @@ class MemoryRedis:
             "aof_last_bgrewrite_status": "ok" if self.rewrites else "err",
             "aof_last_write_status": "ok",
         }
+
+
+def _number_of(entry: str) -> int:
+    return int(entry.partition("-")[0])
 
 
 _TWO_WORDS = frozenset({"CLIENT", "CONFIG", "SCRIPT"})

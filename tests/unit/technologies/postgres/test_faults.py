@@ -8,7 +8,6 @@ import pytest
 from gameday.api.environment import Environment
 from gameday.api.fault import Fault, Injection, Proof
 from gameday.errors import EnvironmentRefused
-from gameday.faults.noop import Noop
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.scenario import ServiceSpec, Target
 from gameday.technologies.postgres.fake import MemoryPostgres, PostgresHouse
@@ -105,33 +104,6 @@ def healed(made: Injection) -> Proof:
 
 def ours(db: MemoryPostgres) -> list[str]:
     return [s.application for s in db.sessions if s.application.startswith(OURS)]
-
-
-@every
-def test_an_effect_is_proven_and_undone(
-    environment: MemoryEnvironment, db: MemoryPostgres, copy: MemoryPostgres, fault: Fault
-) -> None:
-    made, effect = put(fault, environment)
-    try:
-        assert effect.proven, effect.measured
-    finally:
-        undone = healed(made)
-    assert undone.proven, undone.measured
-    assert ours(db) == ours(copy) == []
-    assert (copy.standby, copy.timeline, copy.paused) == (True, 1, False)
-    assert (db.setting, db.own, db.locked_by) == ("on", None, None)
-    made.undo()
-    assert made.prove_healed(no_checkpoint).proven, "twice is harmless"
-
-
-@every
-def test_a_dud_is_not_proven_and_leaves_nothing(
-    environment: MemoryEnvironment, db: MemoryPostgres, fault: Fault
-) -> None:
-    made, effect = put(Noop(fault=fault), environment)
-    assert not effect.proven, effect.measured
-    assert healed(made).proven
-    assert ours(db) == []
 
 
 @pytest.mark.parametrize(

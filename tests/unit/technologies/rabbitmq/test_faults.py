@@ -8,7 +8,6 @@ import pytest
 from gameday.api.environment import Ran
 from gameday.api.fault import Fault, Injection, Proof
 from gameday.errors import EnvironmentRefused
-from gameday.faults.noop import Noop
 from gameday.model.scenario import ServiceSpec, Target
 from gameday.registry import kinds_of
 from gameday.technologies.rabbitmq import broker
@@ -83,15 +82,6 @@ def test_what_a_client_saw_is_proven_and_so_is_its_end(
     again = undone(injection)
     assert again.proven, again.measured
     assert not any(line.is_open for line in mq.lines)
-
-
-@each_fault
-def test_what_did_nothing_is_not_proven(
-    environment: MemoryEnvironment, mq: MemoryBroker, fault: Fault
-) -> None:
-    injection = injected(Noop(fault=fault), environment)
-    assert not injection.prove(lambda: None).proven
-    assert undone(injection).proven
 
 
 @each_fault

@@ -9,7 +9,6 @@ import pytest
 from gameday.api.environment import Endpoint
 from gameday.api.fault import Fault, Injection, Lasting, Proof
 from gameday.errors import EnvironmentRefused
-from gameday.faults.noop import Noop
 from gameday.model.clock import MILLISECOND, MINUTE, SECOND
 from gameday.model.login import Login
 from gameday.model.scenario import ServiceSpec, Target
@@ -99,34 +98,6 @@ def come_back(db: MemoryRedis) -> None:
     """Let a killed replica connect again, as it would by itself."""
     replica = line.dial(Endpoint(host="", port=1), Login())
     replica.kind = "replica"  # type: ignore[attr-defined]
-
-
-@every
-def test_an_effect_is_proven_and_undone(
-    environment: MemoryEnvironment, db: MemoryRedis, copy: MemoryRedis, fault: Fault
-) -> None:
-    before = dict(db.settings)
-    made, effect = put(fault, environment)
-    assert effect.proven, effect.measured
-    come_back(db)
-    undone = healed(made)
-    assert undone.proven, undone.measured
-    assert db.settings == before
-    assert (db.primary, copy.primary) == (None, db)
-    made.undo()
-    assert made.prove_healed(no_checkpoint).proven, "twice is harmless"
-
-
-@every
-def test_a_dud_is_not_proven_and_leaves_nothing(
-    environment: MemoryEnvironment, db: MemoryRedis, fault: Fault
-) -> None:
-    before = dict(db.settings)
-    made, effect = put(Noop(fault=fault), environment)
-    assert not effect.proven, effect.measured
-    assert healed(made).proven
-    assert db.settings == before
-    assert db.scripts_killed == 0
 
 
 DEFECTS: list[tuple[Fault, str, object]] = [
@@ -244,14 +215,6 @@ def test_a_limit_is_undone_once_the_writes_that_another_fault_refuses_are_taken_
     db.primary = copy
     assert not healed(made).proven
     assert made.prove_healed(lambda: setattr(db, "primary", None)).proven
-
-
-@pytest.mark.parametrize("fault", FAULTS[3:], ids=name)
-def test_what_is_not_undone_is_not_proven_undone(
-    environment: MemoryEnvironment, fault: Fault
-) -> None:
-    made, _ = put(fault, environment)
-    assert not made.prove_healed(no_checkpoint).proven
 
 
 @every

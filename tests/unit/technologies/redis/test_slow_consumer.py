@@ -6,7 +6,6 @@ import pytest
 
 from gameday.api.environment import Endpoint
 from gameday.api.fault import Injection, Proof
-from gameday.faults.noop import Noop
 from gameday.model.clock import MINUTE
 from gameday.model.login import Login
 from gameday.model.scenario import Edge, ServiceSpec, Target
@@ -96,15 +95,6 @@ def test_a_consumer_that_reads_at_another_rate_is_not_proven(
     assert proof.measured["kept_more_bytes"] == proof.measured["surplus_bytes"]
 
 
-def test_a_dud_is_not_proven_and_leaves_nothing(
-    environment: MemoryEnvironment, db: MemoryRedis
-) -> None:
-    made = Noop(fault=SLOW).on(environment)
-    made.inject()
-    assert not made.prove(no_checkpoint).proven
-    assert healed(made).proven
-
-
 def test_a_consumer_that_the_server_drops_is_not_proven_and_says_so(
     environment: MemoryEnvironment, db: MemoryRedis
 ) -> None:
@@ -114,11 +104,6 @@ def test_a_consumer_that_the_server_drops_is_not_proven_and_says_so(
         client.close()
     assert not made.prove(no_checkpoint).proven
     assert healed(made).measured["dropped_by_server"] is True
-
-
-def test_who_is_still_listed_is_not_gone(environment: MemoryEnvironment, db: MemoryRedis) -> None:
-    made, _ = put(SLOW, environment)
-    assert not made.prove_healed(no_checkpoint).proven
 
 
 def test_a_server_that_does_not_answer_is_not_rid_of_it(
