@@ -112,19 +112,19 @@ def test_a_fault_that_met_too_little_of_the_load_proves_nothing(
         (
             "process",
             "pause",
-            "os.kill(self._sleeper.process_state().pid, signal.SIGCONT)",
+            "os.kill(service.process_state().pid, signal.SIGCONT)",
             "took effect and did not last: process",
         ),
         (
             "docker",
             "pause",
-            "self._sleeper.container.unpause()",
+            "service.container.unpause()",
             "took effect and did not last: its control group was running",
         ),
         (
             "process",
             "kill",
-            "self._ending._victim.start_again()",
+            "service.start_again()",
             "proven to bite, and not shown to be in still at its end",
         ),
     ],
@@ -185,36 +185,54 @@ import os
 import signal
 from threading import Timer
 
-from gameday.faults.lifecycle import kill, pause
+from gameday.registry import FAULTS
 
-injected = {"kill": kill._Killing, "pause": pause._Pausing}["FAULT"]
-proves = injected.prove
-
-
-def prove(self, checkpoint):
-    proof = proves(self, checkpoint)
-    Timer(0.2, lambda: act(self)).start()
-    return proof
+fault = FAULTS["FAULT"]
+whole = fault.on
 
 
-injected.prove = prove
+def on(self, environment):
+    injection = whole(self, environment)
+    kind = type(injection)
+    proves = kind.prove
+    service = environment.service("redis")
+
+    def prove(self, checkpoint):
+        proof = proves(self, checkpoint)
+        Timer(0.2, lambda: act(service)).start()
+        return proof
+
+    kind.prove = prove
+    return injection
 
 
-def act(self):
+fault.on = on
+
+
+def act(service):
     """
 
 _A_CALL_FAILS = """
-from gameday.faults.lifecycle import kill
+from gameday.registry import FAULTS
 
-whole = kill._Killing.CALL
-
-
-def fails(self):
-    whole(self)
-    raise RuntimeError("WHY")
+fault = FAULTS["kill"]
+whole = fault.on
 
 
-kill._Killing.CALL = fails
+def on(self, environment):
+    injection = whole(self, environment)
+    kind = type(injection)
+    call = kind.CALL
+
+    def fails(self):
+        call(self)
+        raise RuntimeError("WHY")
+
+    kind.CALL = fails
+    return injection
+
+
+fault.on = on
 """
 
 
@@ -275,9 +293,9 @@ _INTERRUPTED = """
 import os
 import signal
 
-from gameday import run
+from gameday.engine import conductor
 
-whole = run.analyse
+whole = conductor.analyse
 
 
 def interrupted(observation):
@@ -285,7 +303,7 @@ def interrupted(observation):
     return whole(observation)
 
 
-run.analyse = interrupted
+conductor.analyse = interrupted
 """
 
 

@@ -123,11 +123,17 @@ class Sweeper:
     All calls of a stream may take equally long, so the order of due is the order of deadlines.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, log: Log) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        log: Log,
+        now_ns: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
         self.outstanding = 0
         self._closed = False
         self._loop = loop
         self._log = log
+        self._now_ns = now_ns
         self._calls: deque[Call] = deque()
         self._handle: asyncio.TimerHandle | None = None
 
@@ -136,7 +142,7 @@ class Sweeper:
         self.outstanding += 1
         self._calls.append(call)
         if self._handle is None:
-            self._set(call.deadline_ns - time.monotonic_ns())
+            self._set(call.deadline_ns - self._now_ns())
 
     def end(self, call: Call, done_ns: int, outcome: Outcome, error: str = "") -> None:
         """End `call`; nothing happens when it has ended already."""
@@ -156,7 +162,7 @@ class Sweeper:
         self._handle = self._loop.call_later(max(0, wait_ns) / SECOND, self._sweep)
 
     def _sweep(self) -> None:
-        now_ns = time.monotonic_ns()
+        now_ns = self._now_ns()
         self._handle = None
         while self._calls:
             call = self._calls[0]

@@ -168,20 +168,24 @@ def listen(
         pulse.close()
 
 
-def silent_now(addresses: Sequence[str], limit_ns: int = SILENT_NS) -> tuple[str, ...]:
+def silent_now(
+    addresses: Sequence[str],
+    limit_ns: int = SILENT_NS,
+    clock_ns: Callable[[], int] = time.monotonic_ns,
+) -> tuple[str, ...]:
     """Return which of these servers do not answer a call now, within the limit."""
     poll = select.poll()
     pulses = {
         address: Pulse(address, poll, lambda _at_ns, _took_ns: None, lambda _address: None)
         for address in addresses
     }
-    beat_ns = began_ns = time.monotonic_ns()
+    beat_ns = began_ns = clock_ns()
     waiting = list(pulses.values())
     while waiting and beat_ns - began_ns < limit_ns:
-        beat_ns = time.monotonic_ns()
+        beat_ns = clock_ns()
         for pulse in waiting:
             pulse.beat(beat_ns)
-        _hear(waiting, poll, beat_ns + _BEAT_NS)
+        _hear(waiting, poll, beat_ns + _BEAT_NS, clock_ns)
         waiting = [pulse for pulse in waiting if pulse.waits]
     silent = tuple(address for address, pulse in pulses.items() if pulse in waiting)
     for pulse in pulses.values():
@@ -189,11 +193,16 @@ def silent_now(addresses: Sequence[str], limit_ns: int = SILENT_NS) -> tuple[str
     return silent
 
 
-def _hear(pulses: Sequence[Pulse], poll: "select.poll", until_ns: int) -> None:
+def _hear(
+    pulses: Sequence[Pulse],
+    poll: "select.poll",
+    until_ns: int,
+    clock_ns: Callable[[], int] = time.monotonic_ns,
+) -> None:
     """Go on with the first sockets that are ready by then."""
-    wait_ms = (until_ns - time.monotonic_ns()) // MILLISECOND
+    wait_ms = (until_ns - clock_ns()) // MILLISECOND
     ready = {fd for fd, _ in poll.poll(max(1, wait_ms))}
-    now_ns = time.monotonic_ns()
+    now_ns = clock_ns()
     for pulse in pulses:
         if pulse.fd in ready:
             pulse.ready(now_ns)

@@ -84,6 +84,7 @@ class HttpClient:
         *,
         most: int,
         held: Callable[[int, int], None],
+        now_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         """`request` makes the bytes that ask for a value, `judge` says what an answer means.
 
@@ -92,12 +93,13 @@ class HttpClient:
         self.request = request
         self.judge = judge
         self.log = log
+        self.now_ns = now_ns
         self._plan = plan
         self._most = most
         self._held = held
         self._short_until_ns = 0
         self._loop = asyncio.get_running_loop()
-        self.sweeper = Sweeper(self._loop, log)
+        self.sweeper = Sweeper(self._loop, log, now_ns)
         self._open: set[_Connection] = set()
         self._idle: dict[_Connection, None] = {}
         self._waiting: deque[Call] = deque()
@@ -125,7 +127,7 @@ class HttpClient:
 
     def held(self, call: Call) -> None:
         """Tell how long a call has been held, that is sent or given up now."""
-        now_ns = time.monotonic_ns()
+        now_ns = self.now_ns()
         self._held(now_ns, now_ns - call.deadline_ns + self._plan.deadline_ns)
 
     async def warm_up(self) -> None:
@@ -151,7 +153,7 @@ class HttpClient:
             if not call.done:
                 connection.send(call)
                 return
-        connection.idle_since_ns = time.monotonic_ns()
+        connection.idle_since_ns = self.now_ns()
         self._idle[connection] = None
 
     def lost(self, connection: "_Connection") -> None:
@@ -161,7 +163,7 @@ class HttpClient:
         self._dial_if_needed()
 
     def _idle_connection(self) -> "_Connection | None":
-        oldest_ns = time.monotonic_ns() - _LONGEST_IDLE_NS
+        oldest_ns = self.now_ns() - _LONGEST_IDLE_NS
         while self._idle:
             connection, _ = self._idle.popitem()
             if connection.idle_since_ns >= oldest_ns and connection.usable:
@@ -174,7 +176,7 @@ class HttpClient:
             not self._closed
             and len(self._dials) < len(self._waiting)
             and len(self._dials) + len(self._open) < self._most
-            and time.monotonic_ns() >= self._short_until_ns
+            and self.now_ns() >= self._short_until_ns
         ):
             dial = self._loop.create_task(self._dial(waited_for=True))
             self._dials.add(dial)
@@ -202,7 +204,7 @@ class HttpClient:
 
     def _be_short(self) -> None:
         """Dial no more for a moment: every operation that waits now is held by this host."""
-        self._short_until_ns = time.monotonic_ns() + _SHORT_FOR_NS
+        self._short_until_ns = self.now_ns() + _SHORT_FOR_NS
         for call in reversed(self._waiting):
             if call.held:
                 return
@@ -212,7 +214,7 @@ class HttpClient:
         while self._waiting:
             call = self._waiting.popleft()
             if not call.done:
-                now_ns = time.monotonic_ns()
+                now_ns = self.now_ns()
                 self.sweeper.end(call, now_ns, Outcome.FAILED, connect_error(error))
                 return
 
@@ -261,7 +263,7 @@ class _Connection(asyncio.Protocol):
             self._pool.held(call)
         call.sent = True
         call.drop = self.abort
-        self._pool.log.sent(call.slot, time.monotonic_ns())
+        self._pool.log.sent(call.slot, self._pool.now_ns())
         self._transport.write(request)
 
     def abort(self) -> None:
@@ -274,7 +276,7 @@ class _Connection(asyncio.Protocol):
         self._pool.opened(self)
 
     def data_received(self, data: bytes) -> None:
-        now_ns = time.monotonic_ns()
+        now_ns = self._pool.now_ns()
         self._data = self._data + data if self._data else data
         if self._call is None or len(self._data) > _LARGEST_ANSWER:
             self._end(now_ns, Outcome.UNKNOWN, "an answer that is too large or was not asked for")
@@ -282,7 +284,7 @@ class _Connection(asyncio.Protocol):
         self._read(now_ns, closed=False)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        now_ns = time.monotonic_ns()
+        now_ns = self._pool.now_ns()
         if self._call is not None and exc is None:
             self._read(now_ns, closed=True)
         how = "closed" if exc is None else "reset"
