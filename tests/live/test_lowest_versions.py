@@ -21,7 +21,7 @@ _TRIES = 3
 _TOOLS = ("hypothesis>=6.100", "pytest-xdist>=3.6")
 _CHEAP = (
     "tests/unit/loading",
-    "tests/unit/test_planning.py",
+    "tests/unit/engine/test_planning.py",
     "tests/unit/report/test_allure.py",
     "tests/unit/host/test_docker_engine.py",
     "tests/unit/host/test_docker_presence.py",
