@@ -181,13 +181,13 @@ def _result() -> Result:
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def result() -> Result:
     """Return what the run came to."""
     return _result()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def events() -> list[Event]:
     """Return the events of the same run, 100 s after the host's clock began."""
     at, target = 100 * S, {"step": 0, "fault": "kill", "target": "redis"}

@@ -1,9 +1,12 @@
 """What a report of allure-pytest holds of a custom item that tells AllureReporter of a run."""
 
 import json
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NotRequired, TypedDict, cast
 
@@ -33,8 +36,9 @@ class NotJudged(Exception):
 class Experiment(pytest.Item):
     def runtest(self):
         from gameday.report.allure import AllureReporter
-        reporter = AllureReporter(tags=["nightly"], wall_minus_monotonic_ns=OFFSET_S * 10**9)
         folder = self.path.parent
+        offset_ns = None if folder.name == "without-offset" else OFFSET_S * 10**9
+        reporter = AllureReporter(tags=["nightly"], wall_minus_monotonic_ns=offset_ns)
         try:
             for event in read_journal(folder / "events.jsonl"):
                 reporter.on_event(event)
@@ -103,29 +107,91 @@ class Case(Step):
 Told = tuple[Sequence[Event], Result | None]
 
 
-def _reported(pytester: pytest.Pytester, events: Sequence[Event], result: Result | None) -> Case:
-    """Return what allure-pytest wrote of a test that tells of these events and this result."""
-    return _all_reported(pytester, {"only": (events, result)})["only"]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reported:
+    """What allure-pytest wrote of several tests, each in a folder of its name."""
+
+    cases: Mapping[str, Case]
+    folder: Path
+    began_ms: int
+    ended_ms: int
 
 
-def _all_reported(pytester: pytest.Pytester, told: Mapping[str, Told]) -> dict[str, Case]:
-    """Return what allure-pytest wrote of several such tests, each in a folder of its name."""
-    pytester.makeconftest(CONFTEST.replace("OFFSET_S", str(OFFSET_S)))
+def _reported(root: Path, told: Mapping[str, Told]) -> Reported:
+    """Run pytest with a test for each of these events and results.
+
+    In a process of its own, because allure-pytest's listeners are global to a process.
+    """
+    (root / "conftest.py").write_text(CONFTEST.replace("OFFSET_S", str(OFFSET_S)))
+    (root / "pytest.ini").write_text("[pytest]\n")
     for name, (events, result) in told.items():
-        folder = pytester.path / name
-        folder.mkdir(exist_ok=True)
+        folder = root / name
+        folder.mkdir()
         lines = "".join(event_to_json(event) + "\n" for event in events)
         (folder / "events.jsonl").write_text(lines)
         if result is not None:
             (folder / "given.json").write_text(result_to_json(result))
         (folder / "redis-restart.yaml").write_text("scenario: redis-restart\n")
-    out = pytester.path / "allure"
-    # In a process of its own, because allure-pytest's listeners are global to a process.
-    done = pytester.runpytest_subprocess("-p", "no:gameday", f"--alluredir={out}", timeout=60)
-    passed = sum(r is not None and r.verdict is Verdict.PASS for _, r in told.values())
-    done.assert_outcomes(passed=passed, failed=len(told) - passed)
+    began_ms = time.time_ns() // 1_000_000
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:gameday", "--alluredir=allure"],
+        cwd=root,
+        env={name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    out = root / "allure"
     written = [json.loads(path.read_text(encoding="utf-8")) for path in out.glob("*-result.json")]
-    return {case["titlePath"][0]: cast(Case, case) for case in written}
+    assert len(written) == len(told), done.stdout
+    passed = sum(r is not None and r.verdict is Verdict.PASS for _, r in told.values())
+    assert done.stdout.count(" passed") == bool(passed), done.stdout
+    return Reported(
+        cases={case["titlePath"][0]: cast(Case, case) for case in written},
+        folder=out,
+        began_ms=began_ms,
+        ended_ms=time.time_ns() // 1_000_000,
+    )
+
+
+WILD = "::error::a\x1b[31m\u202eb\n##vso[c]"
+
+
+@pytest.fixture(scope="module")
+def reported(
+    tmp_path_factory: pytest.TempPathFactory, events: list[Event], result: Result
+) -> Reported:
+    """Return what is written of every run that the tests look at, from one session."""
+    root = tmp_path_factory.mktemp("reported")
+    given = replace(result, expectations=(), folder="")
+    noops = [replace(e, proven=False) if isinstance(e, EffectProven) else e for e in events]
+    early = [e for e in events if e.phase not in {Phase.BREAK, Phase.RECOVER}]
+    note = Note(at_ns=events[-1].at_ns, phase=Phase.JUDGE, text=WILD)
+    wild = replace(result, scenario=WILD, title=WILD, reason=WILD, parameters={"a": WILD})
+    inconclusive = replace(result, verdict=Verdict.INCONCLUSIVE, folder="", faults=())
+    return _reported(
+        root,
+        {
+            **{v.value: (events, replace(given, verdict=v)) for v in Verdict},
+            "run": (events, _with_folder(result, root)),
+            "wild": ([*events, note], replace(wild, folder="")),
+            "noop": (noops, replace(result, verdict=Verdict.INVALID, folder="")),
+            "early": (early, inconclusive),
+            "broke-off": ([e for e in events if e.phase.number <= Phase.START.number], None),
+            "without-offset": (events, replace(result, folder="")),
+        },
+    )
+
+
+def _with_folder(result: Result, root: Path) -> Result:
+    """Return the result with a run folder that has a journal and logs."""
+    folder = root / "kept"
+    (folder / "logs").mkdir(parents=True)
+    (folder / "journal.jsonl").write_text('{"event": "Note"}\n')
+    (folder / "logs" / "redis.log").write_text("x" * (1 << 20) + "the end\n")
+    return replace(result, folder=str(folder))
 
 
 def _all(step: Step) -> Iterator[Step]:
@@ -139,20 +205,8 @@ def _named(case: Step, start: str) -> Step:
     return step
 
 
-@pytest.fixture
-def at_run(pytester: pytest.Pytester, result: Result) -> Result:
-    """Return the result with a run folder that has a journal and logs."""
-    folder = pytester.path / "run"
-    (folder / "logs").mkdir(parents=True)
-    (folder / "journal.jsonl").write_text('{"event": "Note"}\n')
-    (folder / "logs" / "redis.log").write_text("x" * (1 << 20) + "the end\n")
-    return replace(result, folder=str(folder))
-
-
-def test_a_run_is_nine_steps_with_the_times_of_its_events(
-    pytester: pytest.Pytester, events: list[Event], at_run: Result
-) -> None:
-    case = _reported(pytester, events, at_run)
+def test_a_run_is_nine_steps_with_the_times_of_its_events(reported: Reported) -> None:
+    case = reported.cases["run"]
     names = [step["name"] for step in case["steps"]]
     assert names == [f"{phase.number}/9 {phase.value}" for phase in Phase]
     baseline, broken = case["steps"][3], case["steps"][4]
@@ -182,23 +236,16 @@ def test_a_run_is_nine_steps_with_the_times_of_its_events(
     assert case["steps"][8]["status"] == "failed"
 
 
-def test_nothing_of_a_report_acts_on_its_reader(
-    pytester: pytest.Pytester, events: list[Event], at_run: Result
-) -> None:
-    wild = "::error::a\x1b[31m\u202eb\n##vso[c]"
-    note = Note(at_ns=events[-1].at_ns, phase=Phase.JUDGE, text=wild)
-    result = replace(at_run, scenario=wild, title=wild, reason=wild, parameters={"a": wild})
-    case = _reported(pytester, [*events, note], result)
+def test_nothing_of_a_report_acts_on_its_reader(reported: Reported) -> None:
+    case = reported.cases["wild"]
     parts = [case["labels"], case["parameters"], case["description"], case["steps"]]
     shown = json.dumps(parts, ensure_ascii=False)
     for acting in ("::error::", "\\u001b", "\u202e", "##vso["):
         assert acting not in shown, acting
 
 
-def test_a_run_can_be_found_by_labels_parameters_and_links(
-    pytester: pytest.Pytester, events: list[Event], at_run: Result
-) -> None:
-    case = _reported(pytester, events, at_run)
+def test_a_run_can_be_found_by_labels_parameters_and_links(reported: Reported) -> None:
+    case = reported.cases["run"]
     labels = {(label["name"], label["value"]) for label in case["labels"]}
     assert labels >= {
         ("suite", "redis-restart"),
@@ -225,11 +272,8 @@ def test_a_run_can_be_found_by_labels_parameters_and_links(
     assert "3 acknowledged signals were lost" in case["description"]
 
 
-def test_the_evidence_is_attached(
-    pytester: pytest.Pytester, events: list[Event], at_run: Result
-) -> None:
-    case = _reported(pytester, events, at_run)
-    attached = {a["name"]: a for a in case["attachments"]}
+def test_the_evidence_is_attached(reported: Reported) -> None:
+    attached = {a["name"]: a for a in reported.cases["run"]["attachments"]}
     assert {name: a["type"] for name, a in attached.items()} == {
         "timeline.svg": "image/svg+xml",
         "result.json": "application/json",
@@ -238,7 +282,7 @@ def test_the_evidence_is_attached(
     }
 
     def text_of(name: str) -> str:
-        return Path(pytester.path / "allure" / attached[name]["source"]).read_text()
+        return (reported.folder / attached[name]["source"]).read_text()
 
     assert text_of("timeline.svg").startswith("<svg")
     assert json.loads(text_of("result.json"))["verdict"] == "FAIL"
@@ -248,12 +292,8 @@ def test_the_evidence_is_attached(
     assert log.endswith("the end\n")
 
 
-def test_a_verdict_is_shown_as_the_design_says(
-    pytester: pytest.Pytester, events: list[Event], result: Result
-) -> None:
-    given = replace(result, expectations=(), folder="")
-    told: dict[str, Told] = {v.value: (events, replace(given, verdict=v)) for v in Verdict}
-    cases = _all_reported(pytester, told)
+def test_a_verdict_is_shown_as_the_design_says(reported: Reported, result: Result) -> None:
+    cases = {verdict.value: reported.cases[verdict.value] for verdict in Verdict}
     expected = {
         "PASS": "passed",
         "FAIL": "failed",
@@ -268,24 +308,15 @@ def test_a_verdict_is_shown_as_the_design_says(
         assert cases[name]["statusDetails"]["trace"] == "the failure text"
 
 
-def test_a_fault_without_proof_is_a_broken_step(
-    pytester: pytest.Pytester, events: list[Event], result: Result
-) -> None:
-    noops = [replace(e, proven=False) if isinstance(e, EffectProven) else e for e in events]
-    invalid = replace(result, verdict=Verdict.INVALID, folder="")
-    broken = _reported(pytester, noops, invalid)["steps"][4]
+def test_a_fault_without_proof_is_a_broken_step(reported: Reported) -> None:
+    broken = reported.cases["noop"]["steps"][4]
     assert _named(broken, "effect NOT PROVEN")["status"] == "broken"
     assert _named(broken, "kill redis")["status"] == "broken"
     assert broken["status"] == "broken"
 
 
-def test_steps_that_a_run_never_came_to_are_skipped(
-    pytester: pytest.Pytester, events: list[Event], result: Result
-) -> None:
-    skipped = {Phase.BREAK, Phase.RECOVER}
-    early = [event for event in events if event.phase not in skipped]
-    inconclusive = replace(result, verdict=Verdict.INCONCLUSIVE, folder="", faults=())
-    steps = _reported(pytester, early, inconclusive)["steps"]
+def test_steps_that_a_run_never_came_to_are_skipped(reported: Reported) -> None:
+    steps = reported.cases["early"]["steps"]
     assert [step["name"] for step in steps if step["status"] == "skipped"] == [
         "5/9 break (not reached)",
         "6/9 recover (not reached)",
@@ -294,35 +325,20 @@ def test_steps_that_a_run_never_came_to_are_skipped(
 
 
 def test_the_history_of_a_test_goes_on_with_another_seed(
-    pytester: pytest.Pytester, events: list[Event], result: Result
+    reported: Reported, tmp_path: Path, events: list[Event], result: Result
 ) -> None:
-    given = replace(result, folder="")
-    seeds = {_history(pytester, events, replace(given, seed=seed)) for seed in (1, 2)}
-    assert len(seeds) == 1
-    assert _history(pytester, events, replace(given, runtime="docker")) not in seeds
+    again = _reported(tmp_path, {"run": (events[:1], replace(result, seed=7, folder=""))})
+    assert again.cases["run"]["historyId"] == reported.cases["run"]["historyId"]
 
 
-def _history(pytester: pytest.Pytester, events: list[Event], result: Result) -> str:
-    for old in pytester.path.glob("*/*.*"):
-        old.unlink()
-    return _reported(pytester, events[:1], result)["historyId"]
-
-
-def test_a_run_that_broke_off_is_broken_in_the_step_it_was_in(
-    pytester: pytest.Pytester, events: list[Event]
-) -> None:
-    started = [event for event in events if event.phase.number <= Phase.START.number]
-    case = _reported(pytester, started, None)
+def test_a_run_that_broke_off_is_broken_in_the_step_it_was_in(reported: Reported) -> None:
+    case = reported.cases["broke-off"]
     assert case["status"] == "broken"
     assert [step["status"] for step in case["steps"]] == ["passed", "passed", "broken"]
     assert case["steps"][2]["stop"] == RUN_AT_MS + 700
 
 
-def test_without_an_offset_the_first_event_happens_when_it_is_told(
-    pytester: pytest.Pytester, events: list[Event], result: Result, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(f"{__name__}.CONFTEST", CONFTEST.replace("OFFSET_S * 10**9", "None"))
-    before_ms = time.time_ns() // 1_000_000
-    steps = _reported(pytester, events, replace(result, folder=""))["steps"]
-    assert before_ms <= steps[0]["start"] <= time.time_ns() // 1_000_000
+def test_without_an_offset_the_first_event_happens_when_it_is_told(reported: Reported) -> None:
+    steps = reported.cases["without-offset"]["steps"]
+    assert reported.began_ms <= steps[0]["start"] <= reported.ended_ms
     assert steps[4]["start"] - steps[0]["start"] == 6_200
