@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import docker
     from docker.models.containers import Container
 
-pytestmark = [pytest.mark.live, pytest.mark.alone]
+pytestmark = pytest.mark.live
 
 Launch = Callable[[Path, list[str]], "subprocess.Popen[str]"]
 
@@ -160,6 +160,7 @@ def flood(
     made.remove(force=True)
 
 
+@pytest.mark.alone
 def test_the_log_of_a_container_is_kept_within_its_cap(flood: "Container", tmp_path: Path) -> None:
     from gameday.runtimes.docker.options import save_log
 

@@ -1,7 +1,6 @@
 """The bypass detector on real services: who goes around a proxy is found out."""
 
 import json
-import os
 import socket
 import subprocess
 import threading
@@ -34,7 +33,7 @@ from gameday.runtimes.docker.environment import ContainerEnvironment
 from gameday.runtimes.kinds import login_of
 from gameday.runtimes.process.environment import ProcessEnvironment
 
-pytestmark = [pytest.mark.live, pytest.mark.alone]
+pytestmark = pytest.mark.live
 
 Launch = Callable[[Path, list[str]], "subprocess.Popen[str]"]
 
@@ -221,7 +220,7 @@ def environment(
     relay = replace(relay, env={**relay.env, "REDIS_PORT": str(ports[0])})
     changed = replace(target, services=(redis, relay, listener))
     given = EnvironmentConfig(
-        run="bypass", target=changed, logs=tmp_path, seed=1, proxy=str(request.param)
+        run=token_hex(4), target=changed, logs=tmp_path, seed=1, proxy=str(request.param)
     )
     made = ProcessEnvironment(given)
     try:
@@ -334,8 +333,9 @@ def test_what_a_probe_sends_and_hears_is_known_to_the_byte(
 @pytest.fixture
 def containers(tmp_path: Path) -> Iterator[ContainerEnvironment]:
     target = load_target(bundled("targets") / "signals" / "target.yaml", vocabulary())
-    run = f"bypass{os.getpid()}"
-    given = EnvironmentConfig(run=run, target=target, logs=tmp_path, seed=1, proxy="toxiproxy")
+    given = EnvironmentConfig(
+        run=token_hex(4), target=target, logs=tmp_path, seed=1, proxy="toxiproxy"
+    )
     made = ContainerEnvironment(given)
     try:
         made.start(lambda *_: None, lambda: None)

@@ -11,7 +11,7 @@ import pytest
 
 from gameday.cleanup.labels import labelled_processes
 
-pytestmark = [pytest.mark.live, pytest.mark.alone]
+pytestmark = pytest.mark.live
 
 Launch = Callable[[Path, list[str]], "subprocess.Popen[str]"]
 

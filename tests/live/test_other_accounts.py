@@ -40,7 +40,6 @@ from gameday.runtimes.process.environment import ProcessEnvironment
 
 pytestmark = [
     pytest.mark.live,
-    pytest.mark.alone,
     pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another account as well"),
 ]
 
@@ -412,6 +411,7 @@ def planted(tmp_path: Path) -> Iterator[Planted]:
         made.remove()
 
 
+@pytest.mark.alone
 def test_what_is_planted_is_mentioned_believed_by_nobody_and_in_nobodys_way(
     planted: Planted, launch: Launch, tmp_path: Path
 ) -> None:

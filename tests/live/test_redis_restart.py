@@ -223,6 +223,7 @@ def assert_allure(folder: Path) -> None:
     assert any("002_576c939d27691360.txt" in link["url"] for link in test["links"])
 
 
+@pytest.mark.sample("process")
 @pytest.mark.alone
 def test_a_kill_that_does_nothing_is_invalid(run: Run, tmp_path: Path, runtime: str) -> None:
     done = run(["--gameday-sabotage", "-k", "no-kill"])
@@ -234,6 +235,7 @@ def test_a_kill_that_does_nothing_is_invalid(run: Run, tmp_path: Path, runtime: 
     assert result["clean"] == []
 
 
+@pytest.mark.sample("docker")
 @pytest.mark.alone
 def test_lost_signals_are_counted_exactly(run: Run, tmp_path: Path, runtime: str) -> None:
     done = run(["--gameday-sabotage", "-k", "persistence"])

@@ -13,7 +13,7 @@ import pytest
 
 from gameday.cleanup.labels import labelled_processes
 
-pytestmark = [pytest.mark.live, pytest.mark.alone]
+pytestmark = pytest.mark.live
 
 Launch = Callable[[Path, list[str]], "subprocess.Popen[str]"]
 
@@ -151,7 +151,7 @@ def test_beside_the_remains_of_a_run_nothing_is_started(launch: Launch, tmp_path
     (result,) = tmp_path.glob("reports/*/result.json")
     found = json.loads(result.read_text())
     for left in found["clean"]:
-        shutil.rmtree(left.removeprefix("folder "))
+        shutil.rmtree(left.removeprefix("folder "), ignore_errors=True)  # another run heals
     assert found["verdict"] == "ERROR"
     assert "nothing more is started beside it" in output
 

@@ -33,7 +33,7 @@ from gameday.runtimes.kinds import login_of
 from gameday.technologies.postgres import service as postgres
 from gameday.technologies.postgres.carried import POSTGRES
 
-pytestmark = [pytest.mark.live, pytest.mark.alone]
+pytestmark = pytest.mark.live
 
 
 @pytest.fixture(scope="module")

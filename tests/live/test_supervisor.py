@@ -36,11 +36,12 @@ if TYPE_CHECKING:
     import docker
     from docker.models.containers import Container
 
-pytestmark = [pytest.mark.live, pytest.mark.alone]
+pytestmark = pytest.mark.live
 
 Launch = Callable[[Path, list[str]], "subprocess.Popen[str]"]
 
-_RUN = "0badcafe"
+_RUN = token_hex(4)
+"""Of this process alone: others may run the same tests beside it."""
 _LIMIT_S = 15
 
 
@@ -174,6 +175,7 @@ def gameday_ended(
     return subprocess.run(command, capture_output=True, text=True, timeout=60, env=environ)
 
 
+@pytest.mark.alone
 def test_reap_removes_what_a_killed_run_and_its_killed_janitor_left(
     launch: Launch, tmp_path: Path, runtime: str
 ) -> None:
@@ -184,6 +186,7 @@ def test_reap_removes_what_a_killed_run_and_its_killed_janitor_left(
     assert leftovers_of(run, in_docker=in_docker) == ()
 
 
+@pytest.mark.alone
 @pytest.mark.sample("process")
 def test_the_next_start_removes_what_is_left(launch: Launch, tmp_path: Path, runtime: str) -> None:
     (tmp_path / "first").mkdir()
@@ -231,6 +234,7 @@ expect:
 """
 
 
+@pytest.mark.alone
 @pytest.mark.sample("harness-and-janitor")
 @pytest.mark.parametrize("janitor_too", [False, True], ids=["harness", "harness-and-janitor"])
 def test_control_groups_go_with_the_run_that_was_killed_within_them(
@@ -294,6 +298,7 @@ def labels(run: str, owner: str) -> dict[str, str]:
     return {RUN_LABEL: run, OWNER_LABEL: owner}
 
 
+@pytest.mark.alone
 def test_a_network_goes_although_a_stranger_is_attached_to_it(
     docker_engine: "docker.DockerClient",
     stranger: "Container",
@@ -309,6 +314,7 @@ def test_a_network_goes_although_a_stranger_is_attached_to_it(
     assert stranger.status == "running", "nothing else is done to it"
 
 
+@pytest.mark.alone
 def test_a_paused_container_is_thawed_killed_and_removed(
     docker_engine: "docker.DockerClient", docker_image: Callable[[str], str], run: str, dead: str
 ) -> None:
@@ -320,6 +326,7 @@ def test_a_paused_container_is_thawed_killed_and_removed(
     assert leftovers_of(run, in_docker=True) == ()
 
 
+@pytest.mark.alone
 def test_a_container_of_an_image_that_was_committed_from_a_run_is_its_users_own(
     docker_engine: "docker.DockerClient", docker_image: Callable[[str], str], run: str, dead: str
 ) -> None:
@@ -342,6 +349,7 @@ def test_a_container_of_an_image_that_was_committed_from_a_run_is_its_users_own(
         docker_engine.images.remove(str(image.id), force=True)
 
 
+@pytest.mark.alone
 def test_a_volume_alone_is_found_and_named_while_a_stranger_holds_it(
     docker_engine: "docker.DockerClient", docker_image: Callable[[str], str], run: str, dead: str
 ) -> None:
@@ -359,6 +367,7 @@ def test_a_volume_alone_is_found_and_named_while_a_stranger_holds_it(
     assert f"removed volume {volume.name}" in gameday("reap")
 
 
+@pytest.mark.alone
 def test_a_failing_kind_keeps_the_others_from_nothing(
     docker_engine: "docker.DockerClient",
     run: str,
@@ -381,6 +390,7 @@ def test_a_failing_kind_keeps_the_others_from_nothing(
     assert leftovers_of(run, in_docker=True) == ()
 
 
+@pytest.mark.alone
 def test_stop_kills_nobody_for_a_container_whose_owner_is_elsewhere(
     docker_engine: "docker.DockerClient", docker_image: Callable[[str], str], run: str
 ) -> None:

@@ -25,7 +25,7 @@ from gameday.model.clock import MILLISECOND
 from gameday.model.scenario import Edge, Target
 from gameday.resources import bundled
 
-pytestmark = [pytest.mark.live, pytest.mark.alone]
+pytestmark = pytest.mark.live
 
 Through = Callable[[Fault], tuple[Proof, Proof]]
 

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import subprocess
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -142,7 +143,8 @@ _OVER_BY_THEMSELVES = {
 }
 """All others are looked at right before they are undone."""
 _FOR_MS = 500
-_PORTS = 23_500
+_PORTS = 23_500 + 100 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+"""Where the proxies of a run begin: of each process that runs tests side by side its own."""
 _RUN_LIMIT_S = 150
 
 

@@ -13,7 +13,7 @@ from gameday.faults.network import HalfOpen, Reset
 from gameday.model.clock import MILLISECOND
 from gameday.model.scenario import Edge
 
-pytestmark = [pytest.mark.live, pytest.mark.alone]
+pytestmark = pytest.mark.live
 
 Unproven = Callable[[Fault], None]
 

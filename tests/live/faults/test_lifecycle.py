@@ -29,7 +29,7 @@ from gameday.resources import bundled
 from gameday.runtimes.kinds import login_of
 from gameday.technologies.redis.login import redis_login
 
-pytestmark = [pytest.mark.live, pytest.mark.alone]
+pytestmark = pytest.mark.live
 
 Unproven = Callable[[Fault], None]
 
@@ -93,6 +93,7 @@ def test_a_signal_that_nobody_handles_ends_a_process_but_no_container(
     assert (effect.proven, effect.measured["handling"]) == (False, "default")
 
 
+@pytest.mark.sample("process")
 def test_a_signal_that_is_ignored_is_not_proven(environment: Environment) -> None:
     injection = Kill(target="redis", signal="SIGHUP").on(environment)
     injection.inject()

@@ -14,7 +14,7 @@ from gameday.faults.network import PacketLoss, Partition
 from gameday.model.clock import MILLISECOND
 from gameday.model.scenario import CLIENT
 
-pytestmark = [pytest.mark.live, pytest.mark.alone]
+pytestmark = pytest.mark.live
 
 Unproven = Callable[[Fault], None]
 

@@ -30,7 +30,7 @@ from gameday.technologies.postgres.faults import (
 )
 from gameday.technologies.postgres.login import postgres_login
 
-pytestmark = [pytest.mark.live, pytest.mark.alone]
+pytestmark = pytest.mark.live
 
 Unproven = Callable[[Fault], None]
 

@@ -26,7 +26,7 @@ from gameday.technologies.rabbitmq.faults import (
 )
 from gameday.technologies.rabbitmq.login import rabbitmq_login
 
-pytestmark = [pytest.mark.live, pytest.mark.alone]
+pytestmark = pytest.mark.live
 
 Unproven = Callable[[Fault], None]
 

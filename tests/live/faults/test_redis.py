@@ -28,7 +28,7 @@ from gameday.technologies.redis.faults import (
 )
 from gameday.technologies.redis.login import redis_login
 
-pytestmark = [pytest.mark.live, pytest.mark.alone]
+pytestmark = pytest.mark.live
 
 Unproven = Callable[[Fault], None]
 

@@ -87,7 +87,7 @@ def test_a_resource_fault_bites_as_asked_and_is_undone(
     assert until(MonotonicClock(), lambda: pids_inside(environment) <= before + 1, 5 * SECOND)
 
 
-@pytest.mark.sample("cpu-limit redis 0.1", "file-descriptors redis")
+@pytest.mark.sample("process-cpu-limit redis 0.1", "docker-file-descriptors redis")
 @pytest.mark.parametrize("fault", [FAULTS[0], FAULTS[2], *FAULTS[4:10], FAULTS[11]], ids=name)
 def test_what_takes_nothing_from_a_service_is_not_proven(unproven: Unproven, fault: Fault) -> None:
     unproven(fault)

@@ -18,7 +18,7 @@ from gameday.faults.timing import until
 from gameday.model.clock import SECOND, MonotonicClock
 from gameday.model.scenario import ServiceSpec, Target
 
-pytestmark = [pytest.mark.live, pytest.mark.alone]
+pytestmark = pytest.mark.live
 
 Unproven = Callable[[Fault], None]
 
