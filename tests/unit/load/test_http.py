@@ -347,22 +347,22 @@ def test_connections_are_bounded_and_what_waits_for_one_is_the_drivers_own_delay
     async def run() -> tuple[MemoryLog, int]:
         log, clock = MemoryLog(), ManualClock()
         async with Server(handler) as server:
-            client = _client(log, server.port, 50, most=64, now_ns=clock.now_ns)
-            _offer(client, *range(1, 101), due_ns=clock.now_ns())
-            await _until(lambda: len(server.values) == 64)
-            clock.sleep_ns(50 * MILLISECOND)
+            client = _client(log, server.port, 500, most=8, now_ns=clock.now_ns)
+            _offer(client, *range(1, 13), due_ns=clock.now_ns())
+            await _until(lambda: len(server.values) == 8)
+            clock.sleep_ns(500 * MILLISECOND)
             await _all_ended(client)
-            await _until(lambda: server.connections > 64)
+            await _until(lambda: server.connections > 8)
             client.close()
             return log, server.connections
 
     log, connections = asyncio.run(run())
-    outcomes = [log.ended[slot] for slot in range(1, 101)]
-    assert outcomes[:64] == [(Outcome.UNKNOWN, "no answer before the deadline")] * 64
-    assert outcomes[64:] == [(Outcome.FAILED, "not sent before the deadline")] * 36
-    assert set(log.sent_ns) == set(range(1, 65))
-    assert connections > 64, "those that were closed are replaced"
-    assert log.held_ns == [50 * MILLISECOND] * 36
+    outcomes = [log.ended[slot] for slot in range(1, 13)]
+    assert outcomes[:8] == [(Outcome.UNKNOWN, "no answer before the deadline")] * 8
+    assert outcomes[8:] == [(Outcome.FAILED, "not sent before the deadline")] * 4
+    assert set(log.sent_ns) == set(range(1, 9))
+    assert connections > 8, "those that were closed are replaced"
+    assert log.held_ns == [500 * MILLISECOND] * 4
 
 
 def test_what_waits_is_sent_in_its_order_when_a_connection_is_free() -> None:
