@@ -79,6 +79,7 @@ def run_two(launch: Launch, folder: Path) -> tuple[int, str]:
     return process.returncode, output
 
 
+@pytest.mark.alone
 def test_a_stop_condition_heals_at_once_and_what_follows_is_measured(
     launch: Launch, tmp_path: Path, runtime: str
 ) -> None:
@@ -133,7 +134,7 @@ def test_a_fault_that_met_too_little_of_the_load_proves_nothing(
 def test_a_fault_that_somebody_else_ended_proves_nothing(
     launch: Launch, tmp_path: Path, runtime: str, fault: str, act: str, words: str
 ) -> None:
-    (tmp_path / "conftest.py").write_text(_SOMEBODY_ELSE.replace("FAULT", fault) + act)
+    (tmp_path / "conftest.py").write_text(_SOMEBODY_ELSE.replace("VERB", fault) + act)
     scenario = _SCENARIO.replace("kill: redis", f"{fault}: redis")
     scenario = scenario.replace("for: 20s", "for: 900ms").replace("    EXTRA\n", "")
     output, result = run(launch, tmp_path, runtime, scenario)
@@ -187,7 +188,7 @@ from threading import Timer
 
 from gameday.registry import FAULTS
 
-fault = FAULTS["FAULT"]
+fault = FAULTS["VERB"]
 whole = fault.on
 
 

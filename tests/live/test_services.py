@@ -130,6 +130,9 @@ class RabbitWord:
             channel.queue_declare("words", durable=True)
             persistent = pika.BasicProperties(delivery_mode=2)  # type: ignore[no-untyped-call]
             channel.basic_publish("", "words", word.encode(), persistent, mandatory=True)
+        # The broker answers for a message once it is on the disk, and for a queue before: Erlang
+        # writes what is defined within two seconds.
+        time.sleep(2.5)
 
     def read(self, spec: ServiceSpec, front: Endpoint) -> str:
         with self.connect(spec, front) as connection:

@@ -10,6 +10,7 @@ from gameday.api.environment import Environment, Features
 from gameday.api.fault import Fault, Proof
 from gameday.edge.connections import ControlledEdge
 from gameday.engine.planning import vocabulary
+from gameday.faults import timing
 from gameday.faults.network import (
     Bandwidth,
     Blackhole,
@@ -18,7 +19,6 @@ from gameday.faults.network import (
     Latency,
     Slice,
     SlowClose,
-    injection,
 )
 from gameday.loading import load_target
 from gameday.model.clock import MILLISECOND
@@ -115,7 +115,7 @@ def crossed(monkeypatch: pytest.MonkeyPatch) -> None:
         real(self, name, kind, "downstream" if stream == "upstream" else "upstream", attributes)
 
     monkeypatch.setattr(ControlledEdge, "add", add)
-    monkeypatch.setattr(injection, "_ATTEMPTS", 1)
+    monkeypatch.setattr(timing, "_ATTEMPTS", 1)
 
 
 @pytest.mark.sample("process-blackhole-upstream-redis", "process-slow-close-downstream-relay")
