@@ -14,6 +14,7 @@ from gameday.model.scenario import FaultSpec, Target, WorkloadSpec
 __all__ = [
     "Bears",
     "BoundToWorkload",
+    "Conflicts",
     "Counted",
     "Fault",
     "HasRequirements",
@@ -125,6 +126,27 @@ class Requirements:
     mechanisms: tuple[Mechanism, ...] = ()
     """What is tried out on this host before anything is started."""
     features: Features = field(default_factory=Features)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conflicts:
+    """What a fault does to others that are in at the same time; its class variable `conflicts`.
+
+    A fault without one acts on what no other does, and is in once a service at most.
+    """
+
+    acts_on: str = ""
+    """What of its service it sets, such as "its memory": two that set the same undo each other."""
+    several: bool = False
+    """Whether several can be in at once: each has a part of its own, such as a queue."""
+    takes_process: bool = False
+    """Whether it ends or freezes its service's process, with what others have set in that."""
+    outlives_process: bool = False
+    """Whether it stays when the process ends. It is still set and undone while that lives."""
+    leaves_service_alone: bool = False
+    """Whether nothing is wanted of the service that it hits."""
+    holds_connections: bool = False
+    """Whether it consists of connections, which end with the service that they lead to."""
 
 
 Bears = Callable[[ServiceKind], bool]

@@ -1,53 +1,16 @@
 """Which faults may be in at the same time, and which would undo or feign each other."""
 
-from collections.abc import Mapping
-
+from gameday.api.fault import Conflicts
 from gameday.model.scenario import Edge, FaultSpec, FaultStep
 from gameday.model.targeting import breaks, services_of
 
-__all__ = ["conflict"]
+__all__ = ["conflict", "conflicts_of"]
 
-_SETS: Mapping[str, str] = {
-    **dict.fromkeys(("cpu-limit", "cpu-burn"), "its processor time"),
-    **dict.fromkeys(("memory-limit", "memory-burn"), "its memory"),
-    **dict.fromkeys(("disk-fill", "read-only-data"), "its disk"),
-    **dict.fromkeys(("clock-offset", "clock-drift"), "its clock"),
-    **dict.fromkeys(("promote", "stop-replay"), "its replay"),
-    **dict.fromkeys(
-        ("kill", "stop", "restart", "crash-loop", "pause", "remove", "kill-inside"), "its processes"
-    ),
-}
-"""What a fault acts on; a verb that is not here acts on what no other verb does."""
-_SEVERAL = frozenset(
-    {
-        "lock-table",
-        "terminate-backends",
-        "close-connections",
-        "queue-purge",
-        "consumer-cancel",
-        "malformed-payload",
-        "poison-message",
-        "slow-consumer",
-    }
-)
-"""Faults of which several can be in on one service: each has a part of it for its own."""
-_OUTLIVES = frozenset(
-    {
-        "async-commit",
-        "persistence-off",
-        "disk-fill",
-        "read-only-data",
-        "clock-offset",
-        "clock-drift",
-        "malformed-payload",
-        "poison-message",
-    }
-)
-"""Faults that outlive the process of their service, but are put in and taken out while it lives."""
-_ASIDE = frozenset({"surge"})
-"""Faults that want nothing of the service that they hit."""
-_HELD = frozenset({"connection-flood", "slow-consumer"})
-"""Faults that are connections, which end with the service that they lead to."""
+
+def conflicts_of(fault: FaultSpec) -> Conflicts:
+    """Return what a fault says that it does to others."""
+    said: Conflicts = getattr(fault, "conflicts", Conflicts())
+    return said
 
 
 def conflict(one: FaultStep, other: FaultStep) -> str | None:
@@ -67,8 +30,8 @@ def conflict(one: FaultStep, other: FaultStep) -> str | None:
 
 
 def _on_connections(one: FaultSpec, other: FaultSpec) -> str | None:
-    if one.verb.startswith("http-") and other.verb.startswith("http-"):
-        return None  # each is a rule of its own
+    if _act_on_the_same(one, other) and conflicts_of(one).several and conflicts_of(other).several:
+        return None
     if one.hits == other.hits == "services":
         return "both part services"
     for edge, beside in ((one, other), (other, one)):
@@ -84,20 +47,25 @@ def _on_services(one: FaultSpec, other: FaultSpec) -> str | None:
     if one.target != other.target:
         return None
     if one.verb == other.verb:
-        return None if one.verb in _SEVERAL else "each would undo the other"
-    thing = _SETS.get(one.verb)
-    return f"both act on {thing}" if thing and thing == _SETS.get(other.verb) else None
+        return None if conflicts_of(one).several else "each would undo the other"
+    return f"both act on {conflicts_of(one).acts_on}" if _act_on_the_same(one, other) else None
+
+
+def _act_on_the_same(one: FaultSpec, other: FaultSpec) -> bool:
+    thing = conflicts_of(one).acts_on
+    return bool(thing) and thing == conflicts_of(other).acts_on
 
 
 def _ended(one: FaultStep, other: FaultStep) -> str | None:
     """Tell whether the first would take away, or freeze, what the second has set or needs."""
     ends, hit = one.fault, other.fault
-    if _SETS.get(ends.verb) != "its processes" and getattr(ends, "until", "") != "oom":
+    if not conflicts_of(ends).takes_process:
         return None
-    within = hit.hits == "service" and hit.verb not in _ASIDE
-    if not (within or hit.verb in _HELD) or ends.target != services_of(hit.target)[-1]:
+    said = conflicts_of(hit)
+    within = hit.hits == "service" and not said.leaves_service_alone
+    if not (within or said.holds_connections) or ends.target != services_of(hit.target)[-1]:
         return None
-    if hit.verb not in _OUTLIVES:
+    if not said.outlives_process:
         return f"{ends.verb} takes away what {hit.verb} acts on"
     if other.at_ns < one.at_ns and one.at_ns + one.for_ns < other.at_ns + other.for_ns:
         return None

@@ -6,10 +6,10 @@ from typing import ClassVar
 
 from gameday.api.edge import Seen
 from gameday.api.environment import Environment
-from gameday.api.fault import Bears, Injection, Proof, Requirements
+from gameday.api.fault import Bears, Conflicts, Injection, Proof, Requirements
 from gameday.api.http_rules import HttpAnswer, HttpProbe
 from gameday.api.service_kind import speaks_http
-from gameday.faults.http.injection import prepared, requirements_of
+from gameday.faults.http.injection import RULES, prepared, requirements_of
 from gameday.faults.http.matching import Matching, Method
 from gameday.model.scenario import Hits
 from gameday.model.units import RatioField
@@ -30,6 +30,7 @@ class HttpAbort:
     verb: ClassVar[str] = "http-abort"
     hits: ClassVar[Hits] = "edge"
     kinds: ClassVar[Bears] = speaks_http
+    conflicts: ClassVar[Conflicts] = RULES
     target: str
     """The edge, such as "client -> relay"."""
     method: Method = "any"

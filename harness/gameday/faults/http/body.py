@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from gameday.api.environment import Environment
-from gameday.api.fault import Bears, Injection, Proof, Requirements
+from gameday.api.fault import Bears, Conflicts, Injection, Proof, Requirements
 from gameday.api.http_rules import HttpAnswer, HttpProbe
 from gameday.api.service_kind import speaks_http
-from gameday.faults.http.injection import prepared, requirements_of, usual
+from gameday.faults.http.injection import RULES, prepared, requirements_of, usual
 from gameday.faults.http.matching import Matching, Method, body_within_bounds
 from gameday.model.invalid_parameter import require
 from gameday.model.scenario import Hits
@@ -36,6 +36,7 @@ class HttpBody:
     verb: ClassVar[str] = "http-body"
     hits: ClassVar[Hits] = "edge"
     kinds: ClassVar[Bears] = speaks_http
+    conflicts: ClassVar[Conflicts] = RULES
     target: str
     """The edge, such as "client -> relay"."""
     body: str

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from gameday.api.environment import Environment
-from gameday.api.fault import Bears, Injection, Proof, Requirements
+from gameday.api.fault import Bears, Conflicts, Injection, Proof, Requirements
 from gameday.api.http_rules import HttpAnswer, HttpProbe
 from gameday.api.service_kind import speaks_http
-from gameday.faults.http.injection import prepared, requirements_of, usual
+from gameday.faults.http.injection import RULES, prepared, requirements_of, usual
 from gameday.faults.http.matching import Matching, Method
 from gameday.faults.network.measuring import close_enough, tolerance_ns
 from gameday.model.clock import MILLISECOND, SECOND
@@ -37,6 +37,7 @@ class HttpDelay:
     verb: ClassVar[str] = "http-delay"
     hits: ClassVar[Hits] = "edge"
     kinds: ClassVar[Bears] = speaks_http
+    conflicts: ClassVar[Conflicts] = RULES
     target: str
     """The edge, such as "client -> relay"."""
     delay_ns: DurationNs

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from gameday.api.edge import EdgeState, Route, Seen
 from gameday.api.environment import Checkpoint, Environment, Features
-from gameday.api.fault import Proof, Requirements
+from gameday.api.fault import Conflicts, Proof, Requirements
 from gameday.api.http_rules import (
     HttpAction,
     HttpAnswer,
@@ -25,7 +25,10 @@ from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.event import Scalar
 from gameday.model.scenario import Edge
 
-__all__ = ["HttpEffect", "prepared", "requirements_of", "usual"]
+__all__ = ["RULES", "HttpEffect", "prepared", "requirements_of", "usual"]
+
+RULES = Conflicts(acts_on="its HTTP rules", several=True)
+"""Each fault of this family is a rule of its own."""
 
 _ANSWER_LIMIT_NS = 2 * SECOND
 _MORE = 100

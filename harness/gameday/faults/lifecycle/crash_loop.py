@@ -6,9 +6,9 @@ from signal import Signals
 from typing import ClassVar
 
 from gameday.api.environment import Checkpoint, Environment, Killable
-from gameday.api.fault import Injection, Proof
+from gameday.api.fault import Conflicts, Injection, Proof
 from gameday.errors import EnvironmentRefused
-from gameday.faults.lifecycle.termination import DEATH_LIMIT_NS, LONGEST_NS, Termination
+from gameday.faults.lifecycle.termination import DEATH_LIMIT_NS, LONGEST_NS, PROCESSES, Termination
 from gameday.faults.timing import until
 from gameday.model.clock import MILLISECOND, SECOND, Clock
 from gameday.model.event import Scalar
@@ -36,6 +36,7 @@ class CrashLoop:
 
     verb: ClassVar[str] = "crash-loop"
     hits: ClassVar[Hits] = "service"
+    conflicts: ClassVar[Conflicts] = PROCESSES
     target: str
     """The service that crashes."""
     times: int = 3

@@ -6,10 +6,10 @@ from signal import Signals
 from typing import ClassVar, Literal, get_args
 
 from gameday.api.environment import Checkpoint, Environment, Killable
-from gameday.api.fault import Injection, Proof
+from gameday.api.fault import Conflicts, Injection, Proof
 from gameday.api.signals import Signalled
 from gameday.errors import EnvironmentRefused
-from gameday.faults.lifecycle.termination import DEATH_LIMIT_NS, FatalSignal, Termination
+from gameday.faults.lifecycle.termination import DEATH_LIMIT_NS, PROCESSES, FatalSignal, Termination
 from gameday.model.clock import SECOND
 from gameday.model.event import Scalar
 from gameday.model.invalid_parameter import require
@@ -73,6 +73,7 @@ class Kill:
 
     verb: ClassVar[str] = "kill"
     hits: ClassVar[Hits] = "service"
+    conflicts: ClassVar[Conflicts] = PROCESSES
     target: str
     """The service to kill."""
     signal: AnySignal = "SIGKILL"

@@ -13,9 +13,14 @@ from gameday.api.environment import (
     HasChildProcesses,
     Service,
 )
-from gameday.api.fault import Injection, Proof, Requirements
+from gameday.api.fault import Conflicts, Injection, Proof, Requirements
 from gameday.errors import EnvironmentRefused
-from gameday.faults.lifecycle.termination import DEATH_LIMIT_NS, FatalSignal, answers_again
+from gameday.faults.lifecycle.termination import (
+    DEATH_LIMIT_NS,
+    PROCESSES,
+    FatalSignal,
+    answers_again,
+)
 from gameday.faults.timing import until
 from gameday.model.clock import Clock
 from gameday.model.event import Scalar
@@ -40,6 +45,7 @@ class KillInside:
 
     verb: ClassVar[str] = "kill-inside"
     hits: ClassVar[Hits] = "service"
+    conflicts: ClassVar[Conflicts] = PROCESSES
     target: str
     """The service to kill in."""
     pattern: str

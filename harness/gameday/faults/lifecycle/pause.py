@@ -15,10 +15,10 @@ from gameday.api.environment import (
     Pausable,
     Service,
 )
-from gameday.api.fault import Injection, Proof
+from gameday.api.fault import Conflicts, Injection, Proof
 from gameday.api.witness import FreezeWitness, WitnessedFreeze
 from gameday.errors import EnvironmentRefused
-from gameday.faults.lifecycle.termination import answers_again
+from gameday.faults.lifecycle.termination import PROCESSES, answers_again
 from gameday.faults.timing import took_ns, until
 from gameday.model.clock import MILLISECOND, SECOND, Clock
 from gameday.model.event import Scalar
@@ -48,6 +48,7 @@ class Pause:
 
     verb: ClassVar[str] = "pause"
     hits: ClassVar[Hits] = "service"
+    conflicts: ClassVar[Conflicts] = PROCESSES
     target: str
     """The service to freeze."""
 

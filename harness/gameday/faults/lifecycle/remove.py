@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from gameday.api.environment import Checkpoint, Environment, NotReadyError, Removable, Service
-from gameday.api.fault import Injection, Proof, Requirements
+from gameday.api.fault import Conflicts, Injection, Proof, Requirements
 from gameday.errors import EnvironmentRefused
-from gameday.faults.lifecycle.termination import answers_again, taken_by
+from gameday.faults.lifecycle.termination import PROCESSES, answers_again, taken_by
 from gameday.faults.timing import until
 from gameday.model.clock import SECOND, Clock
 from gameday.model.event import Scalar
@@ -37,6 +37,7 @@ class Remove:
 
     verb: ClassVar[str] = "remove"
     hits: ClassVar[Hits] = "service"
+    conflicts: ClassVar[Conflicts] = PROCESSES
     target: str
     """The service to remove."""
     volume: Literal["keep", "drop"] = "keep"

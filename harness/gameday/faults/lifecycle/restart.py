@@ -5,10 +5,15 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from gameday.api.environment import Checkpoint, Environment, Killable
-from gameday.api.fault import Injection, Proof
+from gameday.api.fault import Conflicts, Injection, Proof
 from gameday.errors import EnvironmentRefused
 from gameday.faults.lifecycle.stop import Stop, Stopping
-from gameday.faults.lifecycle.termination import GracefulSignal, Termination, grace_within_bounds
+from gameday.faults.lifecycle.termination import (
+    PROCESSES,
+    GracefulSignal,
+    Termination,
+    grace_within_bounds,
+)
 from gameday.model.clock import SECOND, Clock
 from gameday.model.event import Scalar
 from gameday.model.result import Window
@@ -29,6 +34,7 @@ class Restart:
 
     verb: ClassVar[str] = "restart"
     hits: ClassVar[Hits] = "service"
+    conflicts: ClassVar[Conflicts] = PROCESSES
     target: str
     """The service to restart."""
     grace_ns: DurationNs = 10 * SECOND

@@ -6,7 +6,7 @@ from signal import Signals
 from typing import Literal
 
 from gameday.api.environment import Checkpoint, Killable, NotReadyError, ProcessState, Service
-from gameday.api.fault import Proof
+from gameday.api.fault import Conflicts, Proof
 from gameday.api.witness import OwnPort
 from gameday.errors import EnvironmentRefused
 from gameday.faults.timing import until
@@ -19,6 +19,7 @@ from gameday.model.units import format_duration
 __all__ = [
     "DEATH_LIMIT_NS",
     "LONGEST_NS",
+    "PROCESSES",
     "FatalSignal",
     "GracefulSignal",
     "Termination",
@@ -32,6 +33,9 @@ DEATH_LIMIT_NS = 5 * SECOND
 
 LONGEST_NS = 30 * SECOND
 """How long the proof of an end may be asked to wait; a run heals what outlives its span by more."""
+
+PROCESSES = Conflicts(acts_on="its processes", takes_process=True)
+"""What every fault of a service's processes does to others."""
 
 GracefulSignal = Literal["SIGTERM", "SIGINT", "SIGQUIT"]
 """The signals that ask a process to end by itself."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from gameday.api.environment import Checkpoint, Endpoint, Environment, Service
-from gameday.api.fault import Bears, Injection, Proof
+from gameday.api.fault import Bears, Conflicts, Injection, Proof
 from gameday.api.service_kind import speaks_http
 from gameday.faults.lifecycle.termination import answers_again
 from gameday.faults.timing import timed, until
@@ -53,6 +53,7 @@ class MalformedPayload:
     verb: ClassVar[str] = "malformed-payload"
     hits: ClassVar[Hits] = "service"
     kinds: ClassVar[Bears] = speaks_http
+    conflicts: ClassVar[Conflicts] = Conflicts(several=True, outlives_process=True)
     target: str
     """The service that gets them."""
     path: str = "/signals"

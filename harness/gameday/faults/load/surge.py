@@ -8,7 +8,7 @@ from typing import ClassVar, Self, cast
 import numpy as np
 
 from gameday.api.environment import Checkpoint, Environment, Service
-from gameday.api.fault import Bears, Injection, Proof
+from gameday.api.fault import Bears, Conflicts, Injection, Proof
 from gameday.api.hosting import Hosting
 from gameday.api.service_kind import speaks_http
 from gameday.api.workload import Workload, surge_of
@@ -61,6 +61,7 @@ class Surge:
     verb: ClassVar[str] = "surge"
     hits: ClassVar[Hits] = "service"
     kinds: ClassVar[Bears] = speaks_http
+    conflicts: ClassVar[Conflicts] = Conflicts(leaves_service_alone=True)
     target: str
     """The service that the workload goes to."""
     factor: float | None = None

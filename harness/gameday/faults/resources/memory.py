@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 from gameday.api.bounds import Bounds
 from gameday.api.environment import Checkpoint, Environment, Killable
-from gameday.api.fault import Injection, Proof, Requirements
+from gameday.api.fault import Conflicts, Injection, Proof, Requirements
 from gameday.api.mechanism import Mechanism
 from gameday.errors import EnvironmentRefused
 from gameday.faults.lifecycle.termination import Termination
@@ -76,6 +76,7 @@ class MemoryLimit:
 
     verb: ClassVar[str] = "memory-limit"
     hits: ClassVar[Hits] = "service"
+    conflicts: ClassVar[Conflicts] = Conflicts(acts_on="its memory")
     target: str
     """The service to squeeze."""
     limit_bytes: SizeBytes
@@ -167,6 +168,11 @@ class MemoryBurn:
 
     def __post_init__(self) -> None:
         _within_bounds("size", self.size_bytes)
+
+    @property
+    def conflicts(self) -> Conflicts:
+        """Return what it does to others, which depends on how it ends."""
+        return Conflicts(acts_on="its memory", takes_process=self.until == "oom")
 
     def requirements(self, runtime: str) -> Requirements:
         wanted: tuple[Mechanism, ...] = (MEMORY,) if self.until == "oom" else ()

@@ -6,7 +6,7 @@ from functools import partial
 from typing import ClassVar
 
 from gameday.api.environment import Checkpoint, Environment
-from gameday.api.fault import Injection, Proof, Requirements
+from gameday.api.fault import Conflicts, Injection, Proof, Requirements
 from gameday.errors import EnvironmentRefused
 from gameday.faults.storage.folder import Folder, has_data_dir
 from gameday.faults.timing import timed
@@ -52,6 +52,7 @@ class DiskFill:
 
     verb: ClassVar[str] = "disk-fill"
     hits: ClassVar[Hits] = "service"
+    conflicts: ClassVar[Conflicts] = Conflicts(acts_on="its disk", outlives_process=True)
     target: str
     """The service whose disk is filled."""
     free_bytes: SizeBytes = 0

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from gameday.api.environment import Checkpoint, Environment
-from gameday.api.fault import Injection, Proof, Requirements
+from gameday.api.fault import Conflicts, Injection, Proof, Requirements
 from gameday.errors import EnvironmentRefused
 from gameday.faults.storage.folder import Folder, has_data_dir
 from gameday.faults.storage.locks import Attributes, Lock, Modes
@@ -36,6 +36,7 @@ class ReadOnlyData:
 
     verb: ClassVar[str] = "read-only-data"
     hits: ClassVar[Hits] = "service"
+    conflicts: ClassVar[Conflicts] = Conflicts(acts_on="its disk", outlives_process=True)
     target: str
     """The service whose data are shut."""
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from gameday.api.environment import Checkpoint, Environment
-from gameday.api.fault import Injection, Proof
+from gameday.api.fault import Conflicts, Injection, Proof
 from gameday.errors import EnvironmentRefused
 from gameday.faults.timing import attempted, timed, until
 from gameday.model.clock import SECOND, Clock
@@ -43,6 +43,7 @@ class AsyncCommit:
     verb: ClassVar[str] = "async-commit"
     hits: ClassVar[Hits] = "service"
     kinds: ClassVar[frozenset[str]] = frozenset({"postgres"})
+    conflicts: ClassVar[Conflicts] = Conflicts(outlives_process=True)
     target: str
     """The server."""
 

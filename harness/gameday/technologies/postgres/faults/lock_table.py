@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from gameday.api.environment import Checkpoint, Environment, Service
-from gameday.api.fault import Injection, Proof
+from gameday.api.fault import Conflicts, Injection, Proof
 from gameday.errors import EnvironmentRefused
 from gameday.faults.lifecycle.termination import answers_again
 from gameday.faults.timing import timed, until
@@ -57,6 +57,7 @@ class LockTable:
     verb: ClassVar[str] = "lock-table"
     hits: ClassVar[Hits] = "service"
     kinds: ClassVar[frozenset[str]] = frozenset({"postgres"})
+    conflicts: ClassVar[Conflicts] = Conflicts(several=True)
     target: str
     """The server."""
     table: str

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from gameday.api.environment import Checkpoint, Environment, Removable, Service
-from gameday.api.fault import Injection, Proof
+from gameday.api.fault import Conflicts, Injection, Proof
 from gameday.errors import EnvironmentRefused
 from gameday.faults.lifecycle.termination import answers_again
 from gameday.faults.timing import timed
@@ -42,6 +42,7 @@ class Promote:
     verb: ClassVar[str] = "promote"
     hits: ClassVar[Hits] = "service"
     kinds: ClassVar[frozenset[str]] = frozenset({"postgres-replica"})
+    conflicts: ClassVar[Conflicts] = Conflicts(acts_on="its replay")
     target: str
     """The replica."""
 

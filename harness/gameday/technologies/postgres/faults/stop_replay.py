@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from gameday.api.environment import Checkpoint, Environment
-from gameday.api.fault import Injection, Proof
+from gameday.api.fault import Conflicts, Injection, Proof
 from gameday.errors import EnvironmentRefused
 from gameday.faults.timing import attempted, timed, until
 from gameday.model.clock import MILLISECOND, SECOND, Clock
@@ -42,6 +42,7 @@ class StopReplay:
     verb: ClassVar[str] = "stop-replay"
     hits: ClassVar[Hits] = "service"
     kinds: ClassVar[frozenset[str]] = frozenset({"postgres-replica"})
+    conflicts: ClassVar[Conflicts] = Conflicts(acts_on="its replay")
     target: str
     """The replica."""
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from gameday.api.environment import Checkpoint, Environment, Service
-from gameday.api.fault import Injection, Proof
+from gameday.api.fault import Conflicts, Injection, Proof
 from gameday.faults.lifecycle.termination import answers_again
 from gameday.faults.timing import timed, until
 from gameday.model.clock import SECOND, Clock
@@ -49,6 +49,7 @@ class TerminateBackends:
     verb: ClassVar[str] = "terminate-backends"
     hits: ClassVar[Hits] = "service"
     kinds: ClassVar[frozenset[str]] = frozenset({"postgres", "postgres-replica"})
+    conflicts: ClassVar[Conflicts] = Conflicts(several=True)
     target: str
     """The server."""
     application: str = ""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from gameday.api.environment import Checkpoint, Environment, NotReadyError
-from gameday.api.fault import Injection, Proof
+from gameday.api.fault import Conflicts, Injection, Proof
 from gameday.errors import EnvironmentRefused
 from gameday.faults.lifecycle.termination import answers_again
 from gameday.faults.timing import timed
@@ -59,6 +59,7 @@ class CloseConnections:
     verb: ClassVar[str] = "close-connections"
     hits: ClassVar[Hits] = "service"
     kinds: ClassVar[frozenset[str]] = frozenset({KIND})
+    conflicts: ClassVar[Conflicts] = Conflicts(several=True)
     target: str
     """The broker."""
     user: str = ""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from gameday.api.environment import Checkpoint, Environment, NotReadyError
-from gameday.api.fault import Injection, Proof
+from gameday.api.fault import Conflicts, Injection, Proof
 from gameday.faults.lifecycle.termination import answers_again
 from gameday.faults.timing import timed
 from gameday.model.clock import Clock
@@ -38,6 +38,7 @@ class QueuePurge:
     verb: ClassVar[str] = "queue-purge"
     hits: ClassVar[Hits] = "service"
     kinds: ClassVar[frozenset[str]] = frozenset({KIND})
+    conflicts: ClassVar[Conflicts] = Conflicts(several=True)
     target: str
     """The broker."""
     queue: str

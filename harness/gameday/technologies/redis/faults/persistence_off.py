@@ -6,7 +6,7 @@ from secrets import token_hex
 from typing import ClassVar
 
 from gameday.api.environment import CanExec, Checkpoint, Environment
-from gameday.api.fault import Injection, Proof
+from gameday.api.fault import Conflicts, Injection, Proof
 from gameday.errors import EnvironmentRefused
 from gameday.faults.timing import attempted, timed, undo_error, until
 from gameday.model.clock import MILLISECOND, SECOND
@@ -39,6 +39,7 @@ class PersistenceOff:
     verb: ClassVar[str] = "persistence-off"
     hits: ClassVar[Hits] = "service"
     kinds: ClassVar[frozenset[str]] = frozenset({"redis"})
+    conflicts: ClassVar[Conflicts] = Conflicts(outlives_process=True)
     target: str
     """The Redis server, which has an append-only file."""
 

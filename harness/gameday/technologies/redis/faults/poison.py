@@ -6,7 +6,7 @@ from secrets import token_hex
 from typing import ClassVar
 
 from gameday.api.environment import Checkpoint, Environment
-from gameday.api.fault import Injection, Proof
+from gameday.api.fault import Conflicts, Injection, Proof
 from gameday.errors import EnvironmentRefused
 from gameday.faults.timing import attempted, timed
 from gameday.model.event import Scalar
@@ -38,6 +38,7 @@ class PoisonMessage:
     verb: ClassVar[str] = "poison-message"
     hits: ClassVar[Hits] = "service"
     kinds: ClassVar[frozenset[str]] = frozenset({"redis"})
+    conflicts: ClassVar[Conflicts] = Conflicts(several=True, outlives_process=True)
     target: str
     """The Redis server."""
     to: str

@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 
 from gameday.api.edge import EdgeProxied
 from gameday.api.environment import Checkpoint, Endpoint, Environment
-from gameday.api.fault import Injection, Proof
+from gameday.api.fault import Conflicts, Injection, Proof
 from gameday.errors import EnvironmentRefused
 from gameday.faults.timing import timed, until
 from gameday.model.clock import MILLISECOND, MINUTE, SECOND, BackgroundTask, Clock
@@ -62,6 +62,7 @@ class SlowConsumer:
     verb: ClassVar[str] = "slow-consumer"
     hits: ClassVar[Hits] = "service"
     kinds: ClassVar[frozenset[str]] = frozenset({"redis", "redis-replica"})
+    conflicts: ClassVar[Conflicts] = Conflicts(several=True, holds_connections=True)
     target: str
     """The Redis server."""
     channel: str
