@@ -21,7 +21,8 @@ from gameday import cli, plugin
 from gameday.analysis import FINDINGS
 from gameday.api.fault import Fault
 from gameday.api.mechanism import Mechanism, Trial
-from gameday.cli.doctor.uses import RUNTIMES, uses
+from gameday.cli.doctor.requirements import RUNTIMES
+from gameday.cli.doctor.uses import uses
 from gameday.engine.planning import scenario_schema, vocabulary
 from gameday.loading import target_schema
 from gameday.loading.schema_types import key_of

@@ -16,6 +16,7 @@ __all__ = [
     "BoundToWorkload",
     "Conflicts",
     "Counted",
+    "Example",
     "Fault",
     "HasRequirements",
     "Injection",
@@ -151,6 +152,20 @@ class Conflicts:
 
 Bears = Callable[[ServiceKind], bool]
 """Tells whether services of a kind can bear a fault, for its class variable `kinds`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Example:
+    """Parameters by which `gameday doctor` asks a fault for its requirements before any scenario.
+
+    A fault with requirements has one as its class variable `example`, unless it takes no parameter
+    but its target.
+    """
+
+    parameters: Mapping[str, object] = field(default_factory=dict)
+    """Those that have no default. The requirements of others with the same names are no less."""
+    decisive: tuple[str, ...] = ()
+    """The parameters of few values on which the requirements depend."""
 
 
 @runtime_checkable

@@ -1,12 +1,19 @@
 """What is used here follows from what each fault demands and from what was tried."""
 
 from collections.abc import Collection
+from dataclasses import dataclass
+from typing import ClassVar, Literal
 
 import pytest
 
+from gameday.api.environment import Environment
+from gameday.api.fault import Example, Injection, Requirements
 from gameday.api.mechanism import Mechanism, Trial
 from gameday.cli.doctor import RUNTIMES, Capability, Use, report, uses
-from gameday.registry import FAULTS, KINDS
+from gameday.cli.doctor.requirements import mechanisms_of_faults
+from gameday.faults.built_in import MECHANISMS
+from gameday.model.scenario import Hits
+from gameday.registry import FAULTS, KINDS, extend, forget
 
 WIDTHS = pytest.mark.parametrize("width", [80, 120])
 
@@ -156,3 +163,38 @@ def test_the_report_puts_together_what_comes_by_the_same(width: int) -> None:
     assert "freeze, thaw (slowly) works magic and speed" in text
     assert "wait works nothing but the services" in text
     assert "freeze refused magic: no wand on PATH" in text
+
+
+RARE = Mechanism(name="a rare device", used_for="rare", cure="buy one", check=lambda: "it is there")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rare:
+    """A fault of an extension, which needs something of its own in one of its ways."""
+
+    verb: ClassVar[str] = "rare"
+    hits: ClassVar[Hits] = "service"
+    example: ClassVar[Example] = Example(parameters={"count": 3}, decisive=("by",))
+    target: str
+    count: int
+    by: Literal["hand", "device"] = "hand"
+
+    def requirements(self, runtime: str) -> Requirements:
+        assert self.count == 3
+        return Requirements(mechanisms=(RARE,) if self.by == "device" else ())
+
+    def on(self, environment: Environment) -> Injection:
+        raise NotImplementedError
+
+
+def test_a_fault_that_somebody_adds_is_asked_for_its_requirements_too() -> None:
+    own = [mechanism.name for mechanism in mechanisms_of_faults()]
+    extend("faults", "rare 1.0", [Rare])
+    try:
+        assert [mechanism.name for mechanism in mechanisms_of_faults()] == [*own, RARE.name]
+        assert told("process")["rare", "by hand"].by == ()
+        assert told("process")["rare", "by device"].by == (RARE.name,)
+        assert told("process", broken=[RARE.name])["rare", "by device"].refused
+    finally:
+        forget()
+    assert own == [mechanism.name for mechanism in MECHANISMS]

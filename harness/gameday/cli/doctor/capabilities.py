@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from gameday.api.mechanism import Lacking, Mechanism, trial
 from gameday.cleanup.labels import labelled
 from gameday.cleanup.supervisor import Supervisor
+from gameday.cli.doctor.requirements import mechanisms_of_faults
 from gameday.cli.doctor.servers import kinds_of_the_first_scenario, scratch, server_of
 from gameday.edge.servers import (
     find_toxiproxy_server,
@@ -20,7 +21,6 @@ from gameday.edge.servers import (
 )
 from gameday.errors import EnvironmentRefused
 from gameday.extras import docker_missing
-from gameday.faults.built_in import MECHANISMS
 from gameday.load.timer import KernelTimer
 from gameday.model.clock import MILLISECOND
 from gameday.model.units import format_duration
@@ -205,4 +205,4 @@ def _all() -> Iterator[Mechanism]:
         yield from technology.mechanisms
     yield from map(server_of, KINDS)
     yield from (PROXY, _TOXIPROXY, _JANITOR, _TIMER, _DISK)
-    yield from MECHANISMS
+    yield from mechanisms_of_faults()

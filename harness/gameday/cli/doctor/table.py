@@ -9,7 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from gameday.cli.doctor.capabilities import Capability
-from gameday.cli.doctor.uses import RUNTIMES, Use
+from gameday.cli.doctor.requirements import RUNTIMES
+from gameday.cli.doctor.uses import Use
 from gameday.report.labels import one_line
 
 __all__ = ["report"]

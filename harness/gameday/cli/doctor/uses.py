@@ -1,27 +1,19 @@
 """What each kind of service and each fault is going to use here, by what it demands itself."""
 
-import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import MISSING, dataclass, fields
-from typing import Literal, get_args, get_origin, get_type_hints
+from dataclasses import dataclass
 
-from gameday.api.fault import Fault, HasRequirements, Requirements
+from gameday.api.fault import Requirements
 from gameday.api.mechanism import Mechanism, Trial, trial
 from gameday.cli.doctor.capabilities import PROXY
+from gameday.cli.doctor.requirements import variants
 from gameday.cli.doctor.servers import server_of
-from gameday.faults.network.flood import MOST_CONNECTIONS
 from gameday.model.scenario import ServiceSpec
 from gameday.registry import FAULTS, KINDS, kinds_of
 from gameday.runtimes.mechanisms.containers import ENGINE
 from gameday.runtimes.mechanisms.storage import BOUNDED_DISK
 
-__all__ = ["RUNTIMES", "Use", "uses"]
-
-RUNTIMES = ("docker", "process")
-
-_TARGETS = {"service": "a", "edge": "a -> b", "services": "a | b"}
-_GREATEST = {"count": MOST_CONNECTIONS}
-"""Numbers that demands depend on: what is said holds for the greatest, and so for all."""
+__all__ = ["Use", "uses"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,10 +50,7 @@ def uses(runtime: str, tried: Try = trial) -> Iterator[Use]:
         yield Use(runtime=runtime, what=what, by=() if refused else (by,), refused=refused)
     for verb, fault in FAULTS.items():
         told: dict[tuple[tuple[str, ...], str], list[Mapping[str, object]]] = {}
-        for settings, made in _variants(fault):
-            requirements = (
-                made.requirements(runtime) if isinstance(made, HasRequirements) else Requirements()
-            )
+        for settings, requirements in variants(fault, runtime):
             given, refused = _given(runtime, requirements, tried)
             refused = refused or _no_server(runtime, sorted(kinds_of(fault)), tried)
             told.setdefault((() if refused else given, refused), []).append(settings)
@@ -104,29 +93,6 @@ def _no_server(runtime: str, kinds: Sequence[str], tried: Try) -> str:
     if any(one.works for one in found.values()):
         return ""
     return "; ".join(f"{server_of(kind).name}: {one.seen}" for kind, one in found.items())
-
-
-def _variants(fault: type[Fault]) -> Iterator[tuple[Mapping[str, object], Fault]]:
-    """Yield a fault with each combination of its settings that have a few values only."""
-    hints = get_type_hints(fault)
-    usual: dict[str, object] = {"target": _TARGETS[fault.hits]}
-    choices: dict[str, tuple[object, ...]] = {}
-    for field in fields(fault):  # type: ignore[arg-type]  # every fault is a dataclass
-        hint = hints[field.name]
-        if get_origin(hint) is Literal:
-            choices[field.name] = get_args(hint)
-        elif field.default is not MISSING:
-            usual.setdefault(field.name, field.default)
-        else:
-            # The least there is: what is impossible for some values is for the plan to say.
-            usual.setdefault(field.name, _GREATEST.get(field.name, "" if hint is str else 0))
-    for values in itertools.product(*choices.values()):
-        settings = dict(zip(choices, values, strict=True))
-        # Not by its constructor, which refuses what nobody would put in; demands do not mind.
-        made = object.__new__(fault)
-        for name, value in {**usual, **settings}.items():
-            object.__setattr__(made, name, value)
-        yield settings, made
 
 
 def _apart(some: list[Mapping[str, object]], every: list[Mapping[str, object]]) -> str:

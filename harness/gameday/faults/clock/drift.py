@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from gameday.api.clocks import Clocked
 from gameday.api.environment import Checkpoint, Environment
-from gameday.api.fault import Bears, Conflicts, Injection, Proof, Requirements
+from gameday.api.fault import Bears, Conflicts, Example, Injection, Proof, Requirements
 from gameday.api.service_kind import tells_time
 from gameday.faults.clock.setting import ClockSetting, both, clock_requirements, clocked
 from gameday.model.clock import SECOND, Clock
@@ -36,6 +36,7 @@ class ClockDrift:
     kinds: ClassVar[Bears] = tells_time
     """Kinds whose services tell their time by their protocol."""
     conflicts: ClassVar[Conflicts] = Conflicts(acts_on="its clock", outlives_process=True)
+    example: ClassVar[Example] = Example(parameters={"rate": 1.1})
     target: str
     """The service whose clock is set."""
     rate: float

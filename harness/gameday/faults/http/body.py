@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from gameday.api.environment import Environment
-from gameday.api.fault import Bears, Conflicts, Injection, Proof, Requirements
+from gameday.api.fault import Bears, Conflicts, Example, Injection, Proof, Requirements
 from gameday.api.http_rules import HttpAnswer, HttpProbe
 from gameday.api.service_kind import speaks_http
 from gameday.faults.http.injection import RULES, prepared, requirements_of, usual
@@ -37,6 +37,7 @@ class HttpBody:
     hits: ClassVar[Hits] = "edge"
     kinds: ClassVar[Bears] = speaks_http
     conflicts: ClassVar[Conflicts] = RULES
+    example: ClassVar[Example] = Example(parameters={"body": ""})
     target: str
     """The edge, such as "client -> relay"."""
     body: str

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from gameday.api.edge import Seen
 from gameday.api.environment import Environment
-from gameday.api.fault import Bears, Conflicts, Injection, Proof, Requirements
+from gameday.api.fault import Bears, Conflicts, Example, Injection, Proof, Requirements
 from gameday.api.http_rules import HttpAnswer, HttpProbe
 from gameday.api.service_kind import speaks_http
 from gameday.faults.http.injection import RULES, prepared, requirements_of
@@ -35,6 +35,7 @@ class HttpStatus:
     hits: ClassVar[Hits] = "edge"
     kinds: ClassVar[Bears] = speaks_http
     conflicts: ClassVar[Conflicts] = RULES
+    example: ClassVar[Example] = Example(parameters={"status": 503})
     target: str
     """The edge, such as "client -> relay"."""
     status: int

@@ -13,7 +13,7 @@ from gameday.api.environment import (
     HasChildProcesses,
     Service,
 )
-from gameday.api.fault import Conflicts, Injection, Proof, Requirements
+from gameday.api.fault import Conflicts, Example, Injection, Proof, Requirements
 from gameday.errors import EnvironmentRefused
 from gameday.faults.lifecycle.termination import (
     DEATH_LIMIT_NS,
@@ -46,6 +46,7 @@ class KillInside:
     verb: ClassVar[str] = "kill-inside"
     hits: ClassVar[Hits] = "service"
     conflicts: ClassVar[Conflicts] = PROCESSES
+    example: ClassVar[Example] = Example(parameters={"pattern": "worker"})
     target: str
     """The service to kill in."""
     pattern: str

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from gameday.api.environment import Checkpoint, Environment, NotReadyError, Removable, Service
-from gameday.api.fault import Conflicts, Injection, Proof, Requirements
+from gameday.api.fault import Conflicts, Example, Injection, Proof, Requirements
 from gameday.errors import EnvironmentRefused
 from gameday.faults.lifecycle.termination import PROCESSES, answers_again, taken_by
 from gameday.faults.timing import until
@@ -38,6 +38,7 @@ class Remove:
     verb: ClassVar[str] = "remove"
     hits: ClassVar[Hits] = "service"
     conflicts: ClassVar[Conflicts] = PROCESSES
+    example: ClassVar[Example] = Example(decisive=("volume",))
     target: str
     """The service to remove."""
     volume: Literal["keep", "drop"] = "keep"

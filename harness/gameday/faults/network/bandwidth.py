@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 from gameday.api.edge import Heard, Route, Seen, Stream
 from gameday.api.environment import Checkpoint, Environment
-from gameday.api.fault import Injection, Proof, Requirements
+from gameday.api.fault import Example, Injection, Proof, Requirements
 from gameday.faults.network.blackhole import silence
 from gameday.faults.network.injection import EdgeInjection, EdgeScene, scene_of
 from gameday.faults.network.measuring import answered_again, say
@@ -45,6 +45,7 @@ class Bandwidth:
 
     verb: ClassVar[str] = "bandwidth"
     hits: ClassVar[Hits] = "edge"
+    example: ClassVar[Example] = Example(parameters={"rate_bytes_per_s": 0}, decisive=("stream",))
     target: str
     """The edge, such as "relay -> store"."""
     rate_bytes_per_s: BytesPerS

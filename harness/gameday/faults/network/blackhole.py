@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 from gameday.api.edge import EdgeConnection, Route, Seen
 from gameday.api.environment import Checkpoint, Environment
-from gameday.api.fault import Injection, Proof, Requirements
+from gameday.api.fault import Example, Injection, Proof, Requirements
 from gameday.faults.network.injection import NO_WITNESS, EdgeInjection, EdgeScene, scene_of
 from gameday.faults.network.measuring import CONNECT_LIMIT_NS, answered_again, ask, greet_directly
 from gameday.faults.network.proxy_observer import Passed, ProxyObserver, requirements_of
@@ -34,6 +34,7 @@ class Blackhole:
 
     verb: ClassVar[str] = "blackhole"
     hits: ClassVar[Hits] = "edge"
+    example: ClassVar[Example] = Example(decisive=("stream",))
     target: str
     """The edge, such as "relay -> store"."""
     stream: Literal["both", "upstream", "downstream"] = "both"

@@ -7,7 +7,7 @@ from typing import ClassVar
 from gameday.api.accepted_connections import AcceptsConnections
 from gameday.api.edge import EdgeConnection, EdgeProxy, EdgeState, Route, Seen
 from gameday.api.environment import Checkpoint, Environment
-from gameday.api.fault import Conflicts, Injection, Proof, Requirements
+from gameday.api.fault import Conflicts, Example, Injection, Proof, Requirements
 from gameday.errors import EnvironmentRefused
 from gameday.faults.network.injection import EdgeInjection, EdgeScene, scene_of
 from gameday.model.clock import MILLISECOND, SECOND, BackgroundTask, Clock
@@ -47,6 +47,9 @@ class ConnectionFlood:
     verb: ClassVar[str] = "connection-flood"
     hits: ClassVar[Hits] = "edge"
     conflicts: ClassVar[Conflicts] = Conflicts(holds_connections=True)
+    example: ClassVar[Example] = Example(
+        parameters={"count": MOST_CONNECTIONS, "rate_per_s": _MOST_PER_S}
+    )
     target: str
     """The edge, such as "client -> store"."""
     count: int

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from gameday.api.environment import Checkpoint, Environment, Features
-from gameday.api.fault import Injection, Proof, Requirements
+from gameday.api.fault import Example, Injection, Proof, Requirements
 from gameday.faults.network.distribution import Distribution, Drawn
 from gameday.faults.network.injection import EdgeInjection, EdgeScene, scene_of
 from gameday.faults.network.measuring import (
@@ -51,6 +51,10 @@ class Latency:
 
     verb: ClassVar[str] = "latency"
     hits: ClassVar[Hits] = "edge"
+    example: ClassVar[Example] = Example(
+        parameters={"delay_ns": 3 * _LEAST_SHAPED_NS, "jitter_ns": _LEAST_SHAPED_NS},
+        decisive=("distribution", "stream"),
+    )
     target: str
     """The edge, such as "relay -> store"."""
     delay_ns: DurationNs

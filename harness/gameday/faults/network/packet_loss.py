@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 
 from gameday.api.edge import EdgeConnection, Route, Seen, Stream
 from gameday.api.environment import Checkpoint, Environment
-from gameday.api.fault import Injection, Proof, Requirements
+from gameday.api.fault import Example, Injection, Proof, Requirements
 from gameday.api.packets import Datagrams, Drop, Network, Networked
 from gameday.errors import EnvironmentRefused
 from gameday.faults.network.injection import EdgeScene, scene_of
@@ -55,6 +55,7 @@ class PacketLoss:
 
     verb: ClassVar[str] = "packet-loss"
     hits: ClassVar[Hits] = "edge"
+    example: ClassVar[Example] = Example(parameters={"share": 1.0})
     target: str
     """The edge, such as "relay -> store"."""
     share: RatioField

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from gameday.api.edge import Dialect, EdgeConnection, EdgeProxied, Route, Seen
 from gameday.api.environment import Checkpoint, Environment, Features
-from gameday.api.fault import Injection, Proof, Requirements
+from gameday.api.fault import Example, Injection, Proof, Requirements
 from gameday.api.packets import Networked
 from gameday.errors import EnvironmentRefused
 from gameday.faults.network.grouping import Direction, Shape, cut_pairs
@@ -58,6 +58,7 @@ class Partition:
 
     verb: ClassVar[str] = "partition"
     hits: ClassVar[Hits] = "services"
+    example: ClassVar[Example] = Example(decisive=("direction",))
     target: str
     """One service, the sides `a | b, c`, or a list that the shape divides."""
     shape: Shape = "groups"

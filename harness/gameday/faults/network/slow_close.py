@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from gameday.api.environment import Checkpoint, Environment
-from gameday.api.fault import Injection, Proof, Requirements
+from gameday.api.fault import Example, Injection, Proof, Requirements
 from gameday.faults.network.injection import EdgeInjection, EdgeScene, scene_of
 from gameday.faults.network.measuring import added, close_enough, in_direction, tolerance_ns
 from gameday.faults.network.proxy_observer import requirements_of
@@ -34,6 +34,7 @@ class SlowClose:
 
     verb: ClassVar[str] = "slow-close"
     hits: ClassVar[Hits] = "edge"
+    example: ClassVar[Example] = Example(parameters={"delay_ns": _LEAST_NS}, decisive=("stream",))
     target: str
     """The edge, such as "relay -> store"."""
     delay_ns: DurationNs

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from gameday.api.bounds import DUTY_CYCLE, Bounds
 from gameday.api.environment import Checkpoint, Environment
-from gameday.api.fault import Conflicts, Injection, Proof, Requirements
+from gameday.api.fault import Conflicts, Example, Injection, Proof, Requirements
 from gameday.errors import EnvironmentRefused
 from gameday.faults.resources.injection import (
     BURN,
@@ -56,6 +56,7 @@ class CpuLimit:
     verb: ClassVar[str] = "cpu-limit"
     hits: ClassVar[Hits] = "service"
     conflicts: ClassVar[Conflicts] = Conflicts(acts_on="its processor time")
+    example: ClassVar[Example] = Example(parameters={"cores": _LEAST_CORES})
     target: str
     """The service to slow down."""
     cores: float

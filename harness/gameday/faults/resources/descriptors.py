@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from gameday.api.descriptors import Descriptors, Filing
 from gameday.api.environment import Checkpoint, Environment, NotReadyError, Service
-from gameday.api.fault import Bears, Injection, Proof, Requirements
+from gameday.api.fault import Bears, Example, Injection, Proof, Requirements
 from gameday.api.service_kind import keeps_all_connections
 from gameday.errors import EnvironmentRefused
 from gameday.faults.lifecycle.termination import answers_again
@@ -45,6 +45,7 @@ class FileDescriptors:
     hits: ClassVar[Hits] = "service"
     kinds: ClassVar[Bears] = keeps_all_connections
     """Kinds of which one process keeps all connections; others hand each to a child."""
+    example: ClassVar[Example] = Example(parameters={"free": 1})
     target: str
     """The service to keep from opening files."""
     free: int

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from gameday.api.environment import Checkpoint, Environment
-from gameday.api.fault import Injection, Proof, Requirements
+from gameday.api.fault import Example, Injection, Proof, Requirements
 from gameday.api.throttling import DiskBounds, Throttleable
 from gameday.errors import EnvironmentRefused
 from gameday.faults.lifecycle.termination import answers_again
@@ -51,6 +51,7 @@ class IoThrottle:
 
     verb: ClassVar[str] = "io-throttle"
     hits: ClassVar[Hits] = "service"
+    example: ClassVar[Example] = Example(parameters={"write_bytes_per_s": _LEAST})
     target: str
     """The service to slow down."""
     read_bytes_per_s: BytesPerS = 0

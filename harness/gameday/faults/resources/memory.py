@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 from gameday.api.bounds import Bounds
 from gameday.api.environment import Checkpoint, Environment, Killable
-from gameday.api.fault import Conflicts, Injection, Proof, Requirements
+from gameday.api.fault import Conflicts, Example, Injection, Proof, Requirements
 from gameday.api.mechanism import Mechanism
 from gameday.errors import EnvironmentRefused
 from gameday.faults.lifecycle.termination import Termination
@@ -77,6 +77,7 @@ class MemoryLimit:
     verb: ClassVar[str] = "memory-limit"
     hits: ClassVar[Hits] = "service"
     conflicts: ClassVar[Conflicts] = Conflicts(acts_on="its memory")
+    example: ClassVar[Example] = Example(parameters={"limit_bytes": _LEAST})
     target: str
     """The service to squeeze."""
     limit_bytes: SizeBytes
@@ -159,6 +160,7 @@ class MemoryBurn:
 
     verb: ClassVar[str] = "memory-burn"
     hits: ClassVar[Hits] = "service"
+    example: ClassVar[Example] = Example(parameters={"size_bytes": _LEAST}, decisive=("until",))
     target: str
     """The service to burn beside."""
     size_bytes: SizeBytes

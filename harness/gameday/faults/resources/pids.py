@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from gameday.api.bounds import Bounds
 from gameday.api.environment import Checkpoint, Environment
-from gameday.api.fault import Injection, Proof, Requirements
+from gameday.api.fault import Example, Injection, Proof, Requirements
 from gameday.faults.resources.injection import BoundInjection, ServiceScene, hold, scene_of
 from gameday.faults.timing import until
 from gameday.model.clock import SECOND
@@ -36,6 +36,7 @@ class PidsLimit:
 
     verb: ClassVar[str] = "pids-limit"
     hits: ClassVar[Hits] = "service"
+    example: ClassVar[Example] = Example(parameters={"free": _LEAST})
     target: str
     """The service to keep from forking."""
     free: int
