@@ -1,4 +1,4 @@
-"""From what was seen of a run to findings: pure functions, no clock and no I/O."""
+"""Turns the observation of a run into findings: pure functions, no clock and no I/O."""
 
 from gameday.analysis.assembly import FINDINGS, Analysis, analyse, failed_guards
 from gameday.analysis.exposure import exposed

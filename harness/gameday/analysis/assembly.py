@@ -1,4 +1,4 @@
-"""All findings of a run, from its observation and nothing else."""
+"""Computes all findings of a run from its observation alone."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -50,7 +50,7 @@ FINDINGS: Mapping[str, Unit] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Analysis:
-    """What an observation comes to, before anybody's expectations are looked at."""
+    """The findings of an observation, before expectations are considered."""
 
     findings: tuple[Finding, ...]
     """One of each name of `FINDINGS`, in that order; the unmeasured say why."""

@@ -1,4 +1,4 @@
-"""Which share of what came due was served in time."""
+"""The share of operations that were served in time."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""How many of the lost connections were established again."""
+"""The share of lost connections that were restored."""
 
 import math
 

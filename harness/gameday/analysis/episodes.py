@@ -1,4 +1,4 @@
-"""Episodes: spells in which operations fail, told from failures that the baseline has, too.
+"""Episodes: spells of failures, distinguished from failures that occur in the baseline too.
 
 Failures less than half a second apart belong to one episode, and so do failures that are further
 apart where the share that fails makes such gaps likely: a gap of n successes has a chance of

@@ -1,4 +1,4 @@
-"""Whether the measurement itself can be trusted: the validity guards of a run."""
+"""The validity guards of a run: whether the measurement itself can be trusted."""
 
 import math
 from dataclasses import dataclass, replace
@@ -35,7 +35,7 @@ NO_NOISE = "nothing watched how still the host was"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What the guards look at. None where nobody watched."""
+    """What the guards examine; None where it was not measured."""
 
     schedule_lag_ns: int | None
     """The 99th percentile of the time from due until the driver took an operation up."""

@@ -1,4 +1,4 @@
-"""What became of every signal that was acknowledged, by the receiver's own record."""
+"""What became of every acknowledged signal, according to the receiver's own record."""
 
 import numpy as np
 

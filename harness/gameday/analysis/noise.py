@@ -1,4 +1,4 @@
-"""What the noise of the host and of the harness can have done to each finding.
+"""How much noise of the host and the harness can have changed each finding.
 
 A stall makes a system look slower or less available than it is. So each finding that a stall can
 worsen gets a second, better bound: what it would be if the system had not been held up. The marks
@@ -117,7 +117,7 @@ def _hangs_on_time(finding: Finding) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Stalls:
-    """The spans in which something of the host or the harness stood still, merged and in order."""
+    """The spans in which part of the host or the harness stalled, merged and in order."""
 
     starts_ns: Int64s
     ends_ns: Int64s

@@ -1,4 +1,4 @@
-"""The recovery of a run as findings: each phase with the bounds that its two ends allow."""
+"""The recovery of a run as findings, each with the bounds that its two ends allow."""
 
 import math
 from collections.abc import Sequence
@@ -78,7 +78,7 @@ class FaultSpan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Phases:
-    """What a recovery splits into, with its marks and every outage."""
+    """The parts of a recovery, with its milestones and every outage."""
 
     findings: tuple[Finding, ...]
     marks: Marks
@@ -151,7 +151,7 @@ def marks(observation: Observation, span: FaultSpan | None, found: Recovery | No
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """What every phase's finding says alike."""
+    """What the findings of all phases have in common."""
 
     operations: Operations
     found: Recovery

@@ -1,4 +1,4 @@
-"""How long each path took to serve again, through the proxy of the harness and past it."""
+"""How long each path took to serve again, through the harness's proxy and past it."""
 
 import math
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""When users were served again: one estimator, for signals from end to end and for probes alike.
+"""When users were served again: one estimator for end-to-end signals and for probes.
 
 An operation is *bad* when it was not served within its deadline; one whose outcome nobody was
 told is bad too, because whoever waited for the answer did not get it. It is *rough* when it is
@@ -34,7 +34,7 @@ __all__ = ["Bracket", "Outage", "Recovery", "estimate"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bracket:
-    """A moment, and the two between which the truth lies; infinite when it never came."""
+    """A moment and its bounds; infinite when it never came."""
 
     at_ns: float
     low_ns: float
@@ -60,7 +60,7 @@ class Outage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recovery:
-    """How one stream of operations got through the faults; absolute monotonic ns."""
+    """How one stream of operations recovered from the faults; absolute monotonic ns."""
 
     outages: tuple[Outage, ...]
     """Every episode of failures from t0 on, in the order of their times."""

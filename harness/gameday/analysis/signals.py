@@ -1,4 +1,4 @@
-"""Signals from end to end: what was published, joined with what the receiver says it received."""
+"""End-to-end signals: what was published, joined with what the receiver says it received."""
 
 from dataclasses import dataclass
 

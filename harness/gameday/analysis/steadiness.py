@@ -1,4 +1,4 @@
-"""Whether a span of load was the steady state, taken as a whole."""
+"""Whether a span of load, taken as a whole, was in the steady state."""
 
 import numpy as np
 

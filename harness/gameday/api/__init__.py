@@ -1,1 +1,1 @@
-"""What faults, technologies and runtimes agree on: protocols and plain types, no code that acts."""
+"""Protocols and plain types that faults, technologies and runtimes share; nothing here acts."""

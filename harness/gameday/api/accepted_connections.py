@@ -1,4 +1,4 @@
-"""What may be asked of a service about those who are connected to it."""
+"""Access to the connections that a service has accepted."""
 
 from typing import Protocol, runtime_checkable
 
@@ -7,7 +7,7 @@ __all__ = ["AcceptsConnections"]
 
 @runtime_checkable
 class AcceptsConnections(Protocol):
-    """A service whose connections the kernel lists, whatever the service says of them."""
+    """A service whose connections the kernel lists, whatever the service says itself."""
 
     def accepted_connections(self) -> int:
         """Return how many open connections to its port it has accepted.

@@ -1,4 +1,4 @@
-"""What faults may ask of a service whose share of the host can be bounded."""
+"""Limits on what a service may use of the host."""
 
 from contextlib import AbstractContextManager
 from typing import Literal, Protocol, runtime_checkable
@@ -47,7 +47,7 @@ class Stressor(Protocol):
 
 
 class Bounds(Protocol):
-    """How much of one resource a service may use: read from the kernel, set and given back."""
+    """The limit of one resource: read from the kernel, set, and restored."""
 
     @property
     def mechanism(self) -> str:
@@ -88,7 +88,7 @@ class Bounds(Protocol):
 
 @runtime_checkable
 class Boundable(Protocol):
-    """A service that can be bounded, and that takes in guests."""
+    """A service that can be limited, and beside which stressors can run."""
 
     def bounds(self, resource: Resource) -> Bounds:
         """Return what bounds one resource; EnvironmentRefused where nothing can."""

@@ -12,7 +12,7 @@ __all__ = ["Clocked", "Reading", "read_between"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """What a service's clock said, and between which moments of this host it was asked."""
+    """What a service's clock said, and the host's times before and after asking."""
 
     told_ns: int
     """Since 1970, by the service's clock."""

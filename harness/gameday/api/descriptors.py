@@ -1,4 +1,4 @@
-"""What faults may ask of a service whose open files can be counted and bounded."""
+"""Limits on the open files of a service."""
 
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
@@ -32,7 +32,7 @@ class Descriptors:
 
 @runtime_checkable
 class Filing(Protocol):
-    """A service of which one process takes the connections, and can be told to open no more."""
+    """A service in which one process accepts connections, and whose open files can be limited."""
 
     def descriptors(self) -> Descriptors:
         """Read them from the kernel; EnvironmentRefused where nobody may look."""

@@ -1,4 +1,4 @@
-"""What may be asked of the proxy of one edge, and of a connection through it."""
+"""Access to the proxy of one edge, and to a connection through it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ Stream = Literal["upstream", "downstream"]
 
 
 class Route(StrEnum):
-    """The two ways to a service."""
+    """The two paths to a service."""
 
     PROXIED = "front"
     UPSTREAM = "direct"

@@ -1,4 +1,4 @@
-"""What a run may ask of its environment, wherever the services live."""
+"""What a run can ask of its environment, in either runtime."""
 
 import signal
 from collections.abc import Callable, Mapping, Sequence
@@ -47,7 +47,7 @@ Emit = Callable[[str, int, str], None]
 
 
 class NotReadyError(GamedayError):
-    """A service does not answer by its own protocol, yet; the text says what was seen."""
+    """A service does not answer by its own protocol yet; the text says what was seen."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +63,7 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Features:
-    """What an environment must have from its start so that a fault can act later."""
+    """What an environment must provide from the start so that a fault can act later."""
 
     own_proxy: bool = False
     """gameday's own proxy: the fault needs something that Toxiproxy has not."""
@@ -169,7 +169,7 @@ class Killable(Protocol):
 
 @runtime_checkable
 class Pausable(Protocol):
-    """A service of which every process can be frozen, and go on from where it was."""
+    """A service whose processes can all be frozen and resumed."""
 
     def freezer_state(self) -> FreezerState:
         """Read from the host whether its processes run; a dead service is "running"."""
@@ -184,7 +184,7 @@ class Pausable(Protocol):
 
 @runtime_checkable
 class Removable(Killable, Protocol):
-    """A service that can be removed with what it consists of; `start_again` makes it anew."""
+    """A service that can be removed with all its parts; `start_again` creates it anew."""
 
     def parts(self) -> frozenset[str]:
         """Return what the service consists of now: its body, and what holds its data."""
@@ -209,7 +209,7 @@ class Removable(Killable, Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChildProcess:
-    """One process of a service, which is not its main process."""
+    """One process of a service other than its main process."""
 
     pid: int
     """As this host numbers it."""
@@ -221,7 +221,7 @@ class ChildProcess:
 
 @runtime_checkable
 class HasChildProcesses(Killable, Protocol):
-    """A service whose processes can be told apart, and killed one by one."""
+    """A service whose processes can be listed, and killed one by one."""
 
     def child_processes(self) -> tuple[ChildProcess, ...]:
         """Return every living process of the service but the main one.
@@ -248,7 +248,7 @@ class Ran:
 
 @runtime_checkable
 class CanExec(Protocol):
-    """A service beside whose processes a command can be run, with their files and limits."""
+    """A service in which a command can be run, with its files and limits."""
 
     def run_inside(self, command: Sequence[str], limit_ns: int, *, user: str = "") -> Ran:
         """Run a command to its end, as the user of the service.
@@ -269,7 +269,7 @@ class Environment(Protocol):
 
     @property
     def proxy(self) -> str:
-        """Name and version of the proxy before every edge."""
+        """Name and version of the proxy in front of every edge."""
         ...
 
     @property

@@ -1,4 +1,4 @@
-"""What may be asked of an environment by a fault that puts load on it."""
+"""What a fault that creates load needs of an environment."""
 
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -8,7 +8,7 @@ __all__ = ["Hosting"]
 
 @runtime_checkable
 class Hosting(Protocol):
-    """An environment that lends a fault the run's id and a place for files."""
+    """An environment that gives a fault the run's id and a place for files."""
 
     @property
     def run(self) -> str:

@@ -1,4 +1,4 @@
-"""What may be asked of a proxy that understands HTTP: rules for requests, and requests."""
+"""Rules of a proxy that understands HTTP, and requests that test them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ HttpAction = Literal["status", "abort", "delay", "body"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpRule:
-    """Which requests are met, which share of them, and what becomes of those."""
+    """Which requests match, what share of them is hit, and what happens to those."""
 
     name: str
     action: HttpAction
@@ -51,7 +51,7 @@ class HttpProbe:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpAnswer:
-    """What came of one request."""
+    """The outcome of one request."""
 
     seen: Seen
     status: int = 0

@@ -1,4 +1,4 @@
-"""What may be asked of the proxy of an edge that tells of each of its connections."""
+"""Access to a proxy that lists each of its connections."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ __all__ = ["Came", "ListedConnection", "Listing"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Came:
-    """What has come to the proxy from one side, passed on or not; times of its own clock."""
+    """What one side has sent to the proxy, forwarded or not; times are its own clock."""
 
     bytes: int
     last_ns: int | None

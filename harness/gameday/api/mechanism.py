@@ -1,4 +1,4 @@
-"""The mechanisms of a host that faults are made of, and whether they work here."""
+"""Mechanisms of the host that faults rely on, and whether they work here."""
 
 import errno
 import functools

@@ -1,4 +1,4 @@
-"""What is said on a new connection until it can be used."""
+"""What is exchanged on a new connection before it can be used."""
 
 from typing import Protocol
 
@@ -8,7 +8,7 @@ __all__ = ["Login", "Opening", "TurnedAway"]
 
 
 class TurnedAway(Exception):
-    """The server answered, and will not serve this client; the text has its reason."""
+    """The server answered and refuses this client; the text has its reason."""
 
 
 class Opening(Protocol):

@@ -1,4 +1,4 @@
-"""What may be asked of services that have networks of their own, packet by packet."""
+"""Access to the packets of services that have a network of their own."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ __all__ = ["Datagrams", "Drop", "Network", "Networked", "Tally"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drop:
-    """Packets that vanish at a service; what is left out, any has."""
+    """Packets that are dropped at a service; a field that is left out matches any."""
 
     peer: str = ""
     """The address of the other side."""
@@ -29,7 +29,7 @@ class Drop:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tally:
-    """What the kernel has counted for one `Drop` since it is in."""
+    """What the kernel has counted for one `Drop` since it was added."""
 
     met: int
     """The packets that it is about."""

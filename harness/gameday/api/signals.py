@@ -1,4 +1,4 @@
-"""What the kernel tells of the signals of a service's main process."""
+"""What the kernel says about the signals of a service's main process."""
 
 import re
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ class Dispositions:
 
 @runtime_checkable
 class Signalled(Protocol):
-    """A service of which it can be told what its main process does about a signal."""
+    """A service whose main process can be asked how it handles a signal."""
 
     def signals(self) -> Dispositions:
         """Read what the kernel says of them. Raises EnvironmentRefused if it says nothing."""

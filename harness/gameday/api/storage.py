@@ -1,4 +1,4 @@
-"""A service whose data folder can be filled or shut."""
+"""A service whose data folder can be filled or made read-only."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +11,7 @@ __all__ = ["HasDataDir"]
 
 @runtime_checkable
 class HasDataDir(Killable, Protocol):
-    """A service whose data are in a folder that is known."""
+    """A service whose data are in a known folder."""
 
     @property
     def data_folder(self) -> str:

@@ -1,4 +1,4 @@
-"""What faults may ask of a service whose traffic with its disk can be slowed down."""
+"""Limits on the disk traffic of a service."""
 
 from typing import Protocol, runtime_checkable
 
@@ -9,7 +9,7 @@ Rates = tuple[int | None, int | None]
 
 
 class DiskBounds(Protocol):
-    """The traffic of a service with the device that holds its data."""
+    """The limits on traffic between a service and the device that holds its data."""
 
     @property
     def mechanism(self) -> str:

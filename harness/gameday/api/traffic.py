@@ -1,4 +1,4 @@
-"""What may be asked of an environment that sees the ways that traffic takes."""
+"""Access to an environment that sees which paths traffic takes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ __all__ = ["Metered", "Paths", "Traced", "Traffic"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Traffic:
-    """What the proxy of an edge has read since it was made, the harness's own traffic with it."""
+    """What the proxy of an edge has read since it started, including the harness's own traffic."""
 
     upstream_bytes: int
     """From clients, towards the service."""
@@ -36,7 +36,7 @@ class Paths:
 class Metered(Protocol):
     """An environment whose proxies count bytes.
 
-    Both calls raise EnvironmentRefused when a proxy does not tell.
+    Both calls raise EnvironmentRefused when a proxy does not answer.
     """
 
     def traffic_so_far(self) -> Mapping[Edge, Traffic] | None:

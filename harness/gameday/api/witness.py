@@ -1,4 +1,4 @@
-"""What may be asked of a service to see that it is down, or frozen, all the time."""
+"""Continuous observation that a service is down, or frozen."""
 
 from typing import Protocol, runtime_checkable
 
@@ -7,7 +7,7 @@ __all__ = ["FreezeWitness", "OwnPort", "WitnessedFreeze"]
 
 @runtime_checkable
 class OwnPort(Protocol):
-    """A service whose port another process of this host could take."""
+    """A service whose port another process on this host could take."""
 
     def stranger(self) -> str | None:
         """Return who listens there and is not the service, in words; empty: nobody.
@@ -18,7 +18,7 @@ class OwnPort(Protocol):
 
 
 class FreezeWitness(Protocol):
-    """Sees at little cost whether what was frozen has been frozen ever since."""
+    """Checks cheaply whether frozen processes have been frozen ever since."""
 
     def thawed(self) -> str:
         """Return what shows that it has not; empty: nothing does."""
@@ -27,7 +27,7 @@ class FreezeWitness(Protocol):
 
 @runtime_checkable
 class WitnessedFreeze(Protocol):
-    """A service that can be watched while it is frozen."""
+    """A service that can be observed while it is frozen."""
 
     def watch_freeze(self) -> FreezeWitness | None:
         """Return who watches it from now on; None: it cannot be watched from here."""

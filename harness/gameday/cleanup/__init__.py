@@ -1,1 +1,1 @@
-"""What carries the labels of a run is found and removed, whoever is left to do it."""
+"""Finds and removes everything that carries the labels of a run."""

@@ -1,4 +1,4 @@
-"""What earlier runs have left whose harness and janitor were both killed."""
+"""Removes what earlier runs left whose harness and supervisor were both killed."""
 
 import time
 from collections.abc import Iterable, Iterator

@@ -1,4 +1,4 @@
-"""What the engine holds for runs, by its labels, and how it goes although it resists."""
+"""What the engine holds for a run, by its labels, and its removal despite resistance."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping

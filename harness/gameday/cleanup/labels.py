@@ -1,11 +1,11 @@
-"""The marks that everything a run creates carries, so that it is found whoever is left to look.
+"""The labels that everything a run creates carries, so that any later process can find it.
 
 Processes inherit GAMEDAY_RUN and GAMEDAY_OWNER in their environment, containers, networks and
 volumes carry labels of the same meaning, and folders have the run's id in their name. Servers that
 write their own title over their environment, as some stores do, are known by the folder
-that they work in. No list has to be kept, so none can be torn by a SIGKILL between a creation and
-its note. The janitor is no part of what it removes: it has the run and its owner among its
-arguments. Anybody can make marks, so they count only on what belongs to our own accounts.
+that they work in. No list has to be kept, so a SIGKILL between a creation and its note loses
+nothing. The supervisor does not remove itself: it has the run and its owner among its arguments.
+Anybody can forge labels, so they count only on what belongs to our own accounts.
 """
 
 import glob

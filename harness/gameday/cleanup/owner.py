@@ -1,7 +1,7 @@
-"""Whose a run is: the process that conducts it, told from every other, now and later.
+"""The owner of a run: the process that conducts it, identified beyond doubt, now and later.
 
-A number alone would not do, as the system gives it again, nor would the wall clock, which is set
-at times: a process is known by the ticks that had passed since the boot when it began.
+A pid alone does not suffice, since the system reuses it, nor does the wall clock, which may be
+set: a process is identified by the ticks since boot at which it started.
 """
 
 import os
@@ -30,7 +30,7 @@ _STATE, _STARTED = 0, 19
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Place:
-    """Where processes are numbered: a host, one boot of it, and the namespaces of a container."""
+    """Where pids are valid: one boot of one host, and the namespaces of a container."""
 
     host: str
     """What outlives a boot; empty where nothing does."""

@@ -1,4 +1,4 @@
-"""The removal of all that a run left, by its marks alone."""
+"""Removes everything that a run left, by its labels alone."""
 
 import shutil
 import signal

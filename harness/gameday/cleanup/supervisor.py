@@ -1,11 +1,11 @@
-"""A process outside of the harness that heals when the harness cannot, `python -m` this module.
+"""A process outside the harness that cleans up when the harness cannot: `python -m` this module.
 
-It reads what the harness tells it, one JSON object a line: a fault that is in and until when it
-may be (`fault`, `until_ns`), a fault that is healed (`healed`), the result to leave if the harness
-does not (`result`, `draft`), the phase of the run (`phase`), and that all is done (`done`).
-When the lines end without `done` the harness is dead; when a fault outlives its time the harness
-hangs. Either way everything that carries the run's marks is removed, and tried again for a minute
-while anything resists. What it writes it may not be able to write: the disk may be full.
+It reads what the harness reports, one JSON object per line: a fault that is active and until when
+it may be (`fault`, `until_ns`), a fault that is healed (`healed`), the result to leave if the
+harness leaves none (`result`, `draft`), the phase of the run (`phase`), and the end (`done`).
+If the lines end without `done`, the harness is dead; if a fault outlives its time, the harness
+hangs. Either way everything with the run's labels is removed, with retries for a minute. Its own
+log may fail to be written, since the disk may be full.
 """
 
 import json
@@ -39,7 +39,7 @@ _FIRST_PAUSE_S, _PAUSES_GROW, _LONGEST_PAUSE_S = 0.5, 3, 8.0
 
 
 class Supervisor:
-    """The harness's side: what it tells the janitor of one run."""
+    """The harness's side: what it reports to the supervisor of one run."""
 
     def __init__(self, run: str, *, in_docker: bool, log: Path) -> None:
         arguments = [run, "docker" if in_docker else "process", this_owner()]
@@ -109,7 +109,7 @@ class Supervisor:
 
 @dataclass(slots=True, kw_only=True)
 class _Draft:
-    """The result to leave of a run whose harness leaves none."""
+    """The result to write for a run whose harness wrote none."""
 
     path: str = ""
     text: str = ""

@@ -1,1 +1,1 @@
-"""The proxies in front of connections, and what is seen of the traffic that passes them."""
+"""The proxies in front of connections, and observation of the traffic through them."""

@@ -1,4 +1,4 @@
-"""A lookout: which ways the clients of edges take, seen again and again while a run goes on."""
+"""Samples which paths the clients of edges take while a run goes on."""
 
 import random
 import threading
@@ -19,7 +19,7 @@ _STOP_LIMIT_S = 5.0
 
 
 class ConnectionSampler:
-    """Notes every connection that it sees, on a thread of its own, until it is stopped."""
+    """Records every connection that it sees, in a thread of its own, until it is stopped."""
 
     def __init__(self, environment: Traced, edges: Iterable[Edge], draws: random.Random) -> None:
         """`draws` vary the pauses: at an even pace it could always miss a load that is as even."""

@@ -1,4 +1,4 @@
-"""The proxy of one edge, and connections that tell what passes it."""
+"""The proxy of one edge, and connections that observe what passes it."""
 
 import socket
 import time
@@ -34,7 +34,7 @@ _MOST_READS = 4
 
 
 class SocketConnection:
-    """One TCP connection of the harness; what becomes of it is told, never raised."""
+    """One TCP connection of the harness; its fate is returned, never raised."""
 
     def __init__(
         self,

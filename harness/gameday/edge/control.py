@@ -1,7 +1,6 @@
 """The harness's side of the proxies: one adapter for every server that speaks Toxiproxy's API.
 
-Every call has a limit, every server its own address, and everything that is set is read back and
-compared.
+Every call has a time limit, and everything that is set is read back and compared.
 """
 
 import http.client
@@ -66,14 +65,14 @@ class ProxyState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToxicCounters:
-    """What one toxic did so far."""
+    """What one toxic has done so far."""
 
     bytes_dropped: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counters:
-    """What went through one proxy so far."""
+    """What has passed through one proxy so far."""
 
     connections_open: int
     connections_total: int
@@ -106,7 +105,7 @@ _CONNECTIONS = TypeAdapter(dict[str, tuple[ListedConnection, ...]])
 
 
 class ProxyControl:
-    """Sets proxies and toxics of one server, and believes only what it reads back.
+    """Sets the proxies and toxics of one server, and trusts only what it reads back.
 
     Every method raises EnvironmentRefused, with what was asked and what was read, if the server
     does not answer within the limit, refuses, or reports something else than was asked for.

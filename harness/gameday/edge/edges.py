@@ -1,4 +1,4 @@
-"""The stable front: one proxy an edge, at an address that no restart changes."""
+"""One proxy per edge, at an address that survives restarts."""
 
 from collections.abc import Iterable, Mapping
 

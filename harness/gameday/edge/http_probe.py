@@ -1,4 +1,4 @@
-"""One HTTP request of the harness's own; what becomes of it is told, never raised."""
+"""One HTTP request of the harness; its fate is returned, never raised."""
 
 import http.client
 import socket

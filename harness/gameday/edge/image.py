@@ -1,4 +1,4 @@
-"""The image of gameday's own proxy: a Python, and the files of this very installation."""
+"""The image of gameday's own proxy: Python, and the files of this installation."""
 
 import hashlib
 import io

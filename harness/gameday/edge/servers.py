@@ -1,4 +1,4 @@
-"""The proxy servers that a run starts for itself, and ends."""
+"""The proxy servers that a run starts and ends."""
 
 import json
 import os
@@ -64,7 +64,7 @@ class ProxyProcess(Protocol):
 
 
 class OwnProxy:
-    """gameday's own proxy: it ends when its stdin does, so also when this process dies."""
+    """gameday's own proxy: it ends with its stdin, and so with this process."""
 
     def __init__(self, process: subprocess.Popen[bytes], control: ProxyControl) -> None:
         self._process = process

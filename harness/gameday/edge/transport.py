@@ -1,4 +1,4 @@
-"""How a proxy server is asked: over plain HTTP, or by the client that Toxiproxy's users know."""
+"""How a proxy server is called: over plain HTTP, or with the client that Toxiproxy's users know."""
 
 import http.client
 import json
@@ -45,7 +45,7 @@ class Transport(Protocol):
 
 
 class PlainHttp:
-    """Calls by the standard library alone, each on a connection and with a deadline of its own."""
+    """Calls with the standard library alone, each with a connection and a deadline of its own."""
 
     def __init__(self, host: str, port: int, limit_s: float, token: str = "") -> None:
         self._address = (host, port)
@@ -72,7 +72,7 @@ class PlainHttp:
 
 
 class ToxiproxyClient:
-    """Calls by toxiproxy-python, with the time limits and the address of its own that it lacks."""
+    """Calls with toxiproxy-python, adding the time limits and the per-server address it lacks."""
 
     def __init__(self, host: str, port: int, limit_s: float) -> None:
         from toxiproxy.api import APIConsumer  # type: ignore[import-untyped]  # 150 ms

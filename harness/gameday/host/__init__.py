@@ -1,1 +1,1 @@
-"""The kernel, the Docker engine and the files of this host; nothing here knows a run."""
+"""The kernel, the Docker engine and the files of this host; nothing here knows about runs."""

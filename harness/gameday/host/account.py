@@ -1,4 +1,4 @@
-"""The account that servers run as where root starts them: one that owns nothing on this host."""
+"""The account that servers run under when root starts them: it owns nothing on this host."""
 
 import functools
 import os
@@ -48,7 +48,7 @@ exit $status
 
 
 class Identity(TypedDict):
-    """The arguments of Popen that make a child somebody else, or leave it who we are."""
+    """The arguments of Popen that make a child run as another user, or as ours."""
 
     user: int | None
     group: int | None

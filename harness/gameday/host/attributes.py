@@ -1,4 +1,4 @@
-"""The attributes that some file systems keep of a file, beside its mode."""
+"""The attributes that some file systems keep for a file, beside its mode."""
 
 import fcntl
 import os

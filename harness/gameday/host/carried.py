@@ -1,4 +1,4 @@
-"""Servers that come in Python wheels, for hosts that have none of their own."""
+"""Servers that come in Python wheels, for hosts that have none."""
 
 import importlib.metadata
 import os

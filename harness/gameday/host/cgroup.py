@@ -1,4 +1,4 @@
-"""The kernel's control groups as files: what bounds a process, in either version of them."""
+"""The kernel's control groups, versions 1 and 2, as files."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
@@ -20,7 +20,7 @@ _UNLIMITED = 2**62
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cgroup:
-    """One control group, as far as it concerns one resource."""
+    """One control group, for one resource."""
 
     path: Path
     version: int
@@ -111,7 +111,7 @@ def cgroups_named(prefix: str) -> Iterator[Path]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Mount:
-    """Where a hierarchy of control groups is mounted, and which part of it."""
+    """Where a hierarchy of control groups is mounted, and which part is visible."""
 
     root: Path
     point: Path

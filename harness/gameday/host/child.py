@@ -1,4 +1,4 @@
-"""A process of gameday's own that speaks in lines of JSON, and dies when its parent does."""
+"""A gameday process that speaks in lines of JSON and dies with its parent."""
 
 import io
 import json
@@ -30,9 +30,9 @@ _KILL_LIMIT_S = 5.0
 class Child:
     """A Python module run as a process; every wait for it is bounded.
 
-    It is in a session of its own, so Ctrl-C does not reach it. It has to end when its input does:
-    that is how it notices that its parent is gone. It imports nothing from the folder that the user
-    works in, whatever the modules there are called.
+    It has a session of its own, so Ctrl-C does not reach it. It must end when its input does: that
+    is how it notices that its parent is gone. It never imports a module from the user's working
+    folder, whatever its name.
     """
 
     def __init__(self, name: str, arguments: Sequence[str], log: Path) -> None:
@@ -155,7 +155,7 @@ def cap_stderr(most_chars: int = _MOST_CHARS) -> None:
 
 
 class _Capped(io.TextIOBase):
-    """A stream that drops what is beyond its cap, and says so once."""
+    """A stream that drops everything beyond its cap, and says so once."""
 
     def __init__(self, stream: TextIO, most_chars: int) -> None:
         self._stream = stream

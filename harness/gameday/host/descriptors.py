@@ -1,4 +1,4 @@
-"""The open files of a process of this host, and how many it may open."""
+"""The open files of a process on this host, and its limit."""
 
 import resource
 import subprocess

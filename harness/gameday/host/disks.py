@@ -1,7 +1,7 @@
-"""Bounded disks of processes: a memory file system on a service's folder, and how it goes again.
+"""Bounded disks for processes: a memory file system mounted on a service's folder.
 
-Whatever was done to a folder of a run, `release` makes it one that can be removed: it is known by
-its path alone, as the kernel tells it.
+Whatever was done to a run's folder, `release` makes it removable again, knowing only its path and
+what the kernel says about it.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""The Docker engine: its errors become one line, and its commands are bounded."""
+"""The Docker engine: errors become one line, and commands are bounded in time."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -30,7 +30,7 @@ _NO_ADDRESSES_CURE = (
 
 
 class _DirectApi(docker.APIClient):
-    """Asks the engine itself, whatever proxy the caller's variables name: it is on this host."""
+    """Talks to the engine directly, whatever proxy the caller's variables name."""
 
     @property
     def trust_env(self) -> bool:

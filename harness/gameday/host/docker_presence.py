@@ -1,4 +1,4 @@
-"""Whether a Docker engine can be used, and why not; found out before its packages are imported."""
+"""Whether a Docker engine can be used, checked before its packages are imported."""
 
 import http.client
 import json
@@ -132,7 +132,7 @@ def _ping(limit_s: int) -> bool:
 
 
 class _OverSocket(http.client.HTTPConnection):
-    """HTTP over a socket of this host's file system."""
+    """HTTP over a Unix domain socket."""
 
     def __init__(self, path: str, limit_s: int) -> None:
         super().__init__("localhost", timeout=limit_s)

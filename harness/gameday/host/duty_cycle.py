@@ -1,4 +1,4 @@
-"""A bound on processor time for hosts without control groups: stopped most of the time."""
+"""A processor limit for hosts without control groups: processes are stopped part of the time."""
 
 import signal
 import time
@@ -23,7 +23,7 @@ Processes = Callable[[], list[psutil.Process]]
 class DutyCycle:
     """A thread that lets processes run for a share of every 100 ms, for ten minutes at most.
 
-    What they run too long, because nobody wakes up to the microsecond, they run less afterwards.
+    Time that they ran too long, since no wake-up is exact, is taken off later turns.
     """
 
     def __init__(self, processes: Processes, share: float) -> None:
@@ -80,7 +80,7 @@ class DutyCycle:
 
 
 class DutyBounds:
-    """Processor time of a service, bounded by stopping it; exact for one busy thread only."""
+    """Limits the processor time of a service by stopping it; exact for one busy thread only."""
 
     mechanism = DUTY_CYCLE
 

@@ -1,6 +1,6 @@
-"""Wall clocks of a service's own: libfaketime stands before the C library and reads a file.
+"""Wall clocks of individual services: libfaketime, preloaded, reads the offset from a file.
 
-Only the wall clock is the service's own: timeouts and intervals are counted on the monotonic one.
+Only the wall clock changes: timeouts and intervals use the monotonic one.
 """
 
 import os
@@ -98,7 +98,7 @@ def ignored(name: str) -> str:
 
 
 class FakeClock:
-    """The clock of one service that is a process of this host; it outlives its restarts."""
+    """The clock of one service that runs as a local process; it survives restarts."""
 
     def __init__(self, run: str, name: str, folder: Path) -> None:
         self._file = folder / f"{name}.clock"

@@ -1,4 +1,4 @@
-"""Whether what is frozen has stood still all the time, by what the kernel keeps of it."""
+"""Whether frozen processes have stood still all the time, according to the kernel."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -21,7 +21,7 @@ _FREEZER_STATES: dict[str, FreezerState] = {
 
 
 class StoppedProcesses:
-    """Processes stopped by a signal: whoever goes on, and be it for a moment, is switched to."""
+    """Processes stopped by a signal: one that runs, however briefly, shows a context switch."""
 
     def __init__(self, processes: Iterable[psutil.Process]) -> None:
         self._before = {process.pid: _read(process.pid) for process in processes}
@@ -37,7 +37,7 @@ class StoppedProcesses:
 
 
 class FrozenGroup:
-    """A control group in the freezer, by the kernel's own file."""
+    """A frozen control group, according to the freezer's own file."""
 
     def __init__(self, file: Path) -> None:
         self._file = file

@@ -1,4 +1,4 @@
-"""A disk without room: recognised, said in one line, and looked for before a run begins."""
+"""A full disk: recognised, reported in one line, and checked for before a run begins."""
 
 import errno
 import shutil

@@ -1,4 +1,4 @@
-"""Whether it is a service of ours that listens on its port, or somebody else."""
+"""Whether our service, or another process, listens on its port."""
 
 import time
 from collections.abc import Callable, Iterable

@@ -1,11 +1,11 @@
 """A process that keeps logs within their caps: `python -m gameday.host.log_keeper`.
 
 Its arguments are the cap in bytes and, for each log, the number of an inherited pipe and a path.
-What comes through a pipe is written until the file has that many bytes, then one line says so, and
-the rest is read and dropped: nobody who writes ever waits for a disk, or dies of a full one. It
-ends when nobody holds the other ends of the pipes any more, so it outlives a harness that dies.
+What comes through a pipe is written until the file has that many bytes; then one line says so, and
+the rest is read and dropped. So no writer ever waits for a disk or dies because it is full. The
+process ends when the other ends of all pipes are closed, so it outlives a harness that dies.
 
-A line on its input is answered by an empty one, once all is written that came before it.
+A line on its input is answered by an empty one, once everything that came before it is written.
 """
 
 import os
@@ -28,7 +28,7 @@ def capped_line(cap_bytes: int) -> bytes:
 
 
 class _Log:
-    """One log, open for as long as it takes more."""
+    """One log, open until it has reached its cap."""
 
     def __init__(self, pipe: int, path: str, cap_bytes: int) -> None:
         self._pipe = pipe

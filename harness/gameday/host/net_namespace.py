@@ -1,4 +1,4 @@
-"""Work in the network of another process: the one thing of it that is entered."""
+"""Work in the network namespace of another process."""
 
 import ctypes
 import fcntl

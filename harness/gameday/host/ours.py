@@ -1,6 +1,6 @@
-"""What is surely ours among files and processes that anybody on this host could have planted.
+"""Which files and processes are certainly ours, and not planted by another user.
 
-Names, marks and what a file says can be forged; who owns a file or a process cannot.
+Names, labels and contents can be forged; the owner of a file or a process cannot.
 """
 
 import os

@@ -1,8 +1,8 @@
-"""Rules of the kernel's packet filter, in whatever network this thread is.
+"""Rules of the kernel's packet filter, in this thread's network namespace.
 
-Each set of drops has chains of one name: two that sort the packets, "-in" and "-out", and one for
-each drop, which counts what it is about and then what it drops. A set comes and goes at once: the
-kernel takes a whole text or nothing of it.
+Each set of drops has chains with a common name: "-in" and "-out" sort the packets, and one chain
+per drop counts what matches and then what it drops. A set is added and removed atomically: the
+kernel takes the whole text or nothing.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""A thread that looks after something in turns: it ends when it is told to, and by itself."""
+"""A thread that polls something; it ends when told to, and by itself after a limit."""
 
 import threading
 import time

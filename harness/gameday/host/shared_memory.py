@@ -1,10 +1,10 @@
 """The shared memory that a killed PostgreSQL leaves.
 
-A server says by a segment of 56 bytes of System V's that its data are taken. It goes when the
-server ends in order or starts again with the same data; after a SIGKILL and the end of the data
-nobody would ever remove it. Its number stands in the server's lock file, so it is known for as
-long as the folder is. While initdb makes the data it also has files in /dev/shm, and until version
-16 cannot be told otherwise; only what it has mapped shows that they are its own.
+A server marks its data as in use by a System V segment of 56 bytes. The segment goes when the
+server shuts down cleanly or starts again with the same data; after a SIGKILL, once the data are
+deleted, nothing would ever remove it. Its number is in the server's lock file, so it is known as
+long as the folder exists. While initdb creates the data it also has files in /dev/shm, which
+cannot be turned off before version 16; only its mappings show that they are its own.
 """
 
 import ctypes

@@ -1,4 +1,4 @@
-"""The sockets of this network by the kernel's sock_diag: twenty times as fast as /proc/net/tcp."""
+"""The sockets of this network namespace, read by sock_diag: 20 times as fast as /proc/net/tcp."""
 
 import socket
 import struct

@@ -1,4 +1,4 @@
-"""Steps of which each is taken whatever became of the others, one by one or side by side."""
+"""Steps that are all taken, whatever becomes of the others, in sequence or in parallel."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""Commands that run beside a service: found again and ended by their processes on this host."""
+"""Commands that run beside a service, found again and ended through their processes."""
 
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -55,7 +55,7 @@ def start_stressor(
 
 
 class HostStressor:
-    """A stressor whose processes are this host's: a session of their own."""
+    """A stressor whose processes are on this host, in a session of their own."""
 
     def __init__(self, main: psutil.Process | None, share: float) -> None:
         self._main = main
@@ -87,7 +87,7 @@ class HostStressor:
 
 
 class _ChildStressor(HostStressor):
-    """One that is a child of this process, which has to collect it."""
+    """A stressor that is a child of this process, which must reap it."""
 
     def __init__(self, process: "subprocess.Popen[bytes]", share: float) -> None:
         self._process = process

@@ -1,4 +1,4 @@
-"""What processes of this host use, which belong together, and their end."""
+"""What processes on this host use, which belong together, and how to end them."""
 
 import os
 import time

@@ -1,4 +1,4 @@
-"""What the processes that gameday starts get of the variables of whoever runs it."""
+"""Which of the caller's environment variables gameday's processes get."""
 
 import os
 from collections.abc import Mapping

@@ -43,7 +43,7 @@ T = TypeVar("T")
 
 
 class NotInTime(Exception):
-    """A call has not come to its end within its limit, and was left to itself."""
+    """A call did not end within its limit and was abandoned."""
 
 
 def within(limit_s: float, act: Callable[[], T]) -> T:

@@ -1,4 +1,4 @@
-"""What every client of the load has: calls on their way, a log of them, and their deadlines."""
+"""What all load clients share: pending calls, their log, and their deadlines."""
 
 import asyncio
 import os

@@ -40,7 +40,7 @@ _MOST_CONNECTIONS = 16_384
 
 
 class _Input:
-    """The lines of standard input: the first is waited for, the others come as they come."""
+    """The lines of standard input: it waits for the first, and polls for the others."""
 
     def __init__(self, fd: int) -> None:
         self._fd = fd

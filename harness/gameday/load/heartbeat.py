@@ -1,6 +1,6 @@
 """The heartbeat of the proxies: how long each server takes to answer a call that costs nothing.
 
-A proxy that stands still delays everything that passes it, and the system has no part in that. The
+A proxy that stalls delays everything that passes it, which is not the system's fault. The
 call goes to the server's API, which is served by the process that moves the bytes.
 """
 

@@ -1,4 +1,4 @@
-"""The run's side of the load driver: start it, let it begin, stop it, and hear how it did."""
+"""The run's side of the load driver: starts it, lets it begin, stops it, and reads its report."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""How still the host is while it measures: late wake-ups, slow syncs, and who used its time."""
+"""Measures the noise of the host: late wake-ups, slow syncs, and use of the processors."""
 
 import os
 import platform
@@ -40,7 +40,7 @@ _SOME_WAITED = re.compile(r"^some .*\btotal=(\d+)", re.MULTILINE)
 
 
 class NoiseMeter:
-    """Watches the host from `start` to `stop`; its process ends with ours."""
+    """Measures the host from `start` to `stop`; its process ends with ours."""
 
     def __init__(self, folder: Path, log: Path) -> None:
         """`folder` gets a file for each kind of stall, `log` what the process says if it fails.

@@ -1,4 +1,4 @@
-"""A write probe: numbered writes at a rate, on one connection at a time, none held back."""
+"""A write probe: numbered writes at a rate, on one connection at a time, none delayed."""
 
 import asyncio
 import time

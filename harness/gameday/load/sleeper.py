@@ -1,4 +1,4 @@
-"""The witness of the host: `python -m gameday.load.sleeper HICCUPS SYNCS BLOCKS BEATS PROXY…`.
+"""The noise meter's process: `python -m gameday.load.sleeper HICCUPS SYNCS BLOCKS BEATS PROXY…`.
 
 A sleeper of 1 ms writes every wake-up that is over 1 ms late to the file HICCUPS. Beside it, each
 50 ms, a block is appended to the file BLOCKS and synced to the disk; every sync that took over

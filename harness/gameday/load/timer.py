@@ -1,4 +1,4 @@
-"""A timer on an asyncio loop that rings when it should, not up to a millisecond later."""
+"""A timer on an asyncio loop that fires on time, not up to a millisecond late."""
 
 import asyncio
 import ctypes

@@ -1,6 +1,6 @@
-"""What a scenario's own bounds must mean together: steady state, timeline, safety.
+"""Checks that a scenario's limits fit together: steady state, timeline, safety.
 
-Each value is judged by itself: one that is None was complained about, and hides no other.
+Each value is checked by itself: one that is None was already reported, and hides no other.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What the words of a scenario must mean together, once its form is right."""
+"""Checks that the parts of a scenario fit together, once its form is valid."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -47,7 +47,7 @@ _WATCHED = ("recovery", "recovery_after_heal", "outage")
 
 @dataclass(frozen=True, kw_only=True)
 class SabotageItem:
-    """What to turn off, and which expectation that breaks or which verdict it gives."""
+    """What to turn off, and which expectation must then fail or which verdict must follow."""
 
     disable: Names
     """One or several switches of the target, or verbs of the scenario's faults."""
@@ -58,7 +58,7 @@ class SabotageItem:
 
 
 class Checks:
-    """Each check turns a part of the file into the model and complains about what cannot be."""
+    """Each check turns a part of the file into the model and reports what is invalid."""
 
     def __init__(self, source: Source, vocabulary: Vocabulary) -> None:
         self._source = source

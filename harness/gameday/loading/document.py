@@ -42,7 +42,7 @@ def expand(
 
 
 class _Expansion:
-    """One walk over the nodes, with a bound on what aliases may multiply it to."""
+    """One walk over the nodes, with a limit on how much aliases may multiply them."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""What the units of findings are called, and which limits fit them."""
+"""Checks that limits fit the units of findings."""
 
 import math
 

@@ -1,7 +1,7 @@
-"""The text of a YAML file becomes safe nodes, or a refusal in the words of who wrote the file.
+"""The text of a YAML file becomes safe nodes, or an error in the file's own words.
 
-libyaml does the work where PyYAML has it, ten times as fast. What it refuses, PyYAML's own parser
-reads once more: that one decides, and its words are the same everywhere.
+libyaml parses where PyYAML has it, ten times as fast. What it rejects is parsed again by PyYAML's
+own parser, which decides, so that messages are the same everywhere.
 """
 
 import re
@@ -101,7 +101,7 @@ _FAST: Callable[[str], _Composing] | None = None
 if yaml.__with_libyaml__:
 
     class _FastLoader(_Composing, yaml.CSafeLoader):
-        """The events of libyaml, composed here: its own composing has no bound on the depth."""
+        """The events of libyaml, composed here: its own composer has no depth limit."""
 
         def __init__(self, text: str) -> None:
             yaml.CSafeLoader.__init__(self, text)

@@ -1,4 +1,4 @@
-"""Files that many scenarios rest on are read once, and again when they change."""
+"""Files that many scenarios use are read once, and again when they change."""
 
 import os
 from collections.abc import Callable, Hashable
@@ -12,7 +12,7 @@ _Stamp = tuple[int, int, int, int]
 
 
 class Remembered(Generic[Made]):
-    """What was made of each file, for as long as the file stays as it was."""
+    """What was made of each file, as long as the file is unchanged."""
 
     def __init__(self) -> None:
         self._made: dict[tuple[Path, Hashable], tuple[_Stamp, Made]] = {}

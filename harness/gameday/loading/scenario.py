@@ -59,7 +59,7 @@ _NO_SETTINGS: Mapping[str, str] = MappingProxyType({})
 class ScenarioFile:
     """The keys of a scenario file; the vocabulary says what the items may be.
 
-    An item is None once it was complained about.
+    An item is None once it was reported as invalid.
     """
 
     scenario: str

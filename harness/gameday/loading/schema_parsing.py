@@ -1,4 +1,4 @@
-"""Forms are filled by pydantic, and what it refuses is told in the words of the file."""
+"""pydantic fills the forms; its errors are reported in the words of the file."""
 
 import functools
 import json
@@ -135,7 +135,7 @@ def _is_below(where: Where, other: Where) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """A path of pydantic's as the file has it, and the types that it leads through."""
+    """A path of pydantic's as the file has it, and the types along it."""
 
     where: Where
     parent: object

@@ -69,7 +69,7 @@ Names = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One field of a form: its name, its type and what stands in when it is left out."""
+    """One field of a form: its name, its type and its default."""
 
     name: str
     kind: object
@@ -122,7 +122,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What the word of an item may be, for the message when it is none of these."""
+    """The valid words of an item, for the message when it has none of these."""
 
     noun: str
     words: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""SLA files: what documents promise, each promise with the words that it was made in."""
+"""SLA files: what documents promise, each promise with its source."""
 
 import functools
 from collections.abc import Iterable, Mapping
@@ -38,7 +38,7 @@ class _SlaFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Read:
-    """What a file promises, where each promise stands, and what is wrong with the file."""
+    """The promises of a file, the position of each, and the problems of the file."""
 
     slas: Mapping[str, Sla]
     places: Mapping[str, str]

@@ -1,4 +1,4 @@
-"""A YAML file as plain data that knows the line and column of every key and value."""
+"""A YAML file as plain data with the line and column of every key and value."""
 
 import difflib
 import re
@@ -51,7 +51,7 @@ class Spot:
 
 @dataclass(slots=True)
 class Source:
-    """One file's content with its positions, and everything that is wrong with it so far."""
+    """One file's content with its positions, and its problems so far."""
 
     path: Path
     plain: Plain = None

@@ -1,4 +1,4 @@
-"""What a target says of variables: every name in `${}` has to be one that the service is told."""
+"""Checks variables of a target: every name in `${}` must be one that the service gets."""
 
 import re
 from collections.abc import Mapping, Sequence

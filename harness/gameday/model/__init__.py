@@ -1,1 +1,1 @@
-"""Frozen data that every other part of gameday speaks in; it imports nothing of ours."""
+"""Frozen data that all parts of gameday exchange; it imports nothing of ours."""

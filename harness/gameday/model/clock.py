@@ -22,7 +22,7 @@ MINUTE = 60 * SECOND
 
 
 class BackgroundTask(Protocol):
-    """Work in turns that goes on while whoever started it does something else."""
+    """Repeated work that goes on in the background."""
 
     def alive(self) -> bool:
         """Tell whether another turn is due or under way."""
@@ -34,7 +34,7 @@ class BackgroundTask(Protocol):
 
 
 class Clock(Protocol):
-    """Whatever can tell the time and wait; every process of a run on one host shares its zero."""
+    """Tells the time and waits; all processes of a run on one host share its zero."""
 
     def now_ns(self) -> int:
         """Return the time in nanoseconds since an arbitrary, fixed moment."""
@@ -63,7 +63,7 @@ class MonotonicClock:
 
 
 class _Thread:
-    """Turns in a thread, which dies with its process."""
+    """Repeated work in a daemon thread."""
 
     def __init__(self, turns: Iterator[int], name: str) -> None:
         self._turns = turns

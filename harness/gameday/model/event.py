@@ -1,4 +1,4 @@
-"""What happens during a run, as it is written to the journal: one JSON line each."""
+"""What happens during a run, written to the journal as one JSON line each."""
 
 import json
 from collections.abc import Mapping
@@ -79,14 +79,14 @@ class FaultEvent(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UndoRecorded(FaultEvent):
-    """The record that says how to heal is on disk; the fault is not yet in."""
+    """The record of how to undo the fault is on disk; the fault is not active yet."""
 
     undo: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FaultInjected(FaultEvent):
-    """A fault was asked for; the call lasted from `called_ns` to `returned_ns`."""
+    """A fault was requested; the call lasted from `called_ns` to `returned_ns`."""
 
     called_ns: int
     returned_ns: int
@@ -95,7 +95,7 @@ class FaultInjected(FaultEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EffectProven(FaultEvent):
-    """What was measured of a fault's effect, and whether that proves that it bit."""
+    """What was measured of a fault's effect, and whether it proves that the fault took effect."""
 
     proven: bool
     measured: Mapping[str, Scalar] = field(default_factory=dict)
@@ -103,7 +103,7 @@ class EffectProven(FaultEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FaultUndone(FaultEvent):
-    """A fault's undoing was asked for; the call lasted from `called_ns` to `returned_ns`."""
+    """The undo of a fault was requested; the call lasted from `called_ns` to `returned_ns`."""
 
     called_ns: int
     returned_ns: int
@@ -111,7 +111,7 @@ class FaultUndone(FaultEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UndoProven(FaultEvent):
-    """What was re-read after the undoing, and whether that proves that it is gone."""
+    """What was read again after the undo, and whether it proves that the fault is gone."""
 
     proven: bool
     measured: Mapping[str, Scalar] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""`${NAME}` in a target's variables stands for what is known once the target runs.
+"""`${NAME}` in a target's variables stands for a value that is known once the target runs.
 
 `$${` stands for the characters `${` themselves.
 """

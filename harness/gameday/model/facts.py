@@ -1,4 +1,4 @@
-"""What was asked or measured, as people write it: `exit_code=137` is "exit code 137"."""
+"""Facts for people: `exit_code=137` becomes "exit code 137"."""
 
 import math
 from collections.abc import Mapping

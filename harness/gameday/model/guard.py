@@ -1,4 +1,4 @@
-"""What speaks against a measurement: guards that did not hold, and the doubt that noise leaves."""
+"""What weakens a measurement: guards that failed, and the doubt that noise leaves."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ __all__ = ["Doubt", "Guard"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Guard:
-    """One thing that was wrong with the measuring as a whole: nothing passes under it."""
+    """One thing that was wrong with the measurement as a whole, so that nothing can pass."""
 
     name: str
     text: str
@@ -16,9 +16,9 @@ class Guard:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Doubt:
-    """Between which bounds a finding may lie, for all that noise can have done to it.
+    """The bounds that a finding may have, given what noise can have done to it.
 
-    A verdict on the finding stands where the whole of it comes to the same.
+    A verdict on the finding stands if it is the same within all of these bounds.
     """
 
     low: float

@@ -66,7 +66,7 @@ class Deliveries:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FaultTimes:
-    """When a fault was asked for, proven, undone and proven gone; absolute monotonic ns."""
+    """When a fault was requested, proven, undone and proven healed; absolute monotonic ns."""
 
     injected: Window
     """The bracket [call start, call return]."""
@@ -87,7 +87,7 @@ class Connections:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostNoise:
-    """How still the host and the harness's own processes were while they measured.
+    """How much the host and the harness's own processes stalled during the measurement.
 
     Each kind of stall is two columns: when it ended, absolute, and how long it was.
     """

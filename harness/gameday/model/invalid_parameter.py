@@ -1,4 +1,4 @@
-"""What a parameter has to be, by the key that people write, and the refusal of what is not."""
+"""Requirements on parameters, and the error that names the ones that do not hold."""
 
 import re
 
@@ -9,7 +9,7 @@ Rule = tuple[str, bool, str]
 
 
 class InvalidParameter(ValueError):
-    """Parameters that cannot be: the key of each, and what is wanted of it."""
+    """Invalid parameters: the key of each, and what is required."""
 
     def __init__(self, *misfits: tuple[str, str]) -> None:
         super().__init__("; ".join(f"{key}: wanted {wanted}" for key, wanted in misfits))

@@ -1,4 +1,4 @@
-"""What the conductor tells while a run goes on, and once at its end."""
+"""What the conductor reports during a run, and once at its end."""
 
 from typing import Protocol
 
@@ -9,7 +9,7 @@ __all__ = ["Listener"]
 
 
 class Listener(Protocol):
-    """Anybody who wants to know of a run. It is called from the thread that conducts it."""
+    """Receives the events of a run and its result, in the thread that conducts it."""
 
     def on_event(self, event: Event) -> None:
         """Take note of `event`, as it happens."""

@@ -1,4 +1,4 @@
-"""Who a client of a store is, and as whom each store of one run is spoken to."""
+"""The logins of stores, made anew for each run."""
 
 from dataclasses import dataclass, field
 
@@ -7,7 +7,7 @@ __all__ = ["Login", "Logins"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Login:
-    """Who a client is, and which part of the server it wants."""
+    """A user, its password, and the database it uses."""
 
     user: str = ""
     password: str = field(default="", repr=False)
@@ -17,7 +17,7 @@ class Login:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Logins:
-    """The two logins of a store; the passwords are made anew for every run."""
+    """The two logins of a store, with new passwords for every run."""
 
     service: Login = field(default_factory=Login)
     """For the services, the load and the probes: it works with data, and cannot run programs."""

@@ -1,4 +1,4 @@
-"""What a scenario, a target and an SLA file say, once they are known to be right."""
+"""What valid scenario, target and SLA files say."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -140,7 +140,7 @@ class FaultStep:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StopCondition:
-    """What the load may not look like for that long, or every fault is undone at once."""
+    """When this holds for its span, every fault is undone at once."""
 
     success: RatioLimit
     """The share of operations served that triggers it."""
@@ -162,7 +162,7 @@ class Safety:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sla:
-    """A promise that somebody wrote down, with where they wrote it."""
+    """A limit that a document promises, and where."""
 
     name: str
     title: str
@@ -186,7 +186,7 @@ class Expectation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sabotage:
-    """A deliberate defect and how the run must then come out; proves that the scenario can fail."""
+    """A deliberate defect and the outcome it must have; proves that the scenario can fail."""
 
     disable: tuple[str, ...]
     breaks: tuple[str, ...] = ()
@@ -200,7 +200,7 @@ class Sabotage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
-    """One chaos experiment, with its parameters already put in."""
+    """One chaos experiment, with its parameters already substituted."""
 
     name: str
     title: str
@@ -230,7 +230,7 @@ class Edge:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Switch:
-    """A protection of the target that a sabotage may turn off, and how that is done."""
+    """A protection of the target that a sabotage can turn off, and how."""
 
     service: str
     """The service that it changes."""
@@ -242,7 +242,7 @@ class Switch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceSpec:
-    """One service of a target, in words that hold in every environment."""
+    """One service of a target, in either runtime."""
 
     name: str
     kind: str

@@ -1,4 +1,4 @@
-"""What a fault is aimed at, as its target is written: "a", "a -> b" or "a | b, c"."""
+"""What a fault targets: "a", "a -> b" or "a | b, c"."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ Pairs = frozenset[tuple[str, str]]
 
 @runtime_checkable
 class Parting(Protocol):
-    """A fault that tells itself which of the services that it names hear nothing of each other."""
+    """A fault that separates services: it says which pairs cannot reach each other."""
 
     def pairs(self) -> Pairs | None:
         """Return them; None: its target alone tells."""
@@ -68,7 +68,7 @@ def breaks(target: str, edge: Edge, pairs: Pairs | None = None) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class RequestPath:
-    """What an operation comes through, from the client to everything that its answer rests on."""
+    """What an operation passes through, from the client to everything its answer depends on."""
 
     services: frozenset[str]
     edges: frozenset[Edge]

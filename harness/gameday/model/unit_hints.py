@@ -1,7 +1,7 @@
-"""What somebody probably meant by a text whose unit is not ours, in ours and of the same size.
+"""What a text with a foreign unit probably meant, in our units and of the same size.
 
 Each function returns the valid text that is worth exactly what a reader of the given one would
-take it for, or None where it could be read in two ways: `64K`, `64kb`, `1,500`, `5M`, `010`. No
+take it for, or None where it is ambiguous: `64K`, `64kb`, `1,500`, `5M`, `010`. No
 hint is better than one of another size.
 """
 

@@ -1,7 +1,7 @@
 """Text with units at the edge, plain numbers inside: durations, rates, ratios and limits.
 
 `DurationNs`, `RatePerS`, `SizeBytes`, `BytesPerS`, `RatioField` and those of `LIMITS` are field
-types whose YAML is text with a unit and whose value is the plain number. A refusal says what is
+types whose YAML is text with a unit and whose value is the plain number. An error says what is
 valid and the nearest valid text.
 """
 

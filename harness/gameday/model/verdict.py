@@ -1,4 +1,4 @@
-"""The five verdicts and what each expectation came to."""
+"""The five verdicts, and the judgement of each expectation."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ __all__ = ["Judgement", "Verdict"]
 
 
 class Verdict(StrEnum):
-    """What a run can come to. "Found wrong" and "could not look" are never merged."""
+    """The outcome of a run. "Found wrong" and "could not look" are never merged."""
 
     PASS = "PASS"  # noqa: S105
     INCONCLUSIVE = "INCONCLUSIVE"

@@ -1,4 +1,4 @@
-"""A loop that stays awake for a moment after something came: its answer is soon there.
+"""A loop that stays awake for a moment after data arrived, since the answer comes soon.
 
 A processor that went to sleep takes some tens of microseconds to wake, once for a request and once
 for its answer. Most of what a proxy adds to an answer that is quick is this.

@@ -1,4 +1,4 @@
-"""Who may use the control API: programs of this host, and no page that a browser has open."""
+"""Who may use the control API: programs on this host, and no web page in a browser."""
 
 import hmac
 import ipaddress

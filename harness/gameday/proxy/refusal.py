@@ -1,4 +1,4 @@
-"""What the API says when it does not do what it was asked."""
+"""The error of a call that the API refuses."""
 
 __all__ = ["ApiRefusal"]
 

@@ -1,1 +1,1 @@
-"""Listeners of a run's events and writers of its result; they know only the model."""
+"""Listeners to a run's events and writers of its result; they know only the model."""

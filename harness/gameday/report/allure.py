@@ -56,10 +56,10 @@ _LOG_BYTES_MAX = 1 << 20
 class AllureReporter:
     """Adds steps, parameters, labels, links and attachments to the test that is running.
 
-    The steps have the times of the events, not of the telling. It has to be told from within the
-    test (allure-pytest knows of none before) and finds it at the first event. A run that ends
-    without a result is left to `close`. The first event is taken to happen as it is told, unless
-    `wall_minus_monotonic_ns` says what makes wall time of an event's time.
+    The steps have the times of the events, not of the calls. It must be called from within the
+    test, since allure-pytest knows of none before, and finds it at the first event. `close` ends
+    a run that has no result. The first event is taken to happen when it is reported, unless
+    `wall_minus_monotonic_ns` gives the difference between wall time and event time.
     """
 
     def __init__(self, *, tags: Iterable[str] = (), wall_minus_monotonic_ns: int | None = None):

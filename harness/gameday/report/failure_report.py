@@ -1,4 +1,4 @@
-"""The text that alone lets a reader understand what happened in a run."""
+"""The failure text of a run, which explains it without any other file."""
 
 from collections.abc import Iterable, Iterator
 

@@ -1,4 +1,4 @@
-"""What a JUnit file carries of a run: the findings and expectations as properties."""
+"""Findings and expectations of a run as properties of a JUnit file."""
 
 import math
 

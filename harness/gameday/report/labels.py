@@ -1,4 +1,4 @@
-"""The words that every report uses for the same thing."""
+"""Labels that all reports share."""
 
 import shlex
 from collections.abc import Iterable, Mapping

@@ -1,4 +1,4 @@
-"""How the timeline looks: colours that also differ in hatching, so that print and eyes agree."""
+"""How the timeline looks: colours also differ in hatching, for print and colour blindness."""
 
 __all__ = ["PATTERNS", "STYLE"]
 

@@ -1,4 +1,4 @@
-"""The table of a verdict: every expectation, what was wanted, seen, and by how much it held."""
+"""The table of a verdict: each expectation, what was wanted, what was seen, and the margin."""
 
 import io
 

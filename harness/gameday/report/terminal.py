@@ -49,7 +49,7 @@ _PHASES = {
 
 
 class _Tone(StrEnum):
-    """How a line is meant; the values are rich's styles."""
+    """The tone of a line; the values are rich's styles."""
 
     PLAIN = ""
     HEAD = "bold"
@@ -174,7 +174,7 @@ def _proof(event: EffectProven | UndoProven, words: str) -> tuple[str, _Tone]:
 
 
 class _Screen(Protocol):
-    """Where the lines go."""
+    """An output for lines."""
 
     is_live: bool
 
@@ -208,7 +208,7 @@ class _PlainScreen:
 
 
 class _StatusLine:
-    """What rich draws again and again."""
+    """The status line that rich redraws."""
 
     def __init__(self, status: "_Status") -> None:
         self._status = status
@@ -222,7 +222,7 @@ class _Status(Protocol):
 
 
 class _LiveScreen:
-    """A terminal: lines scroll by above one that is overwritten."""
+    """A terminal: lines scroll above a status line that is overwritten."""
 
     is_live = True
 

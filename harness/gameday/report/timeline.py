@@ -1,4 +1,4 @@
-"""The picture of a run: what was asked, what broke, what users got, on one time axis."""
+"""The timeline of a run: faults, load and outcomes on one time axis."""
 
 import html
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""The receiving service's record, read over HTTP while the run lasts and once more at its end."""
+"""The receiver's record, read over HTTP during the run and once more at its end."""
 
 from bisect import bisect_left
 from dataclasses import dataclass, field
