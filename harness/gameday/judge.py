@@ -22,7 +22,7 @@ _SAYS_NOTHING = "the run says nothing"
 _REASON_FOR = {
     Verdict.PASS: "held",
     Verdict.FAIL: "was broken",
-    Verdict.INCONCLUSIVE: "could not be told",
+    Verdict.INCONCLUSIVE: "could not be decided",
 }
 
 
@@ -233,9 +233,9 @@ def _sentence(expectation: Expectation, judgement: Judgement, finding: Finding |
 
 
 def _unproven(fault: FaultRecord) -> str:
-    lacking = "was not proven to bite"
+    lacking = "was not proven to take effect"
     if fault.active_at_end is False:
-        lacking = "was proven to bite, and not shown to be in still at its end"
+        lacking = "took effect, but was no longer active when it was due to be undone"
     if fault.lapse:
         lacking = f"took effect and did not last: {fault.lapse}"
     head = f"{fault.fault} of {fault.target} {lacking}, so the run says nothing"

@@ -219,7 +219,7 @@ def test_what_validate_does_not_find_the_plan_and_the_run_do_not_find_either(
             check=False,
         )
         assert done.returncode != 0
-        assert "'api' is no module that Python can run here" in done.stdout + done.stderr
+        assert "'api' is not a module that Python can run here" in done.stdout + done.stderr
 
 
 @pytest.mark.sample("process-elsewhere", "docker-root")

@@ -118,7 +118,7 @@ def test_an_unmeasured_finding_is_inconclusive_and_says_why() -> None:
     assert outcome.verdict is U
     assert outcome.judgements[0].seen == "not measured"
     assert outcome.judgements[0].margin == "no final read"
-    assert "lost could not be told: wanted == 0; not measured: no final read" in outcome.reason
+    assert "lost could not be decided: wanted == 0; not measured: no final read" in outcome.reason
 
 
 def test_a_finding_that_the_run_does_not_have_is_inconclusive() -> None:
@@ -187,7 +187,7 @@ def test_a_fault_that_was_not_proven_to_bite_is_invalid_and_nothing_is_judged() 
     assert (judgement.verdict, judgement.seen) == (Verdict.INVALID, "not judged")
     assert judgement.margin == "not judged: the run says nothing"
     assert outcome.reason == (
-        "kill of redis was not proven to bite, so the run says nothing; look at what was "
+        "kill of redis was not proven to take effect, so the run says nothing; look at what was "
         "measured of it (exit code 0)."
     )
 
@@ -223,7 +223,7 @@ def test_a_fault_that_was_not_in_any_more_at_its_end_is_invalid_and_said_to_be_s
     outcome = judged(wants("< 2min"), [found(1, 2)], (gone,))
     assert outcome.verdict is Verdict.INVALID
     assert outcome.reason == (
-        "kill of redis was proven to bite, and not shown to be in still at its end, so the run "
+        "kill of redis took effect, but was no longer active when it was due to be undone, so the run "
         "says nothing; look at what was measured of it (at end alive yes, in at end no)."
     )
 
@@ -313,7 +313,7 @@ def test_a_promise_that_noise_may_have_broken_says_so_and_by_how_much() -> None:
         "1 s (50%) outside, but the host stalled for up to 2 s, without which it may be "
         "1.5 s to 4 s"
     )
-    assert outcome.reason.startswith("recovery could not be told: wanted <= 2s, saw 4 s (3 s to")
+    assert outcome.reason.startswith("recovery could not be decided: wanted <= 2s, saw 4 s (3 s to")
 
 
 def test_one_fail_that_stands_makes_the_run_fail_beside_those_that_do_not() -> None:

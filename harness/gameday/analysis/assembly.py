@@ -129,7 +129,7 @@ def _delivered(shown: Operations, deliveries: Deliveries) -> Finding:
         return finding
     return replace(
         finding,
-        evidence=f"{finding.evidence}; {deliveries.backdated} deliveries bear a time at which a "
+        evidence=f"{finding.evidence}; {deliveries.backdated} deliveries carry a time at which a "
         "read of the record did not show them, and count from the time of that read",
     )
 

@@ -30,7 +30,7 @@ _SEEN_NS = 5 * MILLISECOND
 """What is tried in turns, a sync or a beat, is noted if it takes longer than this."""
 BETWEEN_SYNCS_NS = 50 * MILLISECOND
 BETWEEN_BEATS_NS = 20 * MILLISECOND
-NO_NOISE = "nothing watched how still the host was"
+NO_NOISE = "the noise of the host was not measured"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

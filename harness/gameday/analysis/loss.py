@@ -61,7 +61,7 @@ def unknown_count(published: PublishedCounts, ledger: LedgerCounts | None) -> Fi
     fate = "which of them arrived is not known"
     if ledger is not None:
         there = int(np.count_nonzero(unknown & ledger.delivered))
-        fate = f"{there} of them arrived all the same (recovered), {count - there} did not"
+        fate = f"{there} of them arrived even so (recovered), {count - there} did not"
     return Finding.count(
         "unknown",
         count,
@@ -149,7 +149,7 @@ def _rpo(ledger: LedgerCounts, lost_ns: Int64s, total: int, injected: Window | N
         evidence=(
             f"the oldest of {lost_ns.size} lost signals was acknowledged "
             f"{format_duration(abs(injected.start_ns - oldest_ns))} "
-            f"{'before' if oldest_ns < injected.start_ns else 'after'} the fault was asked for"
+            f"{'before' if oldest_ns < injected.start_ns else 'after'} the fault was requested"
             if lost_ns.size
             else f"none of {total} acknowledged signals was lost"
         ),

@@ -93,7 +93,7 @@ def phases(observation: Observation, operations: Operations) -> Phases:
     if span is None:
         return Phases(findings=unmeasured_phases("no fault was injected"), marks=Marks())
     if found is None:
-        why = "no operation came due after the fault was asked for"
+        why = "no operation came due after the fault was requested"
         return Phases(findings=unmeasured_phases(why), marks=marks(observation, span, None))
     say = Measured(
         operations=operations,
@@ -185,8 +185,8 @@ class Measured:
             samples=self.found.samples,
             resolution=spacing_ns,
             evidence=(
-                f"none of the {self.found.samples} operations due after the fault failed by it; "
-                f"they came {format_duration(spacing_ns)} apart"
+                f"none of the {self.found.samples} operations due after the fault failed; "
+                f"they came due {format_duration(spacing_ns)} apart"
             ),
         )
 
@@ -200,7 +200,7 @@ def _detect(say: Measured, span: FaultSpan) -> Finding:
     if span.proven_ns is None:
         return Finding.unmeasured("detect", Unit.NS, "the fault's effect was not proven")
     if failing is None or visible_ns is None:
-        return Finding.unmeasured("detect", Unit.NS, "no operation failed by the fault")
+        return Finding.unmeasured("detect", Unit.NS, "no operation failed because of the fault")
     seen = replace(failing, high_ns=max(failing.high_ns, visible_ns))
     return say.between(
         "detect",
@@ -253,7 +253,7 @@ def _what_failed(outage: Outage) -> str:
         "the last"
     )
     if outage.share < _ALL:
-        text += f"; {outage.share:.1%} of those due failed, so its edges are known less sharply"
+        text += f"; {outage.share:.1%} of those due failed, so its edges are less certain"
     return text
 
 
@@ -293,7 +293,7 @@ def _recovery(say: Measured, span: FaultSpan) -> Finding:
 def _recovery_after_heal(say: Measured, span: FaultSpan) -> Finding:
     name, healed = "recovery_after_heal", say.found.healed
     if span.undone is None or span.undo_proven_ns is None or healed is None:
-        return Finding.unmeasured(name, Unit.NS, "the fault's undoing was not proven")
+        return Finding.unmeasured(name, Unit.NS, "the fault's undo was not proven")
     # The fault was gone at some moment between the asking and the proof.
     gone = Bracket(
         at_ns=span.undo_proven_ns,
@@ -301,13 +301,13 @@ def _recovery_after_heal(say: Measured, span: FaultSpan) -> Finding:
         high_ns=span.undo_proven_ns,
     )
     if healed.low_ns == gone.at_ns:
-        return replace(say.nothing_failed(name), evidence="steady when the undoing was proven")
+        return replace(say.nothing_failed(name), evidence="steady when the undo was proven")
     took = format_duration(gone.high_ns - gone.low_ns)
     return say.between(
         name,
         gone,
         healed,
-        "from the proof of the undoing until the steady state held again; the undoing itself took "
+        "from the proof of the undo until the steady state held again; the undo itself took "
         f"up to {took}, which counts at the high end",
     )
 
@@ -365,7 +365,7 @@ def _failover(say: Measured, span: FaultSpan) -> Finding:
         samples=int(around_ns.size),
         resolution=spacing_ns,
         evidence=(
-            f"the longest time without a success while the fault was in, {format_duration(seen_ns)}"
-            f"{'' if ended else ', had not ended when the load did'}"
+            "the longest time without a success while the fault was active, "
+            f"{format_duration(seen_ns)}{'' if ended else ', had not ended when the load did'}"
         ),
     )

@@ -55,7 +55,7 @@ def _probe(
     end_ns = observation.load.end_ns
     found = estimate(operations, observation.faults, steady, end_ns)
     if found is None:
-        return Finding.unmeasured(name, Unit.NS, f"{stream_name} made no probe"), None
+        return Finding.unmeasured(name, Unit.NS, f"{stream_name} sent no probe"), None
     say = Measured(
         operations=operations,
         found=found,
@@ -66,14 +66,14 @@ def _probe(
         spacing_ns = operations.spacing_ns
         back = Bracket(at_ns=undone.at_ns, low_ns=undone.at_ns, high_ns=undone.high_ns + spacing_ns)
         return replace(
-            say.nothing_failed(name), evidence=f"{stream_name} served when the undoing began"
+            say.nothing_failed(name), evidence=f"{stream_name} served when the undo began"
         ), back
     return say.between(
         name,
         undone,
         found.served,
-        f"{found.bad} of {found.samples} probes of {stream_name} failed; from when the undoing was "
-        "asked for until the first success after the last failure",
+        f"{found.bad} of {found.samples} probes of {stream_name} failed; from when the undo was "
+        "requested until the first success after the last failure",
     ), found.served
 
 

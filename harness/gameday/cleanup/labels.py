@@ -136,7 +136,7 @@ def belonging_to_others(run: str | None = None) -> list[str]:
         mine = is_our_folder(folder)
         if not mine and is_run(_run_in(folder.name)) and run in (None, _run_in(folder.name)):
             with suppress(OSError):
-                found.append(f"{folder}, which is no folder of ours but belongs to {whose(folder)}")
+                found.append(f"{folder}, which is not ours but belongs to {whose(folder)}")
     for process in psutil.process_iter():
         with suppress(psutil.Error, OSError):
             mark = process.environ().get(RUN_VARIABLE, "")

@@ -163,7 +163,7 @@ def _end_processes(run: str) -> Iterator[str]:
             file.unlink()
             yield f"shared memory {file}"
     if found:
-        names = [f"process {pid}: {refused.get(pid, 'it outlives SIGKILL')}" for pid in found]
+        names = [f"process {pid}: {refused.get(pid, 'it survives SIGKILL')}" for pid in found]
         raise NotHealed("; ".join(names))
 
 
@@ -205,7 +205,7 @@ def _remove_folders(run: str) -> Iterator[str]:
 
 def _remove_folder(folder: Path) -> Iterator[str]:
     if announced_by(folder):
-        raise NotHealed(f"folder {folder} stays, as it says where another one is that is left")
+        raise NotHealed(f"folder {folder} stays: it records where another remaining folder is")
     yield from (f"shared memory {number}" for number in remove_segments(folder))
     yield from release(folder)
     shutil.rmtree(folder, ignore_errors=True)

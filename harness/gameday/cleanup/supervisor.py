@@ -128,7 +128,7 @@ class _Draft:
             beside.write_text(json.dumps(draft, indent=2) + "\n", encoding="utf-8")
             beside.replace(self.path)
         except OSError as error:
-            _say(f"no result could be left: {error}")
+            _say(f"the result could not be written: {error}")
             with suppress(OSError):
                 beside.unlink()
 

@@ -87,7 +87,7 @@ def parser() -> argparse.ArgumentParser:
     doctor = commands.add_parser("doctor", help="try what scenarios need on this host")
     doctor.add_argument("--json", action="store_true", help="for programs")
     doctor.set_defaults(act=_doctor)
-    reaping = commands.add_parser("reap", help="remove what runs whose harness died have left")
+    reaping = commands.add_parser("reap", help="remove what runs whose harness died left behind")
     reaping.add_argument("--run", type=_run_id, help="remove all of this run, whoever owns it")
     reaping.set_defaults(act=_reap)
     stop = commands.add_parser("stop", help="stop every run of this host: heal, remove, report")
@@ -253,7 +253,7 @@ def _reap(chosen: argparse.Namespace) -> int:
         if not is_dead(owner) and not is_alive(owner):
             _say(_elsewhere(run, owner))
     if not runs and not problems:
-        _say("nothing to reap: no run whose harness is dead has left anything")
+        _say("nothing to reap: no dead run has left anything behind")
     _tell_of_others(chosen.run)
     return _told(problems)
 
@@ -293,7 +293,7 @@ def _engine() -> tuple[bool, list[str]]:
     problem = engine_problem(limit_s=_ENGINE_LIMIT_S)
     if problem is None or not has_engine():
         return problem is None, []
-    return False, [f"{problem}; what it holds of runs was not looked at"]
+    return False, [f"{problem}; it was not searched for runs"]
 
 
 def _owners(in_docker: bool, problems: list[str]) -> dict[str, str]:
@@ -327,8 +327,8 @@ def _tell_of_others(run: str | None) -> None:
 
 def _elsewhere(run: str, owner: str) -> str:
     return (
-        f"{run}: left alone, as its owner may live, in another place than this: "
-        f"{owner or 'unknown'}; `gameday reap --run {run}` removes it all the same"
+        f"{run}: left alone, since its owner may be alive elsewhere: "
+        f"{owner or 'unknown'}; `gameday reap --run {run}` removes it anyway"
     )
 
 
@@ -346,5 +346,7 @@ def _told(problems: Sequence[str]) -> int:
 
 def _run_id(text: str) -> str:
     if not is_run(text):
-        raise argparse.ArgumentTypeError(f"{text!r} is no run's id, which is 8 hexadecimal digits")
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not the id of a run, which is 8 hexadecimal digits"
+        )
     return text

@@ -171,7 +171,7 @@ def _not_up(process: subprocess.Popen[bytes], log: Path) -> EnvironmentRefused:
     seen = f"still ran after {_START_LIMIT_S:g} s" if ended is None else f"ended with {ended}"
     tail = log.read_text(errors="replace")[-_LOG_TAIL:]
     return EnvironmentRefused(
-        f"the proxy did not say that it listens; it {seen}; command: {process.args!r}; "
+        f"the proxy did not report that it is listening; it {seen}; command: {process.args!r}; "
         f"its log:\n{tail}"
     )
 

@@ -68,7 +68,7 @@ class PlainHttp:
                     response.begin()
                     return ApiAnswer(status=response.status, content=response.read())
             except http.client.HTTPException as error:
-                raise OSError(f"no answer in HTTP: {error!r}") from error
+                raise OSError(f"not an HTTP answer: {error!r}") from error
 
 
 class ToxiproxyClient:

@@ -51,7 +51,7 @@ def engine_trouble(limit_s: int = 3) -> EngineTrouble | None:
     """
     if context := _foreign_context():
         return EngineTrouble(
-            seen=f"the Docker context {context!r} is in use, and gameday goes by DOCKER_HOST",
+            seen=f"the Docker context {context!r} is active, but gameday uses DOCKER_HOST",
             cure="export DOCKER_HOST=\"$(docker context inspect -f '{{.Endpoints.docker.Host}}')\"",
         )
     try:

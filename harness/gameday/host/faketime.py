@@ -92,7 +92,7 @@ def until_read(called_ns: int) -> Window:
 def ignored(name: str) -> str:
     """Return how a service is refused that runs without the library that it was started with."""
     return (
-        f"{name} goes by the host's clock: its loader ignores libfaketime, which is this host's; "
+        f"{name} still has the host's clock: its loader ignores this host's libfaketime; "
         "use an image with the same C library"
     )
 

@@ -50,7 +50,7 @@ def start_stressor(
             start_new_session=True,
         )
     except OSError as error:
-        raise EnvironmentRefused(f"a guest could not be started: {error}") from error
+        raise EnvironmentRefused(f"a stressor could not be started: {error}") from error
     return _ChildStressor(process, share)
 
 

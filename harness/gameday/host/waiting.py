@@ -108,7 +108,9 @@ def busy_ports(first: int, number: int) -> str | None:
                 busy.append(f"{port} ({error.strerror})")
     if not busy:
         return None
-    return f"front ports: 127.0.0.1 cannot give {', '.join(busy)}; choose others: --gameday-ports"
+    return (
+        f"front ports: 127.0.0.1 has no free {', '.join(busy)}; choose others with --gameday-ports"
+    )
 
 
 def free_ports(number: int) -> list[int]:

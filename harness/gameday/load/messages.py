@@ -97,7 +97,7 @@ class DriverReport:
         if not self.held:
             return ""
         return (
-            f"{self.held} operations waited because the load driver may open no more connections; "
+            f"{self.held} operations waited because the load driver could not open more connections; "
             "raise the limit of open files (ulimit -Hn), or lower the rate or the deadline"
         )
 

@@ -131,7 +131,7 @@ class NoiseMeter:
 def _silent(proxy: str) -> EnvironmentRefused:
     return EnvironmentRefused(
         f"the proxy server at {proxy} has not answered for {SILENT_NS / SECOND:g} s: it is dead or "
-        "stands still, so nothing is known of the system behind it"
+        "stalled, so nothing is known about the system behind it"
     )
 
 

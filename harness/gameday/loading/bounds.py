@@ -120,7 +120,7 @@ def complain_of_overlaps(
             why = vocabulary.conflict(other, step)
             if why is not None:
                 text = (
-                    f"is in at the same time as {other.fault.verb} of {other.fault.target}, "
+                    f"is active at the same time as {other.fault.verb} of {other.fault.target}, "
                     f"faults[{i}], and {why}; let one end before the other begins"
                 )
                 source.complain(("faults", j, step.fault.verb), text)

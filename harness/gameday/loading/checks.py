@@ -156,13 +156,14 @@ class Checks:
         made = build(FaultStep, {**step, "fault": fault})
         if made.exposure < 1:
             self._source.complain(
-                ("faults", i, "exposure"), "a fault that meets nothing shows nothing; write 1, say"
+                ("faults", i, "exposure"),
+                "a fault that meets nothing shows nothing; write at least 1",
             )
         return made
 
     def _complain_of_no_length(self, i: int) -> None:
         if length_of(self._source, i) == 0:
-            text = "a fault of no length breaks nothing; write '100ms', say"
+            text = "a fault of no length breaks nothing; write a duration, such as '100ms'"
             self._source.complain(("faults", i, "for"), text)
 
     def _aimed(self, where: Where, verb: str, hit: str, target: Target | None) -> bool:

@@ -68,7 +68,7 @@ class _Expansion:
         if isinstance(node, yaml.ScalarNode):
             return self._scalar(node, where, spot)
         if id(node) in self._open:
-            refuse(self.source.path, "an alias stands inside what it names", mark_of(node))
+            refuse(self.source.path, "an alias refers to a value that contains it", mark_of(node))
         self._open.add(id(node))
         try:
             if isinstance(node, yaml.SequenceNode):
@@ -106,9 +106,7 @@ class _Expansion:
             key = self._key(name, where)
             if key in own:
                 first = mark_of(own[key][0])
-                self._complain(
-                    name, (*where, key), f"stands here twice; the first is in line {first[0]}"
-                )
+                self._complain(name, (*where, key), f"is repeated; the first is on line {first[0]}")
             elif key is not None:
                 own[key] = (name, value)
         for part in merged:
@@ -124,7 +122,7 @@ class _Expansion:
         # Merges are not values, so their circles and their number are watched here.
         marker = -id(part)
         if marker in self._open:
-            refuse(self.source.path, "an alias stands inside what it names", mark_of(part))
+            refuse(self.source.path, "an alias refers to a value that contains it", mark_of(part))
         self._open.add(marker)
         self._count(part, 0)
         for key, entry in self._entries(part, where).items():

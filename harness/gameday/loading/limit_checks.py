@@ -42,8 +42,8 @@ def complain_of_limit(source: Source, where: Where, limit: Limit, unit: str, nam
     within = limit.op == "==" and least <= limit.value <= most
     ends = (limit.holds(least), limit.holds(most))
     if not (any(ends) or within) or all(ends):
-        why = "can break" if all(ends) else "can keep"
-        text = f"{quoted(limit.text)} is what nothing {why}; write it as in {_SUCH_AS[wanted]!r}"
+        does = "every value satisfies" if all(ends) else "no value can satisfy"
+        text = f"{does} {quoted(limit.text)}; write it as in {_SUCH_AS[wanted]!r}"
         source.complain(where, text)
 
 

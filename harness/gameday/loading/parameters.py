@@ -107,12 +107,12 @@ def complain_of_unknown(source: Source, settings: Mapping[str, str]) -> None:
 def complain_of_many(
     source: Source, parameters: Mapping[str, Parameter], settings: Mapping[str, str]
 ) -> None:
-    """Note it when the sweeps ask for more runs than anybody waits for."""
+    """Note it when the sweeps give more runs than anybody waits for."""
     count = math.prod(len(values) for values in _sweeps(parameters, settings).values())
     if count > _MOST_COMBINATIONS:
         source.complain(
             ("parameters",),
-            f"the sweeps ask for {count} runs; at most {_MOST_COMBINATIONS} are made",
+            f"the sweeps give {count} runs; at most {_MOST_COMBINATIONS} are allowed",
             at_key=True,
         )
 

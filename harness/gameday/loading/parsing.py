@@ -39,19 +39,19 @@ _BLOCK = "'>' begins a block of text in YAML; put a text that begins with '>' in
 _PLAINLY = {
     "while scanning a block scalar": _BLOCK,
     "found character '>'": _BLOCK,
-    "found character '\\t'": "a tab stands here; indent with spaces",
+    "found character '\\t'": "a tab is used here; indent with spaces",
     "found character '`'": "a text cannot begin with '`' unless it is in quotes",
     "found character '@'": "a text cannot begin with '@' unless it is in quotes",
     "found character '%'": "a text cannot begin with '%' unless it is in quotes",
     "found unexpected end of stream": "a quote is opened and never closed",
     "mapping values are not allowed here": (
-        "a second ': ' in one line, or a key that is indented otherwise than those beside it; "
+        "a second ': ' in one line, or a key that is indented differently from its siblings; "
         "put a text with ': ' in quotes"
     ),
     "could not find expected ':'": "a line of keys has no ':' after its key",
     "expected ',' or ']'": "a list in brackets is not closed, or lacks a comma",
     "expected ',' or '}'": "a mapping in braces is not closed, or lacks a comma",
-    "expected <block end>": "a line is indented otherwise than those beside it",
+    "expected <block end>": "a line is indented differently from its siblings",
 }
 """What the parser says, and what it means to whoever wrote the file."""
 _BEGINS_BEFORE = (

@@ -250,7 +250,7 @@ def _target(source: Source, name: str, target: Callable[[str], Target]) -> Targe
         return target(name)
     except ScenarioError as error:
         first, *others = error.problems
-        wrong = f"{quoted(name)} is wrong itself"
+        wrong = f"{quoted(name)} has problems of its own"
         source.complain(("target",), first if not others else wrong)
         if others:
             source.appendix.extend([first, *others])

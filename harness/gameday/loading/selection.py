@@ -79,7 +79,7 @@ class _Choice:
         """Return how the bundled ones would be meant, where they are not."""
         if among is not self._usual or among is self.every or not self._bundled.named:
             return ""
-        return f"; those that come with gameday are meant by '{_BUNDLED}{part}'"
+        return f"; for those that come with gameday write '{_BUNDLED}{part}'"
 
     def _at(self, written: str) -> list[Path]:
         """Return the file of a path, or those in its folder, without links or `..` in between."""

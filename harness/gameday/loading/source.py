@@ -131,7 +131,7 @@ class Source:
                 continue
             value = self.at(where)
             if isinstance(value, int | float):
-                text = f"{spot.text} is {value} to YAML; write {value}, or what it is to be"
+                text = f"{spot.text} is {value} to YAML; write {value}, or the value you mean"
                 self.complain(where, text)
 
     def refuse_if_wrong(self) -> None:
@@ -209,5 +209,5 @@ def unwritable(text: str) -> str:
     if found is None:
         return ""
     if found[0] == "\0":
-        return "no variable and no file name can hold the character NUL"
-    return "holds half of a character"
+        return "the character NUL is not allowed in a variable or a file name"
+    return "contains half of a character"

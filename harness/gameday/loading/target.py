@@ -132,7 +132,7 @@ def _check_names(source: Source, names: list[str], vocabulary: Vocabulary) -> No
     for name in names:
         where = ("services", name)
         if name == CLIENT:
-            text = f"{CLIENT!r} is what the harness's own connections are called; name it otherwise"
+            text = f"{CLIENT!r} is reserved for the harness's own connections; choose another name"
             source.complain(where, text, at_key=True)
         kind = source.at((*where, "kind"))
         if isinstance(kind, str) and kind not in vocabulary.services:
@@ -164,7 +164,7 @@ def _check_services(
             source.complain_of_invalid(where, [("pids", "16 to 100000")])
         for i, need in enumerate(spec.needs):
             if need in spec.needs[:i]:
-                source.complain((*where, "needs", i), f"{quoted(need)} is needed twice")
+                source.complain((*where, "needs", i), f"{quoted(need)} is listed twice")
         _check_primary(source, spec, specs, vocabulary)
     graph = {spec.name: {need for need in spec.needs if need != spec.name} for spec in specs}
     try:
@@ -184,11 +184,11 @@ def _check_program(source: Source, spec: ServiceSpec, vocabulary: Vocabulary) ->
     if spec.kind not in vocabulary.programs:
         what = " or ".join(sorted(vocabulary.programs))
         text = f"a service of kind {spec.kind!r} runs no program, only one of kind {what} does"
-        source.complain(where, f"{text}; take the key out", at_key=True)
+        source.complain(where, f"{text}; remove the key", at_key=True)
     elif spec.image is None and not vocabulary.is_program(spec):
         # An image of the target's own may have it.
         folders = ", ".join(dict.fromkeys(map(str, spec.places)))
-        text = f"{quoted(spec.program)} is no module that Python can run here"
+        text = f"{quoted(spec.program)} is not a module that Python can run here"
         source.complain(where, f"{text}; it is looked for in {folders}, and in what is installed")
 
 

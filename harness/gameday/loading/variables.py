@@ -58,7 +58,7 @@ def _check_names(
         other = first.setdefault(prefix_of(need), need)
         if other != need and need in known:
             text = (
-                f"{other!r} and {need!r} would both be told as {prefix_of(need)}_HOST; rename one"
+                f"{other!r} and {need!r} would both be given as {prefix_of(need)}_HOST; rename one"
             )
             source.complain((*where, "needs", i), text)
     for i, name in enumerate(spec.pass_env):
@@ -66,9 +66,9 @@ def _check_names(
         if not _NAME.fullmatch(name):
             source.complain(place, _no_name(name))
         elif name in told:
-            source.complain(place, f"{name!r} is what gameday itself tells the service")
+            source.complain(place, f"{name!r} is set by gameday itself")
         elif name in spec.env:
-            source.complain(place, f"{name!r} is set by env already; take one of the two out")
+            source.complain(place, f"{name!r} is already set by env; remove one of the two")
 
 
 def _check_env(
@@ -80,16 +80,16 @@ def _check_env(
             source.complain(place, _no_name(key), at_key=True)
         if not expands:
             if names_in(value):
-                text = "is not put in here, only in the env of a service that runs a program"
+                text = "is not substituted here, only in the env of a service that runs a program"
                 source.complain(place, f"${{{names_in(value)[0]}}} {text}")
             continue
         for name in dict.fromkeys(names_in(value)):
             if name not in told:
-                text = f"{quoted(f'${{{name}}}')} is nothing that this service is told"
+                text = f"{quoted(f'${{{name}}}')} is not a variable that this service gets"
                 source.complain(place, f"{text}{one_of(name, told)}; '$${{' for the text '${{'")
         if not is_closed(value):
             source.complain(place, "'${' lacks its '}'; write '$${' for the text '${'")
 
 
 def _no_name(name: str) -> str:
-    return f"{quoted(name)} is no name of a variable; use letters, digits and '_'"
+    return f"{quoted(name)} is not the name of a variable; use letters, digits and '_'"

@@ -139,7 +139,7 @@ def unreached(step: FaultStep, target: Target, load: WorkloadSpec) -> str | None
     if RequestPath.of_load(target, load).with_readers(target).meets(step.fault):
         return None
     return (
-        f"the load never passes {hit}: nothing that it reaches from {load.to} or "
-        f"{load.ledger} needs that, so the run could show nothing; hit something else, or write "
+        f"the load never passes {hit}: nothing it reaches from {load.to} or "
+        f"{load.ledger} needs it, so the run would show nothing; hit something else, or write "
         "'met_by: probes' to count the harness's own probes"
     )

@@ -68,11 +68,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type=_one_of("auto", "own", "toxiproxy"),
         metavar="{auto,own,toxiproxy}",
         default="auto",
-        help="the proxy before every edge; auto: toxiproxy in docker unless a fault needs what "
+        help="the proxy in front of every edge; auto: toxiproxy in docker unless a fault needs what "
         "only gameday's own has, and gameday's own in process",
     )
     group.addoption(
-        "--gameday-seed", type=int, metavar="N", help="the seed of every draw, to replay a run"
+        "--gameday-seed",
+        type=int,
+        metavar="N",
+        help="the seed of every random draw, to replay a run",
     )
     group.addoption(
         "--gameday-set",
@@ -107,7 +110,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="N",
         help="use fixed front ports from N upward (default: free ones)",
     )
-    parser.addini("gameday_reports", "the folder that runs are reported into", default="reports")
+    parser.addini(
+        "gameday_reports", "the folder in which each run makes its own", default="reports"
+    )
     parser.addini("gameday_scenarios", "folders with scenarios of your own", type="paths")
 
 

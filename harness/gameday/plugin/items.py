@@ -317,4 +317,4 @@ def _make_folder(reports: Path, experiment: Experiment) -> Path:
                 f"reports folder {reports}: {error.strerror or error}"
             ) from error
         return folder
-    raise EnvironmentRefused(f"reports folder {reports}: 100 runs named {name} are there")
+    raise EnvironmentRefused(f"reports folder {reports}: 100 runs named {name} are already there")

@@ -41,7 +41,7 @@ class Gate:
         if not self._is_meant(host):
             return _refused(f"host {host!r} is not this one; call it by 127.0.0.1", 403)
         if "origin" in request.headers:
-            return _refused("calls from pages are not answered", 403)
+            return _refused("calls from web pages are refused", 403)
         if self.token and request.method not in _READING:
             given = request.headers.get("authorization", "")
             if not hmac.compare_digest(given.encode(), f"Bearer {self.token}".encode()):

@@ -26,10 +26,10 @@ from gameday.report.labels import (
 __all__ = ["failure_text"]
 
 _MEANING = {
-    Verdict.PASS: "every promise held, and the evidence supports saying so",
-    Verdict.FAIL: "the system under test broke a promise",
-    Verdict.INVALID: "a fault was not proven to bite, so this says nothing about the system",
-    Verdict.INCONCLUSIVE: "it could not be told, so this says nothing about the system",
+    Verdict.PASS: "every expectation held, and the evidence supports saying so",
+    Verdict.FAIL: "the system under test broke an expectation",
+    Verdict.INVALID: "a fault was not proven, so this says nothing about the system",
+    Verdict.INCONCLUSIVE: "the evidence does not decide, so this says nothing about the system",
     Verdict.ERROR: (
         "the environment refused or the harness failed; the system under test was not judged"
     ),
@@ -44,13 +44,13 @@ def failure_text(result: Result) -> str:
         ("Why", _why(result)),
         ("Expectations", _expectations(result.expectations)),
         ("Faults", _faults(result.faults)),
-        ("Moments, from the start of the run", _marks(result)),
-        ("Recovery, with the interval that the truth lies in", _recovery(result)),
+        ("Milestones, from the start of the run", _marks(result)),
+        ("Recovery, with bounds", _recovery(result)),
         ("Data", _findings(findings_named(result, DATA))),
         ("Service", _findings(_other_findings(result))),
-        ("Validity guards that did not hold", (f"  {one_line(text)}" for text in result.guards)),
+        ("Validity guards that failed", (f"  {one_line(text)}" for text in result.guards)),
         ("Left behind", _left_behind(result)),
-        ("To look further", _further(result)),
+        ("Further", _further(result)),
     )
     blocks = []
     for title, content in sections:
@@ -98,7 +98,7 @@ def _faults(faults: Iterable[FaultRecord]) -> Iterator[str]:
         yield f"    asked     {details(asked_of(fault)) or 'nothing beyond that'}"
         yield f"    measured  {details(measured_of(fault)) or 'nothing'}"
         bit = "its effect" if fault.proven else "ITS EFFECT WAS NOT PROVEN"
-        gone = "its undoing" if fault.undone else "ITS UNDOING WAS NOT PROVEN"
+        gone = "its undo" if fault.undone else "ITS UNDO WAS NOT PROVEN"
         yield f"    proven    {bit}; {gone}"
 
 

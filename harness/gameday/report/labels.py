@@ -27,12 +27,12 @@ __all__ = [
 ]
 
 RECOVERY: Mapping[str, str] = {
-    "detect": "from the proven effect to the first failure that a user saw",
+    "detect": "from the proven effect to the first failure that a client saw",
     "outage": "the longest spell from a failure to the first success after its last one",
     "outage_total": "all such spells together",
     "failover": "the longest gap between successes that overlaps the fault",
     "recovery": "from the injection to the steady state",
-    "recovery_after_heal": "from the proven undoing to the steady state",
+    "recovery_after_heal": "from the proven undo to the steady state",
     "stabilise": "from the first success to the steady state",
     "recovery_front": "recovery on the path that users take",
     "recovery_direct": "recovery past the harness's proxy",
@@ -93,7 +93,7 @@ def duration_of(asked: Mapping[str, Scalar]) -> int | None:
 def window_of(fault: FaultRecord) -> str:
     """Return when the fault was in, and its actual and declared length."""
     if fault.window is None:
-        return "it was never in"
+        return "it was never active"
     window = _span(fault.window)
     declared = duration_of(fault.asked)
     return window if declared is None else f"{window}, declared {format_duration(declared)}"

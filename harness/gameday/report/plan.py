@@ -30,7 +30,7 @@ def _whole(line: str) -> str:
 def _lines(plan: Plan) -> Iterator[str]:
     sabotage = f", sabotaged: {plan.sabotage}" if plan.sabotage else ""
     yield f"{plan.scenario}: {plan.title}{sabotage}"
-    yield f"  target {plan.target} in {plan.runtime}, {_proxy(plan)} before every edge"
+    yield f"  target {plan.target} in {plan.runtime}, {_proxy(plan)} in front of every edge"
     yield f"  {plan.runtime}: {plan.runtime_why}"
     yield f"  seed {plan.seed}{_parameters(plan)}"
     yield f"  start     {' | '.join(', '.join(wave) for wave in plan.waves)}"

@@ -39,12 +39,12 @@ _PHASES = {
     Phase.LOAD: "reading scenario and target",
     Phase.PLAN: "resolving the plan",
     Phase.START: "starting the services",
-    Phase.BASELINE: "the steady state has to hold before anything is broken",
+    Phase.BASELINE: "the steady state must hold before anything is broken",
     Phase.BREAK: "injecting the faults",
     Phase.RECOVER: "waiting for the steady state to hold again",
     Phase.SETTLE: "a quiet period, then the final reads",
-    Phase.ANALYSE: "from the history to findings",
-    Phase.JUDGE: "findings against promises",
+    Phase.ANALYSE: "computing findings from the history",
+    Phase.JUDGE: "comparing findings with expectations",
 }
 
 
@@ -159,7 +159,7 @@ def _describe(event: Event) -> tuple[str, _Tone] | None:
             call = format_duration(event.returned_ns - event.called_ns)
             return f"{event.fault} {event.target}: undone in {call}", _Tone.FAULT
         case UndoProven():
-            gone = "undoing proven" if event.proven else "UNDOING NOT PROVEN"
+            gone = "undo proven" if event.proven else "UNDO NOT PROVEN"
             return _proof(event, gone)
         case Note():
             return event.text, _Tone.PLAIN

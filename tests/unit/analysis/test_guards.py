@@ -182,7 +182,7 @@ def test_a_time_is_not_judged_on_a_host_that_nobody_watched() -> None:
     unwatched = replace(OUTAGE.slow("10s", "11s", "200ms").build(), noise=None)
     outcome = verdict(unwatched, p99="<= 100ms", recovery="< 2s", lost="== 0")
     assert [judgement.verdict for judgement in outcome.judgements] == [U, U, P]
-    assert outcome.guards == ("nothing watched how still the host was",)
+    assert outcome.guards == ("the noise of the host was not measured",)
 
 
 def test_a_hiccup_outside_the_load_does_not_matter() -> None:

@@ -72,9 +72,7 @@ def test_a_folder_of_another_user_is_nobodys_and_is_mentioned(
     assert labelled_folders() == []
     assert folders_of(run) == []
     assert reaping.owners(in_docker=False) == {}
-    assert f"{folder}, which is no folder of ours but belongs to user {mine}" in (
-        belonging_to_others(run)
-    )
+    assert f"{folder}, which is not ours but belongs to user {mine}" in (belonging_to_others(run))
     assert list(reaping.removal(run, in_docker=False)) == []
     assert folder.is_dir()
 

@@ -40,7 +40,7 @@ UNREADABLE = {
     ),
     "a tab": (
         b"a:\n\t- b\n",
-        "2:1: is not YAML: a tab stands here; indent with spaces",
+        "2:1: is not YAML: a tab is used here; indent with spaces",
     ),
     "a quote that is not closed": (
         b'a: "b\nc: d\n',
@@ -76,11 +76,11 @@ UNREADABLE = {
     ),
     "an alias inside itself": (
         b"target: &a [*a]\n",
-        "1:9: an alias stands inside what it names",
+        "1:9: an alias refers to a value that contains it",
     ),
     "a merge of itself": (
         b"a: &a\n  <<: *a\n",
-        "1:4: an alias stands inside what it names",
+        "1:4: an alias refers to a value that contains it",
     ),
     "a billion laughs": (
         LAUGHS.encode(),
@@ -135,7 +135,7 @@ def test_a_file_that_cannot_be_opened_is_one_clear_line(
         ("!!int x", "'x' is not a number"),
         ("!!bool x", "'x' is not a number"),
         ("1" * 5_000, "'" + "1" * 57 + "...' is not a number"),
-        ('"\\ud800"', "holds half of a character"),
+        ('"\\ud800"', "contains half of a character"),
     ],
 )
 def test_nothing_but_plain_data_is_accepted(told_after: ToldAfter, value: str, wanted: str) -> None:

@@ -52,7 +52,7 @@ ONE_PROBLEM = {
     "a key that stands twice": (
         "title:",
         "title: x\ntitle:",
-        "3:1: title: stands here twice; the first is in line 2",
+        "3:1: title: is repeated; the first is on line 2",
     ),
     "a part that is no mapping": (
         '{success: ">= 99%", p99: "<= 100ms", for: 5s}',

@@ -64,17 +64,17 @@ ONE_PROBLEM = {
     "a number that YAML reads as octal": (
         "    for: ${outage}\n",
         "    for: ${outage}\n    exposure: 010\n",
-        "15:15: faults[0].exposure: 010 is 8 to YAML; write 8, or what it is to be",
+        "15:15: faults[0].exposure: 010 is 8 to YAML; write 8, or the value you mean",
     ),
     "a number that YAML reads to the base of 60": (
         "timeline: {baseline",
         "safety: {services: 1:30}\ntimeline: {baseline",
-        "10:20: safety.services: 1:30 is 90 to YAML; write 90, or what it is to be",
+        "10:20: safety.services: 1:30 is 90 to YAML; write 90, or the value you mean",
     ),
     "a NUL in a text": (
         "title: A scenario in which everything is right",
         'title: "a\\0b"',
-        ("2:8: title: no variable and no file name can hold the character NUL"),
+        ("2:8: title: the character NUL is not allowed in a variable or a file name"),
     ),
     "an unknown finding": (
         "- availability:",
@@ -114,7 +114,7 @@ ONE_PROBLEM = {
     "a fault that lasts for nothing": (
         "    for: ${outage}\n",
         "    for: ${outage}\n  - kill: redis\n    for: 0s\n",
-        "16:10: faults[1].for: a fault of no length breaks nothing; write '100ms', say",
+        "16:10: faults[1].for: a fault of no length breaks nothing; write a duration, such as '100ms'",
     ),
     "a connection where a service is hit": (
         "- kill: redis",
@@ -282,7 +282,7 @@ ONE_PROBLEM = {
     "a fault that has to meet nothing": (
         "    for: ${outage}\n",
         "    for: ${outage}\n    exposure: 0\n",
-        "15:15: faults[0].exposure: a fault that meets nothing shows nothing; write 1, say",
+        "15:15: faults[0].exposure: a fault that meets nothing shows nothing; write at least 1",
     ),
     "a fault that lasts longer than the file allows": (
         "timeline: {baseline",
@@ -308,7 +308,7 @@ ONE_PROBLEM = {
             "  - kill: redis\n    at: 2999ms\n    for: 1s\n"
         ),
         (
-            "18:11: faults[2].kill: is in at the same time as kill of redis, faults[0], and both "
+            "18:11: faults[2].kill: is active at the same time as kill of redis, faults[0], and both "
             "kill it; let one end before the other begins"
         ),
     ),
@@ -496,7 +496,7 @@ def test_more_runs_than_anybody_waits_for_are_told_at_once(
 ) -> None:
     values = ", ".join(f"{number}ms" for number in range(1, 1002))
     (told,) = complaints(lambda: load(good.replace("500ms, 10s", values)))
-    assert "the sweeps ask for 1001 runs; at most 1000 are made" in told
+    assert "the sweeps give 1001 runs; at most 1000 are made" in told
 
 
 def test_all_problems_are_told_at_once_in_the_order_of_the_file(

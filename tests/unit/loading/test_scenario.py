@@ -114,7 +114,7 @@ def test_what_is_wrong_in_the_target_is_told_in_its_own_words(
     path.write_text(good)
     slas: Mapping[str, Sla] = {}
     told = complaints(lambda: load_scenario(path, vocabulary, slas=slas, target=broken))
-    assert told[0] == "good.yaml:3:9: target: 'signals' is wrong itself"
+    assert told[0] == "good.yaml:3:9: target: 'signals' has problems of its own"
     assert told[-2:] == ["signals/target.yaml:1:1: this", "signals/target.yaml:2:1: that"]
 
 
@@ -172,7 +172,7 @@ def test_a_sweep_is_bounded(tmp_path: Path, complaints: Complaints) -> None:
         "parameters:\n" + "".join(f"  {n}: {{default: 1, sweep: {values}}}\n" for n in "abc")
     )
     assert complaints(lambda: sweep(path)) == [
-        "good.yaml:1:1: parameters: the sweeps ask for 1331 runs; at most 1000 are made"
+        "good.yaml:1:1: parameters: the sweeps give 1331 runs; at most 1000 are made"
     ]
 
 

@@ -110,7 +110,7 @@ ONE_PROBLEM = {
         [
             (
                 "4:24: services.redis.program: a service of kind 'redis' runs no program, only one "
-                "of kind app does; take the key out"
+                "of kind app does; remove the key"
             )
         ],
     ),
@@ -147,7 +147,7 @@ ONE_PROBLEM = {
     "a need that stands twice": (
         "[redis]",
         "[redis, redis]",
-        ["5:58: services.relay.needs[1]: 'redis' is needed twice"],
+        ["5:58: services.relay.needs[1]: 'redis' is listed twice"],
     ),
     "a circle of needs": (
         "kind: redis, ",

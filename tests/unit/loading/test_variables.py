@@ -44,14 +44,14 @@ VALID = "ORDER_DB_HOST, ORDER_DB_PORT, ORDER_DB_USER, ORDER_DB_PASSWORD, HOST, P
         (
             api('env: {AT: "${ORDER_DB_HOTS}"}'),
             (
-                "5: services.api.env.AT: '${ORDER_DB_HOTS}' is nothing that this service is told; "
+                "5: services.api.env.AT: '${ORDER_DB_HOTS}' is not a variable that this service gets; "
                 f"valid: {VALID}; nearest: 'ORDER_DB_HOST'; '$${{' for the text '${{'"
             ),
         ),
         (
             api('env: {AT: "${ORDER-DB_HOST}"}'),
             (
-                "5: services.api.env.AT: '${ORDER-DB_HOST}' is nothing that this service is told; "
+                "5: services.api.env.AT: '${ORDER-DB_HOST}' is not a variable that this service gets; "
                 f"valid: {VALID}; nearest: 'ORDER_DB_HOST'; '$${{' for the text '${{'"
             ),
         ),
@@ -68,7 +68,7 @@ VALID = "ORDER_DB_HOST, ORDER_DB_PORT, ORDER_DB_USER, ORDER_DB_PASSWORD, HOST, P
         ),
         (
             api('env: {AT: "a\\0b"}'),
-            "5: services.api.env.AT: no variable and no file name can hold the character NUL",
+            "5: services.api.env.AT: the character NUL is not allowed in a variable or a file name",
         ),
         (
             api("pass_env: [TOKEN, 'MY TOKEN']"),
@@ -86,13 +86,13 @@ VALID = "ORDER_DB_HOST, ORDER_DB_PORT, ORDER_DB_USER, ORDER_DB_PASSWORD, HOST, P
         ),
         (
             api("pass_env: [TOKEN], env: {TOKEN: x}"),
-            ("5: services.api.pass_env[0]: 'TOKEN' is set by env already; take one of the two out"),
+            ("5: services.api.pass_env[0]: 'TOKEN' is already set by env; remove one of the two"),
         ),
         (api("pass_env: TOKEN"), "5: services.api.pass_env: 'TOKEN' is given; wanted a list"),
         (
             '  other: {kind: redis, env: {AT: "${ORDER_DB_HOST}"}}\n',
             (
-                "5: services.other.env.AT: ${ORDER_DB_HOST} is not put in here, only in the env of "
+                "5: services.other.env.AT: ${ORDER_DB_HOST} is not substituted here, only in the env of "
                 "a service that runs a program"
             ),
         ),
@@ -102,14 +102,14 @@ VALID = "ORDER_DB_HOST, ORDER_DB_PORT, ORDER_DB_USER, ORDER_DB_PASSWORD, HOST, P
                 "  api: {kind: app, program: api, needs: [order-db, order_db]}\n"
             ),
             (
-                "6: services.api.needs[1]: 'order-db' and 'order_db' would both be told as "
+                "6: services.api.needs[1]: 'order-db' and 'order_db' would both be given as "
                 "ORDER_DB_HOST; rename one"
             ),
         ),
         (
             api("env: {}") + 'switches: {off: {service: api, env: {AT: "${HOTS}"}}}\n',
             (
-                "6: switches.off.env.AT: '${HOTS}' is nothing that this service is told; "
+                "6: switches.off.env.AT: '${HOTS}' is not a variable that this service gets; "
                 f"valid: {VALID}; nearest: 'HOST'; '$${{' for the text '${{'"
             ),
         ),

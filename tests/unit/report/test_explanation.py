@@ -14,7 +14,7 @@ def _line(text: str, *words: str) -> str:
 def test_the_first_line_is_the_verdict_and_why(result: Result) -> None:
     first, second, *_ = failure_text(result).splitlines()
     assert first == f"FAIL  {result.reason}"
-    assert "the system under test broke a promise" in second
+    assert "the system under test broke an expectation" in second
 
 
 def test_every_reason_is_told_and_the_first_line_counts_the_others(result: Result) -> None:
@@ -47,7 +47,7 @@ def test_a_missing_proof_stands_out(result: Result) -> None:
     noop = replace(result.faults[0], proven=False, undone=False, window=None)
     text = failure_text(replace(result, faults=(noop,), verdict=Verdict.INVALID))
     assert _line(text, "kill redis", "never in")
-    assert _line(text, "ITS EFFECT WAS NOT PROVEN", "ITS UNDOING WAS NOT PROVEN")
+    assert _line(text, "ITS EFFECT WAS NOT PROVEN", "ITS UNDO WAS NOT PROVEN")
     assert "says nothing about the system" in text
 
 
@@ -73,7 +73,7 @@ def test_moments_that_did_not_happen_are_told_so(result: Result) -> None:
 
 def test_guards_and_leftovers_are_told(result: Result) -> None:
     text = failure_text(replace(result, guards=("generator late",), clean=("process 4711",)))
-    assert "Validity guards that did not hold\n  generator late" in text
+    assert "Validity guards that failed\n  generator late" in text
     assert "Left behind\n  process 4711" in text
     assert "Left behind\n  nothing" in failure_text(result)
 

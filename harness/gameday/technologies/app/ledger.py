@@ -89,7 +89,7 @@ class RecordLedger:
             if not self._page(min(_PAGE_LIMIT_NS, left_ns)):
                 return self.seen()
             if self._seen.read == before:
-                raise NoReply(f"it gives {before} entries and says that there are more")
+                raise NoReply(f"it returns {before} entries and says that there are more")
         raise NoReply("the record does not end")
 
     def seen(self) -> Deliveries:
