@@ -193,7 +193,7 @@ def said(folder: Path, *command: str) -> str:
 
 def test_validate_and_the_plan_find_the_program_from_any_folder(place: tuple[Path, str]) -> None:
     folder, name = place
-    assert said(folder, "gameday", "validate", name).rstrip().endswith("x.yaml: right")
+    assert said(folder, "gameday", "validate", name).rstrip().endswith("x.yaml: valid")
     plan = said(
         folder, "pytest", f"--scenario={name}", "--gameday-plan", "--gameday-runtime=process"
     )

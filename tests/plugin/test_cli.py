@@ -81,7 +81,7 @@ def test_scenarios_are_looked_for_where_pytest_is_told_to(here: Path, settings: 
     (here / "pytest.ini").write_text(f"[pytest]\n{settings}gameday_scenarios = elsewhere\n")
     done = run(here, "validate", "mine")
     assert (done.stdout, done.stderr, done.returncode) == (
-        f"{here}/elsewhere/mine.yaml: right\n",
+        f"{here}/elsewhere/mine.yaml: valid\n",
         "",
         0,
     )
@@ -107,7 +107,7 @@ def test_a_scenario_that_is_not_right_ends_with_1(here: Path) -> None:
     (here / "scenarios" / "mine.yaml").write_text(OWN.replace("kill:", "kil:"))
     done = run(here, "validate", "mine", "redis-restart")
     assert "nearest: 'kill'" in done.stderr
-    assert done.stdout.endswith("redis-restart.yaml: right\n")
+    assert done.stdout.endswith("redis-restart.yaml: valid\n")
     assert done.returncode == 1
 
 

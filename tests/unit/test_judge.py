@@ -223,8 +223,8 @@ def test_a_fault_that_was_not_in_any_more_at_its_end_is_invalid_and_said_to_be_s
     outcome = judged(wants("< 2min"), [found(1, 2)], (gone,))
     assert outcome.verdict is Verdict.INVALID
     assert outcome.reason == (
-        "kill of redis took effect, but was no longer active when it was due to be undone, so the run "
-        "says nothing; look at what was measured of it (at end alive yes, in at end no)."
+        "kill of redis took effect, but was no longer active when it was due to be undone, so the "
+        "run says nothing; look at what was measured of it (at end alive yes, in at end no)."
     )
 
 

@@ -186,7 +186,7 @@ def _validate(chosen: argparse.Namespace) -> int:
             problems += 1
             _complain(str(error))
         else:
-            _say(f"{printable(str(path))}: right")
+            _say(f"{printable(str(path))}: valid")
     return _PROBLEM if problems else _OK
 
 

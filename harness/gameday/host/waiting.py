@@ -109,7 +109,7 @@ def busy_ports(first: int, number: int) -> str | None:
     if not busy:
         return None
     return (
-        f"front ports: 127.0.0.1 has no free {', '.join(busy)}; choose others with --gameday-ports"
+        f"front ports: 127.0.0.1 cannot give {', '.join(busy)}; choose others with --gameday-ports"
     )
 
 

@@ -97,8 +97,9 @@ class DriverReport:
         if not self.held:
             return ""
         return (
-            f"{self.held} operations waited because the load driver could not open more connections; "
-            "raise the limit of open files (ulimit -Hn), or lower the rate or the deadline"
+            f"{self.held} operations waited because the load driver could not open more "
+            "connections; raise the limit of open files (ulimit -Hn), or lower the rate or "
+            "the deadline"
         )
 
 

@@ -68,8 +68,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type=_one_of("auto", "own", "toxiproxy"),
         metavar="{auto,own,toxiproxy}",
         default="auto",
-        help="the proxy in front of every edge; auto: toxiproxy in docker unless a fault needs what "
-        "only gameday's own has, and gameday's own in process",
+        help="the proxy in front of every edge; auto: toxiproxy in docker unless a fault needs "
+        "what only gameday's own has, and gameday's own in process",
     )
     group.addoption(
         "--gameday-seed",

@@ -114,7 +114,10 @@ ONE_PROBLEM = {
     "a fault that lasts for nothing": (
         "    for: ${outage}\n",
         "    for: ${outage}\n  - kill: redis\n    for: 0s\n",
-        "16:10: faults[1].for: a fault of no length breaks nothing; write a duration, such as '100ms'",
+        (
+            "16:10: faults[1].for: a fault of no length breaks nothing; "
+            "write a duration, such as '100ms'"
+        ),
     ),
     "a connection where a service is hit": (
         "- kill: redis",
@@ -229,23 +232,17 @@ ONE_PROBLEM = {
     "a limit that nothing can keep": (
         'availability: ">= 90%"',
         'lost: "< 0"',
-        "17:11: expect[1].lost: '< 0' is what nothing can keep; write it as in '== 0'",
+        "17:11: expect[1].lost: no value can satisfy '< 0'; write it as in '== 0'",
     ),
     "a share that nothing can keep": (
         '">= 90%"',
         '"> 100%"',
-        (
-            "17:19: expect[1].availability: '> 100%' is what nothing can keep; "
-            "write it as in '>= 99%'"
-        ),
+        ("17:19: expect[1].availability: no value can satisfy '> 100%'; write it as in '>= 99%'"),
     ),
     "a limit that nothing can break": (
         '">= 90%"',
         '">= 0%"',
-        (
-            "17:19: expect[1].availability: '>= 0%' is what nothing can break; "
-            "write it as in '>= 99%'"
-        ),
+        ("17:19: expect[1].availability: every value satisfies '>= 0%'; write it as in '>= 99%'"),
     ),
     "a limit in another unit than its finding": (
         '">= 90%"',
@@ -308,8 +305,8 @@ ONE_PROBLEM = {
             "  - kill: redis\n    at: 2999ms\n    for: 1s\n"
         ),
         (
-            "18:11: faults[2].kill: is active at the same time as kill of redis, faults[0], and both "
-            "kill it; let one end before the other begins"
+            "18:11: faults[2].kill: is active at the same time as kill of redis, faults[0], and "
+            "both kill it; let one end before the other begins"
         ),
     ),
     "a reason to stop that asks for too much success": (

@@ -44,15 +44,15 @@ VALID = "ORDER_DB_HOST, ORDER_DB_PORT, ORDER_DB_USER, ORDER_DB_PASSWORD, HOST, P
         (
             api('env: {AT: "${ORDER_DB_HOTS}"}'),
             (
-                "5: services.api.env.AT: '${ORDER_DB_HOTS}' is not a variable that this service gets; "
-                f"valid: {VALID}; nearest: 'ORDER_DB_HOST'; '$${{' for the text '${{'"
+                "5: services.api.env.AT: '${ORDER_DB_HOTS}' is not a variable that this service "
+                f"gets; valid: {VALID}; nearest: 'ORDER_DB_HOST'; '$${{' for the text '${{'"
             ),
         ),
         (
             api('env: {AT: "${ORDER-DB_HOST}"}'),
             (
-                "5: services.api.env.AT: '${ORDER-DB_HOST}' is not a variable that this service gets; "
-                f"valid: {VALID}; nearest: 'ORDER_DB_HOST'; '$${{' for the text '${{'"
+                "5: services.api.env.AT: '${ORDER-DB_HOST}' is not a variable that this service "
+                f"gets; valid: {VALID}; nearest: 'ORDER_DB_HOST'; '$${{' for the text '${{'"
             ),
         ),
         (
@@ -92,8 +92,8 @@ VALID = "ORDER_DB_HOST, ORDER_DB_PORT, ORDER_DB_USER, ORDER_DB_PASSWORD, HOST, P
         (
             '  other: {kind: redis, env: {AT: "${ORDER_DB_HOST}"}}\n',
             (
-                "5: services.other.env.AT: ${ORDER_DB_HOST} is not substituted here, only in the env of "
-                "a service that runs a program"
+                "5: services.other.env.AT: ${ORDER_DB_HOST} is not substituted here, only in "
+                "the env of a service that runs a program"
             ),
         ),
         (
@@ -109,8 +109,8 @@ VALID = "ORDER_DB_HOST, ORDER_DB_PORT, ORDER_DB_USER, ORDER_DB_PASSWORD, HOST, P
         (
             api("env: {}") + 'switches: {off: {service: api, env: {AT: "${HOTS}"}}}\n',
             (
-                "6: switches.off.env.AT: '${HOTS}' is not a variable that this service gets; "
-                f"valid: {VALID}; nearest: 'HOST'; '$${{' for the text '${{'"
+                "6: switches.off.env.AT: '${HOTS}' is not a variable that this service "
+                f"gets; valid: {VALID}; nearest: 'HOST'; '$${{' for the text '${{'"
             ),
         ),
     ],
