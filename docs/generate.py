@@ -70,7 +70,9 @@ def _faults(_: Path, verbs: Sequence[str]) -> list[str]:
     for verb in verbs:
         schema = _definition(scenario_schema(), f"fault_{verb}")
         told = _told_of(FAULTS[verb])
-        rows.append([f"**`{verb}`**", "", "", f"{_summary(FAULTS[verb])} {_kinds(FAULTS[verb])}"])
+        rows.append(
+            [f"**`{verb}`**", "", "", f"{_summary(FAULTS[verb])} {_kinds(FAULTS[verb])}".strip()]
+        )
         for key, shape in _mapping(schema["properties"]).items():
             if key not in (verb, *_BESIDE):
                 needed = key in _listed(schema["required"])

@@ -126,7 +126,7 @@ def test_a_fault_that_met_too_little_of_the_load_proves_nothing(
             "process",
             "kill",
             "service.start_again()",
-            "proven to bite, and not shown to be in still at its end",
+            "took effect, but was no longer active when it was due to be undone",
         ),
     ],
     indirect=["runtime"],

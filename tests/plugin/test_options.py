@@ -150,7 +150,7 @@ def test_globs_and_tags_leave_the_bundled_scenarios_to_those_who_ask(
     result = run(mine, "--scenario=bundled:tag:nightly", "--collect-only", "-q")
     assert len(ids(result)) == 2
     result = run(mine, "--scenario=tag:nightly", "--collect-only", "-q")
-    assert "are meant by 'bundled:tag:nightly'" in output(result)
+    assert "for those that come with gameday write 'bundled:tag:nightly'" in output(result)
 
 
 @pytest.mark.parametrize(

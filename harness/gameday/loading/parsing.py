@@ -45,7 +45,7 @@ _PLAINLY = {
     "found character '%'": "a text cannot begin with '%' unless it is in quotes",
     "found unexpected end of stream": "a quote is opened and never closed",
     "mapping values are not allowed here": (
-        "a second ': ' in one line, or a key that is indented differently from its siblings; "
+        "a second ': ' in one line, or a key indented differently from its siblings; "
         "put a text with ': ' in quotes"
     ),
     "could not find expected ':'": "a line of keys has no ':' after its key",

@@ -97,7 +97,7 @@ class AllureReporter:
                 fault = self._fault(event.step, event.fault, event.target, at_ms)
                 self._call(fault, "undone", event)
             case UndoProven():
-                self._proof(event, "undoing", at_ms)
+                self._proof(event, "undo", at_ms)
             case Note():
                 _add(self._parent, _step(event.text, at_ms, at_ms))
 

@@ -146,7 +146,7 @@ def test_what_is_no_runs_id_is_refused(
     with pytest.raises(SystemExit) as refused:
         cli.main([command, "--run", text])
     assert refused.value.code != 0
-    assert "no run's id" in capsys.readouterr().err
+    assert "is not the id of a run" in capsys.readouterr().err
     assert host.cleaned == []
 
 

@@ -52,7 +52,7 @@ def test_a_context_of_the_docker_command_is_named_with_how_to_choose_its_engine(
         (tmp_path / "config.json").write_text('{"currentContext": "far-away"}')
     trouble = engine_trouble()
     assert trouble is not None
-    assert "the Docker context 'far-away' is in use" in trouble.seen
+    assert "the Docker context 'far-away' is active" in trouble.seen
     assert trouble.cure.startswith("export DOCKER_HOST=")
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
     assert f"{tmp_path}/none.sock" in str(engine_problem()), "which says where the engine is"

@@ -49,8 +49,8 @@ UNREADABLE = {
     "a colon in a text": (
         b"a: b: c\n",
         (
-            "1:5: is not YAML: a second ': ' in one line, or a key that is indented otherwise than "
-            "those beside it; put a text with ': ' in quotes"
+            "1:5: is not YAML: a second ': ' in one line, or a key indented differently from its "
+            "siblings; put a text with ': ' in quotes"
         ),
     ),
     "a key without its colon": (

@@ -271,8 +271,8 @@ ONE_PROBLEM = {
         "    for: ${outage}\n",
         "    for: ${outage}\n  - latency: client -> redis\n    for: 1s\n    delay: 1s\n",
         (
-            "15:14: faults[1].latency: the load never passes client -> redis: nothing that it "
-            "reaches from relay or listener needs that, so the run could show nothing; hit "
+            "15:14: faults[1].latency: the load never passes client -> redis: nothing it "
+            "reaches from relay or listener needs it, so the run would show nothing; hit "
             "something else, or write 'met_by: probes' to count the harness's own probes"
         ),
     ),
@@ -493,7 +493,7 @@ def test_more_runs_than_anybody_waits_for_are_told_at_once(
 ) -> None:
     values = ", ".join(f"{number}ms" for number in range(1, 1002))
     (told,) = complaints(lambda: load(good.replace("500ms, 10s", values)))
-    assert "the sweeps give 1001 runs; at most 1000 are made" in told
+    assert "the sweeps give 1001 runs; at most 1000 are allowed" in told
 
 
 def test_all_problems_are_told_at_once_in_the_order_of_the_file(

@@ -172,7 +172,7 @@ def test_a_sweep_is_bounded(tmp_path: Path, complaints: Complaints) -> None:
         "parameters:\n" + "".join(f"  {n}: {{default: 1, sweep: {values}}}\n" for n in "abc")
     )
     assert complaints(lambda: sweep(path)) == [
-        "good.yaml:1:1: parameters: the sweeps give 1331 runs; at most 1000 are made"
+        "good.yaml:1:1: parameters: the sweeps give 1331 runs; at most 1000 are allowed"
     ]
 
 

@@ -142,7 +142,7 @@ def test_a_pattern_that_means_none_of_the_projects_says_how_the_others_are_meant
     (told,) = complaints(lambda: find_scenarios("us*", [folder], bundled))
     assert told == (
         "no scenario in scenarios matches 'us*'; valid: pg-failover, redis-cut, redis-restart; "
-        "those that come with gameday are meant by 'bundled:us*'"
+        "for those that come with gameday write 'bundled:us*'"
     )
 
 

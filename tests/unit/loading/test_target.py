@@ -119,7 +119,7 @@ ONE_PROBLEM = {
         "apps.rely; rm",
         [
             (
-                "5:31: services.relay.program: 'apps.rely; rm' is no module that Python can run "
+                "5:31: services.relay.program: 'apps.rely; rm' is not a module that Python can run "
                 "here; it is looked for in FOLDERS, and in what is installed"
             )
         ],
@@ -210,8 +210,8 @@ ONE_PROBLEM = {
         "  client: {kind: app, program: apps.c}\n  redis: {",
         [
             (
-                "4:3: services.client: 'client' is what the harness's own connections are called; "
-                "name it otherwise"
+                "4:3: services.client: 'client' is reserved for the harness's own connections; "
+                "choose another name"
             )
         ],
     ),

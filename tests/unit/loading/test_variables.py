@@ -62,7 +62,7 @@ VALID = "ORDER_DB_HOST, ORDER_DB_PORT, ORDER_DB_USER, ORDER_DB_PASSWORD, HOST, P
         (
             api('env: {"A B": x}'),
             (
-                "5: services.api.env['A B']: 'A B' is no name of a variable; "
+                "5: services.api.env['A B']: 'A B' is not the name of a variable; "
                 "use letters, digits and '_'"
             ),
         ),
@@ -73,16 +73,13 @@ VALID = "ORDER_DB_HOST, ORDER_DB_PORT, ORDER_DB_USER, ORDER_DB_PASSWORD, HOST, P
         (
             api("pass_env: [TOKEN, 'MY TOKEN']"),
             (
-                "5: services.api.pass_env[1]: 'MY TOKEN' is no name of a variable; "
+                "5: services.api.pass_env[1]: 'MY TOKEN' is not the name of a variable; "
                 "use letters, digits and '_'"
             ),
         ),
         (
             api("pass_env: [ORDER_DB_HOST]"),
-            (
-                "5: services.api.pass_env[0]: 'ORDER_DB_HOST' is what gameday itself tells "
-                "the service"
-            ),
+            ("5: services.api.pass_env[0]: 'ORDER_DB_HOST' is set by gameday itself"),
         ),
         (
             api("pass_env: [TOKEN], env: {TOKEN: x}"),

@@ -220,7 +220,7 @@ def test_a_run_is_nine_steps_with_the_times_of_its_events(reported: Reported) ->
         "injected",
         "effect proven: exit signal 9, gone after 2 ms",
         "undone",
-        "undoing proven: write confirmed yes",
+        "undo proven: write confirmed yes",
     ]
     assert {"name": "signal", "value": "SIGKILL"} in fault["parameters"]
     assert {step["status"] for step in (fault, broken, baseline)} == {"passed"}

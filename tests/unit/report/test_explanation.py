@@ -46,7 +46,7 @@ def test_a_fault_is_told_as_asked_measured_proven_and_undone(result: Result) -> 
 def test_a_missing_proof_stands_out(result: Result) -> None:
     noop = replace(result.faults[0], proven=False, undone=False, window=None)
     text = failure_text(replace(result, faults=(noop,), verdict=Verdict.INVALID))
-    assert _line(text, "kill redis", "never in")
+    assert _line(text, "kill redis", "never active")
     assert _line(text, "ITS EFFECT WAS NOT PROVEN", "ITS UNDO WAS NOT PROVEN")
     assert "says nothing about the system" in text
 

@@ -41,7 +41,7 @@ def test_a_log_tells_every_step_of_a_fault(events: list[Event]) -> None:
     assert "kill redis: injected in 1 ms, for 2s, signal SIGKILL" in text
     assert "kill redis, effect proven: exit signal 9, gone after 2 ms" in text
     assert "kill redis: undone in 18 ms" in text
-    assert "kill redis, undoing proven: write confirmed yes" in text
+    assert "kill redis, undo proven: write confirmed yes" in text
 
 
 def test_a_fault_that_did_not_bite_stands_out(events: list[Event]) -> None:

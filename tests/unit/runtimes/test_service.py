@@ -131,7 +131,7 @@ def test_a_clock_that_the_loader_ignores_is_refused() -> None:
     service = Bodied()
     service.refuse_without_clock()
     service.loaded = ""
-    with pytest.raises(EnvironmentRefused, match=r"^db goes by the host's clock"):
+    with pytest.raises(EnvironmentRefused, match=r"^db still has the host's clock"):
         service.refuse_without_clock()
     service.own_clock = False
     service.refuse_without_clock()
