@@ -11,7 +11,7 @@ from gameday.api.fault import Counted, Fault, HasRequirements, Injection, Proof
 from gameday.api.http_rules import HttpProbe
 from gameday.errors import EnvironmentRefused
 from gameday.faults.http import HttpAbort, HttpBody, HttpDelay, HttpStatus
-from gameday.faults.http.matching import Matching, Method
+from gameday.faults.recipes.http_matching import Matching, Method
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.invalid_parameter import InvalidParameter
 from gameday.model.scenario import Edge, ServiceSpec, Target

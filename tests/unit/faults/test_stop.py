@@ -6,7 +6,6 @@ from signal import Signals
 import pytest
 
 from gameday.api.fault import Fault, Injection, Lasting, Watchful
-from gameday.faults.lifecycle import termination as termination
 from gameday.faults.lifecycle.kill import Kill
 from gameday.faults.lifecycle.restart import Restart
 from gameday.faults.lifecycle.stop import Stop

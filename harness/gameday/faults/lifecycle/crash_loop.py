@@ -8,7 +8,7 @@ from typing import ClassVar
 from gameday.api.environment import Checkpoint, Environment, Killable
 from gameday.api.fault import Conflicts, Injection, Proof
 from gameday.errors import EnvironmentRefused
-from gameday.faults.lifecycle.termination import DEATH_LIMIT_NS, LONGEST_NS, PROCESSES, Termination
+from gameday.faults.recipes.termination import DEATH_LIMIT_NS, LONGEST_NS, PROCESSES, Termination
 from gameday.faults.timing import until
 from gameday.model.clock import MILLISECOND, SECOND, Clock
 from gameday.model.event import Scalar

@@ -9,7 +9,7 @@ from gameday.api.environment import Checkpoint, Environment, Killable
 from gameday.api.fault import Conflicts, Injection, Proof
 from gameday.api.signals import Signalled
 from gameday.errors import EnvironmentRefused
-from gameday.faults.lifecycle.termination import DEATH_LIMIT_NS, PROCESSES, FatalSignal, Termination
+from gameday.faults.recipes.termination import DEATH_LIMIT_NS, PROCESSES, FatalSignal, Termination
 from gameday.model.clock import SECOND
 from gameday.model.event import Scalar
 from gameday.model.invalid_parameter import require

@@ -15,7 +15,7 @@ from gameday.api.environment import (
 )
 from gameday.api.fault import Conflicts, Example, Injection, Proof, Requirements
 from gameday.errors import EnvironmentRefused
-from gameday.faults.lifecycle.termination import (
+from gameday.faults.recipes.termination import (
     DEATH_LIMIT_NS,
     PROCESSES,
     FatalSignal,

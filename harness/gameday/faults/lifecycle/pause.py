@@ -18,7 +18,7 @@ from gameday.api.environment import (
 from gameday.api.fault import Conflicts, Injection, Proof
 from gameday.api.witness import FreezeWitness, WitnessedFreeze
 from gameday.errors import EnvironmentRefused
-from gameday.faults.lifecycle.termination import PROCESSES, answers_again
+from gameday.faults.recipes.termination import PROCESSES, answers_again
 from gameday.faults.timing import took_ns, until
 from gameday.model.clock import MILLISECOND, SECOND, Clock
 from gameday.model.event import Scalar

@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 from gameday.api.environment import Checkpoint, Environment, NotReadyError, Removable, Service
 from gameday.api.fault import Conflicts, Example, Injection, Proof, Requirements
 from gameday.errors import EnvironmentRefused
-from gameday.faults.lifecycle.termination import PROCESSES, answers_again, taken_by
+from gameday.faults.recipes.termination import PROCESSES, answers_again, taken_by
 from gameday.faults.timing import until
 from gameday.model.clock import SECOND, Clock
 from gameday.model.event import Scalar

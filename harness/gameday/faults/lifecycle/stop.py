@@ -8,7 +8,7 @@ from typing import ClassVar
 from gameday.api.environment import Checkpoint, Environment, Killable
 from gameday.api.fault import Conflicts, Injection, Proof
 from gameday.errors import EnvironmentRefused
-from gameday.faults.lifecycle.termination import (
+from gameday.faults.recipes.termination import (
     PROCESSES,
     GracefulSignal,
     Termination,

@@ -9,7 +9,7 @@ from typing import ClassVar
 from gameday.api.environment import Checkpoint, Endpoint, Environment, Service
 from gameday.api.fault import Bears, Conflicts, Injection, Proof
 from gameday.api.service_kind import speaks_http
-from gameday.faults.lifecycle.termination import answers_again
+from gameday.faults.recipes.termination import answers_again
 from gameday.faults.timing import timed, until
 from gameday.http_reader import BoundedSocket
 from gameday.model.clock import MINUTE, SECOND, BackgroundTask, Clock, MonotonicClock

@@ -13,7 +13,7 @@ from gameday.api.hosting import Hosting
 from gameday.api.service_kind import speaks_http
 from gameday.api.workload import Workload, surge_of
 from gameday.errors import EnvironmentRefused
-from gameday.faults.lifecycle.termination import answers_again
+from gameday.faults.recipes.termination import answers_again
 from gameday.faults.timing import timed, until
 from gameday.load.load import LoadDriver, StreamPlan
 from gameday.load.reader import LiveView

@@ -9,10 +9,10 @@ from gameday.api.edge import Heard, Route, Seen, Stream
 from gameday.api.environment import Checkpoint, Environment
 from gameday.api.fault import Example, Injection, Proof, Requirements
 from gameday.faults.network.blackhole import silence
-from gameday.faults.network.injection import EdgeInjection, EdgeScene, scene_of
 from gameday.faults.network.measuring import answered_again, say
 from gameday.faults.network.proxy_observer import requirements_of
-from gameday.faults.network.settings import Toxics, streams_of
+from gameday.faults.recipes.edge import EdgeInjection, EdgeScene, scene_of
+from gameday.faults.recipes.edge_settings import Toxics, streams_of
 from gameday.model.clock import SECOND
 from gameday.model.event import Scalar
 from gameday.model.invalid_parameter import require

@@ -7,10 +7,10 @@ from typing import ClassVar, Literal
 from gameday.api.edge import EdgeConnection, Route, Seen
 from gameday.api.environment import Checkpoint, Environment
 from gameday.api.fault import Example, Injection, Proof, Requirements
-from gameday.faults.network.injection import NO_WITNESS, EdgeInjection, EdgeScene, scene_of
 from gameday.faults.network.measuring import CONNECT_LIMIT_NS, answered_again, ask, greet_directly
 from gameday.faults.network.proxy_observer import Passed, ProxyObserver, requirements_of
-from gameday.faults.network.settings import Toxics, streams_of
+from gameday.faults.recipes.edge import NO_WITNESS, EdgeInjection, EdgeScene, scene_of
+from gameday.faults.recipes.edge_settings import Toxics, streams_of
 from gameday.model.clock import MILLISECOND
 from gameday.model.scenario import Hits
 

@@ -9,7 +9,7 @@ from gameday.api.edge import EdgeConnection, EdgeProxy, EdgeState, Route, Seen
 from gameday.api.environment import Checkpoint, Environment
 from gameday.api.fault import Conflicts, Example, Injection, Proof, Requirements
 from gameday.errors import EnvironmentRefused
-from gameday.faults.network.injection import EdgeInjection, EdgeScene, scene_of
+from gameday.faults.recipes.edge import EdgeInjection, EdgeScene, scene_of
 from gameday.model.clock import MILLISECOND, SECOND, BackgroundTask, Clock
 from gameday.model.event import Scalar
 from gameday.model.invalid_parameter import require

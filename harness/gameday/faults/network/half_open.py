@@ -6,10 +6,10 @@ from typing import ClassVar, Literal
 from gameday.api.edge import EdgeConnection, Route, Seen, Stream
 from gameday.api.environment import Checkpoint, Environment, Features
 from gameday.api.fault import Injection, Proof, Requirements
-from gameday.faults.network.injection import NO_WITNESS, EdgeInjection, EdgeScene, scene_of
 from gameday.faults.network.measuring import ANSWER_LIMIT_NS, answered_again, ask
 from gameday.faults.network.proxy_observer import Passed, ProxyObserver
-from gameday.faults.network.settings import Toxics, streams_of
+from gameday.faults.recipes.edge import NO_WITNESS, EdgeInjection, EdgeScene, scene_of
+from gameday.faults.recipes.edge_settings import Toxics, streams_of
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.scenario import Hits
 

@@ -7,7 +7,6 @@ from typing import ClassVar, Literal
 from gameday.api.environment import Checkpoint, Environment, Features
 from gameday.api.fault import Example, Injection, Proof, Requirements
 from gameday.faults.network.distribution import Distribution, Drawn
-from gameday.faults.network.injection import EdgeInjection, EdgeScene, scene_of
 from gameday.faults.network.measuring import (
     ANSWER_LIMIT_NS,
     Added,
@@ -18,7 +17,8 @@ from gameday.faults.network.measuring import (
     tolerance_ns,
 )
 from gameday.faults.network.proxy_observer import requirements_of
-from gameday.faults.network.settings import Toxics, streams_of
+from gameday.faults.recipes.edge import EdgeInjection, EdgeScene, scene_of
+from gameday.faults.recipes.edge_settings import Toxics, streams_of
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.event import Scalar
 from gameday.model.invalid_parameter import require

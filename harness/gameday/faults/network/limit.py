@@ -6,9 +6,9 @@ from typing import ClassVar, Literal
 from gameday.api.edge import Route, Seen
 from gameday.api.environment import Checkpoint, Environment
 from gameday.api.fault import Injection, Proof
-from gameday.faults.network.injection import EdgeInjection, EdgeScene, scene_of
 from gameday.faults.network.measuring import ANSWER_LIMIT_NS, answered_again
-from gameday.faults.network.settings import Toxics
+from gameday.faults.recipes.edge import EdgeInjection, EdgeScene, scene_of
+from gameday.faults.recipes.edge_settings import Toxics
 from gameday.model.clock import SECOND
 from gameday.model.invalid_parameter import require
 from gameday.model.scenario import Hits

@@ -9,9 +9,9 @@ from gameday.api.edge import EdgeConnection, Heard, Route, Seen, Stream
 from gameday.api.environment import Checkpoint
 from gameday.api.fault import Proof
 from gameday.api.listing import ListedConnection
-from gameday.faults.network.injection import EdgeScene
 from gameday.faults.network.proxy_observer import Passed, ProxyObserver
-from gameday.faults.network.settings import streams_of
+from gameday.faults.recipes.edge import EdgeScene
+from gameday.faults.recipes.edge_settings import streams_of
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.event import Scalar
 

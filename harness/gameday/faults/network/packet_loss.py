@@ -11,8 +11,8 @@ from gameday.api.environment import Checkpoint, Environment
 from gameday.api.fault import Example, Injection, Proof, Requirements
 from gameday.api.packets import Datagrams, Drop, Network, Networked
 from gameday.errors import EnvironmentRefused
-from gameday.faults.network.injection import EdgeScene, scene_of
-from gameday.faults.network.settings import streams_of
+from gameday.faults.recipes.edge import EdgeScene, scene_of
+from gameday.faults.recipes.edge_settings import streams_of
 from gameday.faults.timing import attempted, first_proven, timed, undo_error
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.event import Scalar

@@ -17,8 +17,8 @@ from gameday.faults.network.partition_backends import (
     PartitionBackend,
     SilentEdges,
 )
-from gameday.faults.network.settings import Flapping
 from gameday.faults.network.turns import watch_turns
+from gameday.faults.recipes.edge_settings import Flapping
 from gameday.faults.timing import attempted, first_proven, timed, undo_error
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.event import Scalar

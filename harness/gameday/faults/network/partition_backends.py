@@ -8,7 +8,7 @@ from gameday.api.edge import EdgeConnection, EdgeProxied, Route, Stream
 from gameday.api.fault import Proof
 from gameday.api.packets import Datagrams, Drop, Networked
 from gameday.errors import EnvironmentRefused
-from gameday.faults.network.settings import Toxics
+from gameday.faults.recipes.edge_settings import Toxics
 from gameday.model.event import Scalar
 from gameday.model.scenario import CLIENT, Edge
 

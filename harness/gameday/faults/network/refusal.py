@@ -7,10 +7,10 @@ from typing import ClassVar
 from gameday.api.edge import Seen
 from gameday.api.environment import Checkpoint, Environment
 from gameday.api.fault import Injection, Proof
-from gameday.faults.network.injection import NO_WITNESS, EdgeInjection, EdgeScene, scene_of
 from gameday.faults.network.measuring import answered_again, greet, greet_directly
-from gameday.faults.network.settings import Closed, Flapping
 from gameday.faults.network.turns import watch_turns
+from gameday.faults.recipes.edge import NO_WITNESS, EdgeInjection, EdgeScene, scene_of
+from gameday.faults.recipes.edge_settings import Closed, Flapping
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.event import Scalar
 from gameday.model.invalid_parameter import require

@@ -7,9 +7,9 @@ from gameday.api.edge import Seen
 from gameday.api.environment import Checkpoint, Environment, Features
 from gameday.api.fault import Injection, Proof, Requirements
 from gameday.errors import EnvironmentRefused
-from gameday.faults.network.injection import NO_WITNESS, EdgeInjection, EdgeScene, scene_of
 from gameday.faults.network.measuring import answered_again, greet, greet_directly
-from gameday.faults.network.settings import Toxics
+from gameday.faults.recipes.edge import NO_WITNESS, EdgeInjection, EdgeScene, scene_of
+from gameday.faults.recipes.edge_settings import Toxics
 from gameday.model.scenario import Hits
 
 __all__ = ["Reset"]

@@ -8,9 +8,9 @@ from typing import ClassVar, Literal
 from gameday.api.edge import Route
 from gameday.api.environment import Checkpoint, Environment
 from gameday.api.fault import Injection, Proof
-from gameday.faults.network.injection import EdgeInjection, EdgeScene, scene_of
 from gameday.faults.network.measuring import say
-from gameday.faults.network.settings import Toxics
+from gameday.faults.recipes.edge import EdgeInjection, EdgeScene, scene_of
+from gameday.faults.recipes.edge_settings import Toxics
 from gameday.model.clock import MICROSECOND, MILLISECOND, SECOND
 from gameday.model.event import Scalar
 from gameday.model.invalid_parameter import require

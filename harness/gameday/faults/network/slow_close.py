@@ -5,10 +5,10 @@ from typing import ClassVar, Literal
 
 from gameday.api.environment import Checkpoint, Environment
 from gameday.api.fault import Example, Injection, Proof, Requirements
-from gameday.faults.network.injection import EdgeInjection, EdgeScene, scene_of
 from gameday.faults.network.measuring import added, close_enough, in_direction, tolerance_ns
 from gameday.faults.network.proxy_observer import requirements_of
-from gameday.faults.network.settings import Toxics, streams_of
+from gameday.faults.recipes.edge import EdgeInjection, EdgeScene, scene_of
+from gameday.faults.recipes.edge_settings import Toxics, streams_of
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.invalid_parameter import require
 from gameday.model.scenario import Hits

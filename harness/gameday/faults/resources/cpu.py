@@ -8,7 +8,7 @@ from gameday.api.bounds import DUTY_CYCLE, Bounds
 from gameday.api.environment import Checkpoint, Environment
 from gameday.api.fault import Conflicts, Example, Injection, Proof, Requirements
 from gameday.errors import EnvironmentRefused
-from gameday.faults.resources.injection import (
+from gameday.faults.recipes.limit import (
     BURN,
     BoundInjection,
     ServiceScene,

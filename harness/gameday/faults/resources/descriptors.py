@@ -11,7 +11,7 @@ from gameday.api.environment import Checkpoint, Environment, NotReadyError, Serv
 from gameday.api.fault import Bears, Example, Injection, Proof, Requirements
 from gameday.api.service_kind import keeps_all_connections
 from gameday.errors import EnvironmentRefused
-from gameday.faults.lifecycle.termination import answers_again
+from gameday.faults.recipes.termination import answers_again
 from gameday.faults.timing import attempted, timed, took_ns, undo_error, until
 from gameday.model.clock import MILLISECOND, SECOND, Clock
 from gameday.model.event import Scalar

@@ -8,8 +8,8 @@ from gameday.api.environment import Checkpoint, Environment
 from gameday.api.fault import Example, Injection, Proof, Requirements
 from gameday.api.throttling import DiskBounds, Throttleable
 from gameday.errors import EnvironmentRefused
-from gameday.faults.lifecycle.termination import answers_again
-from gameday.faults.resources.injection import ServiceScene, scene_of
+from gameday.faults.recipes.limit import ServiceScene, scene_of
+from gameday.faults.recipes.termination import answers_again
 from gameday.faults.timing import attempted, rest, timed, undo_error, until
 from gameday.model.clock import SECOND
 from gameday.model.event import Scalar

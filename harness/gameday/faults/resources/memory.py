@@ -10,8 +10,7 @@ from gameday.api.environment import Checkpoint, Environment, Killable
 from gameday.api.fault import Conflicts, Example, Injection, Proof, Requirements
 from gameday.api.mechanism import Mechanism
 from gameday.errors import EnvironmentRefused
-from gameday.faults.lifecycle.termination import Termination
-from gameday.faults.resources.injection import (
+from gameday.faults.recipes.limit import (
     LONGEST_NS,
     BoundInjection,
     ServiceScene,
@@ -20,6 +19,7 @@ from gameday.faults.resources.injection import (
     hold,
     scene_of,
 )
+from gameday.faults.recipes.termination import Termination
 from gameday.faults.timing import until
 from gameday.model.clock import MILLISECOND, SECOND, Clock
 from gameday.model.event import Scalar

@@ -6,7 +6,7 @@ from typing import ClassVar
 from gameday.api.bounds import Bounds
 from gameday.api.environment import Checkpoint, Environment
 from gameday.api.fault import Example, Injection, Proof, Requirements
-from gameday.faults.resources.injection import BoundInjection, ServiceScene, hold, scene_of
+from gameday.faults.recipes.limit import BoundInjection, ServiceScene, hold, scene_of
 from gameday.faults.timing import until
 from gameday.model.clock import SECOND
 from gameday.model.invalid_parameter import require

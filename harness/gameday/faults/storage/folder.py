@@ -7,7 +7,7 @@ from gameday.api.environment import ROOT, Checkpoint, Environment, Ran, Service
 from gameday.api.fault import Proof
 from gameday.api.storage import HasDataDir
 from gameday.errors import EnvironmentRefused
-from gameday.faults.lifecycle.termination import answers_again
+from gameday.faults.recipes.termination import answers_again
 from gameday.model.clock import SECOND
 
 __all__ = ["Folder", "has_data_dir"]

@@ -7,7 +7,7 @@ from typing import ClassVar
 from gameday.api.environment import Checkpoint, Environment, Service
 from gameday.api.fault import Conflicts, Injection, Proof
 from gameday.errors import EnvironmentRefused
-from gameday.faults.lifecycle.termination import answers_again
+from gameday.faults.recipes.termination import answers_again
 from gameday.faults.timing import timed, until
 from gameday.model.clock import MILLISECOND, SECOND, Clock
 from gameday.model.event import Scalar

@@ -9,7 +9,7 @@ from typing import ClassVar
 from gameday.api.environment import Checkpoint, Environment, NotReadyError
 from gameday.api.fault import Injection, Proof
 from gameday.errors import EnvironmentRefused
-from gameday.faults.lifecycle.termination import answers_again
+from gameday.faults.recipes.termination import answers_again
 from gameday.faults.timing import attempted, timed, undo_error
 from gameday.model.clock import Clock
 from gameday.model.event import Scalar

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar
 
 from gameday.api.edge import EdgeState, Route, Seen
 from gameday.api.environment import Checkpoint, Environment, Features
-from gameday.api.fault import Conflicts, Proof, Requirements
+from gameday.api.fault import Bears, Conflicts, Proof, Requirements
 from gameday.api.http_rules import (
     HttpAction,
     HttpAnswer,
@@ -18,17 +18,16 @@ from gameday.api.http_rules import (
     HttpRule,
     HttpRuled,
 )
+from gameday.api.service_kind import speaks_http
 from gameday.errors import EnvironmentRefused
-from gameday.faults.http.matching import Matching
-from gameday.faults.network.injection import EdgeInjection, EdgeScene, scene_of
+from gameday.faults.recipes.edge import EdgeInjection, EdgeScene, scene_of
+from gameday.faults.recipes.http_matching import Matching, Method
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.event import Scalar
-from gameday.model.scenario import Edge
+from gameday.model.scenario import Edge, Hits
+from gameday.model.units import RatioField
 
-__all__ = ["RULES", "HttpEffect", "prepared", "requirements_of", "usual"]
-
-RULES = Conflicts(acts_on="its HTTP rules", several=True)
-"""Each fault of this family is a rule of its own."""
+__all__ = ["HttpFault", "prepared", "usual"]
 
 _ANSWER_LIMIT_NS = 2 * SECOND
 _MORE = 100
@@ -41,26 +40,47 @@ _FEW = 8
 _numbers = itertools.count(1)
 
 
-class HttpEffect(Protocol):
-    """What a fault does to a request, as the one who asked sees it.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpFault:
+    """Which requests on an edge are met; what becomes of them is each fault's own."""
 
-    Both calls compare an answer through the front with the usual one, of the direct way.
-    """
+    verb: ClassVar[str]
+    action: ClassVar[HttpAction]
+    hits: ClassVar[Hits] = "edge"
+    kinds: ClassVar[Bears] = speaks_http
+    conflicts: ClassVar[Conflicts] = Conflicts(acts_on="its HTTP rules", several=True)
+    target: str
+    """The edge, such as "client -> relay"."""
+    method: Method = "any"
+    path: str = "*"
+    """A shell's pattern for the path without its query; an asterisk also crosses slashes."""
+    share: RatioField = 1.0
+    """Of the requests that fit: 10% to 90%, or 100%."""
+
+    def __post_init__(self) -> None:
+        _ = self.matching  # raises for what cannot be
+
+    @property
+    def matching(self) -> Matching:
+        """Which requests are met."""
+        return Matching(method=self.method, path=self.path, share=self.share)
+
+    def requirements(self, runtime: str) -> Requirements:
+        """Return what each of them needs: gameday's own proxy, which speaks HTTP."""
+        client, _, service = self.target.partition(" -> ")
+        edge = Edge(client=client, service=service)
+        return Requirements(features=Features(own_proxy=True, http=frozenset({edge})))
 
     def bitten(self, answer: HttpAnswer, direct: HttpAnswer, probe: HttpProbe) -> bool:
-        """Tell whether an answer is what was asked for."""
-        ...
+        """Tell whether an answer through the front is what was asked for.
+
+        `direct` is the usual one, of the direct way.
+        """
+        raise NotImplementedError
 
     def magnitude(self, bitten: Sequence[HttpAnswer], direct: HttpAnswer) -> Proof:
         """Measure what was asked for in all of these answers, beyond each one's look."""
-        ...
-
-
-def requirements_of(target: str) -> Requirements:
-    """Return what every fault of this family needs: gameday's own proxy, which speaks HTTP."""
-    client, _, service = target.partition(" -> ")
-    edge = Edge(client=client, service=service)
-    return Requirements(features=Features(own_proxy=True, http=frozenset({edge})))
+        return Proof(proven=True)
 
 
 def usual(answer: HttpAnswer, direct: HttpAnswer) -> bool:
@@ -70,17 +90,14 @@ def usual(answer: HttpAnswer, direct: HttpAnswer) -> bool:
 
 def prepared(
     environment: Environment,
-    effect: HttpEffect,
-    matching: Matching,
+    fault: HttpFault,
     *,
-    verb: str,
-    target: str,
-    action: HttpAction,
     status: int | None = None,
     delay_ns: int | None = None,
     body: str | None = None,
 ) -> EdgeInjection:
     """Return the injection of a rule; EnvironmentRefused if nothing could be proven of it."""
+    verb, target, action, matching = fault.verb, fault.target, fault.action, fault.matching
     scene = scene_of(environment, target, verb, bare=action == "abort")
     edge = scene.edge
     if not isinstance(edge, HttpRuled):
@@ -108,7 +125,7 @@ def prepared(
     )
     looks = _Requests(
         edge=edge,
-        effect=effect,
+        effect=fault,
         matching=matching,
         rule=rule,
         probe=probe,
@@ -182,7 +199,7 @@ class _Requests:
     """Requests of the harness's own that meet a rule, and others that do not."""
 
     edge: HttpRuled
-    effect: HttpEffect
+    effect: HttpFault
     matching: Matching
     rule: HttpRule
     probe: HttpProbe

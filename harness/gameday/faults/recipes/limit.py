@@ -9,7 +9,7 @@ from gameday.api.bounds import Boundable, Bounds, Resource, Stressor
 from gameday.api.environment import Checkpoint, Environment, Service
 from gameday.api.fault import Proof
 from gameday.errors import EnvironmentRefused
-from gameday.faults.lifecycle.termination import answers_again
+from gameday.faults.recipes.termination import answers_again
 from gameday.faults.timing import attempted, first_proven, rest, timed, undo_error
 from gameday.model.clock import SECOND, Clock
 from gameday.model.event import Scalar

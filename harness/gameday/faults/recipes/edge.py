@@ -15,7 +15,7 @@ from gameday.api.edge import (
 from gameday.api.environment import Checkpoint, Environment
 from gameday.api.fault import Proof
 from gameday.errors import EnvironmentRefused
-from gameday.faults.network.settings import EdgeSetting
+from gameday.faults.recipes.edge_settings import EdgeSetting
 from gameday.faults.timing import attempted, first_proven, timed, undo_error
 from gameday.model.clock import MILLISECOND, SECOND, Clock
 from gameday.model.event import Scalar
