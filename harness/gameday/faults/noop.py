@@ -39,14 +39,8 @@ class _NoopInjection:
     def __init__(self, clock: Clock, real: Injection) -> None:
         self._clock = clock
         self._real = real
-
-    @property
-    def undo_text(self) -> str:
-        return self._real.undo_text
-
-    @property
-    def asked(self) -> Mapping[str, Scalar]:
-        return self._real.asked
+        self.undo_text = self._real.undo_text
+        self.asked: Mapping[str, Scalar] = self._real.asked
 
     def inject(self) -> Window:
         return timed(self._clock)

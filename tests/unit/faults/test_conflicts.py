@@ -1,5 +1,6 @@
 """Faults that would undo or feign each other are not in at the same time; others may be."""
 
+import inspect
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -27,7 +28,7 @@ def fault(text: str) -> FaultSpec:
         @property
         def conflicts(self) -> Conflicts:
             """What the fault of that verb says of itself."""
-            said = FAULTS[name].__dict__.get("conflicts", Conflicts())
+            said = inspect.getattr_static(FAULTS[name], "conflicts", Conflicts())
             if isinstance(said, property):
                 said = said.fget(self)  # type: ignore[misc]
             assert isinstance(said, Conflicts)

@@ -60,10 +60,7 @@ class _Drift(ClockSetting):
     def __init__(self, clock: Clock, service: Clocked, name: str, rate: float) -> None:
         super().__init__(clock, service, name, 0, rate)
         self._exact = abs(rate - 1) / 4
-
-    @property
-    def asked(self) -> Mapping[str, Scalar]:
-        return {"rate": self._rate}
+        self.asked: Mapping[str, Scalar] = {"rate": self._rate}
 
     def prove(self, checkpoint: Checkpoint) -> Proof:
         return self.runs_at(self._rate, self._exact, checkpoint)

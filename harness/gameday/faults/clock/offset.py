@@ -60,10 +60,7 @@ class _Jump(ClockSetting):
     def __init__(self, clock: Clock, service: Clocked, name: str, offset_ns: int) -> None:
         super().__init__(clock, service, name, offset_ns, 1)
         self._exact_ns = abs(offset_ns) // 10
-
-    @property
-    def asked(self) -> Mapping[str, Scalar]:
-        return {"offset_ns": self._offset_ns}
+        self.asked: Mapping[str, Scalar] = {"offset_ns": self._offset_ns}
 
     def prove(self, checkpoint: Checkpoint) -> Proof:
         return self.shifted(self._offset_ns, self._exact_ns, checkpoint)

@@ -47,10 +47,7 @@ class ClockSetting:
         self._rate = rate
         self._before_ns = (0, 0)
         self._said = ""
-
-    @property
-    def undo_text(self) -> str:
-        return f"set the clock of {self._name} right"
+        self.undo_text = f"set the clock of {self._name} right"
 
     def inject(self) -> Window:
         # The difference to this host's clock that was there before is no part of the fault: an

@@ -82,14 +82,11 @@ class _CrashLooping:
         self._fault = fault
         self._termination = termination
         self._victim = victim
-
-    @property
-    def undo_text(self) -> str:
-        return f"start {self._fault.target} again with its data"
-
-    @property
-    def asked(self) -> Mapping[str, Scalar]:
-        return {"times": self._fault.times, "interval_ns": self._fault.interval_ns}
+        self.undo_text = f"start {self._fault.target} again with its data"
+        self.asked: Mapping[str, Scalar] = {
+            "times": self._fault.times,
+            "interval_ns": self._fault.interval_ns,
+        }
 
     def inject(self) -> Window:
         return self._termination.signal(Signals.SIGKILL)

@@ -109,10 +109,7 @@ class _Killing:
         self._name = name
         self._number = number
         self._handling = "unknown"
-
-    @property
-    def undo_text(self) -> str:
-        return f"start {self._name} again with its data"
+        self.undo_text = f"start {self._name} again with its data"
 
     @property
     def asked(self) -> Mapping[str, Scalar]:

@@ -84,14 +84,11 @@ class _KillingInside:
         self._house = house
         self._pattern = re.compile(fault.pattern)
         self._hit: tuple[ChildProcess, ...] | None = None
-
-    @property
-    def undo_text(self) -> str:
-        return f"start {self._fault.target} again if it ended with the process inside"
-
-    @property
-    def asked(self) -> Mapping[str, Scalar]:
-        return {"pattern": self._fault.pattern, "signal": self._fault.signal}
+        self.undo_text = f"start {self._fault.target} again if it ended with the process inside"
+        self.asked: Mapping[str, Scalar] = {
+            "pattern": self._fault.pattern,
+            "signal": self._fault.signal,
+        }
 
     def inject(self) -> Window:
         self._hit = self._matching()

@@ -69,14 +69,8 @@ class _Pausing:
         self._frozen: Window | None = None
         self._thawed: Window | None = None
         self._witness: FreezeWitness | None = None
-
-    @property
-    def undo_text(self) -> str:
-        return f"thaw every process of {self._service.spec.name}"
-
-    @property
-    def asked(self) -> Mapping[str, Scalar]:
-        return {}
+        self.undo_text = f"thaw every process of {self._service.spec.name}"
+        self.asked: Mapping[str, Scalar] = {}
 
     def inject(self) -> Window:
         self._frozen = self._sleeper.freeze()

@@ -73,15 +73,12 @@ class _Removing:
         self._before = victim.parts()
         self._marker: str | None = None
         self._removed = False
+        self.asked: Mapping[str, Scalar] = {"volume": "keep" if self._keep else "drop"}
 
     @property
     def undo_text(self) -> str:
         data = "the old data" if self._keep else "no data"
         return f"start a new {self._service.spec.name} with {data}"
-
-    @property
-    def asked(self) -> Mapping[str, Scalar]:
-        return {"volume": "keep" if self._keep else "drop"}
 
     def inject(self) -> Window:
         self._before = self._victim.parts()

@@ -66,10 +66,7 @@ class _Restarting:
         self._stop = stop
         self._termination = termination
         self._service = service
-
-    @property
-    def undo_text(self) -> str:
-        return self._stop.undo_text
+        self.undo_text = self._stop.undo_text
 
     @property
     def asked(self) -> Mapping[str, Scalar]:

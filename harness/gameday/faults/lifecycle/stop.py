@@ -64,10 +64,7 @@ class Stopping:
         self._name = asked.target
         self._grace_ns = asked.grace_ns
         self._number = Signals[asked.signal] if asked.signal else victim.end_signal
-
-    @property
-    def undo_text(self) -> str:
-        return f"start {self._name} again with its data"
+        self.undo_text = f"start {self._name} again with its data"
 
     @property
     def asked(self) -> Mapping[str, Scalar]:

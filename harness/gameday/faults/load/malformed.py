@@ -147,14 +147,11 @@ class _Sending:
         self._service = service
         self._sender = sender
         self._fault = fault
-
-    @property
-    def undo_text(self) -> str:
-        return f"send nothing more to {self._service.spec.name}"
-
-    @property
-    def asked(self) -> Mapping[str, Scalar]:
-        return {"path": self._fault.path, "rate_per_s": self._fault.rate_per_s}
+        self.undo_text = f"send nothing more to {self._service.spec.name}"
+        self.asked: Mapping[str, Scalar] = {
+            "path": self._fault.path,
+            "rate_per_s": self._fault.rate_per_s,
+        }
 
     def inject(self) -> Window:
         return timed(self._clock, self._sender.start)

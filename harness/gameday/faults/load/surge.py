@@ -143,14 +143,8 @@ class _Surging:
         self._rate_per_s = rate_per_s
         self._began_ns: int | None = None
         self._view: LiveView | None = None
-
-    @property
-    def undo_text(self) -> str:
-        return f"end the second load driver, which sends to {self._service.spec.name}"
-
-    @property
-    def asked(self) -> Mapping[str, Scalar]:
-        return {"extra_per_s": self._rate_per_s}
+        self.undo_text = f"end the second load driver, which sends to {self._service.spec.name}"
+        self.asked: Mapping[str, Scalar] = {"extra_per_s": self._rate_per_s}
 
     def inject(self) -> Window:
         self._driver.start()

@@ -113,10 +113,7 @@ class _Crowd:
         self._edge = edge
         self._lines: list[EdgeConnection] = []
         self._task: BackgroundTask | None = None
-
-    @property
-    def undo_text(self) -> str:
-        return f"close the {self.fault.count} connections, which end with the harness"
+        self.undo_text = f"close the {self.fault.count} connections, which end with the harness"
 
     def put(self) -> None:
         self.served_before = _serves(self._edge, Route.UPSTREAM)

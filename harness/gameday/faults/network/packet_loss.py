@@ -118,14 +118,13 @@ class _Losing:
         # Chosen before the first call: one that was never answered may have done its work.
         self._chain = environment.new_chain()
         self._trouble = ""
-
-    @property
-    def undo_text(self) -> str:
-        return f"remove the chains {self._chain}-* of {self._edge.service} and {self._edge.client}"
-
-    @property
-    def asked(self) -> Mapping[str, Scalar]:
-        return {"share": self._fault.share, "stream": self._fault.stream}
+        self.undo_text = (
+            f"remove the chains {self._chain}-* of {self._edge.service} and {self._edge.client}"
+        )
+        self.asked: Mapping[str, Scalar] = {
+            "share": self._fault.share,
+            "stream": self._fault.stream,
+        }
 
     def inject(self) -> Window:
         return timed(self._scene.clock, self._drop)

@@ -138,10 +138,7 @@ class _Partitioning:
                 )
         self._witnesses: dict[Edge, EdgeConnection] = {}
         self._trouble = ""
-
-    @property
-    def undo_text(self) -> str:
-        return (self._flapping or self._backend).undo_text
+        self.undo_text = (self._flapping or self._backend).undo_text
 
     @property
     def asked(self) -> Mapping[str, Scalar]:

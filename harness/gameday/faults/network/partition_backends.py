@@ -65,10 +65,7 @@ class DroppedPackets:
         self._networks = {name: environment.network(name) for name in self._services}
         # Chosen before the first call: one that was never answered may have done its work.
         self._chain = environment.new_chain()
-
-    @property
-    def undo_text(self) -> str:
-        return f"remove the chains {self._chain}-* of {', '.join(self._services)}"
+        self.undo_text = f"remove the chains {self._chain}-* of {', '.join(self._services)}"
 
     def put(self) -> None:
         for service, network in self._networks.items():
@@ -151,10 +148,9 @@ class SilentEdges:
             if cut:
                 proxy = environment.edge(edge)
                 self._toxics[edge] = Toxics(proxy, "timeout", cut, {"timeout": 0})
-
-    @property
-    def undo_text(self) -> str:
-        return "; ".join(f"{edge}: {toxics.undo_text}" for edge, toxics in self._toxics.items())
+        self.undo_text = "; ".join(
+            f"{edge}: {toxics.undo_text}" for edge, toxics in self._toxics.items()
+        )
 
     def put(self) -> None:
         for toxics in self._toxics.values():

@@ -116,14 +116,8 @@ class EdgeInjection:
         self._effect = effect
         self._normal = normal
         self._trouble = ""
-
-    @property
-    def undo_text(self) -> str:
-        return self._setting.undo_text
-
-    @property
-    def asked(self) -> Mapping[str, Scalar]:
-        return self._asked
+        self.undo_text = self._setting.undo_text
+        self.asked: Mapping[str, Scalar] = self._asked
 
     def inject(self) -> Window:
         witness = self._scene.edge.open(Route.PROXIED, _WITNESS_LIMIT_NS)

@@ -74,10 +74,7 @@ class Toxics:
         number = next(_numbers)
         self.names: Mapping[Stream, str] = {s: f"{kind}_{s}_{number}" for s in streams}
         """What the toxic of each direction is called."""
-
-    @property
-    def undo_text(self) -> str:
-        return f"remove the toxics {', '.join(self.names.values())}"
+        self.undo_text = f"remove the toxics {', '.join(self.names.values())}"
 
     def put(self) -> None:
         for stream, name in self.names.items():

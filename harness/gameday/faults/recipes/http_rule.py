@@ -171,10 +171,7 @@ class _Rules:
         self._rule = rule
         self.met: int | None = None
         """What the proxy had counted just before the rule was removed."""
-
-    @property
-    def undo_text(self) -> str:
-        return f"remove the HTTP rule {self._rule.name}"
+        self.undo_text = f"remove the HTTP rule {self._rule.name}"
 
     def put(self) -> None:
         self._edge.add_rule(self._rule)

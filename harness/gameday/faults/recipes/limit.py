@@ -140,14 +140,8 @@ class BoundInjection:
         self._limit: int | None = None
         """What the kernel said, once it was proven."""
         self._trouble = ""
-
-    @property
-    def undo_text(self) -> str:
-        return self._undo_text
-
-    @property
-    def asked(self) -> Mapping[str, Scalar]:
-        return self._asked
+        self.undo_text = self._undo_text
+        self.asked: Mapping[str, Scalar] = self._asked
 
     def inject(self) -> Window:
         return timed(self._scene.clock, self._put)

@@ -81,14 +81,8 @@ class _Shortage:
         self._before: Descriptors | None = None
         self._soft: int | None = None
         self._trouble = ""
-
-    @property
-    def undo_text(self) -> str:
-        return f"let {self._fault.target} open as many files as before"
-
-    @property
-    def asked(self) -> Mapping[str, Scalar]:
-        return {"free": self._fault.free}
+        self.undo_text = f"let {self._fault.target} open as many files as before"
+        self.asked: Mapping[str, Scalar] = {"free": self._fault.free}
 
     def inject(self) -> Window:
         return timed(self._clock, self._limit)

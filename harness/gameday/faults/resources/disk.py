@@ -93,10 +93,7 @@ class _Throttling:
         self._trouble = ""
         self._before: dict[int, float] = {}
         """How fast it was without the throttle, reading (0) and writing (1)."""
-
-    @property
-    def undo_text(self) -> str:
-        return f"let {self._fault.target} read and write as fast as before"
+        self.undo_text = f"let {self._fault.target} read and write as fast as before"
 
     @property
     def asked(self) -> Mapping[str, Scalar]:

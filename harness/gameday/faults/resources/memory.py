@@ -256,14 +256,8 @@ class _Exhaustion:
             effect=self._effect,
             bounds=bounds,
         )
-
-    @property
-    def undo_text(self) -> str:
-        return self._limiting.undo_text
-
-    @property
-    def asked(self) -> Mapping[str, Scalar]:
-        return self._limiting.asked
+        self.undo_text = self._limiting.undo_text
+        self.asked: Mapping[str, Scalar] = self._limiting.asked
 
     def inject(self) -> Window:
         return self._limiting.inject()

@@ -107,14 +107,11 @@ class _Filling:
         self._before: _Disk | None = None
         self._filler_bytes: int | None = None
         """How long the file was when it was proven to be as asked."""
-
-    @property
-    def undo_text(self) -> str:
-        return f"remove {self._file} of {self._folder.name}"
-
-    @property
-    def asked(self) -> Mapping[str, Scalar]:
-        return {"free_bytes": self._free_bytes, "disk_bytes": self._size_bytes}
+        self.undo_text = f"remove {self._file} of {self._folder.name}"
+        self.asked: Mapping[str, Scalar] = {
+            "free_bytes": self._free_bytes,
+            "disk_bytes": self._size_bytes,
+        }
 
     def inject(self) -> Window:
         return timed(self._clock, self._fill_up)

@@ -65,14 +65,14 @@ class _Shutting:
         self._clock = clock
         self._folder = folder
         self._lock = lock
-
-    @property
-    def undo_text(self) -> str:
-        return f"give everything in {self._folder.path} of {self._folder.name} its old {self._lock}"
-
-    @property
-    def asked(self) -> Mapping[str, Scalar]:
-        return {"folder": self._folder.path, "by": str(self._lock), "user": self._folder.user}
+        self.undo_text = (
+            f"give everything in {self._folder.path} of {self._folder.name} its old {self._lock}"
+        )
+        self.asked: Mapping[str, Scalar] = {
+            "folder": self._folder.path,
+            "by": str(self._lock),
+            "user": self._folder.user,
+        }
 
     def inject(self) -> Window:
         return timed(self._clock, self._lock.shut)

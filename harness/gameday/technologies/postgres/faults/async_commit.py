@@ -78,14 +78,8 @@ class _Confirming:
         self._own = own
         """What ALTER SYSTEM had set before; None: nothing."""
         self._trouble = ""
-
-    @property
-    def undo_text(self) -> str:
-        return f"{self._restoring}; SELECT pg_reload_conf()"
-
-    @property
-    def asked(self) -> Mapping[str, Scalar]:
-        return {"synchronous_commit": "off"}
+        self.undo_text = f"{self._restoring}; SELECT pg_reload_conf()"
+        self.asked: Mapping[str, Scalar] = {"synchronous_commit": "off"}
 
     @property
     def _restoring(self) -> str:

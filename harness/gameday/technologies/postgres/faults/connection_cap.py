@@ -100,14 +100,8 @@ class _Capping:
         self._keeper: BackgroundTask | None = None
         self._others: int | None = None
         """How many sessions of others there were when the slots were filled last."""
-
-    @property
-    def undo_text(self) -> str:
-        return "close the connections that fill the slots"
-
-    @property
-    def asked(self) -> Mapping[str, Scalar]:
-        return {"free": self._fault.free, "slots": self._slots}
+        self.undo_text = "close the connections that fill the slots"
+        self.asked: Mapping[str, Scalar] = {"free": self._fault.free, "slots": self._slots}
 
     def inject(self) -> Window:
         return timed(self._clock, self._take_slots)

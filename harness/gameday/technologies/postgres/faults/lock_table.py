@@ -104,14 +104,8 @@ class _Locking:
         """As the server itself quotes it."""
         self._holder: Session | None = None
         self._pid = 0
-
-    @property
-    def undo_text(self) -> str:
-        return f"end the session that has locked {self._name}"
-
-    @property
-    def asked(self) -> Mapping[str, Scalar]:
-        return {"table": self._fault.table}
+        self.undo_text = f"end the session that has locked {self._name}"
+        self.asked: Mapping[str, Scalar] = {"table": self._fault.table}
 
     def inject(self) -> Window:
         self._holder = self._server.open(_HOLDER, lock_limit_ms=_PATIENCE_MS)

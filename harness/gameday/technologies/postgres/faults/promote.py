@@ -79,14 +79,10 @@ class _Promoting:
         self._body = body
         self._server = server
         self._before = timeline
-
-    @property
-    def undo_text(self) -> str:
-        return f"drop the data of {self._service.spec.name} and let it copy its primary anew"
-
-    @property
-    def asked(self) -> Mapping[str, Scalar]:
-        return {"timeline": self._before + 1}
+        self.undo_text = (
+            f"drop the data of {self._service.spec.name} and let it copy its primary anew"
+        )
+        self.asked: Mapping[str, Scalar] = {"timeline": self._before + 1}
 
     def inject(self) -> Window:
         limit_s = _PROMOTION_LIMIT_S + 5

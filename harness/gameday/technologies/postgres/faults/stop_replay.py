@@ -69,14 +69,8 @@ class _Standing:
         self._replica = replica
         self._primary = primary
         self._trouble = ""
-
-    @property
-    def undo_text(self) -> str:
-        return f"let {self._name} replay: SELECT pg_wal_replay_resume()"
-
-    @property
-    def asked(self) -> Mapping[str, Scalar]:
-        return {}
+        self.undo_text = f"let {self._name} replay: SELECT pg_wal_replay_resume()"
+        self.asked: Mapping[str, Scalar] = {}
 
     def inject(self) -> Window:
         return timed(self._clock, lambda: self._replica.rows("SELECT pg_wal_replay_pause()"))

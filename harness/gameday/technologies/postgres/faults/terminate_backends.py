@@ -77,14 +77,11 @@ class _Terminating:
         self._server = server
         self._hit: tuple[tuple[int, str], ...] | None = None
         self._witness: Session | None = None
-
-    @property
-    def undo_text(self) -> str:
-        return "nothing: clients connect again by themselves"
-
-    @property
-    def asked(self) -> Mapping[str, Scalar]:
-        return {"application": self._fault.application, "user": self._fault.user}
+        self.undo_text = "nothing: clients connect again by themselves"
+        self.asked: Mapping[str, Scalar] = {
+            "application": self._fault.application,
+            "user": self._fault.user,
+        }
 
     def inject(self) -> Window:
         self._witness = self._server.open(_WITNESS)

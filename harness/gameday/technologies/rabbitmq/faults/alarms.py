@@ -140,15 +140,12 @@ class _Alarming:
         self._before: _State | None = None
         self._witness: BrokerConnection | None = None
         self._trouble = ""
+        self.asked: Mapping[str, Scalar] = {}
 
     @property
     def undo_text(self) -> str:
         name = self._broker.service.spec.name
         return f"set the {self._resource.name} limit of {name} to what it was"
-
-    @property
-    def asked(self) -> Mapping[str, Scalar]:
-        return {}
 
     def inject(self) -> Window:
         self._before = self._resource.state(self._broker)

@@ -88,14 +88,11 @@ class _Closing:
         self._witness: BrokerConnection | None = None
         self._listed = 0
         self._left: int | None = None
-
-    @property
-    def undo_text(self) -> str:
-        return f"nothing: {self._fault.target} lets in who connects again"
-
-    @property
-    def asked(self) -> Mapping[str, Scalar]:
-        return {"user": self._fault.user or "all", "reason": self._fault.reason}
+        self.undo_text = f"nothing: {self._fault.target} lets in who connects again"
+        self.asked: Mapping[str, Scalar] = {
+            "user": self._fault.user or "all",
+            "reason": self._fault.reason,
+        }
 
     def inject(self) -> Window:
         self._witness = self._broker.open()

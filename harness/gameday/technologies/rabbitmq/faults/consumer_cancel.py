@@ -120,14 +120,8 @@ class _Cancelling:
         self._before: tuple[str, ...] | None = None
         self._witness: BrokerConnection | None = None
         self._measured: dict[str, Scalar] = {}
-
-    @property
-    def undo_text(self) -> str:
-        return f"nothing: the broker starts {self._fault.queue} again within 5 s"
-
-    @property
-    def asked(self) -> Mapping[str, Scalar]:
-        return {"queue": self._fault.queue, "vhost": self._fault.vhost}
+        self.undo_text = f"nothing: the broker starts {self._fault.queue} again within 5 s"
+        self.asked: Mapping[str, Scalar] = {"queue": self._fault.queue, "vhost": self._fault.vhost}
 
     def inject(self) -> Window:
         called_ns = self._clock.now_ns()

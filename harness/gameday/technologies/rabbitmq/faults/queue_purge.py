@@ -59,18 +59,12 @@ class _Purging:
         self._broker = broker
         self._fault = fault
         self._measured: dict[str, Scalar] = {}
+        self.undo_text = f"nothing: what was in {self._fault.queue} is lost"
+        self.asked: Mapping[str, Scalar] = {"queue": self._fault.queue, "vhost": self._fault.vhost}
 
     @property
     def _purged(self) -> bool:
         return "messages_purged" in self._measured
-
-    @property
-    def undo_text(self) -> str:
-        return f"nothing: what was in {self._fault.queue} is lost"
-
-    @property
-    def asked(self) -> Mapping[str, Scalar]:
-        return {"queue": self._fault.queue, "vhost": self._fault.vhost}
 
     def inject(self) -> Window:
         """Count, purge and count again at once: later, others have changed the counts."""

@@ -63,14 +63,8 @@ class _Stopping:
         self._before = node.process_state()
         self._witness: BrokerConnection | None = None
         self._trouble = ""
-
-    @property
-    def undo_text(self) -> str:
-        return f"run rabbitmqctl start_app in {self._broker.service.spec.name}"
-
-    @property
-    def asked(self) -> Mapping[str, Scalar]:
-        return {}
+        self.undo_text = f"run rabbitmqctl start_app in {self._broker.service.spec.name}"
+        self.asked: Mapping[str, Scalar] = {}
 
     def inject(self) -> Window:
         self._before = self._node.process_state()

@@ -86,14 +86,13 @@ class _Killing:
         self._witness: RedisConnection | None = None
         self._own: set[int] = set()
         self._task: BackgroundTask | None = None
-
-    @property
-    def undo_text(self) -> str:
-        return "stop killing clients" if self._interval_ns else "nothing: clients may come back"
-
-    @property
-    def asked(self) -> Mapping[str, Scalar]:
-        return {"clients": self._clients, "interval_ns": self._interval_ns}
+        self.undo_text = (
+            "stop killing clients" if self._interval_ns else "nothing: clients may come back"
+        )
+        self.asked: Mapping[str, Scalar] = {
+            "clients": self._clients,
+            "interval_ns": self._interval_ns,
+        }
 
     def inject(self) -> Window:
         self._witness = self._open_witness()

@@ -124,15 +124,12 @@ class _Swapping:
         self._called_ns: int | None = None
         self._trouble = ""
         self._forced = False
+        self.asked: Mapping[str, Scalar] = {"to": self._names[1], "within_ns": self._within_ns}
 
     @property
     def undo_text(self) -> str:
         primary, replica = self._names
         return f"make {primary} the primary, and {replica} follow {':'.join(self._follows)}"
-
-    @property
-    def asked(self) -> Mapping[str, Scalar]:
-        return {"to": self._names[1], "within_ns": self._within_ns}
 
     def inject(self) -> Window:
         # The address at which the replica is reached by its primary, past the edge's proxy.

@@ -101,14 +101,10 @@ class _Lowering:
         self._limit = limit
         self._policy = policy
         self._trouble = ""
-
-    @property
-    def undo_text(self) -> str:
-        return f"set maxmemory {self._before.limit} and maxmemory-policy {self._before.policy}"
-
-    @property
-    def asked(self) -> Mapping[str, Scalar]:
-        return {
+        self.undo_text = (
+            f"set maxmemory {self._before.limit} and maxmemory-policy {self._before.policy}"
+        )
+        self.asked: Mapping[str, Scalar] = {
             "limit_bytes": self._limit,
             "policy": self._policy,
             "used_before_bytes": self._before.used,

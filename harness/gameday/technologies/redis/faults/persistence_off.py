@@ -106,14 +106,12 @@ class _Forgetting:
         self._run = ""
         """Which start of the server it was."""
         self._trouble = ""
-
-    @property
-    def undo_text(self) -> str:
-        return f"set appendonly yes and save {self._save!r}"
-
-    @property
-    def asked(self) -> Mapping[str, Scalar]:
-        return {"appendonly": "no", "save": "", "save_before": self._save}
+        self.undo_text = f"set appendonly yes and save {self._save!r}"
+        self.asked: Mapping[str, Scalar] = {
+            "appendonly": "no",
+            "save": "",
+            "save_before": self._save,
+        }
 
     def inject(self) -> Window:
         # Without this, a file that is looked for in the wrong place would prove everything.

@@ -73,14 +73,10 @@ class _Poisoning:
         self._ids: list[str] = []
         self._before: str | None = None
         """The newest entry from before; None: nothing was ever added."""
-
-    @property
-    def undo_text(self) -> str:
-        return f"delete the entries of the stream {self._fault.to} that end with {self._word}"
-
-    @property
-    def asked(self) -> Mapping[str, Scalar]:
-        return {"stream": self._fault.to, "times": self._fault.times}
+        self.undo_text = (
+            f"delete the entries of the stream {self._fault.to} that end with {self._word}"
+        )
+        self.asked: Mapping[str, Scalar] = {"stream": self._fault.to, "times": self._fault.times}
 
     def inject(self) -> Window:
         if self._server.ask("TYPE", self._fault.to) != "stream":

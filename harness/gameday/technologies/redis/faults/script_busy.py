@@ -104,14 +104,11 @@ class _Keeping:
         self._held_ns: int | None = None
         self._ended_by = "nothing was started"
         self._trouble = ""
-
-    @property
-    def undo_text(self) -> str:
-        return f"kill the script and set {_THRESHOLD} {self._before}"
-
-    @property
-    def asked(self) -> Mapping[str, Scalar]:
-        return {"busy_after_ns": self._fault.busy_after_ns, "at_most_ns": self._fault.at_most_ns}
+        self.undo_text = f"kill the script and set {_THRESHOLD} {self._before}"
+        self.asked: Mapping[str, Scalar] = {
+            "busy_after_ns": self._fault.busy_after_ns,
+            "at_most_ns": self._fault.at_most_ns,
+        }
 
     def inject(self) -> Window:
         turns = self._turns_within(self._fault.at_most_ns)

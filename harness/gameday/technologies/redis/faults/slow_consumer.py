@@ -156,14 +156,8 @@ class _Consuming:
         self._dropped: bool | None = None
         self._run = ""
         """Which start of the server it was."""
-
-    @property
-    def undo_text(self) -> str:
-        return f"close the subscription to {self._fault.channel}"
-
-    @property
-    def asked(self) -> Mapping[str, Scalar]:
-        return {
+        self.undo_text = f"close the subscription to {self._fault.channel}"
+        self.asked: Mapping[str, Scalar] = {
             "channel": self._fault.channel,
             "rate_bytes_per_s": self._fault.rate_bytes_per_s,
             "through": self._fault.through,
