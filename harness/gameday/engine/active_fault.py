@@ -1,18 +1,18 @@
 """One fault of a run, from the plan to its record."""
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 
 from gameday.analysis import exposed
 from gameday.api.environment import Environment
 from gameday.api.fault import Counted, Fault, Injection, Proof
-from gameday.engine.scheduler import Scheduler, Timer
+from gameday.engine.scheduler import Scheduler
 from gameday.engine.watch import TURN_NS, Watch
 from gameday.errors import NotHealed
 from gameday.host.waiting import NotInTime
-from gameday.model.clock import SECOND
+from gameday.model.clock import SECOND, BackgroundTask
 from gameday.model.event import Scalar
 from gameday.model.fault_facts import end_facts
 from gameday.model.history import FaultTimes, History
@@ -49,7 +49,7 @@ class ActiveFault:
     _injection: Injection | None = None
     _watch: Watch | None = None
     _undoing: threading.Lock = field(default_factory=threading.Lock)
-    _timer: Timer | None = None
+    _task: BackgroundTask | None = None
 
     def prepare(self, environment: Environment) -> None:
         """Get it ready for injection; EnvironmentRefused if the target cannot bear it."""
@@ -139,35 +139,20 @@ class ActiveFault:
 
     def undo_in(self, wait_ns: int) -> None:
         """Let it be undone after that time, whatever else is being waited for by then."""
-        self._cancel()
-        self._timer = self.scheduler.at(self.scheduler.now_ns() + wait_ns, self._undo_quietly)
+        due_ns = self.scheduler.now_ns() + wait_ns
+
+        def wait() -> Iterator[int]:
+            yield due_ns
+            self._undo_quietly()
+
+        self._in_background(wait())
 
     def attend(self, due_ns: int, *, alone: bool) -> None:
         """Look after it until then, now that it is proven, and undo it on time.
 
         `alone`: no other fault is in meanwhile, which could keep it from being seen.
         """
-        self._cancel()
-        now_ns = self.scheduler.now_ns()
-        look_ns = (now_ns + due_ns) // 2
-
-        def turn() -> int | None:
-            nonlocal look_ns
-            assert self._watch is not None
-            now_ns = self.scheduler.now_ns()
-            if now_ns >= due_ns:
-                self._undo_quietly()
-                return None
-            if now_ns >= look_ns:
-                with self._undoing:
-                    if self.undone is None:
-                        look_ns = self._watch.look(due_ns, alone=alone)
-            if self.undone is not None:
-                return None
-            self._watch.poll()
-            return min(self.scheduler.now_ns() + TURN_NS, due_ns, look_ns)
-
-        self._timer = self.scheduler.at(now_ns, turn)
+        self._in_background(self._attend(due_ns, alone))
 
     def hurry(self) -> None:
         """Let nobody look at it any more, nor wait for a look, before it is undone."""
@@ -179,7 +164,10 @@ class ActiveFault:
 
         `again` undoes what was undone before. Raises NotHealed when it takes too long.
         """
-        self._cancel()
+        self._end_task()
+        return self._undo(again=again)
+
+    def _undo(self, *, again: bool = False) -> Window:
         if not self._undoing.acquire(timeout=_UNDO_LIMIT_NS / SECOND):
             raise self._hangs()
         try:
@@ -216,9 +204,27 @@ class ActiveFault:
         seen = {} if self._at_end is None else self._at_end.measured
         return {f"at_end_{name}": value for name, value in seen.items()}
 
-    def _cancel(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
+    def _in_background(self, turns: Iterator[int]) -> None:
+        self._end_task()
+        self._task = self.scheduler.in_background(turns, f"fault {self.planned.step}")
+
+    def _end_task(self) -> None:
+        if self._task is not None:
+            self._task.end(0)
+
+    def _attend(self, due_ns: int, alone: bool) -> Iterator[int]:
+        assert self._watch is not None
+        look_ns = (self.scheduler.now_ns() + due_ns) // 2
+        while (now_ns := self.scheduler.now_ns()) < due_ns:
+            if now_ns >= look_ns:
+                with self._undoing:
+                    if self.undone is None:
+                        look_ns = self._watch.look(due_ns, alone=alone)
+            if self.undone is not None:
+                return
+            self._watch.poll()
+            yield min(self.scheduler.now_ns() + TURN_NS, due_ns, look_ns)
+        self._undo_quietly()
 
     def _undo_in_time(self) -> Window:
         try:
@@ -235,4 +241,4 @@ class ActiveFault:
     def _undo_quietly(self) -> None:
         # Whoever comes to re-read it undoes it again, and then an error is told.
         with suppress(Exception):
-            self.undo()
+            self._undo()

@@ -1,4 +1,4 @@
-"""A clock that also calls: at a time, in turns, or for a limited time."""
+"""A clock that also makes calls which nobody has to wait for."""
 
 import queue
 import threading
@@ -8,21 +8,10 @@ from typing import Generic, Protocol, TypeVar
 from gameday.host.waiting import NotInTime
 from gameday.model.clock import SECOND, Clock, MonotonicClock
 
-__all__ = ["Call", "Scheduler", "ThreadScheduler", "Timer", "Turn"]
+__all__ = ["Call", "Scheduler", "ThreadScheduler"]
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
-
-Turn = Callable[[], int | None]
-"""Does what is due, and returns when to be called again; None: no more."""
-
-
-class Timer(Protocol):
-    """What is to be called later."""
-
-    def cancel(self) -> None:
-        """Let it be called no more; a call that is under way goes on."""
-        ...
 
 
 class Call(Protocol[T_co]):
@@ -41,14 +30,7 @@ class Call(Protocol[T_co]):
 
 
 class Scheduler(Clock, Protocol):
-    """A clock that calls back; nothing that it calls is waited for when the process ends."""
-
-    def at(self, at_ns: int, turn: Turn) -> Timer:
-        """Call `turn` at that time, and again at each time that it returns.
-
-        `turn` raises nothing. A time that is over is now.
-        """
-        ...
+    """The clock of a run; nothing that it calls is waited for when the process ends."""
 
     def call(self, act: Callable[[], T]) -> Call[T]:
         """Call `act` beside the caller, who may wait for the result for a limited time."""
@@ -56,31 +38,10 @@ class Scheduler(Clock, Protocol):
 
 
 class ThreadScheduler(MonotonicClock):
-    """Each timer and each call has a thread of its own, so none waits for another."""
-
-    def at(self, at_ns: int, turn: Turn) -> Timer:
-        return _ThreadTimer(self, at_ns, turn)
+    """Each call has a thread of its own, so none waits for another."""
 
     def call(self, act: Callable[[], T]) -> Call[T]:
         return _ThreadCall(act)
-
-
-class _ThreadTimer:
-    def __init__(self, clock: Clock, at_ns: int, turn: Turn) -> None:
-        self._clock = clock
-        self._turn = turn
-        self._cancelled = threading.Event()
-        threading.Thread(target=self._run, args=(at_ns,), daemon=True).start()
-
-    def cancel(self) -> None:
-        self._cancelled.set()
-
-    def _run(self, at_ns: int) -> None:
-        due_ns: int | None = at_ns
-        while due_ns is not None:
-            if self._cancelled.wait(max(0, due_ns - self._clock.now_ns()) / SECOND):
-                return
-            due_ns = self._turn()
 
 
 class _ThreadCall(Generic[T]):

@@ -1,6 +1,6 @@
 """A fault is watched while it is in, and undone on time, however long a look takes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -8,13 +8,13 @@ import pytest
 from gameday.api.environment import Environment
 from gameday.api.fault import Proof
 from gameday.engine.active_fault import ActiveFault
-from gameday.model.clock import MILLISECOND, SECOND
+from gameday.model.clock import MILLISECOND, SECOND, BackgroundTask
 from gameday.model.plan import PlannedFault
 from gameday.model.result import Window
 from gameday.model.scenario import ServiceSpec, Target
 from gameday.testing.environments import MemoryEnvironment
 from gameday.testing.outages import LastingOutage, Outage, OutageInjection, WatchedOutage
-from gameday.testing.schedulers import Hang, ManualScheduler, ManualTimer
+from gameday.testing.schedulers import Hang, ManualScheduler
 
 FOR_NS = 1000 * MILLISECOND
 
@@ -129,11 +129,11 @@ def test_what_is_lifted_for_a_moment_is_seen_by_its_witness() -> None:
 
 
 class Uncancelled(ManualScheduler):
-    """Its turns are under way already whenever they are cancelled."""
+    """Its turns are under way already whenever they are to end."""
 
-    def at(self, at_ns: int, turn: Callable[[], int | None]) -> ManualTimer:
-        super().at(at_ns, turn)
-        return ManualTimer(turn)
+    def in_background(self, turns: Iterator[int], name: str) -> BackgroundTask:
+        super().in_background(turns, name)
+        return ManualScheduler().in_background(iter([0]), name)
 
 
 def test_its_witness_is_not_asked_once_it_is_undone() -> None:

@@ -1,10 +1,10 @@
-"""Both schedulers call at their times, in turns, and let nobody wait for what hangs."""
+"""Both schedulers return what a call returns, and let nobody wait for one that hangs."""
 
 import threading
 
 import pytest
 
-from gameday.engine.scheduler import Scheduler, ThreadScheduler, Timer
+from gameday.engine.scheduler import Scheduler, ThreadScheduler
 from gameday.host.waiting import NotInTime
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.testing.schedulers import Hang, ManualScheduler
@@ -16,45 +16,6 @@ LONG_NS = 600 * SECOND
 def scheduler(request: pytest.FixtureRequest) -> Scheduler:
     made: Scheduler = request.param()
     return made
-
-
-def test_a_turn_is_called_again_at_each_time_that_it_returns(scheduler: Scheduler) -> None:
-    began_ns = scheduler.now_ns()
-    called_ns: list[int] = []
-    over = threading.Event()
-
-    def turn() -> int | None:
-        called_ns.append(scheduler.now_ns() - began_ns)
-        if len(called_ns) == 3:
-            over.set()
-            return None
-        return scheduler.now_ns() + MILLISECOND
-
-    scheduler.at(began_ns + MILLISECOND, turn)
-    scheduler.sleep_ns(3 * MILLISECOND)
-    assert over.wait(5)
-    assert [at_ns >= number * MILLISECOND for number, at_ns in enumerate(called_ns, 1)] == [
-        True
-    ] * 3
-
-
-def test_a_cancelled_turn_is_called_no_more(scheduler: Scheduler) -> None:
-    called: list[int] = []
-    timers: list[Timer] = []
-    known, later = threading.Event(), threading.Event()
-
-    def turn() -> int:
-        called.append(scheduler.now_ns())
-        assert known.wait(5)
-        timers[0].cancel()
-        return scheduler.now_ns()
-
-    timers.append(scheduler.at(scheduler.now_ns() + MILLISECOND, turn))
-    known.set()
-    scheduler.at(scheduler.now_ns() + 5 * MILLISECOND, later.set)
-    scheduler.sleep_ns(5 * MILLISECOND)
-    assert later.wait(5)
-    assert len(called) == 1
 
 
 def test_a_call_returns_its_result_or_raises(scheduler: Scheduler) -> None:
