@@ -7,30 +7,18 @@ from pathlib import Path
 from typing import cast
 
 from gameday.analysis import Analysis, analyse, failed_guards
-from gameday.api.environment import Environment
 from gameday.api.fault import Fault
-from gameday.api.workload import Ledger, Workload
-from gameday.cleanup.abandoned import heal_abandoned
-from gameday.cleanup.labels import labelled
-from gameday.cleanup.supervisor import Supervisor
-from gameday.engine.addresses import Addresses
-from gameday.engine.bypass import BypassDetector
+from gameday.engine.equipment import Equipment
 from gameday.engine.event_bus import EventBus
 from gameday.engine.failures import Failures
 from gameday.engine.injector import Injector
 from gameday.engine.interrupts import Interrupted, Interrupts
 from gameday.engine.outcome import Draft, cut_short, outcome, what_ended
 from gameday.engine.planning import Experiment
-from gameday.engine.scheduler import Scheduler, ThreadScheduler
-from gameday.engine.steady_state import SteadyStateMonitor, StopConditionMet
-from gameday.engine.undo_log import UndoRecord
+from gameday.engine.steady_state import StopConditionMet
 from gameday.errors import EnvironmentRefused
 from gameday.http_reader import NoReply
 from gameday.judge import Judged, judge
-from gameday.load.load import LoadDriver
-from gameday.load.noise_meter import NoiseMeter, host_facts
-from gameday.load.reader import read_history
-from gameday.load.record import save_record
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.event import Phase, Progress, ServiceUp
 from gameday.model.history import Connections, Deliveries, History, HostNoise, Observation
@@ -54,49 +42,42 @@ class Conductor:
         self,
         experiment: Experiment,
         plan: Plan,
-        environment: Environment,
+        equipment: Equipment,
         *,
         run: str,
         folder: Path,
         listeners: Sequence[Listener],
-        scheduler: Scheduler | None = None,
     ) -> None:
         """`folder` exists and is this run's own; `run` is the id that marks what it creates."""
-        self._experiment = experiment
         self._scenario = experiment.scenario
-        self._workload = cast(Workload, experiment.scenario.workload[0])
         self._plan = plan
-        self._environment = environment
         self._run = run
         self._folder = folder
-        self._clock = scheduler or ThreadScheduler()
-        self._supervisor = Supervisor(
-            run, in_docker=plan.runtime == "docker", log=folder / "logs" / "janitor.log"
-        )
+        self._equipment = equipment
+        self._clock = equipment.scheduler
+        self._environment = equipment.environment
+        self._supervisor = equipment.supervisor
+        self._load = equipment.load
+        self._ledger = equipment.ledger
+        self._monitor = equipment.monitor
+        self._noise_meter = equipment.noise_meter
+        self._bypass = equipment.bypass
         self._draft = Draft(self._supervisor)
         self._event_bus = EventBus([*listeners, self._draft], self._clock)
-        self._addresses = Addresses(experiment.target, environment)
-        self._undo_record = UndoRecord(folder / "undo.jsonl")
         self._injector = Injector(
             [cast(Fault, step.fault) for step in self._scenario.faults],
             plan.faults,
-            environment,
+            self._environment,
             self._event_bus,
-            self._undo_record,
+            equipment.undo_record,
             self._supervisor,
             self._clock,
         )
         self._interrupts = Interrupts(self._injector.undo_now)
         self._failures = Failures(self._interrupts, self._event_bus.note)
-        self._driver: LoadDriver | None = None
-        self._detector = BypassDetector(
-            environment, self._scenario, experiment.target, seed=plan.seed, clock=self._clock
-        )
-        self._noise_meter = NoiseMeter(folder, folder / "logs" / "hiccups.log")
-        self._ledger: Ledger | None = None
-        self._monitor: SteadyStateMonitor | None = None
         self._next_look_ns = 0
-        self._load = Window(start_ns=0, end_ns=0)
+        self._loaded = Window(start_ns=0, end_ns=0)
+        """When load was offered, absolute."""
         self._noise: HostNoise | None = None
         self._history: History | None = None
         self._deliveries: Deliveries | None = None
@@ -117,7 +98,7 @@ class Conductor:
         self._started_at = datetime.now(UTC).isoformat(timespec="milliseconds")
         self._supervisor.start()
         self._draft.begin(self._outcome(cut_short("the harness is gone"), ()))
-        with self._interrupts, self._undo_record, labelled(self._run):
+        with self._interrupts, self._equipment.undo_record, self._equipment.labelled():
             try:
                 self._announce()
                 self._start()
@@ -165,28 +146,21 @@ class Conductor:
     def _start(self) -> None:
         """Step 3: the services, then what loads and watches them, which does nothing yet."""
         self._event_bus.enter(Phase.START)
-        for healed in heal_abandoned(in_docker=self._plan.runtime == "docker"):
+        for healed in self._equipment.heal_abandoned():
             self._event_bus.note(healed)
         self._environment.start(self._service_up, self._interrupts.checkpoint)
-        self._detector.rest()
-        log = self._folder / "logs" / "driver.log"
-        streams = tuple(self._addresses.stream(planned) for planned in self._plan.streams)
-        self._driver = LoadDriver(streams, self._folder, self._run, self._plan.longest_ns, log)
-        self._driver.start()
+        self._bypass.rest()
+        self._load.start()
         self._noise_meter.start([str(server) for server in self._environment.proxy_servers()])
-        reader = self._addresses.reader(self._workload.ledger)
-        self._ledger = self._workload.open_ledger(reader, self._run, self._clock)
-        self._monitor = SteadyStateMonitor(self._folder, self._ledger, self._scenario)
+        self._monitor.start()
 
     def _baseline(self) -> bool:
         """Step 4: load starts; False when the steady state never held for the baseline's span."""
-        assert self._driver is not None
-        assert self._monitor is not None
         self._event_bus.enter(Phase.BASELINE)
-        self._detector.begin()
+        self._bypass.begin()
         start_ns = self._clock.now_ns() + _FIRST_OPERATION_IN_NS
-        self._load = Window(start_ns=start_ns, end_ns=start_ns)
-        self._driver.begin(start_ns)
+        self._loaded = Window(start_ns=start_ns, end_ns=start_ns)
+        self._load.begin(start_ns)
         end_ns = start_ns + self._plan.baseline_ns
         while True:
             self._tick_until(end_ns)
@@ -198,12 +172,11 @@ class Conductor:
             end_ns += SECOND
         if self._unsteady is not None:
             return False
-        self._detector.end_baseline()
+        self._bypass.end_baseline()
         return True
 
     def _break(self) -> bool:
         """Step 5: every fault at its time; False as soon as one is not proven, or not gone."""
-        assert self._monitor is not None
         self._event_bus.enter(Phase.BREAK)
         self._monitor.mind_the_stop_condition(self._clock.now_ns())
         try:
@@ -212,7 +185,7 @@ class Conductor:
             self._stopped = str(met)
             self._event_bus.note(f"stopped: {met}; every fault is undone")
         finally:
-            self._detector.stop()
+            self._bypass.stop()
             self._monitor.mind_the_stop_condition(None)
         # How the system comes back is measured all the same.
         self._injector.heal(at_once=True)
@@ -220,25 +193,22 @@ class Conductor:
 
     def _recover(self) -> None:
         """Step 6: until the steady state has held for its span, or the recovery limit is over."""
-        assert self._monitor is not None
         self._event_bus.enter(Phase.RECOVER)
         give_up_ns = self._clock.now_ns() + self._plan.recovery_limit_ns
         while self._clock.now_ns() < give_up_ns:
             self._tick_until(self._clock.now_ns() + _TICK_NS)
             faults = self._injector.times()
-            if self._monitor.has_recovered(faults, self._load.start_ns, self._clock.now_ns()):
+            if self._monitor.has_recovered(faults, self._loaded.start_ns, self._clock.now_ns()):
                 return
 
     def _settle(self) -> None:
         """Step 7: the load ends, a quiet period, then the final reads of every ledger."""
-        assert self._driver is not None
-        assert self._ledger is not None
         with self._failures.going_on():
             self._injector.heal(at_once=bool(self._failures.problems))
         self._event_bus.enter(Phase.SETTLE)
         # What comes due while the driver hears of its end was not promised to anybody.
-        self._load = Window(start_ns=self._load.start_ns, end_ns=self._clock.now_ns())
-        report = self._driver.stop(_DRIVER_STOP_LIMIT_NS)
+        self._loaded = Window(start_ns=self._loaded.start_ns, end_ns=self._clock.now_ns())
+        report = self._load.stop(_DRIVER_STOP_LIMIT_NS)
         self._noise = self._noise_meter.stop(
             driver_cpu=report.cpu_share, lateness_p99_ns=report.lateness_p99_ns
         )
@@ -246,30 +216,29 @@ class Conductor:
             self._noise_meter.check_proxies()
         if report.shortage:
             self._event_bus.note(report.shortage)
-        self._detector.rest()
+        self._bypass.rest()
         quiet_until_ns = self._clock.now_ns() + self._plan.quiet_ns
         while (left_ns := quiet_until_ns - self._clock.now_ns()) > 0:
             self._interrupts.checkpoint()
             self._clock.sleep_ns(min(_TICK_NS, left_ns))
-        self._detector.rest()
+        self._bypass.rest()
         try:
             self._deliveries = self._ledger.final_read()
-            save_record(self._deliveries, self._folder)
         except NoReply as error:
             self._unread = str(error)
             self._event_bus.note(f"the final read failed: {error}")
         try:
-            self._connections = self._addresses.connections(self._injector.targets)
+            self._connections = self._equipment.connections(self._injector.targets)
         except EnvironmentRefused as error:
             self._event_bus.note(str(error))
-        self._detector.read_counters()
+        self._bypass.read_counters()
 
     def _analyse(self) -> Analysis | None:
         """Step 8: pure functions from what was seen to findings; None without a whole history."""
         self._event_bus.enter(Phase.ANALYSE)
         if self._noise is None:
             return None
-        self._history = read_history(self._folder)
+        self._history = self._load.history()
         return analyse(
             Observation(
                 history=self._history,
@@ -277,7 +246,7 @@ class Conductor:
                 unread=self._unread,
                 faults=self._injector.times(),
                 start_ns=self._event_bus.start_ns,
-                load=self._load,
+                load=self._loaded,
                 steady=self._scenario.steady,
                 connections=self._connections,
                 noise=self._noise,
@@ -290,9 +259,10 @@ class Conductor:
         faults = self._injector.records(self._history)
         findings = analysis.findings if analysis else ()
         guards = failed_guards(analysis) if analysis else ()
-        bypass: tuple[str, ...] = ()
-        with self._failures.going_on():
-            bypass = self._bypass()
+        bypass: Sequence[str] = ()
+        if self._history is not None:  # else perhaps nothing is there to ask
+            with self._failures.going_on():
+                bypass = self._equipment.went_around(self._history)
         judged = judge(
             # Without a measurement there is nothing to hold against a promise.
             self._scenario.expect if analysis else (),
@@ -329,7 +299,8 @@ class Conductor:
             judged,
             started_at=self._started_at,
             folder=str(self._folder),
-            host=host_facts(self._noise, self._environment.proxy),
+            noise=self._noise,
+            proxy=self._environment.proxy,
             versions=dict(self._environment.versions),
             faults=faults,
             analysis=analysis,
@@ -343,15 +314,13 @@ class Conductor:
             limit_ns = None if self._failures.ended is None else _LAST_PROOF_NS
             self._injector.heal(at_once=True, proof_limit_ns=limit_ns)
         with self._failures.cleaning():
-            if self._driver is not None:
-                self._driver.kill()
+            self._load.kill()
         with self._failures.cleaning():
             self._noise_meter.kill()
         with self._failures.cleaning():
-            if self._monitor is not None:
-                self._monitor.close()
+            self._monitor.close()
         with self._failures.cleaning():
-            self._detector.stop()
+            self._bypass.stop()
         with self._failures.cleaning():
             self._environment.stop()
         self._clean = ("what is left could not be read",)
@@ -377,21 +346,13 @@ class Conductor:
 
     def _tick(self) -> None:
         """Mind signals and the driver, and tell how the load is doing, some times a second."""
-        assert self._driver is not None
-        assert self._monitor is not None
         self._interrupts.checkpoint()
         if self._clock.now_ns() >= self._next_look_ns:
-            self._driver.poll()
+            self._load.poll()
             self._supervisor.check()
             self._noise_meter.check()
             self._event_bus.tell(Progress, **self._monitor.look(self._clock.now_ns()))
             self._next_look_ns = self._clock.now_ns() + _TICK_NS
-
-    def _bypass(self) -> tuple[str, ...]:
-        if self._history is None:  # nothing was measured, and perhaps nothing is there to ask
-            return ()
-        load = [(stream.edge, self._addresses.stream(stream)) for stream in self._plan.streams]
-        return self._detector.sentences(self._history, load, self._run)
 
     def _service_up(self, name: str, took_ns: int, evidence: str) -> None:
         self._event_bus.tell(ServiceUp, service=name, took_ns=took_ns, evidence=evidence)

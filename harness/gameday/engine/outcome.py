@@ -5,9 +5,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from gameday.analysis import Analysis
-from gameday.cleanup.supervisor import Supervisor
+from gameday.engine.equipment import Supervisor
 from gameday.judge import Judged
-from gameday.model.event import Event, Phase, PhaseEntered, Scalar
+from gameday.load.noise_meter import host_facts
+from gameday.model.event import Event, Phase, PhaseEntered
+from gameday.model.history import HostNoise
 from gameday.model.plan import Plan
 from gameday.model.result import FaultRecord, Marks, Result, Window
 from gameday.model.scenario import Scenario
@@ -24,7 +26,8 @@ def outcome(
     *,
     started_at: str,
     folder: str,
-    host: Mapping[str, Scalar] | None = None,
+    noise: HostNoise | None = None,
+    proxy: str = "",
     versions: Mapping[str, str] | None = None,
     faults: tuple[FaultRecord, ...] = (),
     analysis: Analysis | None = None,
@@ -42,7 +45,7 @@ def outcome(
         seed=plan.seed,
         parameters=plan.parameters,
         started_at=started_at,
-        host=host or {},
+        host=host_facts(noise, proxy),
         faults=faults,
         findings=findings,
         expectations=judged.judgements,

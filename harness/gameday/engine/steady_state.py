@@ -13,9 +13,11 @@ from gameday.analysis.recovery import estimate
 from gameday.analysis.signals import PUBLISH, match, published_in
 from gameday.analysis.steadiness import unsteady
 from gameday.api.workload import Ledger
+from gameday.errors import InternalError
 from gameday.load.reader import LiveView, read_history
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.history import FaultTimes, History
+from gameday.model.operation import StreamInfo
 from gameday.model.result import Window
 from gameday.model.scenario import Scenario
 from gameday.model.units import format_duration
@@ -38,14 +40,20 @@ class SteadyStateMonitor:
     """Sees the workload from end to end with the estimators that the verdict will use."""
 
     def __init__(self, folder: Path, ledger: Ledger, scenario: Scenario) -> None:
-        """`folder` holds a history whose driver is ready; the watch closes `ledger` at its end."""
-        self._view = LiveView(folder)
+        """`folder` is where the history will be; the monitor closes `ledger` at its end."""
+        self._folder = folder
+        self._live: LiveView | None = None
         self._ledger = ledger
         self._steady = scenario.steady
         self._stop = scenario.safety.stop
         self._minded_since_ns: int | None = None
         self._baseline: tuple[Operations, int] | None = None
-        self._stream = read_history(folder).stream(PUBLISH)
+        self._streams: tuple[StreamInfo, ...] = ()
+
+    def start(self) -> None:
+        """Open the history: the load driver is ready, so its files are there."""
+        self._streams = (read_history(self._folder).stream(PUBLISH),)
+        self._live = LiveView(self._folder)
 
     def look(self, now_ns: int) -> dict[str, float | int | str]:
         """Return the facts of a Progress event: the last second of what is old enough.
@@ -97,14 +105,21 @@ class SteadyStateMonitor:
         self._minded_since_ns = since_ns
 
     def close(self) -> None:
-        self._view.close()
+        if self._live is not None:
+            self._live.close()
         self._ledger.close()
+
+    @property
+    def _view(self) -> LiveView:
+        if self._live is None:
+            raise InternalError("the steady state was not watched yet")
+        return self._live
 
     def _operations(self, window: Window) -> Operations:
         """Return the signals that came due in `window`, delivered as far as is known by now."""
         self._ledger.poll()
-        rows = self._view.since(window.start_ns - 1, self._stream.name)
-        published = published_in(History(rows=rows, streams=(self._stream,), errors=("",)))
+        rows = self._view.since(window.start_ns - 1, PUBLISH)
+        published = published_in(History(rows=rows, streams=self._streams, errors=("",)))
         delivered = self._ledger.since(window.start_ns)
         return match(published, delivered).operations().within(window)
 

@@ -15,6 +15,7 @@ import pytest
 
 from gameday.cleanup.abandoned import still_there
 from gameday.cleanup.reaper import leftovers_of, reap
+from gameday.engine.assembly import assemble
 from gameday.engine.conductor import Conductor
 from gameday.engine.options import folders_of, options_of
 from gameday.engine.planning import (
@@ -199,8 +200,9 @@ def _run_in(folder: Path, config: pytest.Config, experiment: Experiment) -> Resu
         raise
     (folder / "plan.json").write_text(plan_to_json(plan), encoding="utf-8")
     with _listeners(config, experiment, folder) as listeners:
+        equipment = assemble(experiment, plan, environment, run=run, folder=folder)
         conductor = Conductor(
-            experiment, plan, environment, run=run, folder=folder, listeners=listeners
+            experiment, plan, equipment, run=run, folder=folder, listeners=listeners
         )
         try:
             return conductor.execute()

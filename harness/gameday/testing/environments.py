@@ -198,6 +198,10 @@ class MemoryEnvironment:
     runtime: str = "memory"
     proxy: str = "none"
     versions: dict[str, str] = field(default_factory=dict)
+    up: bool = False
+    """Whether it was started, and not stopped since."""
+    remains: tuple[str, ...] = ()
+    """What it leaves behind when it is stopped."""
 
     def __post_init__(self) -> None:
         for spec in self.target.services:
@@ -207,6 +211,7 @@ class MemoryEnvironment:
         return ()
 
     def start(self, emit: Emit, checkpoint: Checkpoint) -> None:
+        self.up = True
         for wave in self.target.waves:
             checkpoint()
             for spec in wave:
@@ -222,7 +227,7 @@ class MemoryEnvironment:
         return ()
 
     def stop(self) -> None:
-        """Nothing was started."""
+        self.up = False
 
     def leftovers(self) -> tuple[str, ...]:
-        return ()
+        return self.remains

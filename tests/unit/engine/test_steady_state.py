@@ -94,6 +94,7 @@ class Load:
         scenario = SimpleNamespace(steady=steady, safety=SimpleNamespace(stop=None))
         ledger = RecordLedger(Receiver(record, self.clock), "r", self.clock)
         self.monitor = SteadyStateMonitor(folder, ledger, cast(Scenario, scenario))
+        self.monitor.start()
         self.recorder = recorder
 
     def go_on(self, until_s: float) -> None:
