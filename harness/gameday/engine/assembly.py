@@ -52,7 +52,7 @@ def assemble(
     def open_ledger() -> Ledger:
         return workload.open_ledger(addresses.reader(workload.ledger), run, scheduler)
 
-    ledger = _LateLedger(open_ledger, folder)
+    ledger = _LateLedger(open_ledger)
     return Equipment(
         scheduler=scheduler,
         environment=environment,
@@ -60,6 +60,7 @@ def assemble(
         undo_record=UndoRecord(folder / "undo.jsonl"),
         load=_LateLoad(make_driver, folder),
         ledger=ledger,
+        keep_record=lambda deliveries: save_record(deliveries, folder),
         monitor=SteadyStateMonitor(folder, ledger, experiment.scenario),
         noise_meter=NoiseMeter(folder, logs / "hiccups.log"),
         bypass=bypass,
@@ -107,9 +108,8 @@ class _LateLoad:
 class _LateLedger:
     """The ledger of a target whose addresses are known only once it is up: at its first read."""
 
-    def __init__(self, make: Callable[[], Ledger], folder: Path) -> None:
+    def __init__(self, make: Callable[[], Ledger]) -> None:
         self._make = make
-        self._folder = folder
         self._ledger: Ledger | None = None
 
     def poll(self) -> None:
@@ -122,9 +122,7 @@ class _LateLedger:
         return self._opened().since(at_ns)
 
     def final_read(self) -> Deliveries:
-        deliveries = self._opened().final_read()
-        save_record(deliveries, self._folder)
-        return deliveries
+        return self._opened().final_read()
 
     def close(self) -> None:
         if self._ledger is not None:

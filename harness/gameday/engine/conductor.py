@@ -224,6 +224,7 @@ class Conductor:
         self._bypass.rest()
         try:
             self._deliveries = self._ledger.final_read()
+            self._equipment.keep_record(self._deliveries)
         except NoReply as error:
             self._unread = str(error)
             self._event_bus.note(f"the final read failed: {error}")

@@ -12,7 +12,7 @@ from gameday.engine.injector import Lease
 from gameday.engine.scheduler import Scheduler
 from gameday.engine.undo_log import UndoRecord
 from gameday.load.messages import DriverReport
-from gameday.model.history import Connections, FaultTimes, History, HostNoise
+from gameday.model.history import Connections, Deliveries, FaultTimes, History, HostNoise
 from gameday.model.result import Window
 
 __all__ = ["BypassCheck", "Equipment", "Load", "Monitor", "NoiseMeter", "Supervisor"]
@@ -160,7 +160,8 @@ class Equipment:
     undo_record: UndoRecord
     load: Load
     ledger: Ledger
-    """Keeps its final read beside the history, as evidence."""
+    keep_record: Callable[[Deliveries], None]
+    """Keeps the final read of the ledger beside the history, as evidence."""
     monitor: Monitor
     noise_meter: NoiseMeter
     bypass: BypassCheck

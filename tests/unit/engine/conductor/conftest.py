@@ -15,7 +15,7 @@ from gameday.engine.steady_state import SteadyStateMonitor
 from gameday.engine.undo_log import UndoRecord
 from gameday.model.clock import SECOND
 from gameday.model.event import Event, Note, Phase, PhaseEntered
-from gameday.model.history import Connections, History
+from gameday.model.history import Connections, Deliveries, History
 from gameday.model.plan import Plan, PlannedFault, PlannedStream
 from gameday.model.result import Result
 from gameday.model.scenario import (
@@ -113,6 +113,7 @@ class Rehearsal:
             clock=self.clock, folder=folder, ledger=self.ledger, answers=self._answers
         )
         self.noise_meter = QuietMeter()
+        self.records: list[Deliveries] = []
         self.bypass = UncheckedBypass()
         self.listening = Listening()
         steady = Steady(success=parse_limit(success), p99=parse_limit("<= 100ms"), for_ns=SECOND)
@@ -138,6 +139,7 @@ class Rehearsal:
             undo_record=UndoRecord(folder / "undo.jsonl"),
             load=self.load,
             ledger=self.ledger,
+            keep_record=self.records.append,
             monitor=SteadyStateMonitor(folder, self.ledger, self.scenario),
             noise_meter=self.noise_meter,
             bypass=self.bypass,

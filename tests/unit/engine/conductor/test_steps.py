@@ -58,6 +58,7 @@ def test_what_happened_is_measured_and_judged(rehearsal: Rehearsal) -> None:
     assert 95 <= fault.met <= 105, "of 100 a second, those of its second"
     found = {finding.name: finding for finding in result.findings}
     assert found["lost"].value == 0
+    assert len(rehearsal.records) == 1, "the final read is kept as evidence"
     availability = found["availability"].value
     assert availability is not None
     assert availability < 0.9

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, Protocol
@@ -142,6 +143,20 @@ def test_a_record_that_cannot_be_read_leaves_what_needs_it_unmeasured(
     result = rehearsal.run()
     assert result.verdict is Verdict.INCONCLUSIVE
     assert "the final read failed: the receiver does not answer" in rehearsal.listening.notes
+    rehearsal.assert_clean()
+
+
+def test_a_disk_that_cannot_keep_the_record_takes_nothing_from_what_was_measured(
+    rehearsal: Rehearsal,
+) -> None:
+    def refuse(_: object) -> NoReturn:
+        raise OSError(errno.ENOSPC, "No space left on device", "record.csv")
+
+    rehearsal.replace(keep_record=refuse)
+    result = rehearsal.run()
+    assert result.verdict is Verdict.ERROR
+    assert "No space left on device" in result.reason
+    assert [judgement.verdict for judgement in result.expectations] == [Verdict.PASS]
     rehearsal.assert_clean()
 
 
