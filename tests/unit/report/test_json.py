@@ -137,6 +137,27 @@ def test_the_names_are_those_of_the_design(result: Result) -> None:
     assert set(plain["marks"]) == {f"t{number}" for number in range(7)}
 
 
+def test_what_a_proof_rests_on_is_among_what_was_asked_and_measured(result: Result) -> None:
+    fault = replace(
+        result.faults[0], exposure=200, met=250, active_at_end=False, lapse="somebody thawed it"
+    )
+    plain = json.loads(result_to_json(replace(result, faults=(fault,))))
+    (written,) = plain["faults"]
+    assert written["asked"] == {**fault.asked, "exposure": 200}
+    assert written["measured"] == {
+        **fault.measured,
+        "in_at_end": False,
+        "lapse": "somebody thawed it",
+        "operations_exposed": 250,
+    }
+
+
+def test_of_a_fault_that_nobody_looked_at_only_what_is_known_is_written(result: Result) -> None:
+    (fault,) = result.faults
+    (written,) = json.loads(result_to_json(result))["faults"]
+    assert written["measured"] == {**fault.measured, "operations_exposed": None}
+
+
 def test_what_never_happened_and_what_was_not_measured_differ(result: Result) -> None:
     plain = json.loads(result_to_json(result))
     by_name = {finding["name"]: finding for finding in plain["findings"]}
