@@ -14,7 +14,7 @@ from pathlib import Path
 
 from gameday.load.noise_meter import NoiseMeter
 from gameday.load.pacer import Pacer, Schedule
-from gameday.load.timer import open_timer
+from gameday.proxy.timer import DeadlineTimer
 
 RATE_PER_S = 1000.0
 OPERATIONS = 1000
@@ -51,7 +51,7 @@ async def paced(start_ns: int) -> list[int]:
 
     schedule = Schedule(start_ns=start_ns, rate_per_s=RATE_PER_S)
     pacer = Pacer([schedule], fire, limit=OPERATIONS)
-    timer = open_timer(asyncio.get_running_loop(), pacer.wake)
+    timer = DeadlineTimer(asyncio.get_running_loop(), ahead_ns=0)
     pacer.run(timer)
     await asyncio.wait_for(done.wait(), 10 * OPERATIONS / RATE_PER_S)
     timer.close()

@@ -24,9 +24,9 @@ from gameday.load.client import Client, Terms, load_client
 from gameday.load.messages import DriverReport, DriverSpec, StreamPlan
 from gameday.load.pacer import Pacer, Schedule
 from gameday.load.recorder import LATENESS, Recorder
-from gameday.load.timer import Timer, open_timer
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.operation import StreamInfo
+from gameday.proxy.timer import DeadlineTimer
 
 __all__ = ["main"]
 
@@ -106,7 +106,7 @@ class _Load:
         ]
         self._schedules: list[Schedule] = []
         self._pacer: Pacer | None = None
-        self._timer: Timer | None = None
+        self._timer: DeadlineTimer | None = None
         self._lateness = array("q")
         self._late = array("q")
         self._holds = 0
@@ -124,7 +124,7 @@ class _Load:
         ]
         self._recorder.begin(at_ns)
         self._pacer = Pacer(self._schedules, self._fire, limit=self._recorder.capacity)
-        self._timer = open_timer(asyncio.get_running_loop(), self._pacer.wake)
+        self._timer = DeadlineTimer(asyncio.get_running_loop(), ahead_ns=0)
         # What lives now lives to the end: no collection has to look at it again.
         gc.collect()
         gc.freeze()

@@ -4,8 +4,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from gameday.load.timer import Timer
 from gameday.model.clock import SECOND
+from gameday.proxy.timer import WakeTimer
 
 __all__ = ["Pacer", "Schedule"]
 
@@ -57,10 +57,10 @@ class Pacer:
         self._now_ns = now_ns
         self._index = [0] * len(schedules)
         self._due = [schedule.due_ns(0) for schedule in schedules]
-        self._timer: Timer | None = None
+        self._timer: WakeTimer | None = None
 
-    def run(self, timer: Timer) -> None:
-        """Use `timer`, which calls `wake`, from now on."""
+    def run(self, timer: WakeTimer) -> None:
+        """Be woken by `timer` from now on."""
         self._timer = timer
         self._set()
 
@@ -86,4 +86,4 @@ class Pacer:
 
     def _set(self) -> None:
         if self._timer is not None and self._left > 0 and self._due:
-            self._timer.ring_at(min(self._due))
+            self._timer.at(min(self._due), self.wake)

@@ -52,8 +52,10 @@ class WakeTimer(Protocol):
 class DeadlineTimer:
     """Runs each call-back at its instant of `time.monotonic_ns()`, in order, never early."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, *, ahead_ns: int = _MOST_AHEAD_NS) -> None:
+        """`ahead_ns`: how long the loop may go round before an instant, awake; 0: not at all."""
         self._loop = loop
+        self._ahead_ns = ahead_ns
         self._heap: list[Entry] = []
         self._order = 0
         self._cancelled = 0
@@ -64,6 +66,11 @@ class DeadlineTimer:
         self._alarm = _open_alarm()
         if self._alarm is not None:
             loop.add_reader(self._alarm.fd, self._woken)
+
+    @property
+    def is_kernels(self) -> bool:
+        """Whether a timerfd wakes it, and not the loop's own timers."""
+        return self._alarm is not None
 
     def now_ns(self) -> int:
         """Return the instant that it is now."""
@@ -113,7 +120,7 @@ class DeadlineTimer:
             self._round.cancel()
             self._round = None
         left_ns = self._heap[0].deadline_ns - time.monotonic_ns() if self._heap else 0
-        if 0 < left_ns <= _MOST_AHEAD_NS:
+        if 0 < left_ns <= self._ahead_ns:
             self._round = self._loop.call_soon(self._go_round)
         else:
             self._run_due()
@@ -147,7 +154,7 @@ class DeadlineTimer:
         self._armed_ns = deadline_ns
         wait_ns = max(0, deadline_ns - time.monotonic_ns())
         if self._alarm is not None:
-            self._alarm.set(deadline_ns - min(_MOST_AHEAD_NS, wait_ns // _WAIT_TO_AHEAD))
+            self._alarm.set(deadline_ns - min(self._ahead_ns, wait_ns // _WAIT_TO_AHEAD))
             return
         if self._fallback is not None:
             self._fallback.cancel()

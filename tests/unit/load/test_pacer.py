@@ -1,10 +1,12 @@
 import re
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gameday.load.pacer import Pacer, Schedule
+from gameday.proxy.timer import Entry
 
 SECOND = 1_000_000_000
 RATES = st.floats(min_value=0.01, max_value=100_000)
@@ -16,10 +18,14 @@ class ManualTimer:
     def __init__(self) -> None:
         self.at_ns: int | None = None
 
-    def ring_at(self, at_ns: int) -> None:
-        self.at_ns = at_ns
+    def now_ns(self) -> int:
+        return 0
 
-    def close(self) -> None:
+    def at(self, deadline_ns: int, callback: Callable[[], None]) -> Entry:
+        self.at_ns = deadline_ns
+        return Entry(deadline_ns, 0, callback)
+
+    def cancel(self, entry: Entry | None) -> None:
         self.at_ns = None
 
 

@@ -2,9 +2,21 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
+import pytest
+
+from gameday.proxy import timer as timers
 from gameday.proxy.timer import DeadlineTimer
 
 MS = 1_000_000
+
+
+@pytest.fixture(params=["timerfd", "the loop's own timers"], autouse=True)
+def wakes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """What wakes the timer: that of the kernel, or the loop's where a kernel has none."""
+    wakes = str(request.param)
+    if wakes != "timerfd":
+        monkeypatch.setattr(timers, "_open_alarm", lambda: None)
+    return wakes
 
 
 def with_timer(use: Callable[[DeadlineTimer], Awaitable[None]]) -> None:
@@ -35,6 +47,36 @@ def test_call_backs_run_in_the_order_of_their_instants_and_never_early() -> None
     assert [due for due, _ in ran] == sorted(due for due, _ in ran)
     assert all(ran_ns >= due for due, ran_ns in ran)
     assert len(ran) == 5
+
+
+def test_it_says_whether_the_kernel_wakes_it(wakes: str) -> None:
+    async def use(timer: DeadlineTimer) -> None:
+        assert timer.is_kernels == (wakes == "timerfd")
+
+    with_timer(use)
+
+
+def test_a_loop_that_wakes_too_early_is_not_believed() -> None:
+    ran: list[int] = []
+
+    async def use(timer: DeadlineTimer) -> None:
+        timer.at(time.monotonic_ns() + 1000 * MS, lambda: ran.append(1))
+        timer._run_due()
+
+    with_timer(use)
+    assert ran == []
+
+
+def test_a_closed_timer_runs_nothing() -> None:
+    ran: list[int] = []
+
+    async def use(timer: DeadlineTimer) -> None:
+        timer.at(time.monotonic_ns() + MS, lambda: ran.append(1))
+        timer.close()
+        await asyncio.sleep(0.005)
+
+    with_timer(use)
+    assert ran == []
 
 
 def test_a_cancelled_call_back_does_not_run_and_the_next_one_does() -> None:

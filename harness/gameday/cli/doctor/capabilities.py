@@ -21,9 +21,9 @@ from gameday.edge.servers import (
 )
 from gameday.errors import EnvironmentRefused
 from gameday.extras import docker_missing
-from gameday.load.timer import KernelTimer
 from gameday.model.clock import MILLISECOND
 from gameday.model.units import format_duration
+from gameday.proxy.timer import DeadlineTimer
 from gameday.registry import KINDS, registry
 from gameday.runtimes.mechanisms.containers import ENGINE, images
 
@@ -136,12 +136,14 @@ def _timer() -> str:
 
     async def late_ns() -> list[int]:
         rang = asyncio.Event()
-        timer = KernelTimer(asyncio.get_running_loop(), rang.set)
+        timer = DeadlineTimer(asyncio.get_running_loop(), ahead_ns=0)
+        if not timer.is_kernels:
+            raise OSError("this kernel has none")
         late = []
         for _ in range(_RINGS):
             rang.clear()
             due_ns = time.monotonic_ns() + MILLISECOND
-            timer.ring_at(due_ns)
+            timer.at(due_ns, rang.set)
             await asyncio.wait_for(rang.wait(), 1)
             late.append(time.monotonic_ns() - due_ns)
         timer.close()
