@@ -1,11 +1,10 @@
 """Limits on what a service may use of the host."""
 
 from contextlib import AbstractContextManager
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal, Protocol
 
 __all__ = [
     "DUTY_CYCLE",
-    "Boundable",
     "Bounds",
     "Resource",
     "Stressor",
@@ -83,24 +82,4 @@ class Bounds(Protocol):
 
     def left(self) -> str:
         """Return what is still there of `hold`; empty: nothing, and the old limit is back."""
-        ...
-
-
-@runtime_checkable
-class Boundable(Protocol):
-    """A service that can be limited, and beside which stressors can run."""
-
-    def bounds(self, resource: Resource) -> Bounds:
-        """Return what bounds one resource; EnvironmentRefused where nothing can."""
-        ...
-
-    def stressor(self, script: str, limit_ns: int, share: float = 1.0) -> Stressor:
-        """Start a shell script beside the service, which ends by itself after `limit_ns`.
-
-        Of a `share` below 1 it is stopped for the rest of every 100 ms.
-        """
-        ...
-
-    def first_to_die(self, yes: bool) -> None:
-        """Say whether memory that runs out shall cost this service before all others."""
         ...

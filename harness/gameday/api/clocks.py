@@ -3,11 +3,8 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
 
-from gameday.model.result import Window
-
-__all__ = ["Clocked", "Reading", "read_between"]
+__all__ = ["Reading", "read_between"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,31 +33,3 @@ def read_between(tell: Callable[[], int]) -> Reading:
     told_ns = tell()
     after_ns = time.monotonic_ns()
     return Reading(told_ns=told_ns, before_ns=before_ns, after_ns=after_ns, wall_ns=wall_ns)
-
-
-@runtime_checkable
-class Clocked(Protocol):
-    """A service whose processes may have a wall clock of their own."""
-
-    @property
-    def own_clock(self) -> bool:
-        """Whether it was started with a clock that can be set."""
-        ...
-
-    def set_clock(self, offset_ns: int, rate: float) -> Window:
-        """Let its clock be ahead by `offset_ns` from now on, and run at `rate`.
-
-        Returns once all of the service's processes go by it. Also works while it is dead.
-        """
-        ...
-
-    def clock_setting(self) -> str:
-        """Return what its clock goes by, as its processes find it; "" where nothing is set.
-
-        Also works while it is dead. Raises EnvironmentRefused.
-        """
-        ...
-
-    def read_clock(self) -> Reading:
-        """Ask the service for its time, by its own protocol. Raises NotReadyError."""
-        ...

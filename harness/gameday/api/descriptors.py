@@ -1,9 +1,8 @@
 """Limits on the open files of a service."""
 
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
 
-__all__ = ["Descriptors", "Filing"]
+__all__ = ["Descriptors"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,16 +27,3 @@ class Descriptors:
             free -= number not in self.open
             number += 1
         return number
-
-
-@runtime_checkable
-class Filing(Protocol):
-    """A service in which one process accepts connections, and whose open files can be limited."""
-
-    def descriptors(self) -> Descriptors:
-        """Read them from the kernel; EnvironmentRefused where nobody may look."""
-        ...
-
-    def limit_descriptors(self, of: Descriptors, soft: int) -> None:
-        """Set the soft limit of that very process; does nothing if it has ended."""
-        ...

@@ -1,19 +1,18 @@
 """Access to the proxy of one edge, and to a connection through it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal, Protocol, runtime_checkable
 
-from gameday.api.environment import Endpoint
+from gameday.api.listing import ListedConnection
 from gameday.api.opening import Opening
-from gameday.model.scenario import Edge
+from gameday.api.service import Endpoint
 
 __all__ = [
     "BulkDialect",
     "Dialect",
     "EdgeConnection",
-    "EdgeProxied",
     "EdgeProxy",
     "EdgeState",
     "Heard",
@@ -193,21 +192,17 @@ class EdgeProxy(Protocol):
         """Take a toxic off; one that is not there is well removed."""
         ...
 
+    def connections(self) -> Sequence[ListedConnection] | None:
+        """Return the open ones and the latest that are over; None: this server lists none."""
+        return None
+
+    def dropped_bytes(self, name: str) -> int | None:
+        """Return what the toxic of that name has swallowed; None: this server does not count."""
+        return None
+
     def open(self, route: Route, limit_ns: int, answer_limit_ns: int = 0) -> EdgeConnection:
         """Connect, and log in; also a line that could not be opened says how that went.
 
         Each answer of a login may take `answer_limit_ns`; 0: as long as the connect.
         """
         ...
-
-
-@runtime_checkable
-class EdgeProxied(Protocol):
-    """An environment that gives access to the proxy of each edge."""
-
-    @property
-    def edges(self) -> tuple[Edge, ...]:
-        """Every connection that the target declares."""
-        ...
-
-    def edge(self, edge: Edge) -> EdgeProxy: ...

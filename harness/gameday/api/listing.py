@@ -1,10 +1,8 @@
-"""Access to a proxy that lists each of its connections."""
+"""What the proxy of an edge tells of each of its connections."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
 
-__all__ = ["Came", "ListedConnection", "Listing"]
+__all__ = ["Came", "ListedConnection"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,12 +26,3 @@ class ListedConnection:
     """The address of the client, or of what forwards for it: "127.0.0.1:40000"."""
     upstream: Came
     downstream: Came
-
-
-@runtime_checkable
-class Listing(Protocol):
-    """A proxy that lists its connections."""
-
-    def connections(self) -> Sequence[ListedConnection] | None:
-        """Return the open ones and the latest that are over; None: this server lists none."""
-        ...

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from gameday.api.edge import Dialect, EdgeConnection
-from gameday.api.environment import Endpoint
+from gameday.api.environment import Endpoint, Environment
 from gameday.model.scenario import Edge
 
 __all__ = ["Datagrams", "Drop", "Network", "Networked", "Tally"]
@@ -82,7 +82,7 @@ class Datagrams:
 
 
 @runtime_checkable
-class Networked(Protocol):
+class Networked(Environment, Protocol):
     """An environment in which each service has a network of its own."""
 
     def network(self, service: str) -> Network: ...

@@ -2,9 +2,8 @@
 
 import re
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
 
-__all__ = ["Dispositions", "Signalled", "signals_in"]
+__all__ = ["Dispositions", "signals_in"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,15 +14,6 @@ class Dispositions:
     ignored: frozenset[int]
     waiting: frozenset[int]
     """Sent, and not delivered yet."""
-
-
-@runtime_checkable
-class Signalled(Protocol):
-    """A service whose main process can be asked how it handles a signal."""
-
-    def signals(self) -> Dispositions:
-        """Read what the kernel says of them. Raises EnvironmentRefused if it says nothing."""
-        ...
 
 
 def signals_in(status: str) -> Dispositions:

@@ -1,8 +1,8 @@
 """Limits on the disk traffic of a service."""
 
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
-__all__ = ["DiskBounds", "Rates", "Throttleable"]
+__all__ = ["DiskBounds", "Rates"]
 
 Rates = tuple[int | None, int | None]
 """Bytes a second for reading and for writing; None: no limit."""
@@ -44,13 +44,4 @@ class DiskBounds(Protocol):
 
     def left(self) -> str:
         """Return what is still there of `hold`; empty: nothing, and the old rates are back."""
-        ...
-
-
-@runtime_checkable
-class Throttleable(Protocol):
-    """A service whose data are on a block device of this host."""
-
-    def disk(self) -> DiskBounds:
-        """Return what bounds it; EnvironmentRefused where nothing can."""
         ...

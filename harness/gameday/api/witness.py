@@ -1,20 +1,8 @@
-"""Continuous observation that a service is down, or frozen."""
+"""What sees that a service is frozen all the time."""
 
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
-__all__ = ["FreezeWitness", "OwnPort", "WitnessedFreeze"]
-
-
-@runtime_checkable
-class OwnPort(Protocol):
-    """A service whose port another process on this host could take."""
-
-    def stranger(self) -> str | None:
-        """Return who listens there and is not the service, in words; empty: nobody.
-
-        None: nobody else could, or that cannot be seen.
-        """
-        ...
+__all__ = ["FreezeWitness"]
 
 
 class FreezeWitness(Protocol):
@@ -22,13 +10,4 @@ class FreezeWitness(Protocol):
 
     def thawed(self) -> str:
         """Return what shows that it has not; empty: nothing does."""
-        ...
-
-
-@runtime_checkable
-class WitnessedFreeze(Protocol):
-    """A service that can be observed while it is frozen."""
-
-    def watch_freeze(self) -> FreezeWitness | None:
-        """Return who watches it from now on; None: it cannot be watched from here."""
         ...

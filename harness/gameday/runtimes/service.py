@@ -2,7 +2,7 @@
 
 import signal
 import time
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable
 from typing import Protocol
 
@@ -11,7 +11,7 @@ import psutil
 from gameday.api.bounds import Bounds, Resource, Stressor
 from gameday.api.clocks import Reading
 from gameday.api.descriptors import Descriptors
-from gameday.api.environment import Checkpoint, ChildProcess, Endpoint, ProcessState
+from gameday.api.environment import Checkpoint, ChildProcess, Endpoint, Service
 from gameday.api.service_kind import ServiceKind, told_by
 from gameday.api.signals import Dispositions, signals_in
 from gameday.api.throttling import DiskBounds
@@ -38,7 +38,7 @@ class _ServiceBounds(Protocol):
     def first_to_die(self, yes: bool) -> None: ...
 
 
-class RunningService(ABC):
+class RunningService(Service):
     """One service of a run. A runtime adds what it alone knows: the process or the container."""
 
     _bounds: _ServiceBounds
@@ -51,18 +51,9 @@ class RunningService(ABC):
         """`own_port` is where it listens in the network that it is in."""
         self.spec = spec
         self.upstream = upstream
+        self.end_signal = kind.end_signal
         self._kind = kind
         self._own_port = own_port
-
-    @property
-    @abstractmethod
-    def own_clock(self) -> bool: ...
-
-    @abstractmethod
-    def process_state(self) -> ProcessState: ...
-
-    @abstractmethod
-    def stranger(self) -> str | None: ...
 
     @abstractmethod
     def _signaller(self, number: signal.Signals) -> Callable[[], None]:
@@ -135,10 +126,6 @@ class RunningService(ABC):
                 f"{self.spec.name} ended with exit code {state.exit_code} before it was ready"
                 f"{self._last_words()}"
             )
-
-    @property
-    def end_signal(self) -> signal.Signals:
-        return self._kind.end_signal
 
     def kill(self, number: signal.Signals) -> Window:
         return _bracket_of(self._signaller(number))

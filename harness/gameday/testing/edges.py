@@ -390,9 +390,5 @@ class EdgedEnvironment(MemoryEnvironment):
 
     proxies: dict[Edge, MemoryEdge] = field(default_factory=dict)
 
-    @property
-    def edges(self) -> tuple[Edge, ...]:
-        return self.target.edges
-
     def edge(self, edge: Edge) -> MemoryEdge:
         return self.proxies.setdefault(edge, MemoryEdge())

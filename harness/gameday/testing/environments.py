@@ -3,7 +3,9 @@
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
+from gameday.api.edge import EdgeProxy
 from gameday.api.environment import (
     Checkpoint,
     ChildProcess,
@@ -12,6 +14,7 @@ from gameday.api.environment import (
     FreezerState,
     NotReadyError,
     ProcessState,
+    Service,
 )
 from gameday.api.signals import Dispositions
 from gameday.errors import EnvironmentRefused
@@ -26,7 +29,7 @@ _SILENCE_LIMIT_NS = SECOND
 
 
 @dataclass(slots=True, kw_only=True)
-class MemoryService:
+class MemoryService(Service):
     """A service that can be killed, frozen and removed; each of its defects is a field."""
 
     spec: ServiceSpec
@@ -130,7 +133,7 @@ class MemoryService:
             self._volumes.add(self._volume)
         return Window(start_ns=called_ns, end_ns=self.clock.now_ns())
 
-    def stranger(self) -> str:
+    def stranger(self) -> str | None:
         return self.port_taken_by
 
     def freezer_state(self) -> FreezerState:
@@ -222,6 +225,20 @@ class MemoryEnvironment:
 
     def proxied(self, edge: Edge) -> Endpoint:
         return Endpoint(host="127.0.0.1", port=2 + self.target.edges.index(edge))
+
+    @property
+    def edges(self) -> tuple[Edge, ...]:
+        return self.target.edges
+
+    def edge(self, edge: Edge) -> EdgeProxy:
+        raise EnvironmentRefused(f"there is no proxy for {edge} in {self.runtime}")
+
+    @property
+    def run(self) -> str:
+        return "memory"
+
+    def scratch(self) -> Path:
+        raise EnvironmentRefused(f"there are no files in {self.runtime}")
 
     def proxy_servers(self) -> tuple[Endpoint, ...]:
         return ()

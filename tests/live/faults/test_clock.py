@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gameday.api.clocks import Clocked
-from gameday.api.environment import Environment, Features, Killable
+from gameday.api.environment import Environment, Features
 from gameday.api.fault import Fault, Proof
 from gameday.errors import EnvironmentRefused
 from gameday.faults.clock import ClockDrift, ClockOffset
@@ -63,7 +62,6 @@ def name(fault: Fault) -> str:
 
 def ahead_ns(environment: Environment, service: str) -> int:
     clock = environment.service(service)
-    assert isinstance(clock, Clocked)
     least, most = clock.read_clock().ahead_ns
     return (least + most) // 2
 
@@ -94,7 +92,6 @@ def test_a_wrong_clock_survives_a_restart_and_does_not_pass_for_right(
     environment: Environment,
 ) -> None:
     redis = environment.service("redis")
-    assert isinstance(redis, Killable)
     injection = ClockOffset(target="redis", offset_ns=5 * MINUTE).on(environment)
     injection.inject()
     try:
@@ -114,7 +111,6 @@ def test_the_clock_of_a_dead_service_is_set_right_for_its_next_start(
     environment: Environment,
 ) -> None:
     redis = environment.service("redis")
-    assert isinstance(redis, Killable)
     injection = ClockOffset(target="redis", offset_ns=5 * MINUTE).on(environment)
     injection.inject()
     try:

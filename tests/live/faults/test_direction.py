@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from gameday.api.edge import EdgeProxied, Stream
+from gameday.api.edge import Stream
 from gameday.api.environment import Environment, Features
 from gameday.api.fault import Fault, Proof
 from gameday.edge.connections import ControlledEdge
@@ -156,7 +156,6 @@ def test_a_direction_is_proven_through_the_engines_forwarder_too(
 ) -> None:
     """As where the engine is in a virtual machine; the relay connects once, before."""
     monkeypatch.setattr(environment, "_inside", lambda _: None)
-    assert isinstance(environment, EdgeProxied)
     assert environment.edge(Edge(client="relay", service="redis")).forwarded
     effect = played(environment, fault)
     assert effect.proven, effect.measured

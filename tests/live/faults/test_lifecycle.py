@@ -13,7 +13,7 @@ from signal import Signals
 import pytest
 import redis
 
-from gameday.api.environment import Environment, HasChildProcesses, Pausable, Removable
+from gameday.api.environment import Environment
 from gameday.api.fault import Fault, Proof, Watchful
 from gameday.engine.planning import Options, load, make_environment, make_plan
 from gameday.faults.lifecycle.crash_loop import CrashLoop
@@ -53,7 +53,6 @@ def dialect(environment: Environment) -> Iterator[redis.Redis]:
 def slow_save(environment: Environment) -> Iterator[None]:
     """A child of Redis that takes seconds to save a few keys."""
     house = environment.service("redis")
-    assert isinstance(house, HasChildProcesses)
     with dialect(environment) as client:
         client.mset({f"saved:{number}": "x" for number in range(20)})
         client.config_set("rdb-key-save-delay", 500_000)
@@ -187,7 +186,6 @@ def test_a_frozen_environment_goes_down_clean(environment: Environment, tmp_path
     try:
         frozen.start(lambda *_: None, lambda: None)
         service = frozen.service("redis")
-        assert isinstance(service, Removable)
         if frozen.runtime == "docker":
             service.remove(keep_data=True)
             service.start_again()
@@ -249,7 +247,6 @@ def test_what_did_nothing_is_not_proven_on_a_real_service(unproven: Unproven, fa
 def test_a_pause_that_was_lifted_for_a_while_is_found_out(environment: Environment) -> None:
     service = environment.service("redis")
     injection = Pause(target="redis").on(environment)
-    assert isinstance(service, Pausable)
     assert isinstance(injection, Watchful)
     injection.inject()
     try:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from gameday.api.edge import EdgeConnection, EdgeProxied, Route, Seen
+from gameday.api.edge import EdgeConnection, Route, Seen
 from gameday.api.environment import Environment
 from gameday.api.fault import Fault, Proof
 from gameday.engine.planning import vocabulary
@@ -60,7 +60,6 @@ def system() -> Target:
 
 
 def opened(environment: Environment, store: str, route: Route) -> EdgeConnection:
-    assert isinstance(environment, EdgeProxied)
     return environment.edge(Edge(client="client", service=store)).open(route, SECOND)
 
 
@@ -81,7 +80,6 @@ def test_what_does_nothing_behind_a_login_is_not_proven(unproven: Unproven, faul
 def test_a_line_is_open_once_it_can_be_greeted_again_and_again(
     environment: Environment, store: str, route: Route
 ) -> None:
-    assert isinstance(environment, EdgeProxied)
     dialect = environment.edge(Edge(client="client", service=store)).dialect
     assert dialect is not None
     line = opened(environment, store, route)

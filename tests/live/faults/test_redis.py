@@ -10,7 +10,7 @@ import pytest
 import redis
 from redis.client import PubSub
 
-from gameday.api.environment import Environment, Killable, Service
+from gameday.api.environment import Environment, Service
 from gameday.api.fault import Fault, Proof
 from gameday.engine.planning import vocabulary
 from gameday.faults.lifecycle.kill import Kill
@@ -159,7 +159,6 @@ def test_a_failover_is_undone_though_the_new_primary_died_in_between(
     environment: Environment,
 ) -> None:
     primary, replica = environment.service(PRIMARY), environment.service(REPLICA)
-    assert isinstance(replica, Killable)
     injection = Failover(target=PRIMARY, to=REPLICA).on(environment)
     try:
         injection.inject()
@@ -207,7 +206,6 @@ def test_what_is_written_without_persistence_does_not_survive_a_kill(
     environment: Environment,
 ) -> None:
     primary = environment.service(PRIMARY)
-    assert isinstance(primary, Killable)
     with dialect(primary) as client:
         injection = PersistenceOff(target=PRIMARY).on(environment)
         client.set("before", "kept")

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from gameday.api.edge import EdgeProxied, Route, Seen
+from gameday.api.edge import Route, Seen
 from gameday.api.environment import Environment, Features
 from gameday.api.fault import Fault, Proof
 from gameday.engine.planning import vocabulary
@@ -49,7 +49,6 @@ def test_what_resets_nothing_is_not_proven(unproven: Unproven, store: str) -> No
 
 @every
 def test_a_login_that_is_reset_says_so(environment: Environment, store: str) -> None:
-    assert isinstance(environment, EdgeProxied)
     edge = environment.edge(Edge(client="client", service=store))
     injection = Reset(target=f"client -> {store}").on(environment)
     injection.inject()

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from gameday.api.bounds import Boundable, Bounds, Resource
-from gameday.api.environment import Environment, Killable, Removable
+from gameday.api.bounds import Bounds, Resource
+from gameday.api.environment import Environment
 from gameday.api.fault import Fault, Proof
 from gameday.api.mechanism import trial
 from gameday.errors import EnvironmentRefused
@@ -200,7 +200,6 @@ def test_a_limit_that_a_successor_was_made_with_is_seen_and_given_back(
     environment: Environment,
 ) -> None:
     service = environment.service("redis")
-    assert isinstance(service, Removable)
     limit = CpuLimit(target="redis", cores=0.2).on(environment)
     before = bounds_of(environment, "cpu").limit()
     try:
@@ -217,8 +216,6 @@ def test_a_limit_that_a_successor_was_made_with_is_seen_and_given_back(
 
 def test_who_was_to_die_first_is_given_back_the_score_of_before(environment: Environment) -> None:
     house = environment.service("redis")
-    assert isinstance(house, Boundable)
-    assert isinstance(house, Killable)
     score = Path(f"/proc/{house.process_state().pid}/oom_score_adj")
     before = score.read_text()
     score.write_text("300")
@@ -254,7 +251,6 @@ def test_no_group_outlives_its_fault() -> None:
 
 def bounds_of(environment: Environment, resource: Resource) -> Bounds:
     house = environment.service("redis")
-    assert isinstance(house, Boundable)
     return house.bounds(resource)
 
 

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from gameday.api.environment import Environment, Removable
+from gameday.api.environment import Environment, Service
 from gameday.api.fault import Fault, Proof
-from gameday.api.storage import HasDataDir
 from gameday.errors import EnvironmentRefused
 from gameday.faults.lifecycle.remove import Remove
 from gameday.faults.storage import DiskFill, ReadOnlyData
@@ -55,13 +54,11 @@ def name(fault: Fault) -> str:
     return f"{fault.verb}-{fault.target}{left}"
 
 
-def house_of(environment: Environment, service: str) -> HasDataDir:
-    house = environment.service(service)
-    assert isinstance(house, HasDataDir)
-    return house
+def house_of(environment: Environment, service: str) -> Service:
+    return environment.service(service)
 
 
-def size_of(house: HasDataDir) -> int:
+def size_of(house: Service) -> int:
     ran = house.run_beside(["stat", "-f", "-c", "%S %b", house.data_folder], SECOND, user="0:0")
     block, blocks = ran.output.split()
     return int(block) * int(blocks)
@@ -141,7 +138,6 @@ def test_the_data_of_a_bounded_disk_outlive_a_kill_and_go_with_a_removal(
     environment: Environment, through: Through
 ) -> None:
     redis = environment.service("redis")
-    assert isinstance(redis, Removable)
     assert redis.plant("survivor")
     time.sleep(1.1)  # what is synced every second
     redis.kill(signal.SIGKILL)

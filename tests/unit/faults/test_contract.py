@@ -230,7 +230,7 @@ def on_redis(fault: Fault, **defects: object) -> World:
         ),
     }
     target = Target(name="t", title="T", path=Path(), services=specs)
-    environment = MemoryEnvironment(target=target, clock=db.clock, services=services)
+    environment = EdgedEnvironment(target=target, clock=db.clock, services=services)
 
     def state() -> object:
         return dict(db.settings), db.primary is None, copy.primary is db, dict(db.streams)

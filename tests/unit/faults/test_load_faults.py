@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from gameday.errors import EnvironmentRefused, InternalError
+from gameday.errors import InternalError
 from gameday.faults.load import MalformedPayload, Surge, surge
 from gameday.faults.load.surge import surges
 from gameday.load.load import LoadDriver
@@ -69,11 +69,6 @@ def test_a_surge_is_about_what_was_asked_for_or_all_that_a_saturated_service_tak
 ) -> None:
     seen = surges(100, sent_per_s=sent, answered_per_s=answered, saturated=saturated)
     assert seen is surges_
-
-
-def test_an_environment_that_can_be_given_no_load_refuses_a_surge() -> None:
-    with pytest.raises(EnvironmentRefused, match="can be given no load"):
-        Surge(target="r", rate_per_s=1.0).on(environment())
 
 
 def environment() -> MemoryEnvironment:

@@ -25,7 +25,6 @@ from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.scenario import Edge, ServiceSpec, Target
 from gameday.testing.clocks import ManualClock
 from gameday.testing.edges import EdgedEnvironment, MemoryEdge, TerseDialect
-from gameday.testing.environments import MemoryEnvironment
 from gameday.testing.is_active import is_active
 
 EDGE = "app -> db"
@@ -328,15 +327,6 @@ def test_a_reset_behind_a_forwarder_is_refused(
     edge.forwarded = True
     with pytest.raises(EnvironmentRefused, match=r"reset on app -> db: .* forwarder"):
         Reset(target=EDGE).on(environment)
-
-
-@every
-def test_an_environment_without_proxies_refuses_by_name(fault: Fault) -> None:
-    bare = MemoryEnvironment(target=target(), clock=ManualClock())
-    with pytest.raises(
-        EnvironmentRefused, match=f"{fault.verb}: memory has no proxy for app -> db"
-    ):
-        fault.on(bare)
 
 
 @every

@@ -13,7 +13,6 @@ from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.scenario import Edge, ServiceSpec, Target
 from gameday.testing.clocks import ManualClock
 from gameday.testing.edges import EdgedEnvironment
-from gameday.testing.environments import MemoryEnvironment
 from gameday.testing.is_active import is_active
 from gameday.testing.networks import NetworkedEnvironment
 
@@ -184,12 +183,6 @@ def test_sides_without_a_connection_are_refused_where_only_connections_can_be_cu
     edged.edge(Edge(client="web", service="app")).dialect = None
     with pytest.raises(EnvironmentRefused, match=r"between these sides is none to measure"):
         Partition(target="app | web").on(edged)
-
-
-def test_services_without_proxies_are_refused(environment: Environments) -> None:
-    bare = MemoryEnvironment(target=target(), clock=ManualClock())
-    with pytest.raises(EnvironmentRefused, match="has no proxies"):
-        SIDES.on(bare)
 
 
 def test_one_way_in_process_needs_a_proxy_that_counts() -> None:

@@ -211,7 +211,9 @@ class Impersonated(MemoryService):
     """A service whose port nobody can look at, as in docker, and which others may answer for."""
 
     answered: bool = False
-    stranger = None  # type: ignore[assignment]  # so that it is no OwnPort
+
+    def stranger(self) -> None:
+        """Nobody can tell."""
 
     def check(self) -> str:
         return "a write was answered" if self.answered else MemoryService.check(self)

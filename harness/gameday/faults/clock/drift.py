@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from gameday.api.clocks import Clocked
-from gameday.api.environment import Checkpoint, Environment
+from gameday.api.environment import Checkpoint, Environment, Service
 from gameday.api.fault import Bears, Conflicts, Example, Injection, Proof, Requirements
 from gameday.api.service_kind import tells_time
 from gameday.faults.clock.setting import ClockSetting, both, clock_requirements, clocked
@@ -57,7 +56,7 @@ class ClockDrift:
 class _Drift(ClockSetting):
     """One drift, from a clock that was right."""
 
-    def __init__(self, clock: Clock, service: Clocked, name: str, rate: float) -> None:
+    def __init__(self, clock: Clock, service: Service, name: str, rate: float) -> None:
         super().__init__(clock, service, name, 0, rate)
         self._exact = abs(rate - 1) / 4
         self.asked: Mapping[str, Scalar] = {"rate": self._rate}

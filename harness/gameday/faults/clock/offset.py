@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from gameday.api.clocks import Clocked
-from gameday.api.environment import Checkpoint, Environment
+from gameday.api.environment import Checkpoint, Environment, Service
 from gameday.api.fault import Bears, Conflicts, Example, Injection, Proof, Requirements
 from gameday.api.service_kind import tells_time
 from gameday.faults.clock.setting import ClockSetting, clock_requirements, clocked
@@ -57,7 +56,7 @@ class ClockOffset:
 class _Jump(ClockSetting):
     """One jump, which is proven to a tenth of it."""
 
-    def __init__(self, clock: Clock, service: Clocked, name: str, offset_ns: int) -> None:
+    def __init__(self, clock: Clock, service: Service, name: str, offset_ns: int) -> None:
         super().__init__(clock, service, name, offset_ns, 1)
         self._exact_ns = abs(offset_ns) // 10
         self.asked: Mapping[str, Scalar] = {"offset_ns": self._offset_ns}

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from gameday.api.clocks import Clocked, Reading
-from gameday.api.environment import Checkpoint, Environment, Features, NotReadyError
+from gameday.api.clocks import Reading
+from gameday.api.environment import Checkpoint, Environment, Features, NotReadyError, Service
 from gameday.api.fault import Proof, Requirements
 from gameday.errors import EnvironmentRefused
 from gameday.faults.timing import rest, until
@@ -26,10 +26,10 @@ def clock_requirements(target: str) -> Requirements:
     return Requirements(mechanisms=(LIBFAKETIME,), features=Features(clocks=frozenset({target})))
 
 
-def clocked(environment: Environment, target: str, verb: str) -> Clocked:
+def clocked(environment: Environment, target: str, verb: str) -> Service:
     """Return the service whose clock can be set; EnvironmentRefused if it has none of its own."""
     service = environment.service(target)
-    if not isinstance(service, Clocked) or not service.own_clock:
+    if not service.own_clock:
         raise EnvironmentRefused(f"{verb}: {target} goes by the clock of its host")
     return service
 
@@ -38,7 +38,7 @@ class ClockSetting:
     """A clock that is set to something, and set right again."""
 
     def __init__(
-        self, clock: Clock, service: Clocked, name: str, offset_ns: int, rate: float
+        self, clock: Clock, service: Service, name: str, offset_ns: int, rate: float
     ) -> None:
         self._clock = clock
         self._service = service

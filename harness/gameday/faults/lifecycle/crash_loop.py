@@ -5,9 +5,8 @@ from dataclasses import dataclass, field
 from signal import Signals
 from typing import ClassVar
 
-from gameday.api.environment import Checkpoint, Environment, Killable
+from gameday.api.environment import Checkpoint, Environment, Service
 from gameday.api.fault import Conflicts, Injection, Proof
-from gameday.errors import EnvironmentRefused
 from gameday.faults.recipes.termination import DEATH_LIMIT_NS, LONGEST_NS, PROCESSES, Termination
 from gameday.faults.timing import until
 from gameday.model.clock import MILLISECOND, SECOND, Clock
@@ -52,10 +51,8 @@ class CrashLoop:
 
     def on(self, environment: Environment) -> Injection:
         service = environment.service(self.target)
-        if not isinstance(service, Killable):
-            raise EnvironmentRefused(f"{self.target} cannot crash in {environment.runtime}")
         clock = environment.clock
-        return _CrashLooping(clock, self, Termination(clock, service, service), service)
+        return _CrashLooping(clock, self, Termination(clock, service), service)
 
 
 @dataclass(slots=True)
@@ -76,12 +73,12 @@ class _CrashLooping:
     """
 
     def __init__(
-        self, clock: Clock, fault: CrashLoop, termination: Termination, victim: Killable
+        self, clock: Clock, fault: CrashLoop, termination: Termination, service: Service
     ) -> None:
         self._clock = clock
         self._fault = fault
         self._termination = termination
-        self._victim = victim
+        self._service = service
         self.undo_text = f"start {self._fault.target} again with its data"
         self.asked: Mapping[str, Scalar] = {
             "times": self._fault.times,
@@ -115,9 +112,9 @@ class _CrashLooping:
             return False
         seen.death_ns.append(self._termination.signalled_ns - zero_ns)
         seen.exit_codes.append(process_state.exit_code)
-        self._victim.start_again()
+        self._service.start_again()
         started_ns = self._clock.now_ns()
-        now = self._victim.process_state()
+        now = self._service.process_state()
         if now.start == self._termination.before.start:
             return False
         seen.start_ns.append(started_ns - zero_ns)

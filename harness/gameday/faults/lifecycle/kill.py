@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from signal import Signals
 from typing import ClassVar, Literal, get_args
 
-from gameday.api.environment import Checkpoint, Environment, Killable
+from gameday.api.environment import Checkpoint, Environment, Service
 from gameday.api.fault import Conflicts, Injection, Proof
-from gameday.api.signals import Signalled
 from gameday.errors import EnvironmentRefused
 from gameday.faults.recipes.termination import DEATH_LIMIT_NS, PROCESSES, FatalSignal, Termination
 from gameday.model.clock import SECOND
@@ -88,10 +87,8 @@ class Kill:
 
     def on(self, environment: Environment) -> Injection:
         service = environment.service(self.target)
-        if not isinstance(service, Killable):
-            raise EnvironmentRefused(f"{self.target} cannot be killed in {environment.runtime}")
         return _Killing(
-            Termination(environment.clock, service, service),
+            Termination(environment.clock, service),
             service,
             self.target,
             Signals[self.signal],
@@ -102,7 +99,7 @@ class _Killing:
     """One kill: proven by how the process ended, undone when a write succeeds directly."""
 
     def __init__(
-        self, termination: Termination, service: Killable, name: str, number: Signals
+        self, termination: Termination, service: Service, name: str, number: Signals
     ) -> None:
         self._termination = termination
         self._service = service
@@ -167,8 +164,6 @@ class _Killing:
 
     def _read(self) -> str:
         """Return what the kernel says that the process does about the signal."""
-        if not isinstance(self._service, Signalled):
-            return "unknown"
         try:
             signals = self._service.signals()
         except EnvironmentRefused:

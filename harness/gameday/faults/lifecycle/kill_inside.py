@@ -6,15 +6,8 @@ from dataclasses import dataclass
 from signal import Signals
 from typing import ClassVar
 
-from gameday.api.environment import (
-    Checkpoint,
-    ChildProcess,
-    Environment,
-    HasChildProcesses,
-    Service,
-)
+from gameday.api.environment import Checkpoint, ChildProcess, Environment, Service
 from gameday.api.fault import Conflicts, Example, Injection, Proof, Requirements
-from gameday.errors import EnvironmentRefused
 from gameday.faults.recipes.termination import (
     DEATH_LIMIT_NS,
     PROCESSES,
@@ -64,24 +57,17 @@ class KillInside:
 
     def on(self, environment: Environment) -> Injection:
         service = environment.service(self.target)
-        if not isinstance(service, HasChildProcesses):
-            raise EnvironmentRefused(
-                f"in {environment.runtime} nothing inside of {self.target} can be killed"
-            )
         service.child_processes()  # refuses now what would be refused once load is running
-        return _KillingInside(environment.clock, self, service, service)
+        return _KillingInside(environment.clock, self, service)
 
 
 class _KillingInside:
     """One killing of what matched at that moment."""
 
-    def __init__(
-        self, clock: Clock, fault: KillInside, service: Service, house: HasChildProcesses
-    ) -> None:
+    def __init__(self, clock: Clock, fault: KillInside, service: Service) -> None:
         self._clock = clock
         self._fault = fault
         self._service = service
-        self._house = house
         self._pattern = re.compile(fault.pattern)
         self._hit: tuple[ChildProcess, ...] | None = None
         self.undo_text = f"start {self._fault.target} again if it ended with the process inside"
@@ -92,7 +78,7 @@ class _KillingInside:
 
     def inject(self) -> Window:
         self._hit = self._matching()
-        return self._house.kill_child_processes(self._hit, Signals[self._fault.signal])
+        return self._service.kill_child_processes(self._hit, Signals[self._fault.signal])
 
     def prove(self, checkpoint: Checkpoint) -> Proof:
         """At least one process was hit, and none of those lives."""
@@ -108,29 +94,29 @@ class _KillingInside:
                 "gone": len(hit) - len(self._living(hit)),
                 "pid": None if first is None else first.pid,
                 "command": None if first is None else first.command.strip()[:80],
-                "main_alive": self._house.process_state().alive,
+                "main_alive": self._service.process_state().alive,
             },
         )
 
     def undo(self) -> Window:
-        return self._house.start_again()
+        return self._service.start_again()
 
     def prove_healed(self, checkpoint: Checkpoint) -> Proof:
         """A write on the direct path."""
         answer = answers_again(self._service, checkpoint)
-        alive = self._house.process_state().alive
+        alive = self._service.process_state().alive
         measured = {**answer.measured, "alive_after": alive}
         if answer.proven:
             measured["matching_after"] = len(self._matching())
         return Proof(proven=answer.proven and alive, measured=measured)
 
     def _matching(self) -> tuple[ChildProcess, ...]:
-        return tuple(i for i in self._house.child_processes() if self._pattern.search(i.command))
+        return tuple(i for i in self._service.child_processes() if self._pattern.search(i.command))
 
     def _living(self, child_processes: tuple[ChildProcess, ...]) -> set[tuple[int, float]]:
         alive = {
             (child_process.pid, child_process.started)
-            for child_process in self._house.child_processes()
+            for child_process in self._service.child_processes()
         }
         return alive & {
             (child_process.pid, child_process.started) for child_process in child_processes

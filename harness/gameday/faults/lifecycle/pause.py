@@ -12,12 +12,10 @@ from gameday.api.environment import (
     Environment,
     FreezerState,
     NotReadyError,
-    Pausable,
     Service,
 )
 from gameday.api.fault import Conflicts, Injection, Proof
-from gameday.api.witness import FreezeWitness, WitnessedFreeze
-from gameday.errors import EnvironmentRefused
+from gameday.api.witness import FreezeWitness
 from gameday.faults.recipes.termination import PROCESSES, answers_again
 from gameday.faults.timing import took_ns, until
 from gameday.model.clock import MILLISECOND, SECOND, Clock
@@ -54,18 +52,15 @@ class Pause:
 
     def on(self, environment: Environment) -> Injection:
         service = environment.service(self.target)
-        if not isinstance(service, Pausable):
-            raise EnvironmentRefused(f"{self.target} cannot be paused in {environment.runtime}")
-        return _Pausing(environment.clock, service, service)
+        return _Pausing(environment.clock, service)
 
 
 class _Pausing:
     """One pause: thawed whatever its state, and then read again."""
 
-    def __init__(self, clock: Clock, service: Service, sleeper: Pausable) -> None:
+    def __init__(self, clock: Clock, service: Service) -> None:
         self._clock = clock
         self._service = service
-        self._sleeper = sleeper
         self._frozen: Window | None = None
         self._thawed: Window | None = None
         self._witness: FreezeWitness | None = None
@@ -73,7 +68,7 @@ class _Pausing:
         self.asked: Mapping[str, Scalar] = {}
 
     def inject(self) -> Window:
-        self._frozen = self._sleeper.freeze()
+        self._frozen = self._service.freeze()
         return self._frozen
 
     def prove(self, checkpoint: Checkpoint) -> Proof:
@@ -87,12 +82,12 @@ class _Pausing:
             heard["silent_at_least_ns"] = _SILENCE_NS
         elif frozen:
             heard["answered_after_ns"] = answer_ns
-        if silent and isinstance(self._sleeper, WitnessedFreeze):
-            self._witness = self._sleeper.watch_freeze()
+        if silent:
+            self._witness = self._service.watch_freeze()
         return Proof(
             proven=frozen and accepts and silent,
             measured={
-                "state": self._sleeper.freezer_state(),
+                "state": self._service.freezer_state(),
                 "accepts_connections": accepts,
                 **heard,
             },
@@ -104,24 +99,24 @@ class _Pausing:
         Else it is looked at for a while: what thaws it in turns may be met at the wrong moment.
         """
         still_ns = _STANDS_STILL_NS if self._witness is None else 0
-        thawed = until(self._clock, lambda: self._sleeper.freezer_state() != "frozen", still_ns)
+        thawed = until(self._clock, lambda: self._service.freezer_state() != "frozen", still_ns)
         return Proof(
             proven=not thawed and not self.lapse(),
-            measured={"state": self._sleeper.freezer_state()},
+            measured={"state": self._service.freezer_state()},
         )
 
     def lapse(self) -> str:
         return "" if self._witness is None else self._witness.thawed()
 
     def undo(self) -> Window:
-        thawed = self._sleeper.thaw()
+        thawed = self._service.thaw()
         self._thawed = self._thawed or thawed
         return thawed
 
     def prove_healed(self, checkpoint: Checkpoint) -> Proof:
         """Nothing is frozen any more, and a write is answered."""
         runs = self._comes_to("running", checkpoint)
-        state = self._sleeper.freezer_state()
+        state = self._service.freezer_state()
         if not runs:
             return Proof(proven=False, measured={"state_after": state})
         answer = answers_again(self._service, checkpoint)
@@ -136,7 +131,7 @@ class _Pausing:
     def _comes_to(self, state: FreezerState, checkpoint: Checkpoint) -> bool:
         return until(
             self._clock,
-            lambda: self._sleeper.freezer_state() == state,
+            lambda: self._service.freezer_state() == state,
             _FREEZE_LIMIT_NS,
             checkpoint,
         )

@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from gameday.api.environment import Checkpoint, Environment, NotReadyError, Removable, Service
+from gameday.api.environment import Checkpoint, Environment, NotReadyError, Service
 from gameday.api.fault import Conflicts, Example, Injection, Proof, Requirements
 from gameday.errors import EnvironmentRefused
 from gameday.faults.recipes.termination import PROCESSES, answers_again, taken_by
@@ -54,23 +54,20 @@ class Remove:
 
     def on(self, environment: Environment) -> Injection:
         service = environment.service(self.target)
-        if not isinstance(service, Removable):
-            raise EnvironmentRefused(f"{self.target} cannot be removed in {environment.runtime}")
         impossible = self.requirements(environment.runtime).impossible
         if impossible:
             raise EnvironmentRefused(f"{self.target} {impossible}")
-        return _Removing(environment.clock, service, service, keep=self.volume == "keep")
+        return _Removing(environment.clock, service, keep=self.volume == "keep")
 
 
 class _Removing:
     """One removal: proven by what is left of the old, undone by what the new consists of."""
 
-    def __init__(self, clock: Clock, service: Service, victim: Removable, *, keep: bool) -> None:
+    def __init__(self, clock: Clock, service: Service, *, keep: bool) -> None:
         self._clock = clock
         self._service = service
-        self._victim = victim
         self._keep = keep
-        self._before = victim.parts()
+        self._before = service.parts()
         self._marker: str | None = None
         self._removed = False
         self.asked: Mapping[str, Scalar] = {"volume": "keep" if self._keep else "drop"}
@@ -81,22 +78,22 @@ class _Removing:
         return f"start a new {self._service.spec.name} with {data}"
 
     def inject(self) -> Window:
-        self._before = self._victim.parts()
+        self._before = self._service.parts()
         marker = uuid.uuid4().hex
-        if self._victim.plant(marker):
+        if self._service.plant(marker):
             self._marker = marker
-        return self._victim.remove(keep_data=self._keep)
+        return self._service.remove(keep_data=self._keep)
 
     def prove(self, checkpoint: Checkpoint) -> Proof:
         """Of the old parts none is left but, if that was asked for, the volumes."""
         self._removed = until(
             self._clock,
-            lambda: self._victim.left(self._before) == self._wanted(),
+            lambda: self._service.left(self._before) == self._wanted(),
             _GONE_LIMIT_NS,
             checkpoint,
         )
-        left = self._victim.left(self._before)
-        alive = self._victim.process_state().alive
+        left = self._service.left(self._before)
+        alive = self._service.process_state().alive
         return Proof(
             proven=self._removed and not alive,
             measured={
@@ -108,24 +105,24 @@ class _Removing:
 
     def is_active(self) -> Proof:
         """Nothing runs in its place."""
-        alive = self._victim.process_state().alive
+        alive = self._service.process_state().alive
         return Proof(proven=not alive, measured={"alive": alive})
 
     def lapse(self) -> str:
-        return taken_by(self._victim, self._service.spec.name) if self._removed else ""
+        return taken_by(self._service) if self._removed else ""
 
     def undo(self) -> Window:
         # A removal that was never answered may have been done.
         with suppress(EnvironmentRefused):
-            self._removed |= self._victim.left(self._before) == self._wanted()
-        return self._victim.start_again()
+            self._removed |= self._service.left(self._before) == self._wanted()
+        return self._service.start_again()
 
     def prove_healed(self, checkpoint: Checkpoint) -> Proof:
         """Another body with the volumes that were asked for, and a write on the direct path."""
         answer = answers_again(self._service, checkpoint)
         if not answer.proven:
             return answer
-        after = self._victim.parts()
+        after = self._service.parts()
         bodies = after - _volumes(after)
         is_new = bodies.isdisjoint(self._before)
         kept = after & _volumes(self._before)
@@ -151,7 +148,7 @@ class _Removing:
         if self._marker is None:
             return None
         try:
-            return self._victim.finds(self._marker)
+            return self._service.finds(self._marker)
         except NotReadyError:
             return None
 

@@ -4,9 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from gameday.api.environment import Checkpoint, Environment, Killable
+from gameday.api.environment import Checkpoint, Environment, Service
 from gameday.api.fault import Conflicts, Injection, Proof
-from gameday.errors import EnvironmentRefused
 from gameday.faults.lifecycle.stop import Stop, Stopping
 from gameday.faults.recipes.termination import (
     PROCESSES,
@@ -47,10 +46,8 @@ class Restart:
 
     def on(self, environment: Environment) -> Injection:
         service = environment.service(self.target)
-        if not isinstance(service, Killable):
-            raise EnvironmentRefused(f"{self.target} cannot be restarted in {environment.runtime}")
         clock = environment.clock
-        termination = Termination(clock, service, service)
+        termination = Termination(clock, service)
         stop = Stop(target=self.target, grace_ns=self.grace_ns, signal=self.signal)
         stopping = Stopping(clock, termination, service, stop)
         return _Restarting(clock, stopping, termination, service)
@@ -60,7 +57,7 @@ class _Restarting:
     """One restart: a stop, and a start as soon as that is proven."""
 
     def __init__(
-        self, clock: Clock, stop: Stopping, termination: Termination, service: Killable
+        self, clock: Clock, stop: Stopping, termination: Termination, service: Service
     ) -> None:
         self._clock = clock
         self._stop = stop

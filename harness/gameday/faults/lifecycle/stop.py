@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from signal import Signals
 from typing import ClassVar
 
-from gameday.api.environment import Checkpoint, Environment, Killable
+from gameday.api.environment import Checkpoint, Environment, Service
 from gameday.api.fault import Conflicts, Injection, Proof
-from gameday.errors import EnvironmentRefused
 from gameday.faults.recipes.termination import (
     PROCESSES,
     GracefulSignal,
@@ -47,23 +46,21 @@ class Stop:
 
     def on(self, environment: Environment) -> Injection:
         service = environment.service(self.target)
-        if not isinstance(service, Killable):
-            raise EnvironmentRefused(f"{self.target} cannot be stopped in {environment.runtime}")
         clock = environment.clock
-        return Stopping(clock, Termination(clock, service, service), service, self)
+        return Stopping(clock, Termination(clock, service), service, self)
 
 
 class Stopping:
     """One polite end: the signal is the injection, the rest is seen through by its proof."""
 
     def __init__(
-        self, clock: Clock, termination: Termination, victim: Killable, asked: Stop
+        self, clock: Clock, termination: Termination, service: Service, asked: Stop
     ) -> None:
         self._clock = clock
         self._termination = termination
         self._name = asked.target
         self._grace_ns = asked.grace_ns
-        self._number = Signals[asked.signal] if asked.signal else victim.end_signal
+        self._number = Signals[asked.signal] if asked.signal else service.end_signal
         self.undo_text = f"start {self._name} again with its data"
 
     @property

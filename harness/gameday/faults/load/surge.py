@@ -9,7 +9,6 @@ import numpy as np
 
 from gameday.api.environment import Checkpoint, Environment, Service
 from gameday.api.fault import Bears, Conflicts, Injection, Proof
-from gameday.api.hosting import Hosting
 from gameday.api.service_kind import speaks_http
 from gameday.api.workload import Workload, surge_of
 from gameday.errors import EnvironmentRefused
@@ -90,8 +89,6 @@ class Surge:
         return replace(self, factor=None, rate_per_s=extra)
 
     def on(self, environment: Environment) -> Injection:
-        if not isinstance(environment, Hosting):
-            raise EnvironmentRefused(f"{self.verb}: {environment.runtime} can be given no load")
         if self.rate_per_s is None:
             raise EnvironmentRefused(f"{self.verb} of {self.target}: no workload to multiply")
         workload = workload_to(environment.service(self.target).spec.kind)

@@ -4,9 +4,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from gameday.api.accepted_connections import AcceptsConnections
 from gameday.api.edge import EdgeConnection, EdgeProxy, EdgeState, Route, Seen
-from gameday.api.environment import Checkpoint, Environment
+from gameday.api.environment import Checkpoint, Environment, Service
 from gameday.api.fault import Conflicts, Example, Injection, Proof, Requirements
 from gameday.errors import EnvironmentRefused
 from gameday.faults.recipes.edge import EdgeInjection, EdgeScene, scene_of
@@ -79,10 +78,6 @@ class ConnectionFlood:
     def on(self, environment: Environment) -> Injection:
         scene = scene_of(environment, self.target, self.verb)
         service = environment.service(self.target.rpartition(" -> ")[2])
-        if not isinstance(service, AcceptsConnections):
-            raise EnvironmentRefused(
-                f"{self.verb} on {self.target}: nobody can count its connections"
-            )
         crowd = _Crowd(scene.clock, scene.edge, self, service)
         asked: Mapping[str, Scalar] = {"count": self.count, "rate_per_s": self.rate_per_s}
         return EdgeInjection(
@@ -100,7 +95,7 @@ class _Crowd:
     what = "connections"
 
     def __init__(
-        self, clock: Clock, edge: EdgeProxy, fault: ConnectionFlood, service: AcceptsConnections
+        self, clock: Clock, edge: EdgeProxy, fault: ConnectionFlood, service: Service
     ) -> None:
         self.clock = clock
         self.fault = fault

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import ClassVar
 
-from gameday.api.edge import Dialect, EdgeConnection, EdgeProxied, Route, Seen
+from gameday.api.edge import Dialect, EdgeConnection, Route, Seen
 from gameday.api.environment import Checkpoint, Environment, Features
 from gameday.api.fault import Example, Injection, Proof, Requirements
 from gameday.api.packets import Networked
@@ -92,30 +92,28 @@ class Partition:
         return Requirements(features=Features(own_proxy=self.direction != "both"))
 
     def on(self, environment: Environment) -> Injection:
-        if not isinstance(environment, EdgeProxied):
-            raise EnvironmentRefused(f"{self.verb}: {environment.runtime} has no proxies")
-        return _Partitioning(self, environment, environment)
+        return _Partitioning(self, environment)
 
 
 class _Partitioning:
     """One partition: who reaches whom is measured before it counts and after it is undone."""
 
-    def __init__(self, fault: Partition, environment: Environment, edges: EdgeProxied) -> None:
+    def __init__(self, fault: Partition, environment: Environment) -> None:
         self._clock = environment.clock
         self._fault = fault
         self._pairs = fault.pairs()
         members = {name for group in groups_of(fault.target) for name in group}
-        self._edges = edges
+        self._environment = environment
         self._dialects: dict[Edge, Dialect] = {}
-        for edge in edges.edges:
-            dialect = edges.edge(edge).dialect
+        for edge in environment.edges:
+            dialect = environment.edge(edge).dialect
             if dialect is not None and members.issuperset((edge.client, edge.service)):
                 self._dialects[edge] = dialect
         self._backend: PartitionBackend
         if isinstance(environment, Networked):
             self._backend = DroppedPackets(environment, self._pairs, members)
         else:
-            self._backend = SilentEdges(edges, self._pairs)
+            self._backend = SilentEdges(environment, self._pairs)
             if not any(_parted(edge, self._pairs) for edge in self._dialects):
                 raise EnvironmentRefused(
                     f"partition of {fault.target}: in {environment.runtime} services are kept "
@@ -295,7 +293,7 @@ class _Partitioning:
         return self._ask(self._backend.open(edge, limit_ns), edge, limit_ns)
 
     def _greets_directly(self, edge: Edge) -> bool:
-        line = self._edges.edge(edge).open(Route.UPSTREAM, _ANSWER_LIMIT_NS)
+        line = self._environment.edge(edge).open(Route.UPSTREAM, _ANSWER_LIMIT_NS)
         return self._ask(line, edge, _ANSWER_LIMIT_NS) is Seen.ANSWERED
 
     def _ask(self, line: EdgeConnection, edge: Edge, limit_ns: int) -> Seen:

@@ -3,8 +3,8 @@
 from collections.abc import Collection, Iterable, Mapping
 from typing import Protocol
 
-from gameday.api.counting import Counting
-from gameday.api.edge import EdgeConnection, EdgeProxied, Route, Stream
+from gameday.api.edge import EdgeConnection, Route, Stream
+from gameday.api.environment import Environment
 from gameday.api.fault import Proof
 from gameday.api.packets import Datagrams, Drop, Networked
 from gameday.errors import EnvironmentRefused
@@ -96,7 +96,6 @@ class DroppedPackets:
         return Proof(proven=not lost, measured={"pairs_open": lost})
 
     def open(self, edge: Edge, limit_ns: int) -> EdgeConnection:
-        assert isinstance(self._environment, EdgeProxied)
         proxy = self._environment.edge(edge)
         if edge.client == CLIENT:
             return proxy.open(Route.PROXIED, limit_ns)
@@ -136,7 +135,7 @@ class DroppedPackets:
 class SilentEdges:
     """Edges whose proxies swallow what comes from the one side, from the other or from both."""
 
-    def __init__(self, environment: EdgeProxied, pairs: Collection[Pair]) -> None:
+    def __init__(self, environment: Environment, pairs: Collection[Pair]) -> None:
         self._environment = environment
         self._toxics: dict[Edge, Toxics] = {}
         for edge in environment.edges:
@@ -200,7 +199,7 @@ class SilentEdges:
                 # Where the question is swallowed, there is no answer to swallow.
                 if stream == "downstream" and "upstream" in toxics.names:
                     continue
-                count = proxy.dropped_bytes(name) if isinstance(proxy, Counting) else None
+                count = proxy.dropped_bytes(name)
                 if count is not None:
                     swallowed.append(count)
         return all(swallowed), {"bytes_dropped": sum(swallowed)} if swallowed else {}

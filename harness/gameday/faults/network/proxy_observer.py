@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from gameday.api.edge import EdgeConnection, EdgeProxy, Seen
 from gameday.api.environment import Endpoint, Features
 from gameday.api.fault import Requirements
-from gameday.api.listing import ListedConnection, Listing
+from gameday.api.listing import ListedConnection
 
 __all__ = ["Passed", "ProxyObserver", "requirements_of"]
 
@@ -73,7 +73,7 @@ class ProxyObserver:
         return came.pop() if len(came) == 1 else None
 
     def _listed(self) -> Sequence[ListedConnection]:
-        return (self._edge.connections() if isinstance(self._edge, Listing) else None) or ()
+        return self._edge.connections() or ()
 
 
 def requirements_of(stream: str) -> Requirements:

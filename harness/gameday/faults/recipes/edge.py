@@ -3,15 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from gameday.api.edge import (
-    BulkDialect,
-    Dialect,
-    EdgeConnection,
-    EdgeProxied,
-    EdgeProxy,
-    Route,
-    Seen,
-)
+from gameday.api.edge import BulkDialect, Dialect, EdgeConnection, EdgeProxy, Route, Seen
 from gameday.api.environment import Checkpoint, Environment
 from gameday.api.fault import Proof
 from gameday.errors import EnvironmentRefused
@@ -78,8 +70,6 @@ def scene_of(
     `copious` wants a service that can be made to say much, `bare` a proxy that nothing stands
     before.
     """
-    if not isinstance(environment, EdgeProxied):
-        raise EnvironmentRefused(f"{verb}: {environment.runtime} has no proxy for {target}")
     client, _, service = target.partition(" -> ")
     edge = environment.edge(Edge(client=client, service=service))
     dialect = edge.dialect

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from gameday.api.bounds import Boundable, Bounds, Resource, Stressor
+from gameday.api.bounds import Bounds, Resource, Stressor
 from gameday.api.environment import Checkpoint, Environment, Service
 from gameday.api.fault import Proof
 from gameday.errors import EnvironmentRefused
@@ -36,16 +36,15 @@ Measure = Callable[[Checkpoint], Proof]
 class ServiceScene:
     """A service, what bounds it, and the guests of a fault beside it."""
 
-    def __init__(self, clock: Clock, service: Service, house: Boundable) -> None:
+    def __init__(self, clock: Clock, service: Service) -> None:
         self.clock = clock
         self.service = service
-        self.house = house
         self.stressors: list[Stressor] = []
         """Those that are the fault; what only measures is ended when it has."""
 
     def start_stressors(self, script: str, share: float = 1.0) -> None:
         """Start a guest that stays until the fault is undone."""
-        self.stressors.append(self.house.stressor(script, LONGEST_NS, share))
+        self.stressors.append(self.service.stressor(script, LONGEST_NS, share))
 
     def dismiss(self) -> None:
         """End every guest of the fault."""
@@ -58,7 +57,7 @@ class ServiceScene:
         probes: list[Stressor] = []
         try:
             for _ in range(count):
-                probes.append(self.house.stressor(script, limit_ns))  # noqa: PERF401 - each is owed an end
+                probes.append(self.service.stressor(script, limit_ns))  # noqa: PERF401 - each is owed an end
             yield tuple(probes)
         finally:
             for probe in probes:
@@ -72,9 +71,7 @@ class ServiceScene:
 def scene_of(environment: Environment, target: str, verb: str) -> ServiceScene:
     """Return the scene of a service; EnvironmentRefused if nobody can bound it there."""
     service = environment.service(target)
-    if not isinstance(service, Boundable):
-        raise EnvironmentRefused(f"{verb}: nothing bounds {target} in {environment.runtime}")
-    return ServiceScene(environment.clock, service, service)
+    return ServiceScene(environment.clock, service)
 
 
 def hold(bounds: Bounds, limit: int, what: str) -> None:
@@ -193,6 +190,6 @@ class BoundInjection:
 def bounds_if_any(scene: ServiceScene, resource: Resource) -> Bounds | None:
     """Return what bounds a resource where anything can; what only uses it needs no bounds."""
     try:
-        return scene.house.bounds(resource)
+        return scene.service.bounds(resource)
     except EnvironmentRefused:
         return None

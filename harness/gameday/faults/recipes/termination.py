@@ -5,9 +5,8 @@ from contextlib import suppress
 from signal import Signals
 from typing import Literal
 
-from gameday.api.environment import Checkpoint, Killable, NotReadyError, ProcessState, Service
+from gameday.api.environment import Checkpoint, NotReadyError, ProcessState, Service
 from gameday.api.fault import Conflicts, Proof
-from gameday.api.witness import OwnPort
 from gameday.errors import EnvironmentRefused
 from gameday.faults.timing import until
 from gameday.model.clock import SECOND, Clock
@@ -63,20 +62,19 @@ def grace_within_bounds(grace_ns: int) -> None:
     require(("grace", grace_ns <= LONGEST_NS, f"at most {format_duration(LONGEST_NS)}"))
 
 
-def taken_by(victim: Killable, name: str) -> str:
+def taken_by(service: Service) -> str:
     """Return who listens on the port of a service that is down; empty: nobody, as far as seen."""
-    who = victim.stranger() if isinstance(victim, OwnPort) else None
-    return f"{who} listened on the port of {name}" if who else ""
+    who = service.stranger()
+    return f"{who} listened on the port of {service.spec.name}" if who else ""
 
 
 class Termination:
     """The main process of a service, from the signal that ends it to a new start that answers."""
 
-    def __init__(self, clock: Clock, service: Service, victim: Killable) -> None:
+    def __init__(self, clock: Clock, service: Service) -> None:
         self._clock = clock
         self._service = service
-        self._victim = victim
-        self.before = victim.process_state()
+        self.before = service.process_state()
         """The start that is to end."""
         self.signalled_ns: int | None = None
         """When the signal was out; None: it never was, or nothing lived that it could hit."""
@@ -90,22 +88,22 @@ class Termination:
 
     def signal(self, number: Signals) -> Window:
         """Send the signal to the start that lives now; what is dead already is not hit."""
-        self.before = self._victim.process_state()
+        self.before = self._service.process_state()
         self.ended = False
         self.signalled_ns = None
         if not self.before.alive:
             now_ns = self._clock.now_ns()
             return Window(start_ns=now_ns, end_ns=now_ns)
-        bracket = self._victim.kill(number)
+        bracket = self._service.kill(number)
         self.signalled_ns = self._clock.now_ns()
         return bracket
 
     def await_end(self, limit_ns: int, checkpoint: Checkpoint) -> ProcessState:
         """Wait for the end, and return what there is then."""
         self.ended = until(
-            self._clock, lambda: not self._victim.process_state().alive, limit_ns, checkpoint
+            self._clock, lambda: not self._service.process_state().alive, limit_ns, checkpoint
         )
-        return self._victim.process_state()
+        return self._service.process_state()
 
     def force(self, checkpoint: Checkpoint) -> ProcessState:
         """Send SIGKILL to a start that did not end by itself, and wait for its end."""
@@ -118,18 +116,18 @@ class Termination:
         A start that is still about to end would pass for healthy, and die after the fault.
         """
         forced: Window | None = None
-        now = self._victim.process_state()
+        now = self._service.process_state()
         if not now.alive:
             self.ended = True
         elif not spare and self.hit and now.start == self.before.start:
             forced = self._force()
             self.await_end(DEATH_LIMIT_NS, lambda: None)
-        started = self._victim.start_again()
+        started = self._service.start_again()
         return Window(start_ns=(forced or started).start_ns, end_ns=started.end_ns)
 
     def still_down(self) -> Proof:
         """Read whether the start that ended is the last one that there was."""
-        now = self._victim.process_state()
+        now = self._service.process_state()
         # Of what has ended the number may be gone.
         anew = now.started != self.before.started
         measured: dict[str, Scalar] = {"alive": now.alive, "started_anew": anew}
@@ -142,13 +140,13 @@ class Termination:
         """Return who has taken the place of what ended; empty: nobody."""
         if not self.ended:
             return ""
-        return taken_by(self._victim, self._service.spec.name)
+        return taken_by(self._service)
 
     def _answered(self) -> str:
         """Return that something answers for what ended, where its port alone does not tell."""
         if not self.ended:
             return ""
-        if isinstance(self._victim, OwnPort) and self._victim.stranger() is not None:
+        if self._service.stranger() is not None:
             return ""  # its port tells
         try:
             self._service.check()
@@ -162,7 +160,7 @@ class Termination:
         if not answer.proven:
             return answer
         now_ns = self._clock.now_ns()
-        after = self._victim.process_state()
+        after = self._service.process_state()
         # A start that was never ended is not a restart: the same start time unmasks it.
         restarted = after.start != self.before.start
         down_ns = None if self.signalled_ns is None else now_ns - self.signalled_ns
@@ -178,5 +176,5 @@ class Termination:
     def _force(self) -> Window | None:
         # It may have ended in between: what counts is what is read afterwards.
         with suppress(EnvironmentRefused, ProcessLookupError):
-            return self._victim.kill(Signals.SIGKILL)
+            return self._service.kill(Signals.SIGKILL)
         return None

@@ -79,7 +79,7 @@ class CpuLimit:
         impossible = self.requirements(environment.runtime).impossible
         if impossible:
             raise EnvironmentRefused(f"{self.verb} of {self.target}: {impossible}")
-        bounds = scene.house.bounds("cpu")
+        bounds = scene.service.bounds("cpu")
         limit = round(self.cores * _MILLICORES)
 
         return BoundInjection(

@@ -6,7 +6,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import ClassVar
 
-from gameday.api.descriptors import Descriptors, Filing
+from gameday.api.descriptors import Descriptors
 from gameday.api.environment import Checkpoint, Environment, NotReadyError, Service
 from gameday.api.fault import Bears, Example, Injection, Proof, Requirements
 from gameday.api.service_kind import keeps_all_connections
@@ -60,24 +60,17 @@ class FileDescriptors:
 
     def on(self, environment: Environment) -> Injection:
         service = environment.service(self.target)
-        if not isinstance(service, Filing):
-            raise EnvironmentRefused(
-                f"nobody counts the open files of {self.target} in {environment.runtime}"
-            )
         service.descriptors()  # refuses now what would be refused once load is running
-        return _Shortage(environment.clock, self, service, service)
+        return _Shortage(environment.clock, self, service)
 
 
 class _Shortage:
     """One limit of a process, with the one from before."""
 
-    def __init__(
-        self, clock: Clock, fault: FileDescriptors, service: Service, files: Filing
-    ) -> None:
+    def __init__(self, clock: Clock, fault: FileDescriptors, service: Service) -> None:
         self._clock = clock
         self._fault = fault
         self._service = service
-        self._files = files
         self._before: Descriptors | None = None
         self._soft: int | None = None
         self._trouble = ""
@@ -88,7 +81,7 @@ class _Shortage:
         return timed(self._clock, self._limit)
 
     def _limit(self) -> None:
-        before = self._files.descriptors()
+        before = self._service.descriptors()
         soft = before.soft_for(self._fault.free)
         if soft >= before.soft:
             raise EnvironmentRefused(
@@ -96,11 +89,11 @@ class _Shortage:
                 f"{self._fault.free} are wanted"
             )
         self._before, self._soft = before, soft
-        self._files.limit_descriptors(before, soft)
+        self._service.limit_descriptors(before, soft)
 
     def prove(self, checkpoint: Checkpoint) -> Proof:
         """Take every number that is free with connections, and ask for one more."""
-        before = self._files.descriptors()
+        before = self._service.descriptors()
         with ExitStack() as held:
             opened = 0
             for _ in range(self._fault.free + _MORE):
@@ -108,15 +101,15 @@ class _Shortage:
                 opened += _connects(self._service, held)
             full = until(
                 self._clock,
-                lambda: self._files.descriptors().free() <= 0,
+                lambda: self._service.descriptors().free() <= 0,
                 _TAKE_LIMIT_NS,
                 checkpoint,
             )
-            now = self._files.descriptors()
+            now = self._service.descriptors()
             served = _answers(self._clock, self._service, checkpoint)
         until(
             self._clock,
-            lambda: len(self._files.descriptors().open) <= len(before.open),
+            lambda: len(self._service.descriptors().open) <= len(before.open),
             _TAKE_LIMIT_NS,
             checkpoint,
         )
@@ -128,13 +121,13 @@ class _Shortage:
                 "connections_tried": opened,
                 "connections_taken": len(now.open - before.open),
                 "served_beyond": served,
-                "free_after": self._files.descriptors().free(),
+                "free_after": self._service.descriptors().free(),
             },
         )
 
     def is_active(self) -> Proof:
         """The same process has the same limit."""
-        now = self._files.descriptors()
+        now = self._service.descriptors()
         before = self._before or now
         same = (now.pid, now.started) == (before.pid, before.started)
         return Proof(
@@ -151,7 +144,7 @@ class _Shortage:
         answer = answers_again(self._service, checkpoint)
         measured = undo_error(self._trouble)
         try:
-            now = self._files.descriptors()
+            now = self._service.descriptors()
         except EnvironmentRefused as error:
             return Proof(proven=False, measured={**measured, "error": str(error)})
         before = now if self._before is None else self._before
@@ -163,7 +156,7 @@ class _Shortage:
 
     def _give_back(self) -> None:
         if self._before is not None:
-            self._files.limit_descriptors(self._before, self._before.soft)
+            self._service.limit_descriptors(self._before, self._before.soft)
 
 
 def _connects(service: Service, held: ExitStack) -> bool:

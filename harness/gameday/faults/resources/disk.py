@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from gameday.api.environment import Checkpoint, Environment
 from gameday.api.fault import Example, Injection, Proof, Requirements
-from gameday.api.throttling import DiskBounds, Throttleable
+from gameday.api.throttling import DiskBounds
 from gameday.errors import EnvironmentRefused
 from gameday.faults.recipes.limit import ServiceScene, scene_of
 from gameday.faults.recipes.termination import answers_again
@@ -77,8 +77,6 @@ class IoThrottle:
 
     def on(self, environment: Environment) -> Injection:
         scene = scene_of(environment, self.target, self.verb)
-        if not isinstance(scene.service, Throttleable):
-            raise EnvironmentRefused(f"{self.target} has no disk in {environment.runtime}")
         return _Throttling(self, scene, scene.service.disk())
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from gameday.api.bounds import Bounds
-from gameday.api.environment import Checkpoint, Environment, Killable
+from gameday.api.environment import Checkpoint, Environment
 from gameday.api.fault import Conflicts, Example, Injection, Proof, Requirements
 from gameday.api.mechanism import Mechanism
 from gameday.errors import EnvironmentRefused
@@ -95,7 +95,7 @@ class MemoryLimit:
     def on(self, environment: Environment) -> Injection:
         scene = scene_of(environment, self.target, self.verb)
         _spare(self.limit_bytes + _BEYOND, f"{self.verb} of {self.target}")
-        bounds = scene.house.bounds("memory")
+        bounds = scene.service.bounds("memory")
 
         def put() -> None:
             used = bounds.usage()
@@ -129,7 +129,7 @@ class MemoryLimit:
             until(scene.clock, lambda: bounds.denials() > before, _WORD_LIMIT_NS, checkpoint)
             held = probe.memory_bytes()
             denied = bounds.denials() - before
-        lives = not isinstance(scene.service, Killable) or scene.service.process_state().alive
+        lives = scene.service.process_state().alive
         exact = now is not None and 0 <= self.limit_bytes - now < _MIB
         return Proof(
             proven=exact and killed and denied > 0 and lives,
@@ -187,10 +187,8 @@ class MemoryBurn:
         scene = scene_of(environment, self.target, self.verb)
         _spare(self.size_bytes, f"{self.verb} of {self.target}")
         if self.until == "oom":
-            if not isinstance(scene.service, Killable):
-                raise EnvironmentRefused(f"{self.target} would not be started again")
-            termination = Termination(scene.clock, scene.service, scene.service)
-            return _Exhaustion(self, scene, scene.house.bounds("memory"), termination)
+            termination = Termination(scene.clock, scene.service)
+            return _Exhaustion(self, scene, scene.service.bounds("memory"), termination)
         bounds = bounds_if_any(scene, "memory")
         # Read before anything is in, too: a rise is one above what there was.
         used = 0 if bounds is None else bounds.usage()
@@ -276,7 +274,7 @@ class _Exhaustion:
         if self._chosen:
             # One that has outlived it is not to be the first to die of somebody else's hunger.
             with suppress(EnvironmentRefused):  # it has died, as it was to
-                self._scene.house.first_to_die(False)
+                self._scene.service.first_to_die(False)
         started = self._termination.start_again()
         return Window(start_ns=ended.start_ns, end_ns=started.end_ns)
 
@@ -290,7 +288,7 @@ class _Exhaustion:
 
     def _put(self) -> None:
         self._chosen = True
-        self._scene.house.first_to_die(True)
+        self._scene.service.first_to_die(True)
         limit = self._bounds.usage() + self._fault.size_bytes
         hold(self._bounds, limit, f"{self._fault.verb} of {self._fault.target}, in bytes")
         size = self._fault.size_bytes + _BEYOND

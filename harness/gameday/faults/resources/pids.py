@@ -51,7 +51,7 @@ class PidsLimit:
 
     def on(self, environment: Environment) -> Injection:
         scene = scene_of(environment, self.target, self.verb)
-        bounds = scene.house.bounds("pids")
+        bounds = scene.service.bounds("pids")
         held: list[int] = []
 
         def put() -> None:

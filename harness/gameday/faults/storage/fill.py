@@ -8,7 +8,7 @@ from typing import ClassVar
 from gameday.api.environment import Checkpoint, Environment
 from gameday.api.fault import Conflicts, Injection, Proof, Requirements
 from gameday.errors import EnvironmentRefused
-from gameday.faults.storage.folder import Folder, has_data_dir
+from gameday.faults.storage.folder import Folder
 from gameday.faults.timing import timed
 from gameday.model.clock import Clock
 from gameday.model.event import Scalar
@@ -72,8 +72,8 @@ class DiskFill:
         return Requirements(bounded_disk=True)
 
     def on(self, environment: Environment) -> Injection:
-        house = has_data_dir(environment, self.target, self.verb)
-        size_bytes = house.disk_bytes
+        service = environment.service(self.target)
+        size_bytes = service.disk_bytes
         if size_bytes is None:
             raise EnvironmentRefused(
                 f"disk-fill: {self.target} is on the host's disk; give it one by `disk: 64MB`"
@@ -81,7 +81,7 @@ class DiskFill:
         free_bytes = self.free_bytes
         if self.fill is not None:
             free_bytes = round(size_bytes * (1 - self.fill))
-        folder = Folder(environment.service(self.target), house)
+        folder = Folder(service)
         return _Filling(environment.clock, folder, size_bytes, free_bytes)
 
 

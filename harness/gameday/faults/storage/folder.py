@@ -3,14 +3,13 @@
 from contextlib import suppress
 from uuid import uuid4
 
-from gameday.api.environment import ROOT, Checkpoint, Environment, Ran, Service
+from gameday.api.environment import ROOT, Checkpoint, Ran, Service
 from gameday.api.fault import Proof
-from gameday.api.storage import HasDataDir
 from gameday.errors import EnvironmentRefused
 from gameday.faults.recipes.termination import answers_again
 from gameday.model.clock import SECOND
 
-__all__ = ["Folder", "has_data_dir"]
+__all__ = ["Folder"]
 
 _STEP_LIMIT_NS = 20 * SECOND
 _STARTS = 3
@@ -20,22 +19,13 @@ rm -f "$0"; exit $code
 """
 
 
-def has_data_dir(environment: Environment, target: str, verb: str) -> HasDataDir:
-    """Return the service whose data folder is known; EnvironmentRefused if it is not."""
-    service = environment.service(target)
-    if not isinstance(service, HasDataDir):
-        raise EnvironmentRefused(f"{verb}: the data of {target} are not at hand")
-    return service
-
-
 class Folder:
     """A service's data folder, as root and as the service's user have it."""
 
-    def __init__(self, service: Service, house: HasDataDir) -> None:
+    def __init__(self, service: Service) -> None:
         self._service = service
-        self._house = house
-        self.path = house.data_folder
-        self.user = house.service_user()
+        self.path = service.data_folder
+        self.user = service.service_user()
         self.name = service.spec.name
         self._mark = uuid4().hex[:12]
 
@@ -49,12 +39,12 @@ class Folder:
         return f"{self.path}/gameday-{what}-{self._mark}"
 
     def as_root(self, *command: str) -> Ran:
-        return self._house.run_beside(command, _STEP_LIMIT_NS, user=ROOT)
+        return self._service.run_beside(command, _STEP_LIMIT_NS, user=ROOT)
 
     def try_to_write(self) -> tuple[bool, str]:
         """Create and remove a file of 16 KiB as the service's user; tell what came of it."""
         command = ("sh", "-c", _TRY, self.own("try"))
-        ran = self._house.run_beside(command, _STEP_LIMIT_NS, user=self.user)
+        ran = self._service.run_beside(command, _STEP_LIMIT_NS, user=self.user)
         # A mere count of records follows what went wrong.
         words = [line.split(": ")[-1] for line in ran.output.splitlines() if ": " in line]
         return ran.code == 0, "written" if ran.code == 0 else " ".join(words[-1:])
@@ -69,13 +59,13 @@ class Folder:
     def revive(self) -> None:
         """Start the service if it is dead; whether that helps is seen by what it answers."""
         with suppress(EnvironmentRefused):
-            self._house.start_again()
+            self._service.start_again()
 
     def answers(self, checkpoint: Checkpoint) -> Proof:
         """Prove that the service answers a write; one that dies late of the fault is started."""
         for _ in range(_STARTS):
             proof = answers_again(self._service, checkpoint)
-            if proof.proven or self._house.process_state().alive:
+            if proof.proven or self._service.process_state().alive:
                 break
             self.revive()
         return proof

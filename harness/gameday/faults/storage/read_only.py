@@ -8,7 +8,7 @@ from typing import ClassVar
 from gameday.api.environment import Checkpoint, Environment
 from gameday.api.fault import Conflicts, Injection, Proof, Requirements
 from gameday.errors import EnvironmentRefused
-from gameday.faults.storage.folder import Folder, has_data_dir
+from gameday.faults.storage.folder import Folder
 from gameday.faults.storage.locks import Attributes, Lock, Modes
 from gameday.faults.timing import timed
 from gameday.model.clock import Clock
@@ -45,11 +45,11 @@ class ReadOnlyData:
         return Requirements(mechanisms=(IMMUTABLE_ATTRIBUTE,) if roots else ())
 
     def on(self, environment: Environment) -> Injection:
-        house = has_data_dir(environment, self.target, self.verb)
-        folder = Folder(environment.service(self.target), house)
+        service = environment.service(self.target)
+        folder = Folder(service)
         if not folder.is_roots:
             return _Shutting(environment.clock, folder, Modes(folder))
-        place = house.host_folder()
+        place = service.host_folder()
         if place is None:
             raise EnvironmentRefused(
                 f"read-only-data: {self.target} runs as root, whom no mode holds back, and its "

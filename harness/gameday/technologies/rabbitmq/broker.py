@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from gameday.api.environment import CanExec, Environment, NotReadyError, Service
+from gameday.api.environment import Environment, NotReadyError, Service
 from gameday.errors import EnvironmentRefused
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.technologies.rabbitmq.connecting import connected
@@ -134,11 +134,7 @@ def broker_of(environment: Environment, target: str, verb: str) -> Broker:
     service = environment.service(target)
     if service.spec.kind != KIND:
         raise EnvironmentRefused(f"{verb}: {target} is no RabbitMQ in {environment.runtime}")
-    if not isinstance(service, CanExec):
-        raise EnvironmentRefused(
-            f"{verb}: rabbitmqctl cannot be run in {target} in {environment.runtime}"
-        )
-    return AmqpBroker(service, service)
+    return AmqpBroker(service)
 
 
 def erlang_text(text: str) -> str:
@@ -149,9 +145,8 @@ def erlang_text(text: str) -> str:
 class AmqpBroker:
     """A broker that runs."""
 
-    def __init__(self, service: Service, inside: CanExec) -> None:
+    def __init__(self, service: Service) -> None:
         self.service = service
-        self._inside = inside
 
     @property
     def user(self) -> str:
@@ -191,7 +186,7 @@ class AmqpBroker:
             return "closed"
 
     def control(self, *words: str, limit_ns: int = _CONTROL_LIMIT_NS) -> str:
-        ran = self._inside.run_inside(["rabbitmqctl", *words], limit_ns)
+        ran = self.service.run_inside(["rabbitmqctl", *words], limit_ns)
         if ran.code != 0:
             raise EnvironmentRefused(
                 f"{self.service.spec.name}: rabbitmqctl {words[0]} ended with exit code "

@@ -379,7 +379,7 @@ class RedisHouse(MemoryService):
     looks: list[str] = field(default_factory=list)
     misses_file: bool = False
 
-    def run_inside(self, command: Sequence[str], limit_ns: int) -> Ran:
+    def run_inside(self, command: Sequence[str], limit_ns: int, *, user: str = "") -> Ran:
         assert limit_ns <= 10 * SECOND
         *_, word, path = command
         self.looks.append(path)

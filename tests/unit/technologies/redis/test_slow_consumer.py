@@ -35,7 +35,7 @@ def target() -> Target:
 
 @pytest.fixture
 def environment(target: Target, db: MemoryRedis) -> MemoryEnvironment:
-    return MemoryEnvironment(target=target, clock=db.clock)
+    return EdgedEnvironment(target=target, clock=db.clock)
 
 
 def no_checkpoint() -> None:

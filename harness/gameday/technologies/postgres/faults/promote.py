@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from gameday.api.environment import Checkpoint, Environment, Removable, Service
+from gameday.api.environment import Checkpoint, Environment, Service
 from gameday.api.fault import Conflicts, Injection, Proof
 from gameday.errors import EnvironmentRefused
 from gameday.faults.recipes.termination import answers_again
@@ -48,11 +48,6 @@ class Promote:
 
     def on(self, environment: Environment) -> Injection:
         service = environment.service(self.target)
-        if not isinstance(service, Removable):
-            raise EnvironmentRefused(
-                f"promote of {self.target}: it could not be made a replica again in "
-                f"{environment.runtime}"
-            )
         server = server_of(environment, self.target)
         try:
             ((standby, timeline),) = server.rows(_STANDBY)
@@ -60,7 +55,7 @@ class Promote:
             raise EnvironmentRefused(f"promote of {self.target}: {error}") from error
         if standby is not True:
             raise EnvironmentRefused(f"promote of {self.target}: it is promoted without it")
-        return _Promoting(environment.clock, service, service, server, int(str(timeline)))
+        return _Promoting(environment.clock, service, server, int(str(timeline)))
 
 
 class _Promoting:
@@ -70,13 +65,11 @@ class _Promoting:
         self,
         clock: Clock,
         service: Service,
-        body: Removable,
         server: PostgresServer,
         timeline: int,
     ) -> None:
         self._clock = clock
         self._service = service
-        self._body = body
         self._server = server
         self._before = timeline
         self.undo_text = (
@@ -130,8 +123,8 @@ class _Promoting:
 
     def _copy_anew(self) -> None:
         if not self._is_standby():
-            self._body.remove(keep_data=False)
-        self._body.start_again()
+            self._service.remove(keep_data=False)
+        self._service.start_again()
 
     def _is_standby(self) -> bool:
         try:

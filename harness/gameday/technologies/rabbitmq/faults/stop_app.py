@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from gameday.api.environment import Checkpoint, Environment, Killable, NotReadyError
+from gameday.api.environment import Checkpoint, Environment, NotReadyError, Service
 from gameday.api.fault import Injection, Proof
 from gameday.errors import EnvironmentRefused
 from gameday.faults.recipes.termination import answers_again
@@ -45,10 +45,6 @@ class StopApp:
 
     def on(self, environment: Environment) -> Injection:
         service = environment.service(self.target)
-        if not isinstance(service, Killable):
-            raise EnvironmentRefused(
-                f"{self.verb}: in {environment.runtime} nobody can tell whether {self.target} lives"
-            )
         broker = broker_of(environment, self.target, self.verb)
         return _Stopping(environment.clock, broker, service)
 
@@ -56,7 +52,7 @@ class StopApp:
 class _Stopping:
     """One stop: proven by who is not let in while the node answers."""
 
-    def __init__(self, clock: Clock, broker: Broker, node: Killable) -> None:
+    def __init__(self, clock: Clock, broker: Broker, node: Service) -> None:
         self._clock = clock
         self._broker = broker
         self._node = node

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from secrets import token_hex
 from typing import ClassVar
 
-from gameday.api.environment import CanExec, Checkpoint, Environment
+from gameday.api.environment import Checkpoint, Environment, Service
 from gameday.api.fault import Conflicts, Injection, Proof
 from gameday.errors import EnvironmentRefused
 from gameday.faults.timing import attempted, timed, undo_error, until
@@ -51,11 +51,6 @@ class PersistenceOff:
 
     def on(self, environment: Environment) -> Injection:
         service = environment.service(self.target)
-        if not isinstance(service, CanExec):
-            raise EnvironmentRefused(
-                f"persistence-off: nothing can be looked at inside {self.target} in "
-                f"{environment.runtime}"
-            )
         server = RedisServer(environment, self.target)
         if server.setting("appendonly") != "yes":
             raise EnvironmentRefused(
@@ -68,9 +63,9 @@ class PersistenceOff:
 class _File:
     """The append-only file of a server, looked into where it lies."""
 
-    def __init__(self, server: RedisServer, house: CanExec) -> None:
+    def __init__(self, server: RedisServer, service: Service) -> None:
         self._server = server
-        self._house = house
+        self._service = service
         folder = server.setting("dir")
         try:
             self._path = f"{folder}/{server.setting('appenddirname')}"
@@ -80,7 +75,7 @@ class _File:
     def holds(self, word: str) -> bool:
         """Tell whether the word is in the file."""
         look = ["grep", "-r", "-q", "-a", "-F", "-e", word, self._path]
-        ran = self._house.run_inside(look, _LOOK_LIMIT_NS)
+        ran = self._service.run_inside(look, _LOOK_LIMIT_NS)
         if ran.code not in (0, 1):
             raise EnvironmentRefused(f"looking into {self._path}: {ran.output.strip()}")
         return ran.code == 0

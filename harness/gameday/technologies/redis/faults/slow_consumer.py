@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from secrets import token_hex
 from typing import ClassVar, Literal
 
-from gameday.api.edge import EdgeProxied
 from gameday.api.environment import Checkpoint, Endpoint, Environment
 from gameday.api.fault import Conflicts, Injection, Proof
 from gameday.errors import EnvironmentRefused
@@ -88,13 +87,8 @@ class SlowConsumer:
 
 def _address(environment: Environment, service: str, through: str) -> Endpoint:
     """Return where the consumer connects: with nothing in between if that can be had."""
-    edge = Edge(client=CLIENT, service=service)
-    if isinstance(environment, EdgeProxied):
-        proxied = environment.edge(edge)
-        return proxied.proxied if through == "front" else proxied.upstream
-    return (
-        environment.proxied(edge) if through == "front" else environment.service(service).upstream
-    )
+    edge = environment.edge(Edge(client=CLIENT, service=service))
+    return edge.proxied if through == "front" else edge.upstream
 
 
 class _Reader:
