@@ -17,6 +17,7 @@ __all__ = ["MemoryRedis", "RedisHouse", "dialler"]
 _ADDRESS = ("10.0.0.1", "6379")
 _WORD_BYTES = 100
 _ANSWER_NS = MILLISECOND
+_BYTE_NS = 200
 
 
 @dataclass(slots=True, kw_only=True)
@@ -117,8 +118,8 @@ class MemoryRedis:
         return [line for line in self.lines if not line.gone and kind in (None, line.kind)]
 
     def said(self, line: "MemoryRedisLine", words: Sequence[str]) -> Reply:
-        """Return the answer to one command, which takes a moment."""
-        self.clock.sleep_ns(_ANSWER_NS)
+        """Return the answer to one command, which takes a moment, and longer if it is long."""
+        self.clock.sleep_ns(_ANSWER_NS + _BYTE_NS * sum(map(len, words)))
         name = " ".join(words[:2]).upper() if words[0] in _TWO_WORDS else words[0].upper()
         if self._script is not None and self.busies and name != "SCRIPT KILL":
             # A server in a script is silent up to its threshold.

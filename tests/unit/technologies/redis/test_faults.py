@@ -410,7 +410,7 @@ def test_clients_that_nobody_kills_any_more(
 ) -> None:
     once, _ = put(FAULTS[0], environment)
     assert not isinstance(once, Lasting), "a kill of those who are there is over at once"
-    made = ClientKill(target="db", interval_ns=100 * MILLISECOND).on(environment)
+    made = ClientKill(target="db", interval_ns=10 * SECOND).on(environment)
     made.inject()
     assert is_active(made)
     environment.clock.sleep_ns(10 * MINUTE)
