@@ -22,7 +22,7 @@ _RIGHT_TO_NS = SECOND // 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClockDrift:
-    """A service's wall clock runs too fast or too slow, and is right again at the end.
+    """A service's wall clock runs too fast or too slow, and is right again afterwards.
 
     Mechanism, both environments: as of clock-offset. Sleeps, and waits for input with a timeout,
     run at the service's rate too, as libfaketime has it; the monotonic clock does not. Proven when
@@ -39,7 +39,7 @@ class ClockDrift:
     target: str
     """The service whose clock is set."""
     rate: float
-    """Seconds of the service's in one of the host's: 0.5 to 2, and 0.05 away from 1."""
+    """Seconds of the service per second of the host: 0.5 to 0.95, or 1.05 to 2."""
 
     def __post_init__(self) -> None:
         fits = _SLOWEST <= self.rate <= _FASTEST and abs(self.rate - 1) >= _LEAST * 0.999

@@ -22,7 +22,7 @@ _MOST_NS = 366 * 24 * 60 * MINUTE
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClockOffset:
-    """A service's wall clock jumps ahead or back, and later to where it would have been.
+    """A service's wall clock jumps ahead or back, and is right again afterwards.
 
     Mechanism, both environments: the service is started with libfaketime, which answers for the C
     library's clock by what a file says. Its monotonic clock, by which timeouts are counted, stays

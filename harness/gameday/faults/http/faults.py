@@ -30,7 +30,7 @@ _ELSEWHERE_TOO = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpStatus(HttpFault):
-    """Requests on an edge are answered with a status at once; the service never sees them.
+    """Requests are answered with a status at once; the service never sees them.
 
     Mechanism, both environments: a rule of gameday's own proxy. Proof: requests of the harness
     that fit get that status and body, as many as the share asks for within its bounds; others
@@ -44,7 +44,7 @@ class HttpStatus(HttpFault):
     status: int
     """200 to 599."""
     body: str = ""
-    """Of the answer, at most 64 kB."""
+    """The body of the answer, at most 64 kB."""
 
     def __post_init__(self) -> None:
         HttpFault.__post_init__(self)
@@ -69,7 +69,7 @@ class HttpStatus(HttpFault):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpAbort(HttpFault):
-    """The connections of requests on an edge are reset; the service never sees the requests.
+    """The connections of requests are reset; the service never sees the requests.
 
     Mechanism, both environments: a rule of gameday's own proxy. Proof: requests of the harness
     that fit end with ECONNRESET, as many as the share asks for within its bounds; others get
@@ -89,7 +89,7 @@ class HttpAbort(HttpFault):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpDelay(HttpFault):
-    """Requests on an edge are held back before the service gets them.
+    """Requests are delayed before the service gets them.
 
     Mechanism, both environments: a rule of gameday's own proxy. Proof: requests of the harness
     that fit are answered later, as many as the share asks for within its bounds, and the median
@@ -133,7 +133,7 @@ class HttpDelay(HttpFault):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpBody(HttpFault):
-    """Requests on an edge are served as ever, and the body of the answer is replaced.
+    """Requests are served, but the body of the answer is replaced.
 
     Status and headers are the service's, but for those of the body's length and coding.
     Mechanism, both environments: a rule of gameday's own proxy. Proof: requests of the harness
@@ -146,7 +146,7 @@ class HttpBody(HttpFault):
     action: ClassVar[HttpAction] = "body"
     example: ClassVar[Example] = Example(parameters={"body": ""})
     body: str
-    """At most 64 kB; empty is a body, too."""
+    """At most 64 kB; it may be empty."""
 
     def __post_init__(self) -> None:
         HttpFault.__post_init__(self)

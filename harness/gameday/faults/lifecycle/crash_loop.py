@@ -25,7 +25,7 @@ _LATE_NS = 500 * MILLISECOND
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CrashLoop:
-    """A service dies by SIGKILL, is started at once, and dies again, so many times.
+    """A service is killed by SIGKILL and restarted at once, several times.
 
     After the last death it is started as well and left alone, so the loop heals itself: `for`
     counts from the first death, and is extended by the loop if that is longer. Proven by the
@@ -41,7 +41,7 @@ class CrashLoop:
     times: int = 3
     """How many deaths, from 2 to 20."""
     interval_ns: DurationNs = SECOND
-    """How long each start lives, whether or not it is ready by then; `times` x this: 30 s."""
+    """How long each start lives, ready or not; `times` of it are at most 30 s."""
 
     def __post_init__(self) -> None:
         require(("times", 2 <= self.times <= _MOST, f"2 to {_MOST}; one is a kill"))

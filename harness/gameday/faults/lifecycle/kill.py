@@ -60,7 +60,7 @@ _VOID = frozenset({"SIGCONT", "SIGCHLD"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kill:
-    """The main process of a service gets a signal; if it dies it is started again with its data.
+    """The main process of a service gets a signal; if it dies, it is restarted with its data.
 
     SIGKILL of a process leaves the operating system's page cache alone: what the process wrote
     and did not sync survives. It does not test fsync. In a container the main process is number

@@ -27,7 +27,7 @@ __all__ = ["KillInside"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KillInside:
-    """Every process of a service whose command line matches a pattern dies by a signal.
+    """Every process of a service whose command line matches a pattern is killed.
 
     In docker those are the processes in the container's cgroup, whatever started them; in process
     the descendants of the main process. The main process itself is never hit, even if it matches:
@@ -43,7 +43,7 @@ class KillInside:
     target: str
     """The service to kill in."""
     pattern: str
-    """A regular expression that is searched for in each process's whole command line."""
+    """A regular expression, searched in each process's whole command line."""
     signal: FatalSignal = "SIGKILL"
 
     def __post_init__(self) -> None:

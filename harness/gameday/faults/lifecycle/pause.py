@@ -35,7 +35,7 @@ _CONNECT_LIMIT_S = 1.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pause:
-    """Every process of a service is frozen, and goes on from where it was.
+    """Every process of a service is frozen, and later resumed.
 
     It dies to nobody: the kernel accepts connections for it, and no answer comes. Mechanism: in
     docker the cgroup freezer, by the engine; in process SIGSTOP to every process. Proven when all

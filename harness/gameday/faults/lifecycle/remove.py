@@ -23,7 +23,7 @@ _GONE_LIMIT_NS = 10 * SECOND
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remove:
-    """A service is removed at once, and another one is made under the same address.
+    """A service is removed, and later replaced by a new one at the same address.
 
     In docker the container is removed by force, with its anonymous volumes or without; its
     address is its companion's and stays. What it kept outside of a volume is gone either way. In
@@ -42,7 +42,7 @@ class Remove:
     target: str
     """The service to remove."""
     volume: Literal["keep", "drop"] = "keep"
-    """What becomes of its data."""
+    """What happens to its data."""
 
     def requirements(self, runtime: str) -> Requirements:
         if runtime != "process" or self.volume == "drop":

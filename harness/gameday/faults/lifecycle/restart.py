@@ -24,7 +24,7 @@ __all__ = ["Restart"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Restart:
-    """A service is stopped and started again at once, as by an operator's restart.
+    """A service is stopped and started again at once, as an operator would restart it.
 
     It heals itself: the start follows the end. `for` is only when the harness looks whether the
     service answers again, so write a short one. Proven by the end and by a start of another
@@ -37,9 +37,9 @@ class Restart:
     target: str
     """The service to restart."""
     grace_ns: DurationNs = 10 * SECOND
-    """How long it may take to end by itself, before SIGKILL; at most 30 s."""
+    """How long it may take to end before SIGKILL; at most 30 s."""
     signal: GracefulSignal | None = None
-    """What asks it to end, as of a stop."""
+    """The signal that asks it to end; by default as for `stop`."""
 
     def __post_init__(self) -> None:
         grace_within_bounds(self.grace_ns)

@@ -24,7 +24,7 @@ __all__ = ["Stop", "Stopping"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stop:
-    """A service ends as on a shutdown, and is started again with its data.
+    """A service is shut down, and later started again with its data.
 
     Its kind's own signal to the main process; SIGKILL once the grace is over. `for` counts from
     the signal. Proven by the end, its exit code and what of the grace was used. Undone by a new
@@ -37,7 +37,7 @@ class Stop:
     target: str
     """The service to stop."""
     grace_ns: DurationNs = 10 * SECOND
-    """How long it may take to end by itself; at most 30 s."""
+    """How long it may take to end before SIGKILL; at most 30 s."""
     signal: GracefulSignal | None = None
     """What asks it to end; by default what its kind ends by, mostly SIGTERM."""
 

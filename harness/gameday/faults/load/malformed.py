@@ -41,7 +41,7 @@ _TOLERANCE = 0.5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MalformedPayload:
-    """A service gets, beside its load, requests whose body it cannot make sense of.
+    """A service gets, beside its load, requests with malformed bodies.
 
     Mechanism, both environments: a thread of the harness sends POST requests through the front
     of `client -> service`, each over a connection of its own, seven bad bodies in turn. Proof:
@@ -58,7 +58,7 @@ class MalformedPayload:
     """The service that gets them."""
     path: str = "/signals"
     rate_per_s: RatePerS = 20.0
-    """At most 1000/s; a slow service gets fewer, for one is answered before the next is sent."""
+    """At most 1000/s; a slow service gets fewer, since each waits for its answer."""
 
     def __post_init__(self) -> None:
         path = self.path

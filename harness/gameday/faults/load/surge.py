@@ -46,7 +46,7 @@ _POOL = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surge:
-    """A service gets a multiple of the workload's operations, of the same kind, as extra load.
+    """A service gets extra load of the same kind as the workload.
 
     Mechanism, both environments: a second load driver, a process of its own with an open loop,
     sends through the front of `client -> service`. Its signals are told by their checksum and are
@@ -64,7 +64,7 @@ class Surge:
     target: str
     """The service that the workload goes to."""
     factor: float | None = None
-    """The whole load, as a multiple of the workload's rate: above 1, at most 100."""
+    """The total load, as a multiple of the workload's rate: above 1, at most 100."""
     rate_per_s: RatePerS | None = None
     """The extra operations, instead of a factor: at most 20000/s."""
 

@@ -32,7 +32,7 @@ _LATE_LIMIT_NS = 2 * SECOND
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bandwidth:
-    """An edge carries at most so many bytes a second; at 0 it stalls. Nothing is lost.
+    """The throughput of a connection is limited; at 0 it stalls. Nothing is lost.
 
     Mechanism, both environments: a `bandwidth` toxic in each direction asked for.
     Proof: half a second's worth of bytes, but at least 2 kB, through the front in each of these

@@ -22,7 +22,7 @@ _SILENCE_NS = 300 * MILLISECOND
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Blackhole:
-    """An edge accepts connections and swallows what is sent: no answer, no error.
+    """Connections are accepted and data is swallowed: no answer, no error.
 
     With `stream: downstream` the service gets every request and does its work, and only its
     answers are lost. Mechanism, both environments: a `timeout` toxic that never ends, in each

@@ -33,7 +33,7 @@ _ENDS = (Seen.CLOSED, Seen.RESET)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionFlood:
-    """An edge gets so many more connections, logged in where the service wants that, and idle.
+    """Many idle connections are opened, logged in where the service requires it.
 
     Mechanism, both environments: a thread of the harness opens them through the edge's front, at
     a fixed rate, and holds them. Proof: by the kernel's list, the service has accepted as many
@@ -54,7 +54,7 @@ class ConnectionFlood:
     count: int
     """10 to 5000 connections."""
     rate_per_s: RatePerS = 100.0
-    """How many a second are opened: 1/s to 1000/s; all of them within 60 s."""
+    """How many are opened per second: 1/s to 1000/s; all of them within 60 s."""
 
     def __post_init__(self) -> None:
         most = f"{_LEAST} to {MOST_CONNECTIONS}"

@@ -23,7 +23,7 @@ _RESET_LIMIT_NS = SECOND
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HalfOpen:
-    """What is sent in a direction of an edge vanishes, and so does its end: the receiver waits.
+    """Data and close of one direction vanish: the receiver waits forever.
 
     As after a loss of power, or behind a firewall that forgot the connection. Unlike a blackhole
     it hides hang-ups, so that a connection whose client is gone stays open at the service, or

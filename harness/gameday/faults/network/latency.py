@@ -36,7 +36,7 @@ _MOST_SHAPED_NS = 250 * MILLISECOND
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Latency:
-    """Data on an edge arrives later, in order; nothing is lost.
+    """Data on a connection arrives later, in order; nothing is lost.
 
     Mechanism, both environments: a `latency` toxic in each direction asked for, each with the
     whole delay. A new connection itself is opened without delay: the proxy accepts it.
@@ -60,7 +60,7 @@ class Latency:
     delay_ns: DurationNs
     """For each direction; whole milliseconds, 10ms to 10s."""
     jitter_ns: DurationNs = 0
-    """For each piece of data; 5ms up to the delay. Its meaning is the distribution's."""
+    """For each chunk of data; 5ms up to the delay. Its meaning depends on the distribution."""
     distribution: Distribution = "uniform"
     """uniform: so much to either side; normal: a standard deviation, at most a third of the
     delay; pareto: never earlier than the delay, so much later on the average, with a long tail.

@@ -25,7 +25,7 @@ _ENDS = (Seen.CLOSED, Seen.RESET)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ByteLimit:
-    """Every connection on an edge ends after so many bytes, in the midst of a message.
+    """Every connection ends after this many bytes, in the middle of a message.
 
     Mechanism, both environments: a `limit_data` toxic; a connection from before counts from
     when the fault came in. Proof: downstream, an answer of twice as many bytes through the

@@ -42,7 +42,7 @@ _PAUSE_NS = 20 * MILLISECOND
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PacketLoss:
-    """Packets of an edge vanish at random, each by a draw of its own; in docker only.
+    """Packets of a connection are dropped at random, independently; docker only.
 
     Mechanism: the kernel's packet filter drops them as they arrive, in the network of the
     service (upstream) and of its client (downstream). TCP sends again what was lost, so nobody
@@ -59,7 +59,7 @@ class PacketLoss:
     target: str
     """The edge, such as "relay -> store"."""
     share: RatioField
-    """Of the packets, 1% to 100%."""
+    """The share of packets, 1% to 100%."""
     stream: Literal["both", "upstream", "downstream"] = "both"
 
     def __post_init__(self) -> None:

@@ -45,7 +45,7 @@ _LEAST_TOLERANCE_NS = 200 * MILLISECOND
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Partition:
-    """Services on two sides hear nothing of each other; nobody is told, connections just hang.
+    """Services on different sides cannot reach each other; connections hang.
 
     `store` alone is cut off from all other services, `store | relay, listener` names the sides,
     `a, b, c, d` leaves them to the `shape`. The harness's `client` is on no side unless it is
@@ -66,7 +66,7 @@ class Partition:
     (each reaches its two neighbours only), bridge (two halves that reach only the one in the
     middle), isolated (nobody reaches anybody)."""
     direction: Direction = "both"
-    """Of two sides: what comes to the first (in), what comes from it (out), or both."""
+    """For two sides: traffic to the first (in), traffic from it (out), or both."""
     down_ns: DurationNs = 0
     """With `up`: it comes and goes, beginning with a cut of this length; 500ms to 10s each."""
     up_ns: DurationNs = 0

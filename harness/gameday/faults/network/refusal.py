@@ -28,7 +28,7 @@ _ENDS = (Seen.CLOSED, Seen.RESET)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refuse:
-    """New connections on an edge are refused, and the open ones end.
+    """New connections are refused, and open ones end.
 
     Mechanism, both environments: the edge's proxy is disabled, so that nothing listens at its
     address. Proof: three connects to the front are refused (where only a published port can be
@@ -68,7 +68,7 @@ class Refuse:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flap:
-    """An edge is refused and served in turns, beginning with a refusal.
+    """A connection is refused and served alternately, beginning with a refusal.
 
     Mechanism, both environments: a thread of the harness disables and enables the edge's proxy
     on a fixed schedule, for at most 10 min. Proof: connections every few milliseconds see one

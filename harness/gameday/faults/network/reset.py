@@ -19,7 +19,7 @@ _TRIES = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reset:
-    """Open connections on an edge break, and every new one is reset at its first request.
+    """Open connections are reset, and every new one at its first request.
 
     Mechanism, both environments: a `reset_peer` toxic of gameday's own proxy, upstream, for
     Toxiproxy lets open connections be. Proof: three new connections, and one from before, end

@@ -28,7 +28,7 @@ _LIMIT_NS = 30 * SECOND
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slice:
-    """Data on an edge is cut into small pieces with a pause after each; nothing is lost.
+    """Data on a connection is cut into small pieces with a pause after each; nothing is lost.
 
     Finds readers that take one read for one message. Mechanism, both environments: a `slicer`
     toxic. Proof: some sixty pieces' worth of bytes take so many pauses longer than on the direct
@@ -42,11 +42,11 @@ class Slice:
     target: str
     """The edge, such as "relay -> store"."""
     size_bytes: SizeBytes
-    """Of a piece, 1B to 10kB."""
+    """The size of a piece, 1B to 10kB."""
     variation_bytes: SizeBytes = 0
-    """To either side; less than the size."""
+    """By how much the size varies; less than the size."""
     delay_ns: DurationNs = MILLISECOND
-    """The pause after each piece, 1ms to 100ms: shorter ones a reader would not notice."""
+    """The pause after each piece, 1ms to 100ms."""
     stream: Literal["upstream", "downstream"] = "downstream"
 
     def __post_init__(self) -> None:

@@ -22,7 +22,7 @@ _MOST_NS = 4 * SECOND
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlowClose:
-    """Data on an edge passes at once, and the end of a connection later.
+    """Data passes at once, but the close of a connection is delayed.
 
     Mechanism, both environments: a `slow_close` toxic in each direction asked for.
     Proof: a client that hangs up after an answer sees the other side's end later than on the

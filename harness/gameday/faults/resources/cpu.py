@@ -41,7 +41,7 @@ _MILLICORES = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CpuLimit:
-    """A service gets so many cores and no more, whatever it would use.
+    """A service gets at most this many cores.
 
     Mechanism: in docker the engine's quota, in process a control group of the run's own; where
     none can be made, its processes are stopped for the rest of every 100 ms (duty cycle). Proof:
@@ -60,7 +60,7 @@ class CpuLimit:
     target: str
     """The service to slow down."""
     cores: float
-    """0.01 up to less than the host has."""
+    """From 0.01 to less than the host has."""
 
     def __post_init__(self) -> None:
         fits = _LEAST_CORES <= self.cores <= _MOST_CORES
@@ -132,7 +132,7 @@ class CpuLimit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CpuBurn:
-    """Guests beside a service, within its own limits, use processor time.
+    """Stressors beside a service, within its limits, use processor time.
 
     They are endless loops of a shell: run in the container by the engine, or as children of the
     harness in the groups of the service. Each ends by itself after 10 min. With a `load` below
@@ -150,7 +150,7 @@ class CpuBurn:
     workers: int = 1
     """1 to 64 loops."""
     load: RatioField = 1.0
-    """How much of a core each loop is to use, 5% to 100%."""
+    """How much of a core each loop uses, 5% to 100%."""
 
     def __post_init__(self) -> None:
         require(

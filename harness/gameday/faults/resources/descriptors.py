@@ -32,7 +32,7 @@ _SILENCE_NS = 500 * MILLISECOND
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileDescriptors:
-    """A service may open so many more files and connections than it has open.
+    """A service can open only this many more files and connections.
 
     Mechanism, both environments: the soft limit of the process that listens on the service's
     port is set from this host to a number below which that many are free. Proof: the kernel says
@@ -49,7 +49,7 @@ class FileDescriptors:
     target: str
     """The service to keep from opening files."""
     free: int
-    """1 to 500 that it may still open when the fault comes in."""
+    """1 to 500 more than are open at the injection."""
 
     def __post_init__(self) -> None:
         require(("free", 1 <= self.free <= _MOST, f"1 to {_MOST}"))

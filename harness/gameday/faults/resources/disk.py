@@ -37,7 +37,7 @@ _PROBE_LIMIT_NS = 30 * SECOND
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IoThrottle:
-    """A service reads from and writes to the disk of its data no faster than asked.
+    """The disk traffic of a service is throttled.
 
     Mechanism: the kernel's throttle of block devices, in docker in the container's own control
     group, in process in one of the run's own; both take root. With version 1 of control groups
@@ -55,9 +55,9 @@ class IoThrottle:
     target: str
     """The service to slow down."""
     read_bytes_per_s: BytesPerS = 0
-    """100kB/s to 50MB/s; left out, reading is as fast as ever."""
+    """100kB/s to 50MB/s; without it reads are not throttled."""
     write_bytes_per_s: BytesPerS = 0
-    """100kB/s to 50MB/s; left out, writing is as fast as ever."""
+    """100kB/s to 50MB/s; without it writes are not throttled."""
 
     def __post_init__(self) -> None:
         if not (self.read_bytes_per_s or self.write_bytes_per_s):

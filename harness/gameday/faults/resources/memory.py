@@ -65,7 +65,7 @@ def allocating(size: int, piece: int, *, victim: bool) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemoryLimit:
-    """A service may hold so many bytes, and no swap beside them.
+    """The memory of a service is limited, without swap.
 
     Mechanism: in docker the engine's limit, in process a control group of the run's own; where
     none can be made it is refused. A limit below what is in use now is refused, too. Proof: the
@@ -147,7 +147,7 @@ class MemoryLimit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemoryBurn:
-    """Guests beside a service, within its own limits, hold memory; or take it until it dies.
+    """Stressors beside a service, within its limits, hold memory, or use it up until it dies.
 
     They are run in the container by the engine, or as children of the harness in the groups of
     the service, and end by themselves after 10 min. Proof: they live and hold the size within 5 %,
@@ -166,7 +166,7 @@ class MemoryBurn:
     size_bytes: SizeBytes
     """8MiB to 64GiB, and less than the host can spare."""
     until: Literal["undone", "oom"] = "undone"
-    """What ends it: the undoing, or the death of the service."""
+    """What ends it: the undo, or the death of the service."""
 
     def __post_init__(self) -> None:
         _within_bounds("size", self.size_bytes)

@@ -25,7 +25,7 @@ _PROBE_LIMIT_NS = 10 * SECOND
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PidsLimit:
-    """A service may start so many more processes and threads than it has now.
+    """A service can start only this many more processes and threads.
 
     Mechanism: in docker the engine's limit, in process a control group of the run's own; where
     none can be made it is refused. Proof: a guest beside the service forks until it cannot; the
@@ -40,7 +40,7 @@ class PidsLimit:
     target: str
     """The service to keep from forking."""
     free: int
-    """8 to 200 more than there are when the fault comes in."""
+    """8 to 200 more than there are at the injection."""
 
     def __post_init__(self) -> None:
         # Fewer, and the engine could not even start what is to prove it.

@@ -40,7 +40,7 @@ fi
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DiskFill:
-    """A service's disk is filled up by a file that is not the service's.
+    """A service's disk is filled by a file that is not the service's own.
 
     Only a disk that the target bounds by `disk:` can be filled, never the host's: where the data
     are on one of another size, the fault is refused. Mechanism, both environments: a file in the
@@ -56,9 +56,9 @@ class DiskFill:
     target: str
     """The service whose disk is filled."""
     free_bytes: SizeBytes = 0
-    """How much is left."""
+    """How much stays free."""
     fill: RatioField | None = None
-    """How much of the disk is taken, in place of `free`."""
+    """The share of the disk that is used, instead of `free`."""
 
     def __post_init__(self) -> None:
         if self.fill is not None and self.free_bytes:

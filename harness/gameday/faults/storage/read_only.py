@@ -24,7 +24,7 @@ _REFUSALS = ("Permission denied", "Operation not permitted", "Read-only file sys
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadOnlyData:
-    """The data folder of a service and all that is in it can be read, and not written.
+    """The data folder of a service and everything in it becomes read-only.
 
     Mechanism: where the service's user is not root, the modes of all folders and files; where it
     is, whom modes do not hold back, the immutable attribute, in docker only on a disk that the

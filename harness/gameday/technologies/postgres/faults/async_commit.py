@@ -31,7 +31,7 @@ _BEHIND = "SELECT greatest(0, %s::pg_lsn - pg_current_wal_flush_lsn())::bigint"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AsyncCommit:
-    """Commits are confirmed before they are flushed: a crash loses the last 600 ms or so of them.
+    """Commits are confirmed before they are flushed: a crash loses about the last 600 ms of them.
 
     Mechanism: ALTER SYSTEM and a reload, so it holds for every session, the open ones too, that
     has no setting of its own. Proven when a new session reads `off` and, of 20 commits, at least

@@ -43,7 +43,7 @@ FROM pg_stat_activity WHERE backend_type = 'client backend'
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionCap:
-    """New clients are refused, superusers too; who is connected is left alone.
+    """New clients are refused, superusers too; connected ones are not affected.
 
     Mechanism: sessions of the harness's own fill the slots, but for `free` of them, and take those
     that others give back within a tenth of a second; they die with the harness. A limit of a
@@ -58,7 +58,7 @@ class ConnectionCap:
     target: str
     """The server."""
     free: int = 0
-    """How many slots are left free, 0 to 20."""
+    """How many connection slots stay free, 0 to 20."""
 
     def __post_init__(self) -> None:
         require(("free", 0 <= self.free <= _MOST_FREE, f"0 to {_MOST_FREE}"))

@@ -46,7 +46,7 @@ _HELD = "SELECT count(*) FROM pg_stat_activity WHERE pid = %s AND application_na
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LockTable:
-    """Every statement on one table waits, as behind a migration that does not end.
+    """Every statement on one table waits, as behind a migration that never ends.
 
     Mechanism: a session of the harness's own holds ACCESS EXCLUSIVE; it dies with the harness.
     Whoever holds a lock already is waited for, 4 s at most. Proven when the server lists the lock

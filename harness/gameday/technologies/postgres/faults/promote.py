@@ -32,7 +32,7 @@ _TIMELINE = "SELECT ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Promote:
-    """A replica stops following and takes writes: with its primary alive, there are two of them.
+    """A replica stops following and accepts writes; if its primary lives, there are two primaries.
 
     Mechanism: `pg_promote`. Proven when it is out of recovery, writes its log on the next
     timeline, and commits a row. Undone as after a real failover: its data are dropped, it copies

@@ -32,7 +32,7 @@ SELECT (pg_last_wal_receive_lsn() - '0/0')::bigint, (pg_last_wal_replay_lsn() - 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StopReplay:
-    """A replica stands still: what its primary commits reaches its log, and none of its tables.
+    """A replica stops replaying: commits of its primary reach its log, but not its tables.
 
     Mechanism: `pg_wal_replay_pause`. Proven when a kilobyte is committed on the primary, the
     replica has received it, and its replay stands where it stood for 250 ms. Undone when it is not

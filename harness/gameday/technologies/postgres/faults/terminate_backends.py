@@ -38,7 +38,7 @@ _END = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = ANY(%
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TerminateBackends:
-    """Every connection of a client that matches is ended by the server, once.
+    """The server ends every connection of a matching client, once.
 
     Mechanism: `pg_terminate_backend`, by a superuser. Who is connected when the fault comes is
     hit; who comes later is not, so `for` only says when the server is looked at again. Proven
@@ -53,9 +53,9 @@ class TerminateBackends:
     target: str
     """The server."""
     application: str = ""
-    """A regular expression, searched for in what each client calls itself; empty: all."""
+    """A regular expression, searched in each client's application_name; empty: all."""
     user: str = ""
-    """A regular expression, searched for in the name of each client's user; empty: all."""
+    """A regular expression, searched in each client's user name; empty: all."""
 
     def __post_init__(self) -> None:
         require(regular("application", self.application), regular("user", self.user))

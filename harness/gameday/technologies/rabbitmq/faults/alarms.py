@@ -25,7 +25,7 @@ _HUGE_BYTES = 10**18
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemoryAlarm:
-    """A broker's memory counts as used up: whoever publishes is blocked, and nobody else.
+    """A broker's memory counts as used up: publishers are blocked, consumers are not.
 
     Mechanism: the high watermark of its memory becomes 0. Proven when the broker lists the alarm,
     tells a publisher so (connection.blocked) and gives no confirm for 500 ms more. Undone when the
@@ -44,7 +44,7 @@ class MemoryAlarm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DiskAlarm:
-    """A broker's disk counts as full: whoever publishes is blocked, and nobody else.
+    """A broker's disk counts as full: publishers are blocked, consumers are not.
 
     Mechanism: the limit of its free disk space becomes 1 EB. Proven and undone as a memory alarm
     is, with the limit of before.

@@ -48,7 +48,7 @@ Left = fun F(0) -> length(lists:filter(Runs, Hit));
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CloseConnections:
-    """Every AMQP connection of a broker, or of one of its users, is closed by the broker.
+    """The broker closes every AMQP connection, or those of one user.
 
     It is over in a moment: who connects again is let in. `for` says only when the harness looks
     whether a new connection is served. Proven when there was at least one, and none of those that

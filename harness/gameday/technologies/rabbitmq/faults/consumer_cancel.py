@@ -83,7 +83,7 @@ Back = fun F(0) -> {-1, -1};
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConsumerCancel:
-    """The broker cancels every consumer of a classic queue (basic.cancel), which is soon back.
+    """The broker cancels every consumer of a classic queue (basic.cancel); the queue comes back.
 
     Mechanism: the queue's process is ended in the broker and started again some milliseconds
     later, when every channel has noticed; until then the broker reads from nobody. The queue keeps
@@ -100,9 +100,9 @@ class ConsumerCancel:
     target: str
     """The broker."""
     queue: str
-    """The queue's name. Quorum queues and streams have no such process, and are not proven."""
+    """The queue's name. On quorum queues and streams the fault is not proven."""
     vhost: str = "/"
-    """The virtual host that it is in."""
+    """Its virtual host."""
 
     def on(self, environment: Environment) -> Injection:
         broker = broker_of(environment, self.target, self.verb)

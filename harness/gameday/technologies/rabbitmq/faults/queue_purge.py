@@ -25,7 +25,7 @@ _REST = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueuePurge:
-    """Every message that waits in a queue is dropped; what consumers hold already is not.
+    """Every message waiting in a queue is dropped; messages that consumers hold are not.
 
     What is lost is lost: that is the fault, and nothing brings it back. Proven when messages were
     waiting, the broker says how many it dropped, and the queue's own count right afterwards is 0,
@@ -44,7 +44,7 @@ class QueuePurge:
     queue: str
     """The queue's name."""
     vhost: str = "/"
-    """The virtual host that it is in."""
+    """Its virtual host."""
 
     def on(self, environment: Environment) -> Injection:
         broker = broker_of(environment, self.target, self.verb)

@@ -30,7 +30,7 @@ _RUNS = "{gameday, rabbit:is_running()}."
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StopApp:
-    """The broker of a RabbitMQ node is stopped, in order, and the node itself lives on.
+    """The broker of a RabbitMQ node is stopped in an orderly way; the node itself lives on.
 
     Mechanism: `rabbitmqctl stop_app`. Proven when a connection from before was closed by the
     broker, none is let in, and the node answers that no broker runs, in the process of before.

@@ -35,7 +35,7 @@ _ID = re.compile(r"^id=(\d+) ", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientKill:
-    """The server ends every connection of one type, and lets all of them come back.
+    """The server ends every connection of one type; clients may reconnect.
 
     Mechanism: CLIENT LIST and CLIENT KILL of that type in one transaction, so that nobody comes or
     goes in between. Without an `interval` that happens once; with it those who come back are
@@ -53,7 +53,7 @@ class ClientKill:
     clients: Clients = "normal"
     """Whose connections: those that send commands, those that are subscribed, or replicas."""
     interval_ns: DurationNs = 0
-    """After what time those who came back are killed again, 100ms to 10s; 0s: they are not."""
+    """Kills reconnected clients again after this time, 100ms to 10s; 0s: kills once."""
 
     def __post_init__(self) -> None:
         fits = not self.interval_ns or _SHORTEST_NS <= self.interval_ns <= _LONGEST_NS

@@ -32,7 +32,7 @@ _REPLICA = "redis-replica"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failover:
-    """A replica takes over in good order; whoever goes on talking to the primary cannot write.
+    """A replica takes over in an orderly way; clients that stay with the old primary cannot write.
 
     Mechanism: FAILOVER TO the replica, which keeps writes waiting, lets it catch up and swaps the
     roles. Clients are not led to the new primary: that they still reach the old one, which

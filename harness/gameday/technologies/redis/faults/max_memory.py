@@ -36,7 +36,7 @@ _WRITE_LIMIT_NS = 30 * SECOND
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MaxMemory:
-    """The server's `maxmemory` is lowered below what it uses: it refuses writes, or forgets keys.
+    """The server's `maxmemory` is set below what it uses: it refuses writes, or evicts keys.
 
     Mechanism: CONFIG SET of maxmemory and its policy. Proof: by its own accounts the server uses
     more than the limit that was asked for, a write is refused with OOM and a read is answered;
@@ -51,9 +51,9 @@ class MaxMemory:
     target: str
     """The Redis server."""
     limit_bytes: SizeBytes = 0
-    """The limit itself; 0B: it is given as a share."""
+    """The limit; 0B: it is given by `of_used`."""
     of_used: RatioField = 0.0
-    """The limit as a share of what is used when the fault comes in, 1% to 99%."""
+    """The limit as a share of what is used at the injection, 1% to 99%."""
     policy: Policy = "noeviction"
 
     def __post_init__(self) -> None:

@@ -28,7 +28,7 @@ _ABSENCE_NS = 300 * MILLISECOND
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PersistenceOff:
-    """What the server is told from now on is in its memory only: it would not survive a death.
+    """New writes stay in the server's memory only and would not survive its death.
 
     Mechanism: CONFIG SET appendonly no, and no snapshots. Proof: a word that is written before is
     found in the append-only file on the server's disk, one that is written afterwards is not,

@@ -25,7 +25,7 @@ _PAGE = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoisonMessage:
-    """A stream gets entries that no consumer of it can make sense of.
+    """Entries that no consumer can understand are added to a stream.
 
     Mechanism, both environments: XADD to the stream and, where somebody is subscribed to a channel
     of the same name, PUBLISH of the id and the body, as such a stream is announced. Each entry ends
@@ -42,9 +42,9 @@ class PoisonMessage:
     target: str
     """The Redis server."""
     to: str
-    """The key of the stream; it has to exist."""
+    """The key of the stream; it must exist."""
     field: str = "payload"
-    """The name that the body has in an entry."""
+    """The field of an entry that holds the body."""
     body: str = "not what was agreed upon"
     times: int = 1
     """How many entries, at most 1000."""

@@ -52,7 +52,7 @@ _PAUSE_NS = 20 * MILLISECOND
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScriptBusy:
-    """The server runs a script without an end: silent at first, then BUSY to whoever asks.
+    """The server runs an endless script: it does not answer at first, then answers BUSY.
 
     Mechanism: EVAL of a loop that writes nothing; the time from which on a server says BUSY is set
     to `busy_after`. The loop has a bound of its own, `at_most`. Proof: a question from just
@@ -67,9 +67,9 @@ class ScriptBusy:
     target: str
     """The Redis server."""
     busy_after_ns: DurationNs = 100 * MILLISECOND
-    """How long it is silent before it says BUSY, 50ms to 10s; 5s is what Redis does by itself."""
+    """How long it is silent before it answers BUSY, 50ms to 10s; Redis's own default is 5s."""
     at_most_ns: DurationNs = 2 * MINUTE
-    """When the script ends without being told, 1s to 10min; longer than the fault's `for`."""
+    """When the script ends by itself, 1s to 10min; must be longer than `for`."""
 
     def __post_init__(self) -> None:
         silent_ns, most_ns = self.busy_after_ns, self.at_most_ns

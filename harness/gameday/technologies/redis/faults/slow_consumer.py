@@ -48,7 +48,7 @@ _PAUSE_NS = 5 * MILLISECOND
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlowConsumer:
-    """A subscriber takes messages at a rate, or none; what it does not take the server keeps.
+    """A subscriber reads slowly or not at all, and the server buffers what it does not read.
 
     Mechanism: a connection of the harness with a small receive buffer. What lies between, in the
     kernels and a proxy, is filled first with messages that only it gets. Proof: a second
@@ -65,11 +65,11 @@ class SlowConsumer:
     target: str
     """The Redis server."""
     channel: str
-    """The channel, on which somebody else publishes meanwhile."""
+    """The channel; another client must publish on it meanwhile."""
     rate_bytes_per_s: BytesPerS = 0
-    """How fast it reads, up to 1MB/s; 0kB/s: it does not read."""
+    """How fast it reads, 1kB/s to 1MB/s; 0kB/s: not at all."""
     through: Literal["direct", "front"] = "direct"
-    """Whether it comes past the proxy of `client -> target`, or through it."""
+    """`direct`: past the proxy of `client -> target`; `front`: through it."""
 
     def __post_init__(self) -> None:
         rate = self.rate_bytes_per_s
