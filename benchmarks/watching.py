@@ -57,6 +57,7 @@ def looks(folder: Path, count: int) -> tuple[float, float]:
     steady = Steady(success=parse_limit(">= 99%"), p99=parse_limit("<= 50ms"), for_ns=5 * SECOND)
     scenario = SimpleNamespace(steady=steady, safety=SimpleNamespace(stop=None))
     watch = SteadyStateMonitor(folder, Known(rows), cast(Scenario, scenario))
+    watch.start()
     now_ns = int(rows["done_ns"][-1]) + 100 * MILLISECOND
     at = Window(start_ns=5 * SECOND, end_ns=5 * SECOND)
     fault = FaultTimes(injected=at, proven_ns=at.end_ns, undone=at, undo_proven_ns=at.end_ns)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from itertools import chain, repeat
 from pathlib import Path
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from gameday.api.environment import Checkpoint, NotReadyError
 from gameday.errors import EnvironmentRefused
@@ -18,19 +18,19 @@ from gameday.model.units import format_duration
 
 __all__ = [
     "READY_LIMIT_NS",
+    "Call",
     "NotInTime",
     "busy_ports",
     "free_ports",
     "release_ports",
     "until_ready",
-    "within",
 ]
 
 READY_LIMIT_NS = 30 * SECOND
 """How long a service may take from its start to its first answer."""
 
 _PAUSE_S = 0.01
-_CHECK_LIMIT_S = 10.0
+_CHECK_LIMIT_NS = 10 * SECOND
 _LENT_PORTS = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _LEAST_PORT = 20_000
 _TRIES = 1000
@@ -46,27 +46,36 @@ class NotInTime(Exception):
     """A call did not end within its limit and was abandoned."""
 
 
-def within(limit_s: float, act: Callable[[], T]) -> T:
-    """Return what `act` returns, or raise what it raises; NotInTime after `limit_s`.
+class Call(Generic[T]):
+    """A call in a thread of its own, so a signal reaches who waits, whatever it waits for."""
 
-    It runs in a thread, so a signal reaches who waits here, whatever `act` waits for.
-    """
-    came: queue.SimpleQueue[T | BaseException] = queue.SimpleQueue()
+    def __init__(self, act: Callable[[], T]) -> None:
+        self._act = act
+        self._came: queue.SimpleQueue[T | BaseException] = queue.SimpleQueue()
+        threading.Thread(target=self._run, daemon=True).start()
 
-    def keep() -> None:
+    def result(self, limit_ns: int) -> T:
+        """Return what it returns, or raise what it raises.
+
+        NotInTime when it takes longer than `limit_ns`, or was abandoned.
+        """
         try:
-            came.put(act())
-        except BaseException as error:
-            came.put(error)
+            came = self._came.get(timeout=limit_ns / SECOND)
+        except queue.Empty:
+            raise NotInTime(f"no end within {limit_ns / SECOND:g} s") from None
+        if isinstance(came, BaseException):
+            raise came
+        return came
 
-    threading.Thread(target=keep, daemon=True).start()
-    try:
-        end = came.get(timeout=limit_s)
-    except queue.Empty:
-        raise NotInTime(f"no end within {limit_s:g} s") from None
-    if isinstance(end, BaseException):
-        raise end
-    return end
+    def abandon(self) -> None:
+        """Let nobody wait for it any longer; it goes on by itself."""
+        self._came.put(NotInTime("nobody waits for it any more"))
+
+    def _run(self) -> None:
+        try:
+            self._came.put(self._act())
+        except BaseException as error:
+            self._came.put(error)
 
 
 def until_ready(
@@ -86,7 +95,7 @@ def until_ready(
     give_up_ns = time.monotonic_ns() + limit_ns
     while True:
         try:
-            return within(_CHECK_LIMIT_S, check)
+            return Call(check).result(_CHECK_LIMIT_NS)
         except (NotReadyError, NotInTime) as error:
             if time.monotonic_ns() > give_up_ns:
                 raise EnvironmentRefused(

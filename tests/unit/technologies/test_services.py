@@ -177,7 +177,7 @@ def test_a_wait_ends_with_the_last_answer_when_its_limit_is_over() -> None:
 
 
 def test_a_check_that_hangs_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(waiting, "_CHECK_LIMIT_S", 0.05)
+    monkeypatch.setattr(waiting, "_CHECK_LIMIT_NS", 50_000_000)
     hangs = threading.Event()
 
     def drips() -> str:
