@@ -264,20 +264,22 @@ class Conductor:
         if self._history is not None:  # else perhaps nothing is there to ask
             with self._failures.going_on():
                 bypass = self._equipment.went_around(self._history)
-        judged = judge(
-            # Without a measurement there is nothing to hold against a promise.
-            self._scenario.expect if analysis else (),
-            findings,
-            faults=faults,
-            guards=guards,
-            doubts=analysis.doubts if analysis else None,
-            unsteady=self._unsteady,
-            stopped=self._stopped,
-            bypass=bypass,
-            problems=self._all_problems(),
-        )
+        judged: Judged | None = None
+        with self._failures.going_on():
+            judged = judge(
+                # Without a measurement there is nothing to hold against a promise.
+                self._scenario.expect if analysis else (),
+                findings,
+                faults=faults,
+                guards=guards,
+                doubts=analysis.doubts if analysis else None,
+                unsteady=self._unsteady,
+                stopped=self._stopped,
+                bypass=bypass,
+                problems=self._all_problems(),
+            )
         self._event_bus.close()
-        return self._outcome(judged, faults, analysis)
+        return self._outcome(judged or cut_short(*self._all_problems()), faults, analysis)
 
     def _cut_short(self, error: BaseException) -> Result:
         """Return the result of a run that something ended from outside: nothing is judged."""

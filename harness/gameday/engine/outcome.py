@@ -64,9 +64,9 @@ def outcome(
     )
 
 
-def cut_short(why: str, *problems: str) -> Judged:
+def cut_short(*problems: str) -> Judged:
     """Return the judgement on a run that came to no end of its own: nothing is judged."""
-    sentences = (f"{' '.join(text.split())}." for text in (why, *problems))
+    sentences = (f"{' '.join(text.split())}." for text in problems)
     return Judged(judgements=(), verdict=Verdict.ERROR, reason="\n".join(sentences))
 
 

@@ -14,12 +14,14 @@ from gameday.errors import EnvironmentRefused, InternalError
 from gameday.model.clock import SECOND
 from gameday.model.event import FaultInjected, FaultUndone, Phase
 from gameday.model.result import Window
-from gameday.model.scenario import StopCondition
+from gameday.model.scenario import Expectation, StopCondition
 from gameday.model.units import parse_limit
 from gameday.model.verdict import Verdict
 from gameday.testing.outages import LastingOutage, OutageInjection
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tests.unit.engine.conductor.conftest import Rehearsal
 
     class Rehearse(Protocol):
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
             *,
             for_ns: int = ...,
             stop: StopCondition | None = ...,
+            expect: Sequence[Expectation] = ...,
         ) -> Rehearsal: ...
 
 
@@ -157,6 +160,17 @@ def test_a_disk_that_cannot_keep_the_record_takes_nothing_from_what_was_measured
     assert result.verdict is Verdict.ERROR
     assert "No space left on device" in result.reason
     assert [judgement.verdict for judgement in result.expectations] == [Verdict.PASS]
+    rehearsal.assert_clean()
+
+
+def test_a_run_that_cannot_be_judged_has_a_result(rehearse: Rehearse) -> None:
+    limit = parse_limit("< 50%")
+    rehearsal = rehearse(expect=[Expectation(name="recovery", finding="recovery", limit=limit)])
+    result = rehearsal.run()
+    assert result.verdict is Verdict.ERROR
+    assert "which is a ratio, and it is found as a ns" in result.reason
+    assert result.expectations == ()
+    assert result.findings, "what was measured is there"
     rehearsal.assert_clean()
 
 
