@@ -1,4 +1,4 @@
-"""What a fault is to the conductor: five calls, each of which leaves evidence, or six."""
+"""What the engine asks of a fault: five calls, each of which leaves evidence, or six."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -30,14 +30,14 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proof:
-    """What was measured, and whether it shows what it was to show."""
+    """What was measured, and whether it proves what it should."""
 
     proven: bool
     measured: Mapping[str, Scalar] = field(default_factory=dict)
 
 
 class Injection(Protocol):
-    """One fault on its target, from before it is in until it is proven gone."""
+    """One fault on its target, from before its injection until it is proven healed."""
 
     @property
     def undo_text(self) -> str:
@@ -68,38 +68,38 @@ class Injection(Protocol):
 
 @runtime_checkable
 class Lasting(Protocol):
-    """An injection that is in from its proof to its undoing, and can be asked whether it is.
+    """An injection that stays active until its undo, and can be asked whether it is.
 
-    One that is over by itself, such as a restart, has no such state.
+    One that ends by itself, such as a restart, has no such state.
     """
 
     def is_active(self) -> Proof:
-        """Read, in about a second at most and without load, whether it is in still.
+        """Read, in about a second at most and without load, whether it is still active.
 
-        Asked of what was proven, some times while it is in and right before the undo is due. What
-        raises right before the undo is not shown to be in.
+        Called several times after the proof, and right before the undo is due. If the last call
+        raises, the fault is not shown to be active.
         """
         ...
 
 
 @runtime_checkable
 class Watchful(Lasting, Protocol):
-    """A lasting injection that is watched all the time from its proof to its undoing."""
+    """A lasting injection that is observed continuously from its proof to its undo."""
 
     def lapse(self) -> str:
-        """Return what shows that it was not in for a while; empty: nothing. Takes a millisecond.
+        """Return what shows that it was interrupted; empty: nothing does. Takes a millisecond.
 
-        What is over for a while may be asked about only afterwards.
+        It may be called only after the interruption is over.
         """
         ...
 
 
 @runtime_checkable
 class Counted(Protocol):
-    """An injection whose mechanism counts what meets it."""
+    """An injection whose mechanism counts the operations that meet it."""
 
     def met(self) -> int | None:
-        """Return how many operations met it until it was undone; None: that is not known.
+        """Return how many operations met it until its undo; None: unknown.
 
         The harness's own probes of this fault are left out.
         """
@@ -107,7 +107,7 @@ class Counted(Protocol):
 
 
 class Fault(FaultSpec, Protocol):
-    """A verb of a scenario: a frozen dataclass of parameters that can be put on an environment."""
+    """A verb of a scenario: a frozen dataclass of parameters that can act on an environment."""
 
     def on(self, environment: Environment) -> Injection:
         """Return the fault ready for injection; EnvironmentRefused if the target cannot bear it."""
@@ -116,36 +116,36 @@ class Fault(FaultSpec, Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Requirements:
-    """What a fault needs in one environment beyond a service or an edge to hit."""
+    """What a fault needs in one runtime beyond a service or an edge to hit."""
 
     impossible: str = ""
-    """Why it cannot be had in that environment at all; empty where it can."""
+    """Why it is impossible in that runtime; empty where it is possible."""
     bounded_disk: bool = False
-    """Whether the target has to bound the disk of the service that is hit."""
+    """Whether the target must limit the disk of the service that is hit."""
     hosts_disk: bool = False
-    """Whether its data have to lie on the disk of the host, as they do unless it is bounded."""
+    """Whether its data must lie on the host's disk, as they do unless it is limited."""
     mechanisms: tuple[Mechanism, ...] = ()
-    """What is tried out on this host before anything is started."""
+    """What is tried on this host before anything is started."""
     features: Features = field(default_factory=Features)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conflicts:
-    """What a fault does to others that are in at the same time; its class variable `conflicts`.
+    """What a fault does to others that are active at the same time: class variable `conflicts`.
 
-    A fault without one acts on what no other does, and is in once a service at most.
+    A fault without one acts on what no other does, and is active once per service at most.
     """
 
     acts_on: str = ""
     """What of its service it sets, such as "its memory": two that set the same undo each other."""
     several: bool = False
-    """Whether several can be in at once: each has a part of its own, such as a queue."""
+    """Whether several can be active at once: each has a part of its own, such as a queue."""
     takes_process: bool = False
     """Whether it ends or freezes its service's process, with what others have set in that."""
     outlives_process: bool = False
     """Whether it stays when the process ends. It is still set and undone while that lives."""
     leaves_service_alone: bool = False
-    """Whether nothing is wanted of the service that it hits."""
+    """Whether it needs nothing of the service that it hits."""
     holds_connections: bool = False
     """Whether it consists of connections, which end with the service that they lead to."""
 

@@ -320,16 +320,19 @@ def _missing(experiment: Experiment, plan: Plan) -> Iterator[str]:
         if requirements.impossible:
             yield f"{who}: {requirements.impossible}"
         if requirements.bounded_disk and fault.target not in bounded:
-            yield f"{who}: it is on the host's disk; give it one of its own by `disk: 64MB`"
+            yield (
+                f"{who}: its data is on the host's disk; add `disk: 64MB` to give it a volume of "
+                "its own"
+            )
         if requirements.hosts_disk and fault.target in bounded:
-            yield f"{who}: its bounded disk is in memory, not the host's; take `disk:` out"
+            yield f"{who}: its volume is in memory, not on the host's disk; remove `disk:`"
         if requirements.features.own_proxy and plan.proxy != "own":
             yield (
                 f"{who}: {plan.proxy} cannot do that, or not so that it could be proven; "
                 "gameday's own proxy can: leave --gameday-proxy out"
             )
         if not plan.faults[number].met_by:
-            yield f"{who}: no operation of the load or of the probes comes by it"
+            yield f"{who}: no workload or probe traffic passes through it"
         for mechanism in requirements.mechanisms:
             tried = trial(mechanism)
             if not tried.works and not mechanism.instead:

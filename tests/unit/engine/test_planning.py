@@ -130,7 +130,10 @@ def broken() -> str:
         ),
         (
             Requirements(bounded_disk=True),
-            "demand of redis: it is on the host's disk; give it one of its own by `disk: 64MB`",
+            (
+                "demand of redis: its data is on the host's disk; add `disk: 64MB` to give it a "
+                "volume of its own"
+            ),
         ),
     ],
 )
@@ -171,7 +174,7 @@ def test_a_fault_of_the_hosts_disk_is_refused_where_the_disk_is_bounded(
     )
     make_environment(make_plan(changed, options), changed, run="r", logs=tmp_path, port_base=0)
     bounded = replace(changed, target=replace(experiment.target, services=services))
-    with pytest.raises(EnvironmentRefused, match="its bounded disk is in memory"):
+    with pytest.raises(EnvironmentRefused, match="its volume is in memory"):
         make_environment(make_plan(bounded, options), bounded, run="r", logs=tmp_path, port_base=0)
 
 
@@ -273,7 +276,7 @@ def test_a_fault_that_nothing_comes_by_is_refused(
     changed = replace(experiment, scenario=replace(experiment.scenario, faults=(step,)))
     plan = make_plan(changed, options)
     assert plan.faults[0].met_by == ()
-    with pytest.raises(EnvironmentRefused, match=r"relay \| listener: no operation"):
+    with pytest.raises(EnvironmentRefused, match=r"relay \| listener: no workload"):
         make_environment(plan, changed, run="r", logs=tmp_path, port_base=0)
 
 

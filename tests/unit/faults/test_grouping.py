@@ -44,7 +44,7 @@ def test_isolated_services_reach_nobody() -> None:
     ("target", "shape", "direction", "told"),
     [
         ("a, b", "groups", "both", "one group has no other side; write 'a, b | c', or a shape"),
-        ("a | a, b", "groups", "both", "a is named twice; nobody is on two sides"),
+        ("a | a, b", "groups", "both", "a is listed twice; a service can be on one side only"),
         ("a | ", "groups", "both", "'a | ' has an empty name; write 'a, b | c'"),
         ("a | b", "ring", "both", "shape ring makes its own groups; write the names without '|'"),
         ("a, b, c", "ring", "both", "shape ring needs 4 services; 3 are named"),

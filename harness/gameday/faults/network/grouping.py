@@ -26,7 +26,7 @@ def cut_pairs(target: str, shape: Shape, direction: Direction) -> frozenset[tupl
         raise ValueError(f"{target!r} has an empty name; write 'a, b | c'")
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
-        raise ValueError(f"{twice} is named twice; nobody is on two sides")
+        raise ValueError(f"{twice} is listed twice; a service can be on one side only")
     if shape == "groups":
         return _between(groups, direction)
     if len(groups) > 1:

@@ -76,7 +76,7 @@ class DiskFill:
         size_bytes = service.disk_bytes
         if size_bytes is None:
             raise EnvironmentRefused(
-                f"disk-fill: {self.target} is on the host's disk; give it one by `disk: 64MB`"
+                f"disk-fill: {self.target} is on the host's disk; add `disk: 64MB`"
             )
         free_bytes = self.free_bytes
         if self.fill is not None:

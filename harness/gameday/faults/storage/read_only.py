@@ -52,8 +52,8 @@ class ReadOnlyData:
         place = service.host_folder()
         if place is None:
             raise EnvironmentRefused(
-                f"read-only-data: {self.target} runs as root, whom no mode holds back, and its "
-                "data are not at hand; give it a disk by `disk: 64MB`"
+                f"read-only-data: {self.target} runs as root, which ignores permissions, and its "
+                "data cannot be reached from here; add `disk: 64MB`"
             )
         return _Shutting(environment.clock, folder, Attributes(place))
 

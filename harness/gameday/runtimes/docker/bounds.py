@@ -96,7 +96,7 @@ class ContainerBounds:
                     time.sleep(_PAUSE_S)
             finally:
                 engine.close()
-        raise EnvironmentRefused(f"a guest of {self._name} does not start")
+        raise EnvironmentRefused(f"a stressor of {self._name} does not start")
 
     def first_to_die(self, yes: bool) -> None:
         container = self._container()

@@ -208,7 +208,7 @@ class ContainerService(RunningService):
         volumes = {mount["Destination"] for mount in self.container.attrs["Mounts"]}
         if self._kind.data not in volumes:
             raise EnvironmentRefused(
-                f"{self.spec.name} has no volume at {self._kind.data}: give it one by `disk:`"
+                f"{self.spec.name} has no volume at {self._kind.data}: add `disk:` to its target"
             )
         return self._kind.data
 
