@@ -8,14 +8,17 @@ import functools
 import importlib.metadata
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, is_dataclass
+from pathlib import Path
 from typing import Generic, TypeGuard, TypeVar, get_args
 
 from gameday.api.fault import Bears, Fault
+from gameday.api.finding_kind import FindingKind
 from gameday.api.service_kind import ServiceKind
 from gameday.api.technology import Technology
 from gameday.api.workload import Workload
 from gameday.errors import ExtensionError, InternalError
 from gameday.escaping import one_line
+from gameday.model.listener import Listener
 from gameday.model.scenario import Hits
 
 __all__ = [
@@ -23,6 +26,7 @@ __all__ = [
     "KINDS",
     "Addition",
     "Registry",
+    "Reporter",
     "client_of",
     "extend",
     "forget",
@@ -32,7 +36,10 @@ __all__ = [
 ]
 
 _OWN = "pytest-gameday"
-_GROUPS = ("technologies", "faults")
+_GROUPS = ("technologies", "faults", "findings", "reporters")
+
+Reporter = Callable[[Path], Listener]
+"""Makes a listener of one run, given the folder that the run is reported into."""
 
 Item = TypeVar("Item")
 
@@ -57,6 +64,10 @@ class Registry:
     faults: Mapping[str, type[Fault]] = field(default_factory=dict)
     clients: Mapping[str, str] = field(default_factory=dict)
     """Where the load driver finds each client, as "module:object", by the client's name."""
+    findings: Mapping[str, FindingKind] = field(default_factory=dict)
+    """Those that extensions add to gameday's own."""
+    reporters: Mapping[str, Reporter] = field(default_factory=dict)
+    """Those that extensions add to gameday's own, each by its name."""
     additions: tuple[Addition, ...] = ()
     """What others than gameday itself add."""
 
@@ -194,15 +205,18 @@ class _Draft:
         self._workloads: dict[str, type[Workload]] = {}
         self._faults: dict[str, type[Fault]] = {}
         self._clients: dict[str, str] = {}
+        self._findings: dict[str, FindingKind] = {}
+        self._reporters: dict[str, Reporter] = {}
         self._by: dict[tuple[str, str], str] = {}
 
     def take(self, offer: _Offer) -> None:
-        if offer.group == "faults":
-            self._take_fault(offer.by, offer.what)
-        elif isinstance(offer.what, Technology):
-            self._take_technology(offer.by, offer.what)
-        else:
-            self._is_no("Technology", offer.by, offer.what)
+        takes = {
+            "technologies": self._take_technology,
+            "faults": self._take_fault,
+            "findings": self._take_finding,
+            "reporters": self._take_reporter,
+        }
+        takes[offer.group](offer.by, offer.what)
 
     def registry(self) -> Registry:
         names: dict[str, list[str]] = {}
@@ -215,10 +229,15 @@ class _Draft:
             workloads=self._workloads,
             faults=self._faults,
             clients=self._clients,
+            findings=self._findings,
+            reporters=self._reporters,
             additions=tuple(Addition(by=by, names=tuple(all_)) for by, all_ in names.items()),
         )
 
-    def _take_technology(self, by: str, technology: Technology) -> None:
+    def _take_technology(self, by: str, technology: object) -> None:
+        if not isinstance(technology, Technology):
+            self._is_no("Technology", by, technology)
+            return
         if not self._is_new("technology", technology.name, by):
             return
         self._technologies[technology.name] = technology
@@ -244,6 +263,19 @@ class _Draft:
             self._is_no("class of a Fault", by, fault)
         elif self._is_new("fault", fault.verb, by):
             self._faults[fault.verb] = fault
+
+    def _take_finding(self, by: str, kind: object) -> None:
+        if not isinstance(kind, FindingKind):
+            self._is_no("FindingKind", by, kind)
+        elif self._is_new("finding", kind.name, by):
+            self._findings[kind.name] = kind
+
+    def _take_reporter(self, by: str, reporter: object) -> None:
+        name = getattr(reporter, "__name__", "")
+        if not (callable(reporter) and name):
+            self._is_no("class or function that makes a Listener", by, reporter)
+        elif self._is_new("reporter", name, by):
+            self._reporters[name] = reporter
 
     def _is_no(self, wanted: str, by: str, what: object) -> None:
         self.problems.append(f"{by}: {one_line(repr(what))} is no {wanted}; repair or uninstall it")

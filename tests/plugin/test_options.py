@@ -11,7 +11,9 @@ import pytest
 
 # pytester forgets the modules that a run in this process imports; numpy cannot be imported twice.
 import gameday.plugin.collection
-import gameday.plugin.items
+import gameday.plugin.extensions
+import gameday.plugin.items  # noqa: F401
+from gameday.engine import session
 from gameday.engine.planning import Options, load
 from gameday.resources import bundled
 
@@ -211,7 +213,7 @@ def test_a_runs_folder_has_a_name_that_every_store_takes(mine: pytest.Pytester) 
     wild = {"outage": "../a:b\x1b[31m\n" + "x" * 300}
     experiment = replace(experiment, scenario=replace(experiment.scenario, parameters=wild))
     for _ in range(2):
-        folder = gameday.plugin.items._make_folder(mine.path / "reports", experiment)
+        folder = session._make_folder(mine.path / "reports", experiment)
         assert folder.parent == mine.path / "reports"
         assert re.fullmatch(r"[\w.,=+@%~-]{1,200}", folder.name)
 

@@ -1,6 +1,6 @@
 """Computes all findings of a run from its observation alone."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from gameday.analysis import guards
@@ -21,6 +21,8 @@ from gameday.analysis.phases import (
 from gameday.analysis.probes import PROBES, probes
 from gameday.analysis.series import time_series
 from gameday.analysis.signals import NO_FINAL_READ, match, published_in
+from gameday.api.finding_kind import FindingKind
+from gameday.escaping import one_line
 from gameday.model.finding import Finding
 from gameday.model.guard import Doubt, Guard
 from gameday.model.history import Deliveries, Observation
@@ -53,7 +55,7 @@ class Analysis:
     """The findings of an observation, before expectations are considered."""
 
     findings: tuple[Finding, ...]
-    """One of each name of `FINDINGS`, in that order; the unmeasured say why."""
+    """One of each of `FINDINGS`, then of each that extensions add; the unmeasured say why."""
     marks: Marks
     outages: tuple[OutageSpan, ...]
     series: TimeSeries
@@ -69,9 +71,10 @@ class Analysis:
         raise KeyError(name)
 
 
-def analyse(observation: Observation) -> Analysis:
+def analyse(observation: Observation, added: Sequence[FindingKind] = ()) -> Analysis:
     """Return everything that can be found in `observation`; KeyError without a publish stream.
 
+    `added` are the findings of extensions, which come after gameday's own.
     Without a final read nothing is known from end to end: those findings are unmeasured, and the
     series shows the publisher's view.
     """
@@ -108,18 +111,39 @@ def analyse(observation: Observation) -> Analysis:
         ]
     found += split.findings
     found.append(unknown_count(published, ledger))
+    found += [_of_extension(kind, observation) for kind in added]
     by_name = {finding.name: finding for finding in found}
     views = {"publish_availability": acknowledged}
     if ledger is not None:
         views["availability"] = shown
     return Analysis(
-        findings=tuple(by_name[name] for name in FINDINGS),
+        findings=tuple(by_name[name] for name in (*FINDINGS, *(kind.name for kind in added))),
         marks=split.marks,
         outages=split.outages,
         series=time_series(shown, observation.load, observation.start_ns),
         facts=facts,
-        doubts=doubts(observation, by_name, views, split.marks),
+        doubts=doubts(
+            observation,
+            by_name,
+            views,
+            split.marks,
+            {kind.name: kind.between for kind in added if kind.between is not None},
+        ),
     )
+
+
+def _of_extension(kind: FindingKind, observation: Observation) -> Finding:
+    """Return what the function of an extension finds, in its unit and under its name."""
+    try:
+        found = kind.find(observation)
+    except Exception as error:
+        # Whatever it raises, the other findings of the run stand.
+        why = one_line(f"its function failed: {type(error).__name__}: {error}")
+        return Finding.unmeasured(kind.name, kind.unit, why)
+    if found.unit is not kind.unit:
+        why = f"its function gave a {found.unit}, and it is declared as a {kind.unit}"
+        return Finding.unmeasured(kind.name, kind.unit, why)
+    return replace(found, name=kind.name)
 
 
 def _delivered(shown: Operations, deliveries: Deliveries) -> Finding:

@@ -12,6 +12,7 @@ that shared each of them: a fair scheduler gives each of n threads on c processo
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 import numpy as np
 
@@ -58,18 +59,21 @@ def doubts(
     findings: Mapping[str, Finding],
     views: Mapping[str, Operations],
     moments: Marks,
+    added: Mapping[str, tuple[str, str]] = MappingProxyType({}),
 ) -> Mapping[str, Doubt]:
     """Return for each finding by name what noise leaves open of it, where it leaves anything.
 
     `views` has the operations that the findings rest on: "publish_availability" by what the
-    publisher saw, and "availability" from end to end, or neither.
+    publisher saw, and "availability" from end to end, or neither. `added` says of each time that an
+    extension finds which marks it lies between.
     """
     noise = observation.noise
+    spans = {**_SPANS, **added}
     if noise is None:
         return {
             name: Doubt(low=-math.inf, high=math.inf, why=NO_NOISE)
             for name, finding in findings.items()
-            if _hangs_on_time(finding)
+            if _hangs_on_time(finding) or finding.name in added
         }
     stalls = _Stalls.of(noise, observation.load)
     stretch, used_up = _stretch(noise)
@@ -83,24 +87,26 @@ def doubts(
             better |= {finding.name: finding for finding in recovered}
     open_: dict[str, Doubt] = {}
     for name, finding in findings.items():
-        if not _hangs_on_time(finding) or finding.low is None or finding.high is None:
+        if not (_hangs_on_time(finding) or name in added):
+            continue
+        if finding.low is None or finding.high is None:
             continue
         other = better.get(name, finding)
         if math.inf == finding.value == other.value:  # noise ends, and this did not
             continue
         low = min(finding.low, finding.low if other.low is None else other.low)
         high = max(finding.high, finding.high if other.high is None else other.high)
-        if name in _TIMES:
-            stood_ns = stalls.within(*_span(name, moments, observation))
+        if name in spans:
+            stood_ns = stalls.within(*_span(spans[name], moments, observation))
             low, high = max(0.0, low - stood_ns) / stretch, (high + stood_ns) * stretch
         if low < finding.low or high > finding.high:
             open_[name] = Doubt(low=low, high=high, why="; ".join((*stalls.named, *used_up)))
     return open_
 
 
-def _span(name: str, moments: Marks, observation: Observation) -> tuple[int, int]:
+def _span(between: tuple[str, str], moments: Marks, observation: Observation) -> tuple[int, int]:
     """Return between which moments a phase lies, absolute: from t0 to the end, where unknown."""
-    begins, ends = _SPANS[name]
+    begins, ends = between
     begin_ns, end_ns = getattr(moments, begins), getattr(moments, ends)
     load, zero_ns = observation.load, observation.start_ns
     first_ns = load.start_ns if moments.t0 is None else zero_ns + moments.t0

@@ -145,7 +145,9 @@ def _options(folders: tuple[Path, ...]) -> "Options":
 
 def _list(_: argparse.Namespace) -> int:
     from gameday.engine.planning import find, load
+    from gameday.registry import registry
 
+    additions = registry().additions
     folders = _folders()
     code = _OK
     own = find("*", folders)
@@ -161,12 +163,16 @@ def _list(_: argparse.Namespace) -> int:
         tags = f"  [{', '.join(sorted(scenario.tags))}]" if scenario.tags else ""
         bundled = "  (bundled)" if path in others else ""
         _say(f"{one_line(scenario.name):24} {one_line(scenario.title)}{tags}{bundled}")
+    for addition in additions:
+        _say(one_line(f"{addition.by} adds: {', '.join(addition.names)}"))
     return code
 
 
 def _validate(chosen: argparse.Namespace) -> int:
     from gameday.engine.planning import find, load, make_plan
+    from gameday.registry import registry
 
+    registry()  # an extension that is broken is told once, not of each scenario
     folders = _folders()
     options = _options(folders)
     paths: set[Path] = set()

@@ -25,6 +25,7 @@ from gameday.model.history import Connections, Deliveries, History, HostNoise, O
 from gameday.model.listener import Listener
 from gameday.model.plan import Plan
 from gameday.model.result import FaultRecord, Result, Window
+from gameday.registry import registry
 
 __all__ = ["Conductor"]
 
@@ -251,7 +252,8 @@ class Conductor:
                 steady=self._scenario.steady,
                 connections=self._connections,
                 noise=self._noise,
-            )
+            ),
+            tuple(registry().findings.values()),
         )
 
     def _judge(self, analysis: Analysis | None) -> Result:

@@ -5,7 +5,7 @@ import operator
 import os
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import cast
 
@@ -14,7 +14,7 @@ from gameday.api.environment import Environment, EnvironmentConfig, Features
 from gameday.api.fault import BoundToWorkload, Fault, HasRequirements, Requirements
 from gameday.api.mechanism import Mechanism, trial
 from gameday.engine.streams import met_by, plan_streams
-from gameday.errors import EnvironmentRefused, ScenarioError
+from gameday.errors import EnvironmentRefused, ExtensionError, ScenarioError
 from gameday.extras import docker_missing
 from gameday.faults.conflicts import conflict
 from gameday.faults.context import validate_step
@@ -70,7 +70,8 @@ class Options:
     proxy: str = "auto"
     seed: int | None = None
     port_base: int = 0
-    settings: Mapping[str, str]
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """The parameters of scenarios, by name."""
     folders: tuple[Path, ...] = ()
     """Where the user's own scenarios and targets are looked for, before the bundled ones."""
 
@@ -94,6 +95,8 @@ def vocabulary() -> Vocabulary:
 
 @functools.lru_cache(maxsize=2)
 def _vocabulary(known: Registry) -> Vocabulary:
+    for name in sorted(FINDINGS.keys() & known.findings.keys()):
+        raise ExtensionError(f"an extension adds the finding {name!r}, which gameday has already")
     programs = {name: kind for name, kind in known.kinds.items() if kind.own}
     return Vocabulary(
         faults=known.faults,
@@ -102,7 +105,10 @@ def _vocabulary(known: Registry) -> Vocabulary:
         services=frozenset(known.kinds),
         programs=frozenset(programs),
         primaries={name: kind.primary for name, kind in known.kinds.items() if kind.primary},
-        findings={name: str(unit) for name, unit in FINDINGS.items()},
+        findings={
+            **{name: str(unit) for name, unit in FINDINGS.items()},
+            **{name: str(kind.unit) for name, kind in known.findings.items()},
+        },
         conflict=conflict,
         validate_step=validate_step,
         is_program=is_program,

@@ -8,7 +8,7 @@ import argparse
 import difflib
 import gc
 import sys
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
@@ -17,8 +17,12 @@ from typing import TYPE_CHECKING, Protocol
 import pytest
 
 if TYPE_CHECKING:
+    from gameday.api.fault import Fault
+    from gameday.api.finding_kind import FindingKind
+    from gameday.api.technology import Technology
     from gameday.model.result import Result
     from gameday.plugin.collection import CollectedScenario
+    from gameday.registry import Reporter
 
 _LARGEST_BYTES = 256 * 1024
 _CHECKED = ("scenario", "gameday_set", "gameday_ports", "gameday_sabotage", "gameday_plan")
@@ -40,10 +44,39 @@ class _AsWritten:
         return PathFinder.find_spec(name, path) if name.startswith("gameday.") else None
 
 
+class Hooks:
+    """What a conftest.py or a plugin may define to add to gameday; a package has entry points.
+
+    They are called once a scenario is asked for, and hold for the session. A conftest.py counts if
+    pytest reads it before it collects: that of the root folder or of a folder that is named.
+    """
+
+    @staticmethod
+    def pytest_gameday_technologies(config: pytest.Config) -> "Iterable[Technology]":  # type: ignore[empty-body]
+        """Return technologies, each with its kinds of service, workloads and faults."""
+
+    @staticmethod
+    def pytest_gameday_faults(config: pytest.Config) -> "Iterable[type[Fault]]":  # type: ignore[empty-body]
+        """Return classes of faults that know no technology, or whose technology is known."""
+
+    @staticmethod
+    def pytest_gameday_findings(config: pytest.Config) -> "Iterable[FindingKind]":  # type: ignore[empty-body]
+        """Return findings that expectations and SLA files may then name."""
+
+    @staticmethod
+    def pytest_gameday_reporters(config: pytest.Config) -> "Iterable[Reporter]":  # type: ignore[empty-body]
+        """Return what makes a `Listener` of each run, given the folder of the run's report."""
+
+
 class RunScenario(Protocol):
     """What the fixture `gameday` is: takes a scenario's name and its parameters."""
 
     def __call__(self, selector: str, **settings: str) -> "Result": ...
+
+
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Let `pytest_gameday_*` be known to pytest."""
+    pluginmanager.add_hookspecs(Hooks)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -128,8 +161,10 @@ def pytest_configure(config: pytest.Config) -> None:
     with _importing():
         from gameday.engine.options import check_options
         from gameday.plugin.collection import select_scenarios
+        from gameday.plugin.extensions import extended
 
     check_options(config)
+    extended(config)
     if config.stash[_CHOSEN]:
         select_scenarios(config, selectors)
 
@@ -141,6 +176,9 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     Only where they were imported: a session without a scenario ends as it would without us.
     """
     if "gameday.plugin.items" in sys.modules:
+        from gameday.plugin.extensions import forget_extensions
+
+        forget_extensions(config)
         gc.freeze()
 
 
@@ -160,7 +198,9 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> "Collected
     if not _looks_like_a_scenario(file_path):
         return None
     from gameday.plugin.collection import CollectedScenario
+    from gameday.plugin.extensions import extended
 
+    extended(parent.config)
     return CollectedScenario.make(parent, file_path)
 
 
@@ -209,7 +249,10 @@ def gameday(request: pytest.FixtureRequest) -> RunScenario:
     """
     with _importing():
         from gameday.errors import GamedayError
+        from gameday.plugin.extensions import extended
         from gameday.plugin.items import run_by_name
+
+    extended(request.config)
 
     def run(selector: str, **settings: str) -> "Result":
         __tracebackhide__ = True

@@ -1,45 +1,30 @@
 """Scenarios as pytest items. Imported only once a scenario is asked for."""
 
-import shutil
 import sys
 import time
-import traceback
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, nullcontext, suppress
-from datetime import UTC, datetime
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
-from secrets import token_hex
 from typing import TextIO
 
 import pytest
 
-from gameday.cleanup.abandoned import still_there
-from gameday.cleanup.reaper import leftovers_of, reap
-from gameday.engine.assembly import assemble
-from gameday.engine.conductor import Conductor
-from gameday.engine.options import folders_of, options_of
+from gameday.engine.options import options_of
 from gameday.engine.planning import (
     Experiment,
-    find,
-    load,
     make_environment,
     make_plan,
 )
-from gameday.errors import EnvironmentRefused, GamedayError, InternalError, ScenarioError
-from gameday.escaping import file_name, one_line
-from gameday.host.full_disk import is_full, lacks_room, no_room
-from gameday.load.load import history_bytes
+from gameday.engine.session import Session, load_one
+from gameday.errors import EnvironmentRefused, GamedayError
 from gameday.model.listener import Listener
 from gameday.model.result import Result
 from gameday.model.verdict import Verdict
 from gameday.report.failure_report import failure_text
-from gameday.report.journal import Journal
-from gameday.report.json import ResultWriter
 from gameday.report.junit import junit_properties
-from gameday.report.plan import plan_text, plan_to_json
+from gameday.report.plan import plan_text
 from gameday.report.table import verdict_table
 from gameday.report.terminal import TerminalReporter
-from gameday.report.timeline import TimelineWriter
 
 __all__ = [
     "BrokenPromise",
@@ -64,8 +49,7 @@ class HarnessFailed(Exception):
     """The verdict is ERROR: pytest's error, Allure's broken."""
 
 
-_QUARANTINED = pytest.StashKey[tuple[str, str]]()
-"""The run that left something behind, and its runtime."""
+_SESSION = pytest.StashKey[Session]()
 
 
 class ScenarioItem(pytest.Item):
@@ -144,99 +128,26 @@ def print_plans(session: pytest.Session) -> None:
 
 def run_by_name(config: pytest.Config, selector: str, settings: Mapping[str, str]) -> Result:
     """Run the one scenario that `selector` names, with these parameters, and return its result."""
-    for name, value in settings.items():
-        if not isinstance(value, str):
-            text = f"{value:g}s" if isinstance(value, int | float) else "..."
-            raise ScenarioError(
-                f"{name}={value!r} is not text; parameters are written as in a scenario, such as "
-                f"{name}={text!r}"
-            )
-    files = find(selector, folders_of(config))
-    if len(files) != 1:
-        names = ", ".join(path.stem for path in files)
-        raise ScenarioError(f"{selector!r} names {len(files)} scenarios, wanted one: {names}")
-    return _run(config, load(files[0], options_of(config), settings))
+    return _run(config, load_one(selector, options_of(config), settings))
 
 
 def _run(config: pytest.Config, experiment: Experiment) -> Result:
-    """Plan, make the run's folder, conduct, and tell the reporters.
-
-    What goes wrong and is no error of ours is told in one line: InternalError.
-    """
-    _refuse_a_quarantined_host(config)
-    folder = _make_folder(_reports(config), experiment)
-    try:
-        return _run_in(folder, config, experiment)
-    except GamedayError:
-        raise
-    except Exception as error:
-        if is_full(error):
-            raise EnvironmentRefused(no_room(error)) from None
-        log = folder / "logs" / "harness.log"
-        with suppress(OSError):
-            log.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
-        raise InternalError(
-            f"ERROR  gameday itself failed, {_words(error)}; the traceback is in {log}"
-        ) from None
-
-
-def _words(error: Exception) -> str:
-    return one_line(f"{type(error).__name__}: {error}")
-
-
-def _run_in(folder: Path, config: pytest.Config, experiment: Experiment) -> Result:
-    options = options_of(config)
-    run = token_hex(4)
-    try:
-        plan = make_plan(experiment, options)
-        environment = make_environment(
-            plan, experiment, run=run, logs=folder / "logs", port_base=options.port_base
-        )
-        lack = lacks_room(folder, history_bytes(plan))
-        if lack is not None:
-            raise EnvironmentRefused(lack)
-    except EnvironmentRefused:
-        shutil.rmtree(folder)  # nothing was run, so there is nothing to report
-        raise
-    (folder / "plan.json").write_text(plan_to_json(plan), encoding="utf-8")
-    with _listeners(config, experiment, folder) as listeners:
-        equipment = assemble(experiment, plan, environment, run=run, folder=folder)
-        conductor = Conductor(
-            experiment, plan, equipment, run=run, folder=folder, listeners=listeners
-        )
-        try:
-            return conductor.execute()
-        finally:
-            if conductor.clean:
-                config.stash[_QUARANTINED] = (run, plan.runtime)
-
-
-def _refuse_a_quarantined_host(config: pytest.Config) -> None:
-    """Raise EnvironmentRefused while anything is left of an earlier run that left something.
-
-    What is measured beside the remains of another run says little of the system.
-    """
-    run, runtime = config.stash.get(_QUARANTINED, ("", ""))
-    if not run:
-        return
-    in_docker = runtime == "docker"
-    reap(run, in_docker=in_docker)
-    left = leftovers_of(run, in_docker=in_docker)
-    if left:
-        raise EnvironmentRefused(still_there(run, left))
-    del config.stash[_QUARANTINED]
+    """Run an experiment as the command line says, and tell the reporters of this session."""
+    session = config.stash.setdefault(_SESSION, Session())
+    return session.run(
+        experiment,
+        options_of(config),
+        _reports(config),
+        lambda folder: _listeners(config, experiment),
+    )
 
 
 @contextmanager
-def _listeners(
-    config: pytest.Config, experiment: Experiment, folder: Path
-) -> Iterator[list[Listener]]:
-    """Yield those who want to know of a run; the files are written before Allure attaches them."""
-    journal = Journal(folder / "journal.jsonl")
-    listeners: list[Listener] = [journal, ResultWriter(folder), TimelineWriter(folder)]
+def _listeners(config: pytest.Config, experiment: Experiment) -> Iterator[list[Listener]]:
+    """Yield those of this session who want to know of a run beside the files that it leaves."""
+    listeners: list[Listener] = []
     terminal = config.pluginmanager.getplugin("terminalreporter")
     with ExitStack() as open_ones:
-        open_ones.callback(journal.close)
         if config.getoption("allure_report_dir", None):
             from gameday.report.allure import AllureReporter
 
@@ -295,28 +206,3 @@ def _reports(config: pytest.Config) -> Path:
     if chosen is not None:
         return config.invocation_params.dir / chosen
     return config.rootpath / str(config.getini("gameday_reports"))
-
-
-def _make_folder(reports: Path, experiment: Experiment) -> Path:
-    """Make the run's folder; never use, and never empty, one that is already there."""
-    scenario = experiment.scenario
-    parts = [datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ"), scenario.name]
-    parts += [f"{name}={value}" for name, value in scenario.parameters.items()]
-    if experiment.sabotage is not None:
-        parts.append(experiment.sabotage.name)
-    name = file_name("-".join(parts))
-    for attempt in range(100):
-        folder = reports / (f"{name}-{attempt + 1}" if attempt else name)
-        try:
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            # What services write may be nobody else's business.
-            folder.mkdir(mode=0o700)
-            (folder / "logs").mkdir()
-        except FileExistsError:
-            continue
-        except OSError as error:
-            raise EnvironmentRefused(
-                f"reports folder {reports}: {error.strerror or error}"
-            ) from error
-        return folder
-    raise EnvironmentRefused(f"reports folder {reports}: 100 runs named {name} are already there")
