@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from gameday.api.environment import Environment as Environment
     from gameday.api.environment import NotReadyError as NotReadyError
     from gameday.api.environment import Service as Service
+    from gameday.api.fault import Conflicts as Conflicts
+    from gameday.api.fault import Example as Example
     from gameday.api.fault import Fault as Fault
     from gameday.api.fault import Injection as Injection
     from gameday.api.fault import Lasting as Lasting
@@ -78,7 +80,9 @@ if TYPE_CHECKING:
 _PLACES = {
     "api.edge": ("BulkDialect", "Dialect"),
     "api.environment": ("Checkpoint", "Endpoint", "Environment", "NotReadyError", "Service"),
-    "api.fault": ("Fault", "Injection", "Lasting", "Proof", "Requirements"),
+    "api.fault": (
+        "Conflicts", "Example", "Fault", "Injection", "Lasting", "Proof", "Requirements",
+    ),
     "api.finding_kind": ("FindingKind",),
     "api.mechanism": ("Lacking", "Mechanism"),
     "api.service_kind": ("Probe", "ServiceKind"),

@@ -165,12 +165,13 @@ def _installed() -> tuple[tuple[_Offer, ...], tuple[str, ...]]:
     """Return what entry points offer, gameday's own first, and a line on each that is broken."""
     installed = importlib.metadata.entry_points()
     entries = [entry for group in _GROUPS for entry in installed.select(group=f"gameday.{group}")]
-    own = [entry for entry in entries if entry.dist is not None and entry.dist.name == _OWN]
+    own = [entry for entry in entries if _distribution(entry).startswith(f"{_OWN} ")]
+    others = [entry for entry in entries if entry not in own]
     offers = [offer for entry in own for offer in _offered(entry)]
     problems = []
     if not own:
         problems.append(f"{_OWN} is installed without its technologies; install it again")
-    for entry in sorted(set(entries) - set(own), key=_distribution):
+    for entry in sorted(others, key=_distribution):
         try:
             offers += _offered(entry)
         except Exception as error:

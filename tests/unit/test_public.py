@@ -9,11 +9,12 @@ import gameday
 
 ROOT = Path(__file__).parents[2]
 PUBLIC = """
-BulkDialect Checkpoint Codec Dialect DurationNs Edge Endpoint Environment EnvironmentRefused Event
-ExtensionError Fault Finding FindingKind GamedayError Hits Injection InternalError InvalidParameter
-Lacking Lasting Listener LoadClient Mechanism NotHealed NotReadyError Observation Options Outcome
-Pipelined Probe Proof Reply Requirements Result Scalar Scenario ScenarioError Service ServiceKind
-ServiceSpec StreamPlan Target Technology Unit Verdict Window Workload require run
+BulkDialect Checkpoint Codec Conflicts Dialect DurationNs Edge Endpoint Environment
+EnvironmentRefused Event Example ExtensionError Fault Finding FindingKind GamedayError Hits
+Injection InternalError InvalidParameter Lacking Lasting Listener LoadClient Mechanism NotHealed
+NotReadyError Observation Options Outcome Pipelined Probe Proof Reply Requirements Result Scalar
+Scenario ScenarioError Service ServiceKind ServiceSpec StreamPlan Target Technology Unit Verdict
+Window Workload require run
 """
 
 
