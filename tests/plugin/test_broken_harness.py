@@ -5,7 +5,8 @@ from typing import NoReturn
 
 import pytest
 
-from gameday.plugin import collection, items
+from gameday.engine import session
+from gameday.plugin import collection
 
 SCENARIO = """
 scenario: mine
@@ -42,7 +43,7 @@ def run(pytester: pytest.Pytester, *args: str) -> pytest.RunResult:
 def test_it_is_an_error_of_one_line_that_names_the_traceback(
     mine: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, breaks: str
 ) -> None:
-    monkeypatch.setattr(items, breaks, lambda *_, **__: deep())
+    monkeypatch.setattr(session, breaks, lambda *_, **__: deep())
     result = run(mine, "--scenario=mine", "--gameday-runtime=process")
     result.assert_outcomes(errors=1)
     (line,) = [line for line in result.outlines if line.startswith("ERROR  gameday itself")]
@@ -56,7 +57,7 @@ def test_it_is_an_error_of_one_line_that_names_the_traceback(
 def test_a_users_own_test_gets_that_line_as_well(
     mine: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(items, "make_plan", lambda *_: deep())
+    monkeypatch.setattr(session, "make_plan", lambda *_: deep())
     mine.makepyfile("def test_it(gameday): gameday('mine')")
     result = run(mine)
     assert any("gameday itself failed, OSError" in line for line in result.outlines)
