@@ -1,11 +1,14 @@
 """Measures the noise of the host: late wake-ups, slow syncs, and use of the processors."""
 
+import errno
 import os
 import platform
 import re
+import shutil
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,10 +75,12 @@ class NoiseMeter:
     def check(self) -> None:
         """Count who wants a processor; some times a second.
 
-        Raises EnvironmentRefused if a proxy is silent for long, InternalError if it has died.
+        Raises EnvironmentRefused if a proxy is silent for long, InternalError if it has died, and
+        OSError if it has died and its disk is full.
         """
         self._runnable.append(read_runnable())
-        message = None if self._child is None else self._child.heard()
+        with self._disk_in_mind():
+            message = None if self._child is None else self._child.heard()
         if message is not None:
             raise _silent(str(message["silent"]))
 
@@ -93,7 +98,8 @@ class NoiseMeter:
             raise InternalError("the hiccup meter was not started")
         before, after = self._before, read_host_times()
         try:
-            self._child.check()
+            with self._disk_in_mind():
+                self._child.check()
             self._child.end(_EXIT_LIMIT_NS)
         finally:
             self.kill()
@@ -120,6 +126,16 @@ class NoiseMeter:
             proxy_at_ns=proxy_at_ns,
             proxy_ns=proxy_ns,
         )
+
+    @contextmanager
+    def _disk_in_mind(self) -> Iterator[None]:
+        """Put the death of the process down to the disk that it writes to, if that is full."""
+        try:
+            yield
+        except InternalError as error:
+            if shutil.disk_usage(self._syncs.parent).free:
+                raise
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
 
     def kill(self) -> None:
         """Make sure that it is gone, and its blocks."""

@@ -1,13 +1,17 @@
 import os
+import shutil
 import tempfile
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
+import psutil
 import pytest
 
 from gameday.errors import InternalError
 from gameday.host.child import Child
+from gameday.host.full_disk import is_full
 from gameday.load import noise_meter as hiccup
 from gameday.load import sleeper
 from gameday.load.heartbeat import PAIR
@@ -127,6 +131,25 @@ def test_a_meter_that_cannot_write_says_why(tmp_path: Path) -> None:
     meter = NoiseMeter(tmp_path, tmp_path / "hiccups.log")
     with pytest.raises(InternalError, match="Is a directory"):
         meter.start()
+
+
+@pytest.mark.parametrize(("free", "raised"), [(0, OSError), (1, InternalError)])
+def test_the_death_of_a_meter_is_put_down_to_its_disk_if_that_is_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: int, raised: type[Exception]
+) -> None:
+    meter = NoiseMeter(tmp_path, tmp_path / "hiccups.log")
+    meter.start()
+    (process,) = [
+        child for child in psutil.Process().children() if "gameday.load.sleeper" in child.cmdline()
+    ]
+    process.kill()
+    psutil.wait_procs([process], timeout=10)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
+    for look in (meter.check, lambda: meter.stop(driver_cpu=0)):
+        with pytest.raises(raised) as seen:
+            look()
+        assert is_full(seen.value) == (not free)
+    meter.kill()
 
 
 def test_the_disk_with_the_services_data_is_the_one_that_is_watched(
