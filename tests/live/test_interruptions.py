@@ -135,6 +135,7 @@ def end(process: "subprocess.Popen[str]", *numbers: signal.Signals) -> tuple[flo
     return asked, output
 
 
+@pytest.mark.sample("SIGINT")
 @pytest.mark.parametrize(
     "numbers",
     [
@@ -144,6 +145,7 @@ def end(process: "subprocess.Popen[str]", *numbers: signal.Signals) -> tuple[flo
         (signal.SIGQUIT,),
         (signal.SIGINT, signal.SIGTERM),
     ],
+    ids=lambda numbers: "+".join(number.name for number in numbers),
 )
 def test_a_receiver_that_drips_holds_no_signal(
     launch: Launch, tmp_path: Path, drip: Path, numbers: tuple[signal.Signals, ...]
@@ -198,6 +200,7 @@ def test_a_record_that_drips_to_the_end_is_not_measured(
     assert lost["value"] is None
 
 
+@pytest.mark.sample("process-EffectProven", "docker-FaultInjected")
 @pytest.mark.parametrize("moment", ["FaultInjected", "EffectProven"])
 def test_a_slow_edge_to_the_receiver_holds_no_signal(
     launch: Launch, tmp_path: Path, runtime: str, moment: str

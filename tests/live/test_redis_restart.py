@@ -283,7 +283,7 @@ def test_a_listener_that_gives_up_breaks_the_promised_recovery(
         assert findings(result)["recovery"]["low"] >= 120e9  # type: ignore[operator]
 
 
-@pytest.mark.sample("break", "start")
+@pytest.mark.sample("break-2", "start")
 @pytest.mark.parametrize(
     ("phase", "number"),
     [

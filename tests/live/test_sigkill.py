@@ -66,6 +66,7 @@ _PHASES = [
 ]
 _EVENTS = ("UndoRecorded", "FaultInjected", "EffectProven", "FaultUndone", "UndoProven")
 _SERVICES = [f"ServiceUp:{number}" for number in (1, 2, 3)]
+_OF_THE_FIRST_FAULT = [f"-lifecycle-{event}:1" for event in _EVENTS]
 _POINTS = [
     *(("lifecycle", point) for point in (_FIRST, *_PHASES, *_SERVICES)),
     *(
@@ -77,7 +78,9 @@ _POINTS = [
 ]
 
 
-@pytest.mark.sample("-lifecycle-")
+@pytest.mark.sample(
+    "-lifecycle-, run ", '-lifecycle-"phase"', "-lifecycle-ServiceUp:2", *_OF_THE_FIRST_FAULT
+)
 @pytest.mark.parametrize(("family", "point"), _POINTS)
 def test_nothing_is_left_of_a_run_whose_harness_was_killed(
     launch: Launch,

@@ -15,7 +15,7 @@ import pytest
 
 from gameday.registry import FAULTS
 
-pytestmark = [pytest.mark.live, pytest.mark.alone]
+pytestmark = pytest.mark.live
 
 
 class Launch(Protocol):
