@@ -27,7 +27,7 @@ _ABSENT = ("redis-server", "toxiproxy-server", "docker")
 _FAILED = re.compile(
     r"^=+ (?:FAILURES|ERRORS) =+$.*?^=+ [^\n]*(?:failed|error)[^\n]*=+$", re.MULTILINE | re.DOTALL
 )
-_SHORT = ("test_every_fault.py", "test_shared_memory.py")
+_SHORT = ("test_every_fault.py", "test_shared_memory.py", "test_workload.py")
 _VERDICT_LINES = 40
 _TRIES = 3
 _RUN_LIMIT_S = 15 * 60
@@ -95,6 +95,7 @@ def test_the_second_command_works_where_there_is_only_python(pristine: Shell) ->
     """Less than the whole: the packaging tests, and of each kind of live tests a short one."""
     others = [str(file) for file in _LIVE.rglob("test_*.py") if file.name not in _SHORT]
     others.append(f"{_LIVE}/faults/test_every_fault.py::test_every_fault")
+    others.append(f"{_LIVE}/test_workload.py::test_a_known_pause")  # it wants a quiet host
     deselected = " ".join(f"--deselect={Path(one).relative_to(_ROOT)}" for one in sorted(others))
     settings = f"TOXENV=packaging-live PYTEST_ADDOPTS='{deselected}'"
     status, output = pristine(f"export {settings}; {_command(2)}", _TESTS_LIMIT_S)
@@ -127,8 +128,8 @@ def test_the_unit_and_plugin_tests_pass_on_debian_13(debian_13: Shell) -> None:
 @pytest.mark.alone
 @pytest.mark.full
 def test_every_fault_is_proven_with_the_servers_of_debian_13(debian_13: Shell) -> None:
-    """But for the limits that a container cannot set, and a short test of those side by side."""
-    chosen = "(every_fault and process and not resources) or shared_memory"
+    """But for the limits that a container cannot set, and a short test of those that run alone."""
+    chosen = "(every_fault and process and not resources) or every_operation_that_was_received"
     settings = f"CI=true TOXENV=live PYTEST_ADDOPTS=\"-k '{chosen}'\""
     status, output = debian_13(f"export {settings}; {_command(2)}", _TESTS_LIMIT_S)
     assert status == 0, _what_failed(output)
