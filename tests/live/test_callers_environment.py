@@ -82,7 +82,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bytes]]:
         yield heard
 
 
-@pytest.mark.sample("docker")
+@pytest.mark.full
 @pytest.mark.alone
 def test_the_main_job_passes_whatever_is_exported(
     launch: Launch, tmp_path: Path, runtime: str, asked: list[bytes]

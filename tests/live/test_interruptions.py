@@ -181,7 +181,6 @@ def test_a_receiver_that_drips_holds_no_phase(
     assert f"interrupted by SIGTERM during {phase}" in str(result_of(journal)["reason"])
 
 
-@pytest.mark.alone
 def test_a_record_that_drips_to_the_end_is_not_measured(
     launch: Launch, tmp_path: Path, drip: Path
 ) -> None:

@@ -11,7 +11,7 @@ from typing import NoReturn
 
 import pytest
 
-pytestmark = [pytest.mark.live, pytest.mark.alone]
+pytestmark = [pytest.mark.live, pytest.mark.alone, pytest.mark.full]
 
 _ROOT = Path(__file__).parents[2]
 _INSTALL_LIMIT_S = 300
@@ -81,7 +81,6 @@ def test_pytest_itself_starts_where_no_scenario_is_asked_for(lowest: Run, tmp_pa
     assert "pytest-8.2." in output, "the lowest pytest that pyproject.toml allows"
 
 
-@pytest.mark.sample("docker")
 def test_a_scenario_passes(lowest: Run, tmp_path: Path, runtime: str) -> None:
     arguments = ["--scenario=redis-restart", f"--gameday-runtime={runtime}"]
     for _ in range(_TRIES):
@@ -93,7 +92,6 @@ def test_a_scenario_passes(lowest: Run, tmp_path: Path, runtime: str) -> None:
     assert re.search(r"^PASS ", output, re.MULTILINE), output
 
 
-@pytest.mark.full
 def test_the_unit_tests_that_meet_the_libraries_pass(lowest: Run) -> None:
     status, output = lowest(["-q", "-n2", "--import-mode=importlib", *_CHEAP], _ROOT, _UNIT_LIMIT_S)
     assert status == 0, output

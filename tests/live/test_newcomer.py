@@ -222,7 +222,7 @@ def test_what_validate_does_not_find_the_plan_and_the_run_do_not_find_either(
         assert "'api' is not a module that Python can run here" in done.stdout + done.stderr
 
 
-@pytest.mark.sample("process-elsewhere", "docker-root")
+@pytest.mark.sample("docker-elsewhere")
 @pytest.mark.alone
 @pytest.mark.usefixtures("images")
 def test_a_run_from_any_folder_starts_the_projects_own_program(

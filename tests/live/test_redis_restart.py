@@ -262,6 +262,39 @@ def acknowledged_signals(folder: Path) -> Iterator[int]:
             yield value
 
 
+_GIVEN_UP = """
+scenario: given-up
+title: Redis restarts, and is given a short time to be used again
+target: signals
+workload:
+  - publish: {to: relay, ledger: listener, rate: 200/s, deadline: 1s}
+steady: {success: ">= 99%", p99: "<= 500ms", for: 2s}
+timeline: {baseline: 2s, recovery: 8s, quiet: 500ms}
+faults:
+  - {kill: redis, for: 1s}
+expect:
+  - recovery: "<= 5s"
+sabotage:
+  - {disable: reconnect, breaks: recovery}
+"""
+
+
+def test_a_listener_that_gives_up_never_recovers(
+    launch: Launch, tmp_path: Path, runtime: str
+) -> None:
+    (tmp_path / "given-up.yaml").write_text(_GIVEN_UP)
+    arguments = ["--scenario=./given-up.yaml", f"--gameday-runtime={runtime}"]
+    process = launch(tmp_path, [*arguments, "--gameday-sabotage"])
+    done = finish(tmp_path, process, _RUN_LIMIT_S)
+    assert done.status == 0, done.output
+    result = done.result("no-reconnect")
+    assert (result["verdict"], verdicts(result)) == ("FAIL", {"recovery": "FAIL"})
+    recovery = findings(result)["recovery"]
+    assert recovery["value"] is None
+    assert recovery["low"] >= 8e9  # type: ignore[operator]
+
+
+@pytest.mark.full
 def test_a_listener_that_gives_up_breaks_the_promised_recovery(
     launch: Launch, tmp_path: Path, docker_engine: object
 ) -> None:

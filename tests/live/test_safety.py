@@ -79,6 +79,7 @@ def run_two(launch: Launch, folder: Path) -> tuple[int, str]:
     return process.returncode, output
 
 
+@pytest.mark.sample("process")
 @pytest.mark.alone
 def test_a_stop_condition_heals_at_once_and_what_follows_is_measured(
     launch: Launch, tmp_path: Path, runtime: str

@@ -33,7 +33,7 @@ RELAPSE = """
 """
 
 
-@pytest.mark.sample("silence", "relapse")
+@pytest.mark.sample("relapse")
 @pytest.mark.parametrize(
     ("faults", "outage_s", "words"),
     [

@@ -129,8 +129,8 @@ _FAMILIES: Mapping[str, Sequence[str]] = {
         "poison-message: redis, to: signals",
     ),
 }
-_MEASURED = {"network", "resources"}
-"""Proven by times and shares, which a busy host spoils: these run alone."""
+_MEASURED = {"network", "resources", "rabbitmq", "http and load"}
+"""Proven by times, rates and shares, or met by a slow client: these run alone."""
 _IN_DOCKER_ONLY = {"packet-loss"}
 _OVER_BY_THEMSELVES = {
     "restart",
