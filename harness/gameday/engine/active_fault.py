@@ -22,12 +22,12 @@ from gameday.model.result import FaultRecord, Window
 __all__ = ["ActiveFault"]
 
 _UNDO_LIMIT_NS = 30 * SECOND
-"""How long one undoing may take before the next fault is seen to; what hangs is left to hang."""
+"""How long one undo may take; one that hangs is left behind, and the next fault is undone."""
 
 
 @dataclass(slots=True, kw_only=True)
 class ActiveFault:
-    """One fault of the plan: what it is, where it stands, and what is known of it afterwards."""
+    """One fault of the plan: its state while the run lasts, and its evidence."""
 
     planned: PlannedFault
     fault: Fault
@@ -37,22 +37,22 @@ class ActiveFault:
     """When its effect was proven; None: it was not."""
     undone: Window | None = None
     undoings: int = 0
-    """How often it was to be undone and read again, be that proven or not."""
+    """How often it was undone, whether or not that was proven."""
     healed_ns: int | None = None
-    """When it was proven gone; None: it was not."""
+    """When it was proven healed; None: it was not."""
     late: bool = False
-    """Whether it was not proven gone in its time, whatever came of it later."""
+    """Whether it was not proven healed right after its undo, even if it was later."""
     measured: dict[str, Scalar] = field(default_factory=dict)
-    """What it measured when its effect was to be proven, and its undoing."""
+    """What the proofs of its effect and of its undo measured."""
     end_told: bool = False
-    """Whether somebody was told what was seen of it until its end."""
+    """Whether it was reported if it ended early."""
     _injection: Injection | None = None
     _watch: Watch | None = None
     _undoing: threading.Lock = field(default_factory=threading.Lock)
     _task: BackgroundTask | None = None
 
     def prepare(self, environment: Environment) -> None:
-        """Get it ready for injection; EnvironmentRefused if the target cannot bear it."""
+        """Get it ready for injection; EnvironmentRefused if the target does not allow it."""
         self._injection = self.fault.on(environment)
         self._watch = Watch(self._injection, self.scheduler)
 
@@ -73,12 +73,12 @@ class ActiveFault:
 
     @property
     def for_ns(self) -> int:
-        """How long it is to be in."""
+        """How long it is to be active."""
         return self.planned.until_ns - self.planned.at_ns
 
     @property
     def over_ns(self) -> int:
-        """When it is to end: it lasts as long as was asked for from when it was in."""
+        """When it is to be undone: after its span, counted from the end of the injection."""
         assert self.injected is not None
         return self.injected.end_ns + self.for_ns
 
@@ -89,16 +89,16 @@ class ActiveFault:
 
     @property
     def lasted(self) -> bool:
-        """Whether nothing speaks against its having been active until it was undone."""
+        """Whether nothing shows that it ended before it was undone."""
         return self._active_at_end is not False
 
     @property
     def end_facts(self) -> dict[str, Scalar]:
-        """What was seen of it until it was undone, and what that says."""
+        """What the last look before its undo measured, and whether it was active until then."""
         return {**self._seen_at_end, **end_facts(self._active_at_end, self.lapse)}
 
     def times(self) -> FaultTimes | None:
-        """Return when it was in, absolute; None: it never was."""
+        """Return when it was injected, proven, undone and healed; None: it never was injected."""
         if self.injected is None:
             return None
         return FaultTimes(
@@ -109,7 +109,7 @@ class ActiveFault:
         )
 
     def record(self, history: History | None, start_ns: int) -> FaultRecord:
-        """Return what it came to: all times count from `start_ns`, and `history` tells what met it.
+        """Return its record: times count from `start_ns`, `history` tells what met it.
 
         This is where a fault is proven or not: its effect was seen, nothing shows that it ended
         before its time, and it is not known to have met fewer operations than it was to meet.
@@ -138,7 +138,7 @@ class ActiveFault:
         )
 
     def undo_in(self, wait_ns: int) -> None:
-        """Let it be undone after that time, whatever else is being waited for by then."""
+        """Have it undone after that time, whatever the conductor is waiting for."""
         due_ns = self.scheduler.now_ns() + wait_ns
 
         def wait() -> Iterator[int]:
@@ -148,19 +148,19 @@ class ActiveFault:
         self._in_background(wait())
 
     def attend(self, due_ns: int, *, alone: bool) -> None:
-        """Look after it until then, now that it is proven, and undo it on time.
+        """Watch it until then, now that it is proven, and undo it on time.
 
-        `alone`: no other fault is in meanwhile, which could keep it from being seen.
+        `alone`: no other fault is active meanwhile, which could hide it.
         """
         self._in_background(self._attend(due_ns, alone))
 
     def hurry(self) -> None:
-        """Let nobody look at it any more, nor wait for a look, before it is undone."""
+        """Stop looking at it, so that its undo does not wait for a look."""
         if self._watch is not None:
             self._watch.hurry()
 
     def undo(self, *, again: bool = False) -> Window:
-        """Look at it and undo it unless that was done, and return when that was.
+        """Look at it a last time and undo it, unless that was done; return when it was undone.
 
         `again` undoes what was undone before. Raises NotHealed when it takes too long.
         """
@@ -180,7 +180,7 @@ class ActiveFault:
             self._undoing.release()
 
     def is_out(self) -> bool:
-        """Tell whether its undoing has begun, and wait for it as `undo` does."""
+        """Tell whether it is undone; an undo under way is waited for."""
         if not self._undoing.acquire(timeout=_UNDO_LIMIT_NS / SECOND):
             return True
         try:
@@ -194,7 +194,7 @@ class ActiveFault:
 
     @property
     def _active_at_end(self) -> bool | None:
-        """Whether it was active until it was undone; None: nobody looked."""
+        """Whether it was active until it was undone; None: it was not looked at."""
         if self.lapse:
             return False
         return None if self._at_end is None else self._at_end.proven
@@ -239,6 +239,6 @@ class ActiveFault:
         )
 
     def _undo_quietly(self) -> None:
-        # Whoever comes to re-read it undoes it again, and then an error is told.
+        # The conductor undoes it again before it proves it healed, and reports an error then.
         with suppress(Exception):
             self._undo()

@@ -1,4 +1,4 @@
-"""The conductor: the only module that knows every part of a run."""
+"""The conductor: the nine steps of a run, in their order."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -33,7 +33,7 @@ _TICK_NS = 200 * MILLISECOND
 _FIRST_OPERATION_IN_NS = 50 * MILLISECOND
 _DRIVER_STOP_LIMIT_NS = 5 * SECOND
 _LAST_PROOF_NS = 2 * SECOND
-"""How long each undoing may be looked at once the run is interrupted: all of it goes anyway."""
+"""How long the proof of one undo may take after an interrupt: the environment goes anyway."""
 
 
 class Conductor:
@@ -49,7 +49,7 @@ class Conductor:
         folder: Path,
         listeners: Sequence[Listener],
     ) -> None:
-        """`folder` exists and is this run's own; `run` is the id that marks what it creates."""
+        """`folder` exists and is this run's own; `run` is the id on what it creates."""
         self._scenario = experiment.scenario
         self._plan = plan
         self._run = run
@@ -120,7 +120,7 @@ class Conductor:
                     analysis = self._analyse()
                 result = self._judge(analysis)
         if self._failures.ended is not None:
-            with suppress(EnvironmentRefused):  # what ended it is what is told
+            with suppress(EnvironmentRefused):  # what ended the run is raised instead
                 self._event_bus.finish(result)
             raise self._failures.ended
         self._event_bus.finish(result)
@@ -177,7 +177,7 @@ class Conductor:
         return True
 
     def _break(self) -> bool:
-        """Step 5: every fault at its time; False as soon as one is not proven, or not gone."""
+        """Step 5: every fault at its time; False as soon as one is not proven, or not healed."""
         self._event_bus.enter(Phase.BREAK)
         self._monitor.mind_the_stop_condition(self._clock.now_ns())
         try:
@@ -188,7 +188,7 @@ class Conductor:
         finally:
             self._bypass.stop()
             self._monitor.mind_the_stop_condition(None)
-        # How the system comes back is measured all the same.
+        # The recovery is measured all the same.
         self._injector.heal(at_once=True)
         return True
 
@@ -207,7 +207,7 @@ class Conductor:
         with self._failures.going_on():
             self._injector.heal(at_once=bool(self._failures.problems))
         self._event_bus.enter(Phase.SETTLE)
-        # What comes due while the driver hears of its end was not promised to anybody.
+        # Operations that come due while the driver stops do not count.
         self._loaded = Window(start_ns=self._loaded.start_ns, end_ns=self._clock.now_ns())
         report = self._load.stop(_DRIVER_STOP_LIMIT_NS)
         self._noise = self._noise_meter.stop(
@@ -343,14 +343,14 @@ class Conductor:
             self._event_bus.note(f"stopped by {number.name}; {left}")
 
     def _tick_until(self, until_ns: int) -> None:
-        """Let the time pass until `until_ns`, watching the load and minding signals."""
+        """Wait until `until_ns`, watching the load and signals."""
         self._tick()
         while (left_ns := until_ns - self._clock.now_ns()) > 0:
             self._clock.sleep_ns(min(_TICK_NS, left_ns))
             self._tick()
 
     def _tick(self) -> None:
-        """Mind signals and the driver, and tell how the load is doing, some times a second."""
+        """Check for signals; five times a second, check the parts and report progress."""
         self._interrupts.checkpoint()
         if self._clock.now_ns() >= self._next_look_ns:
             self._load.poll()

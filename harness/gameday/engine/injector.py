@@ -1,4 +1,4 @@
-"""Step 5 of a run: every fault recorded, injected, proven, looked at, undone and proven gone."""
+"""Step 5 of a run: each fault is recorded, injected, proven, undone, and proven healed."""
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -29,17 +29,17 @@ from gameday.model.result import FaultRecord
 __all__ = ["Injector", "Lease"]
 
 _TIME_TO_HEAL_NS = 60 * SECOND
-"""How long after its span a fault may still be in before it is healed from outside."""
+"""How long after its span a fault may last before the supervisor heals it."""
 
 _PROOF_LIMIT_NS = 45 * SECOND
-"""How long after its span a fault that is not proven yet is undone by its timer all the same."""
+"""How long after its span a fault is undone by its timer while its proof is still under way."""
 
 _MOST_UNDOINGS = 4
-"""How often one fault is undone at most, each time with a proof that takes its own limit."""
+"""How often one fault is undone at most; the proof after each attempt has its own limit."""
 
 
 class Lease(Protocol):
-    """Somebody outside of this process who heals what it does not heal in time."""
+    """A process outside of the harness that heals each fault which is not healed in time."""
 
     def fault_until(self, step: int, until_ns: int) -> None:
         """Act if the fault of that step is not healed by `until_ns`; raise if nobody would."""
@@ -51,7 +51,7 @@ class Lease(Protocol):
 
 
 class Injector:
-    """The faults of one plan on one environment. What was begun is healed by `heal`, once."""
+    """The faults of one plan on one environment; `heal` undoes whatever was begun."""
 
     def __init__(
         self,
@@ -73,13 +73,13 @@ class Injector:
         self._lease = lease
         self._scheduler = scheduler
         self._active: list[ActiveFault] = []
-        """Those of which the undo is recorded, in that order."""
+        """Those whose undo is recorded, in that order."""
 
     def play(self, wait_until: Callable[[int], None], now_ns: int, checkpoint: Checkpoint) -> bool:
         """Inject and undo every fault at its time, counted from `now_ns`.
 
-        Returns False as soon as a fault is not proven, was not in any more at its end, or is not
-        proven gone: nothing more is broken then, and the others are still to be healed.
+        Returns False as soon as a fault is not proven, ended early, or is not proven healed.
+        Nothing more is broken then, and the others are still to be healed.
         """
         moments = [(f.planned.at_ns, True, f) for f in self._faults]
         moments += [(f.planned.until_ns, False, f) for f in self._faults]
@@ -96,9 +96,9 @@ class Injector:
         return True
 
     def undo_now(self) -> None:
-        """Undo all from another thread than the one that conducts, and prove nothing.
+        """Undo everything from a thread other than the conductor's, and prove nothing.
 
-        That one may be in the middle of putting a fault in, so it undoes all again.
+        The conductor may be injecting a fault meanwhile, so it undoes everything again.
         """
         for active in reversed(tuple(self._active)):
             active.hurry()
@@ -107,13 +107,12 @@ class Injector:
             active.undoings += 1
 
     def heal(self, *, at_once: bool = False, proof_limit_ns: int | None = None) -> None:
-        """Undo whatever is not proven gone, last in first out; a failure does not stop the others.
+        """Undo whatever is not proven healed, last in first out; a failure stops no other undo.
 
-        All are undone before the first is read again: that may take long, and the others are in
-        meanwhile. What another fault kept from being undone is undone again once that one is gone.
-        Where that has to be `at_once`, nothing is looked at before; with a `proof_limit_ns` what is
-        not read again in that time counts as not undone. Raises ExceptionGroup of what could not
-        be undone.
+        All faults are undone before the first is proven healed, because a proof may take long. A
+        fault that could not be undone because of another one is undone again after that one.
+        With `at_once` no fault is looked at before its undo. A proof that takes longer than
+        `proof_limit_ns` counts as none. Raises ExceptionGroup of what could not be undone.
         """
         for active in self._active if at_once else ():
             active.hurry()
@@ -148,7 +147,7 @@ class Injector:
         return frozenset(active.planned.target for active in self._active)
 
     def times(self) -> tuple[FaultTimes, ...]:
-        """Return when each fault was in, absolute."""
+        """Return when each fault was injected, proven, undone and healed; absolute."""
         return tuple(times for active in self._active if (times := active.times()) is not None)
 
     def records(self, history: History | None) -> tuple[FaultRecord, ...]:
@@ -180,7 +179,7 @@ class Injector:
         active.undo_in(active.for_ns + _PROOF_LIMIT_NS)
         proof = active.injection.prove(checkpoint)
         active.measured |= proof.measured
-        # What its timer has undone by then was not in while it was looked for.
+        # If its timer has undone it by now, it was not active during the whole proof.
         proven = proof.proven and not active.is_out()
         if proven:
             active.proven_ns = self._scheduler.now_ns()
@@ -189,17 +188,17 @@ class Injector:
         return proven
 
     def _is_alone(self, planned: PlannedFault) -> bool:
-        """Tell whether no other fault is planned to be in at the same time."""
+        """Tell whether no other fault is planned to be active at the same time."""
         others = (fault.planned for fault in self._faults if fault.planned is not planned)
         return all(o.until_ns <= planned.at_ns or planned.until_ns <= o.at_ns for o in others)
 
     def _undo(self, active: ActiveFault, checkpoint: Checkpoint) -> bool:
-        """Undo a fault if its timer has not, re-read it, and tell whether it is proven gone."""
+        """Undo a fault if its timer has not, and tell whether it is proven healed."""
         self._take_out(active)
         return self._read_again(active, checkpoint)
 
     def _take_out(self, active: ActiveFault) -> None:
-        """Undo a fault if its timer has not; one that was re-read before is undone again."""
+        """Undo a fault if its timer has not; one that was not proven healed is undone again."""
         again = active.undoings > 0
         active.undoings += 1
         bracket = self._event_bus.since_start(active.undo(again=again))
@@ -214,7 +213,7 @@ class Injector:
     def _read_again(
         self, active: ActiveFault, checkpoint: Checkpoint, limit_ns: int | None = None
     ) -> bool:
-        """Tell whether a fault is proven gone; `heal` lets no signal cut that short."""
+        """Tell whether a fault is proven healed; `heal` lets no signal cut that short."""
         read = partial(active.injection.prove_healed, checkpoint)
         try:
             proof = read() if limit_ns is None else self._scheduler.call(read).result(limit_ns)
@@ -224,7 +223,7 @@ class Injector:
         if proof.proven:
             active.healed_ns = self._scheduler.now_ns()
             self._lease.healed(active.planned.step)
-            with suppress(OSError):  # it is undone, whatever the disk still takes
+            with suppress(OSError):  # it is undone, even if the disk is full
                 self._record.write(state="undone", **active.facts)
         self._event_bus.tell(
             UndoProven, **active.facts, proven=proof.proven, measured=proof.measured
@@ -232,7 +231,7 @@ class Injector:
         return proof.proven
 
     def _tell_of_the_end(self, active: ActiveFault) -> None:
-        """Tell once what was seen until the undo; no event unless it ended early."""
+        """Report once that a fault ended early; no event if it did not."""
         if not (active.end_told or active.lasted):
             self._event_bus.tell(
                 EffectProven, **active.facts, proven=False, measured=active.end_facts

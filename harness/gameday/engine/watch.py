@@ -10,16 +10,16 @@ from gameday.model.clock import MILLISECOND, SECOND
 __all__ = ["TURN_NS", "Watch"]
 
 TURN_NS = 20 * MILLISECOND
-"""How often a fault is asked for what shows that it was not active for a while."""
+"""How often a fault is asked whether it has lapsed."""
 _LOOK_LIMIT_NS = 2 * SECOND
-"""How long a fault may be looked at before it is undone; one that takes longer is not seen."""
+"""How long one look may take; one that takes longer does not show that the fault is active."""
 _BETWEEN_LOOKS_NS = 250 * MILLISECOND
 _SHARE_OF_LOOKS = 50
 _FRESH_NS = 100 * MILLISECOND
 
 
 class Watch:
-    """What is seen of one injection while it is active. Only one thread at a time may look."""
+    """What is seen of one injection while it is active. One thread at a time may look."""
 
     def __init__(self, injection: Injection, scheduler: Scheduler) -> None:
         self._injection = injection
@@ -36,13 +36,13 @@ class Watch:
         """How long that look took."""
 
     def hurry(self) -> None:
-        """Let nobody look any more, nor wait for a look that is under way."""
+        """Stop looking, and do not wait for a look that is under way."""
         self._hurried = True
         if self._looking is not None:
             self._looking.abandon()
 
     def poll(self) -> None:
-        """Ask, at next to no cost, whether it has been active all the time."""
+        """Ask, at almost no cost, whether it has been active all the time."""
         if isinstance(self._injection, Watchful) and not (self.lapse or self._hurried):
             with suppress(Exception):  # what cannot be read shows nothing
                 self.lapse = self._injection.lapse()
@@ -51,15 +51,15 @@ class Watch:
         """Look whether it is active, and return when to look again; `due_ns`: no more.
 
         The last look begins early enough for its answer to be there when the undo is due. Before
-        that a fault that is in alone is looked at for a fiftieth of the time. What another fault
-        may have kept from being seen says nothing.
+        that a fault that is active alone is looked at for a fiftieth of the time. A look that
+        another fault may have disturbed says nothing.
         """
         if self._hurried or not isinstance(self._injection, Lasting):
             return due_ns
         began_ns = self._scheduler.now_ns()
         seen = self._see(self._injection)
         if seen is not None and alone and _shows_that_it_is_out(seen):
-            # What is being put right at that very moment is active.
+            # A fault that is being renewed at this very moment is active.
             self._scheduler.sleep_ns(TURN_NS)
             seen = self._see(self._injection)
         now_ns = self._scheduler.now_ns()
@@ -74,7 +74,7 @@ class Watch:
         return min(next_ns, last_ns) if alone else last_ns
 
     def look_at_the_end(self) -> None:
-        """Look right before the undo, unless it was seen a moment ago."""
+        """Look right before the undo, unless the last look was a moment ago."""
         if self._hurried or not isinstance(self._injection, Lasting):
             return
         self.poll()
@@ -87,12 +87,12 @@ class Watch:
         self.at_end = self._see(self._injection) or self.at_end
 
     def _see(self, injection: Lasting) -> Proof | None:
-        """Look for a limited time; None: there was a hurry."""
+        """Look for a limited time; None: `hurry` was called."""
 
         def look() -> Proof:
             try:
                 return injection.is_active()
-            except Exception as error:  # no reason to leave the fault in
+            except Exception as error:  # no reason not to undo the fault
                 return _no_answer(str(error) or repr(error))
 
         if self._hurried:
@@ -112,5 +112,5 @@ def _no_answer(error: str) -> Proof:
 
 
 def _shows_that_it_is_out(seen: Proof) -> bool:
-    """Tell it from a question that failed."""
+    """Tell a fault that ended from a look that failed."""
     return not seen.proven and "error" not in seen.measured
