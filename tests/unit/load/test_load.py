@@ -22,6 +22,7 @@ from gameday.load.noise_meter import read_pairs
 from gameday.load.reader import LiveView, read_history
 from gameday.load.recorder import LATENESS
 from gameday.model.operation import Outcome
+from gameday.registry import client_of
 
 SECOND = 1_000_000_000
 MILLISECOND = 1_000_000
@@ -290,3 +291,15 @@ def test_a_child_that_says_nothing_is_not_waited_for_longer_than_allowed(tmp_pat
         assert not child.end(MILLISECOND)
     finally:
         child.kill()
+
+
+def test_the_driver_imports_only_the_technologies_that_its_streams_need() -> None:
+    code = (
+        "import sys, gameday.load.driver\n"
+        "from gameday.load.client import load_client\n"
+        f"load_client({client_of('redis-write')!r})\n"
+        "print(*sorted({name.split('.')[2] for name in sys.modules"
+        " if name.startswith('gameday.technologies.')}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["redis"]
