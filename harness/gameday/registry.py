@@ -36,7 +36,7 @@ __all__ = [
 ]
 
 _OWN = "pytest-gameday"
-_GROUPS = ("technologies", "faults", "findings", "reporters")
+_GROUPS = ("faults", "technologies", "findings", "reporters")
 
 Reporter = Callable[[Path], Listener]
 """Makes a listener of one run, given the folder that the run is reported into."""
