@@ -300,9 +300,9 @@ from gameday.engine import conductor
 whole = conductor.analyse
 
 
-def interrupted(observation):
+def interrupted(*observed):
     os.kill(os.getpid(), signal.SIGINT)
-    return whole(observation)
+    return whole(*observed)
 
 
 conductor.analyse = interrupted
