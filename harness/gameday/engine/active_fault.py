@@ -49,6 +49,7 @@ class ActiveFault:
     _injection: Injection | None = None
     _watch: Watch | None = None
     _undoing: threading.Lock = field(default_factory=threading.Lock)
+    _undo_begun: bool = False
     _task: BackgroundTask | None = None
 
     def prepare(self, environment: Environment) -> None:
@@ -171,8 +172,9 @@ class ActiveFault:
         if not self._undoing.acquire(timeout=_UNDO_LIMIT_NS / SECOND):
             raise self._hangs()
         try:
-            if self.undone is None and self.proven_ns is not None and self._watch is not None:
+            if not self._undo_begun and self.proven_ns is not None and self._watch is not None:
                 self._watch.look_at_the_end()
+            self._undo_begun = True  # one that failed may have undone it all the same
             if self.undone is None or again:
                 self.undone = self._undo_in_time()
             return self.undone

@@ -159,6 +159,28 @@ def test_what_is_not_in_at_its_end_has_not_lasted(alone: bool) -> None:
     assert not attended(Looks(lambda share: share < 0.8), alone=alone).lasted
 
 
+class Blocked(Looks):
+    """Undone by its first undo, which fails all the same."""
+
+    def undo(self) -> Window:
+        again = self.undone_ns >= 0
+        window = super().undo()
+        if not again:
+            raise RuntimeError("the way back is blocked")
+        return window
+
+
+def test_what_a_failed_undo_has_ended_has_lasted() -> None:
+    looks = Blocked()
+    looks.says = lambda _: looks.undone_ns < 0
+    active = fault(looks, looks.kind())
+    with pytest.raises(RuntimeError, match="the way back is blocked"):
+        active.undo()
+    looks.clock.sleep_ns(10 * SECOND)
+    active.undo()
+    assert active.lasted
+
+
 def test_a_question_that_fails_half_way_says_nothing() -> None:
     def says(share: float) -> bool:
         if share < 0.7:
