@@ -16,7 +16,7 @@ from gameday.model.verdict import Judgement, Verdict
 
 __all__ = ["Judged", "judge"]
 
-_NOTHING_BROKEN = "nothing was broken, for there was no steady state"
+_NOTHING_BROKEN = "nothing was injected, because there was no steady state"
 _SAYS_NOTHING = "the run says nothing"
 
 _REASON_FOR = {
@@ -223,7 +223,7 @@ def _sentence(expectation: Expectation, judgement: Judgement, finding: Finding |
     head = f"{expectation.name} {_REASON_FOR[judgement.verdict]}: wanted {judgement.wanted}"
     if finding is None or finding.value is None:
         why = (
-            finding.evidence if finding else f"this run found nothing called {expectation.finding}"
+            finding.evidence if finding else f"this run has no finding called {expectation.finding}"
         )
         return f"{head}; not measured: {why}"
     return (
@@ -237,14 +237,14 @@ def _unproven(fault: FaultRecord) -> str:
     if fault.active_at_end is False:
         lacking = "took effect, but was no longer active when it was due to be undone"
     if fault.lapse:
-        lacking = f"took effect and did not last: {fault.lapse}"
+        lacking = f"took effect but did not last: {fault.lapse}"
     head = f"{fault.fault} of {fault.target} {lacking}, so the run says nothing"
     told = f"; look at what was measured of it ({details(seen_of(fault)) or 'nothing'})"
     if fault.asked:
         told += f" beside what was asked ({details(fault.asked)})"
     met, wanted = fault.met, fault.exposure
     if met is not None and wanted is not None and met < wanted:
-        told += f"; and {met} operations of the load met it, where {wanted} are wanted"
+        told += f"; only {met} operations of the load met it, {wanted} are required"
     return head + told
 
 

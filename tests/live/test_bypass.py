@@ -86,8 +86,8 @@ reconnecting_pubsub.Publisher.publish = publish
 if __name__ == "__main__":
     run("relay", relay.build)
 '''
-_PAST_ALL = "connections to redis were made past the proxies of all its edges"
-_PAST = "went to redis directly, past the proxy of relay -> redis"
+_PAST_ALL = "connections to redis bypassed all of its proxies"
+_PAST = "went directly to redis, bypassing the proxy of relay -> redis"
 
 
 class Around(Protocol):
@@ -178,7 +178,10 @@ def test_an_edge_that_carried_nothing_before_the_fault_makes_a_run_invalid(
         threading.Thread(target=forward, args=(listener, redis_port), daemon=True).start()
         result = around("blackhole: relay -> redis", REDIS_PORT=listener.getsockname()[1])
     assert result["verdict"] == "INVALID", result["output"]
-    assert "nothing between relay and redis passed the proxy of relay -> redis" in result["reason"]
+    assert (
+        "no traffic between relay and redis passed through the proxy of relay -> redis"
+        in result["reason"]
+    )
 
 
 def test_a_fault_on_requests_that_nobody_makes_was_met_by_none(
@@ -186,7 +189,7 @@ def test_a_fault_on_requests_that_nobody_makes_was_met_by_none(
 ) -> None:
     result = around("http-status: client -> relay, status: 503, method: GET, path: /none*", runtime)
     assert result["verdict"] == "INVALID", result["output"]
-    assert "; and 0 operations of the load met it, where 1 are wanted" in result["reason"]
+    assert "; only 0 operations of the load met it, 1 are required" in result["reason"]
 
 
 def forward(listener: socket.socket, port: int) -> None:

@@ -115,13 +115,13 @@ def test_a_fault_that_met_too_little_of_the_load_proves_nothing(
             "process",
             "pause",
             "os.kill(service.process_state().pid, signal.SIGCONT)",
-            "took effect and did not last: process",
+            "took effect but did not last: process",
         ),
         (
             "docker",
             "pause",
             "service.container.unpause()",
-            "took effect and did not last: its control group was running",
+            "took effect but did not last: its control group was running",
         ),
         (
             "process",
@@ -243,7 +243,7 @@ def test_what_cannot_be_looked_at_is_not_clean(launch: Launch, tmp_path: Path) -
     scenario = _SCENARIO.replace("for: 20s", "for: 500ms").replace("    EXTRA\n", "")
     output, result = run(launch, tmp_path, "process", scenario)
     assert result["verdict"] == "ERROR", output
-    assert result["clean"] == ["what is left could not be read"]
+    assert result["clean"] == ["leftovers could not be checked"]
     (journal,) = tmp_path.glob("reports/*/journal.jsonl")
     started = journal.read_text().partition(", run ")[2][:8]
     assert not list(labelled_processes(started)), "the janitor has removed what the run did not"

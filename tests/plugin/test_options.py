@@ -269,9 +269,9 @@ def test_a_plan_shows_every_step_and_starts_nothing(mine: pytest.Pytester) -> No
         (["--scenario=mine", "--gameday-sweep", "--gameday-sabotage"], "choose one"),
         (["--gameday-plan"], "none is chosen"),
         (["--scenario=mine", "-k", "nothing", "--gameday-plan"], "none is chosen"),
-        (["--scenario=mine", "-n2", "--gameday-plan"], "leave -n out"),
+        (["--scenario=mine", "-n2", "--gameday-plan"], "remove -n"),
         (["--scenario=mine", "--gameday-ports=80"], "from 1024"),
-        (["--scenario=mine", "-n2", "--gameday-ports=2000"], "leave one of the two out"),
+        (["--scenario=mine", "-n2", "--gameday-ports=2000"], "remove one of the two"),
     ],
 )
 def test_a_wrong_option_is_one_clear_line_and_a_usage_error(

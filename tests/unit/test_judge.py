@@ -124,7 +124,7 @@ def test_an_unmeasured_finding_is_inconclusive_and_says_why() -> None:
 def test_a_finding_that_the_run_does_not_have_is_inconclusive() -> None:
     outcome = judged(wants("< 2min"), [])
     assert outcome.verdict is U
-    assert "found nothing called recovery" in outcome.reason
+    assert "has no finding called recovery" in outcome.reason
 
 
 def test_a_limit_in_another_unit_is_our_bug() -> None:
@@ -213,8 +213,8 @@ def test_a_fault_that_met_too_few_operations_says_how_many() -> None:
     )
     outcome = judged(wants("< 2min"), [found(1, 2)], (few,))
     assert outcome.reason.endswith(
-        "measured of it (exit code 137) beside what was asked (for 5 s); and 3 operations of the "
-        "load met it, where 200 are wanted."
+        "measured of it (exit code 137) beside what was asked (for 5 s); only 3 operations of the "
+        "load met it, 200 are required."
     )
 
 

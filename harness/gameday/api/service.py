@@ -249,14 +249,14 @@ class Service(Protocol):
 
         Returns once all of the service's processes go by it. Also works while it is dead.
         """
-        raise self._refused("it goes by the clock of its host")
+        raise self._refused("it uses the clock of its host")
 
     def clock_setting(self) -> str:
         """Return what its clock goes by, as its processes find it; "" where nothing is set.
 
         Also works while it is dead.
         """
-        raise self._refused("it goes by the clock of its host")
+        raise self._refused("it uses the clock of its host")
 
     def read_clock(self) -> Reading:
         """Ask the service for its time, by its own protocol. Raises NotReadyError."""

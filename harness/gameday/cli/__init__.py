@@ -88,7 +88,9 @@ def parser() -> argparse.ArgumentParser:
     doctor.add_argument("--json", action="store_true", help="for programs")
     doctor.set_defaults(act=_doctor)
     reaping = commands.add_parser("reap", help="remove what runs whose harness died left behind")
-    reaping.add_argument("--run", type=_run_id, help="remove all of this run, whoever owns it")
+    reaping.add_argument(
+        "--run", type=_run_id, help="remove everything of this run, whoever owns it"
+    )
     reaping.set_defaults(act=_reap)
     stop = commands.add_parser("stop", help="stop every run of this host: heal, remove, report")
     stop.add_argument("--run", type=_run_id, help="only this run")

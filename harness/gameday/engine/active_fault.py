@@ -236,7 +236,7 @@ class ActiveFault:
 
     def _hangs(self) -> NotHealed:
         return NotHealed(
-            f"{self.planned.fault} of {self.planned.target}: its undoing has not ended within "
+            f"{self.planned.fault} of {self.planned.target}: the undo did not finish within "
             f"{_UNDO_LIMIT_NS / SECOND:g} s"
         )
 

@@ -116,7 +116,7 @@ class BypassDetector:
             try:
                 self._traffic = self._environment.traffic()
             except EnvironmentRefused as error:
-                self._unknown.append(f"what passed the proxies is not known: {error}")
+                self._unknown.append(f"the traffic through the proxies is unknown: {error}")
 
     def sentences(self, history: History, streams: Streams, run: str) -> tuple[str, ...]:
         """Return what went around a proxy."""
@@ -152,7 +152,7 @@ class BypassDetector:
         try:
             passed = self._environment.traffic_so_far()
         except EnvironmentRefused as error:
-            self._unknown.append(f"what passed the proxies is not known: {error}")
+            self._unknown.append(f"the traffic through the proxies is unknown: {error}")
             return None
         if passed is None:
             return None
@@ -175,16 +175,15 @@ class BypassDetector:
             if around:
                 told.add(edge.service)
                 yield (
-                    f"{len(around)} of {len(around) + len(seen.through)} connections of "
-                    f"{edge.client} that were seen went to {edge.service} directly, "
-                    f"past the proxy of {edge}"
+                    f"{len(around)} of {len(around) + len(seen.through)} observed connections "
+                    f"from {edge.client} went directly to {edge.service}, "
+                    f"bypassing the proxy of {edge}"
                 )
         for service, number in self._strangers.items():
             if number > _ON_THEIR_WAY and service not in told:
                 yield (
-                    f"{number} connections to {service} were made past the proxies of all its "
-                    "edges from the start of the load to the end of the baseline, "
-                    "by whom is not known"
+                    f"{number} connections to {service} bypassed all of its proxies between the "
+                    "start of the load and the end of the baseline; their source is unknown"
                 )
 
     def _silent(
@@ -193,13 +192,13 @@ class BypassDetector:
         for edge in self._hit:
             traffic = self._traffic.get(edge)
             if traffic is not None and not traffic.upstream_bytes:
-                yield f"nothing of what {edge.client} sent passed the proxy of {edge}"
+                yield f"no traffic from {edge.client} passed through the proxy of {edge}"
             elif edge in self._needed and edge.client != CLIENT:
                 own = streams.get(edge, ())
                 if any(self._is_silent(edge, r, history, own, run) for r in self._later):
                     yield (
-                        f"nothing between {edge.client} and {edge.service} passed the proxy of "
-                        f"{edge} from the start of the load to the end of the baseline"
+                        f"no traffic between {edge.client} and {edge.service} passed through the "
+                        f"proxy of {edge} between the start of the load and the end of the baseline"
                     )
 
     def _is_silent(
@@ -245,8 +244,9 @@ class BypassDetector:
             if all(one is not None and not one.scales for one in seen):
                 told = "; ".join(f"{e}: {one}" for e, one in zip(edges, seen, strict=True))
                 yield (
-                    f"the load did not pass {fault.target}, so {fault.verb} met nothing of it "
-                    f"({told}); write 'met_by: probes' if only the harness's own probes are to"
+                    f"no load passed through {fault.target}, so {fault.verb} affected none of it "
+                    f"({told}); write 'met_by: probes' if only the harness's own probes are "
+                    "meant to meet it"
                 )
 
     def _crossing(
@@ -342,7 +342,8 @@ def _more(
         when = "" if until_ns is None else " until the end of the baseline"
         yield (
             f"{sum(served.values())} operations of {' and '.join(served)} were acknowledged{when}, "
-            f"which takes at least {least} bytes, and {passed} passed the proxy of {edge}"
+            f"which takes at least {least} bytes, "
+            f"but only {passed} passed through the proxy of {edge}"
         )
 
 

@@ -328,7 +328,7 @@ class Conductor:
             self._bypass.stop()
         with self._failures.cleaning():
             self._environment.stop()
-        self._clean = ("what is left could not be read",)
+        self._clean = ("leftovers could not be checked",)
         with self._failures.cleaning():
             self._clean = self._environment.leftovers()
         with self._failures.cleaning():

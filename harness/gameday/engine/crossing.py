@@ -28,10 +28,10 @@ class Crossing:
         return self._per_operation >= LEAST_BYTES and not self._is_the_same_at_rest
 
     def __str__(self) -> str:
-        told = f"{max(0.0, self._per_operation):.3g} bytes passed for each operation"
+        told = f"{max(0.0, self._per_operation):.3g} bytes passed per operation"
         if self._per_operation >= LEAST_BYTES:
             return f"{told}, and as much passed before and after the load"
-        return f"{told}, where {LEAST_BYTES:g} are the least that counts"
+        return f"{told}, where at least {LEAST_BYTES:g} count as traffic of the load"
 
     @property
     def _per_operation(self) -> float:

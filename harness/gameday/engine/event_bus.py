@@ -82,13 +82,13 @@ class EventBus:
 
 
 def _unheard(deaf: Iterable[tuple[Listener, Exception]]) -> Iterator[str]:
-    """Yield a sentence for each that could not keep what it was told, and one for a full disk."""
+    """Yield a sentence for each that could not record an event, and one for a full disk."""
     full: dict[str, Exception] = {}
     for listener, error in deaf:
         name = type(listener).__name__
         if is_full(error):
             full[name] = error
         else:
-            yield f"{name} could not keep what it was told: {error}"
+            yield f"{name} could not record an event: {error}"
     for error in list(full.values())[:1]:
         yield no_room(error, full)

@@ -25,7 +25,7 @@ def check_options(config: pytest.Config) -> None:
     # The option is there only with xdist, whose other processes would print to nobody.
     shared = getattr(config.option, "dist", "no") != "no"
     if config.getoption("gameday_plan") and shared:
-        raise pytest.UsageError("--gameday-plan starts nothing that could be shared; leave -n out")
+        raise pytest.UsageError("--gameday-plan starts nothing that could be shared; remove -n")
     alone = getattr(config.option, "numprocesses", None) == 1
     if config.getoption("gameday_ports") and shared and not alone:
         raise pytest.UsageError(

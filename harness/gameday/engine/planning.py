@@ -334,8 +334,8 @@ def _missing(experiment: Experiment, plan: Plan) -> Iterator[str]:
             yield f"{who}: its volume is in memory, not on the host's disk; remove `disk:`"
         if requirements.features.own_proxy and plan.proxy != "own":
             yield (
-                f"{who}: {plan.proxy} cannot do that, or not so that it could be proven; "
-                "gameday's own proxy can: leave --gameday-proxy out"
+                f"{who}: {plan.proxy} cannot do this, or not in a way that can be proven; "
+                "gameday's own proxy can: remove --gameday-proxy"
             )
         if not plan.faults[number].met_by:
             yield f"{who}: no workload or probe traffic passes through it"

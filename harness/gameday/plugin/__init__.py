@@ -141,7 +141,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type=int,
         default=0,
         metavar="N",
-        help="use fixed front ports from N upward (default: free ones)",
+        help="use fixed proxy ports from N upward (default: free ones)",
     )
     parser.addini(
         "gameday_reports", "the folder in which each run makes its own", default="reports"

@@ -127,5 +127,5 @@ def test_the_clock_of_a_dead_service_is_set_right_for_its_next_start(
 def test_a_service_that_was_started_with_the_clock_of_its_host_is_refused(
     environment: Environment,
 ) -> None:
-    with pytest.raises(EnvironmentRefused, match="bystander goes by the clock of its host"):
+    with pytest.raises(EnvironmentRefused, match="bystander uses the clock of its host"):
         ClockOffset(target="bystander", offset_ns=SECOND).on(environment)

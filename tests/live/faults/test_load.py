@@ -127,7 +127,7 @@ def test_poison_is_taken_out_from_under_much_that_came_after_it(
 @pytest.mark.full
 def test_poison_for_no_stream_is_refused(environment: Environment) -> None:
     injection = PoisonMessage(target="redis", to="gameday:ready").on(environment)
-    with pytest.raises(EnvironmentRefused, match="gameday:ready is no stream of redis"):
+    with pytest.raises(EnvironmentRefused, match="gameday:ready is not a stream of redis"):
         injection.inject()
 
 

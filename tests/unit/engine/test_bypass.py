@@ -53,8 +53,8 @@ PLENTY = Traffic(upstream_bytes=10 * LEAST, downstream_bytes=10 * LEAST)
 NOTHING = Traffic(upstream_bytes=0, downstream_bytes=0)
 OWN = Traffic(upstream_bytes=PROBED, downstream_bytes=5 * PROBES)
 SILENT = (
-    "nothing between relay and redis passed the proxy of relay -> redis "
-    "from the start of the load to the end of the baseline"
+    "no traffic between relay and redis passed through the proxy of relay -> redis "
+    "between the start of the load and the end of the baseline"
 )
 
 
@@ -197,8 +197,8 @@ def test_a_connection_past_the_proxy_is_told(environment: Counting, told: Told) 
     environment.ways = Paths(through=ports(1, 2, 3), around=ports(4))
     assert told(environment) == (
         (
-            "1 of 4 connections of relay that were seen went to redis directly, "
-            "past the proxy of relay -> redis"
+            "1 of 4 observed connections from relay went directly to redis, "
+            "bypassing the proxy of relay -> redis"
         ),
     )
     assert environment.looked_at == {RELAY}
@@ -209,7 +209,7 @@ def test_a_partition_by_proxies_hits_each_edge_between_its_sides(
 ) -> None:
     environment.ways = Paths(around=ports(4))
     (sentence,) = told(environment, fault=Partition(target="redis | relay"))
-    assert sentence.endswith("past the proxy of relay -> redis")
+    assert sentence.endswith("bypassing the proxy of relay -> redis")
     ring = Partition(target="redis, relay, aside, listener", shape="ring")
     assert [s.split()[-3:] for s in told(environment, fault=ring)] == [["aside", "->", "redis"]]
 
@@ -229,8 +229,8 @@ def test_the_direct_way_to_a_service_that_is_hit_is_as_broken(
 
 
 STRANGERS = (
-    "connections to redis were made past the proxies of all its edges from the start of the load "
-    "to the end of the baseline, by whom is not known"
+    "connections to redis bypassed all of its proxies between the start of the load and the end "
+    "of the baseline; their source is unknown"
 )
 
 
@@ -277,7 +277,9 @@ def test_arrivals_that_cannot_be_held_against_live_counters_tell_nothing(
 def test_an_edge_that_carried_nothing_is_told(environment: Counting, told: Told) -> None:
     environment.live = False
     environment.passed[RELAY] = Traffic(upstream_bytes=0, downstream_bytes=5)
-    assert told(environment) == ("nothing of what relay sent passed the proxy of relay -> redis",)
+    assert told(environment) == (
+        "no traffic from relay passed through the proxy of relay -> redis",
+    )
 
 
 @pytest.mark.parametrize(
@@ -330,7 +332,7 @@ def test_more_acknowledgements_than_bytes_are_told(
     assert told(environment) == (
         (
             f"{SERVED} operations of publish were acknowledged{when}, which takes at least "
-            f"{LEAST} bytes, and {LEAST - 1} passed the proxy of client -> relay"
+            f"{LEAST} bytes, but only {LEAST - 1} passed through the proxy of client -> relay"
         ),
     )
 
@@ -365,7 +367,7 @@ def test_a_service_that_the_load_was_not_seen_to_pass_was_not_met(
         environment.passed[edge] = passed
     kill = Kill(target="redis")
     sentences = told(environment, fault=kill, met_by="load")
-    assert sentences == () if met else sentences[0].startswith("the load did not pass redis, so ")
+    assert sentences == () if met else sentences[0].startswith("no load passed through redis, so ")
     assert told(environment, fault=kill, met_by="probes") == ()
 
 
@@ -380,7 +382,7 @@ def test_what_probes_say_on_an_edge_is_not_the_loads(
     heard = 5 * PROBES if client == "redis-write" else 10**9
     environment.passed[RELAY] = Traffic(upstream_bytes=said + more, downstream_bytes=heard)
     sentences = told(environment, probe, met_by="load")
-    assert any("the load did not pass" in one for one in sentences) is not met
+    assert any("no load passed through" in one for one in sentences) is not met
 
 
 @pytest.mark.parametrize(
@@ -427,4 +429,4 @@ def test_what_the_load_takes_itself_is_met(environment: Counting, told: Told, hi
 
 def test_counters_that_cannot_be_read_are_told(environment: Counting, told: Told) -> None:
     environment.silent = True
-    assert told(environment) == ("what passed the proxies is not known: the proxy is gone",)
+    assert told(environment) == ("the traffic through the proxies is unknown: the proxy is gone",)

@@ -40,12 +40,12 @@ def test_a_listener_that_fails_is_named_once_and_the_others_hear_all() -> None:
     event_bus.note("one")
     event_bus.note("two")
     assert ear.heard == ["one", "two"]
-    assert event_bus.problems == ("Ear could not keep what it was told: no space left",)
+    assert event_bus.problems == ("Ear could not record an event: no space left",)
 
 
 def test_a_result_that_somebody_cannot_keep_is_refused_once_all_the_others_have_it() -> None:
     deaf, ear = Ear(deaf=OSError("no space left")), Ear()
-    with pytest.raises(EnvironmentRefused, match="Ear could not keep what it was told: no space"):
+    with pytest.raises(EnvironmentRefused, match="Ear could not record an event: no space"):
         EventBus([deaf, ear], ManualClock()).finish(cast(Result, object()))
     assert ear.heard == ["the result"]
 

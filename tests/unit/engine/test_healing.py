@@ -141,7 +141,7 @@ def test_an_undoing_that_hangs_keeps_no_other_from_being_undone(set_up: SetUp) -
     with pytest.raises(ExceptionGroup) as caught:
         stage.injector.heal()
     (error,) = caught.value.exceptions
-    assert str(error) == "outage of b: its undoing has not ended within 30 s"
+    assert str(error) == "outage of b: the undo did not finish within 30 s"
     assert stage.alive("a")
     assert [record.undone for record in stage.records()] == [True, False]
 

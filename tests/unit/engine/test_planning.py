@@ -264,7 +264,7 @@ def test_a_fault_that_needs_gamedays_proxy_gets_it_or_is_refused(
     docker = Options(runtime="docker", settings={})
     assert make_plan(changed, docker).proxy == "own"
     plan = make_plan(changed, Options(runtime="process", proxy="toxiproxy", settings={}))
-    with pytest.raises(EnvironmentRefused, match="demand of redis: toxiproxy cannot do that"):
+    with pytest.raises(EnvironmentRefused, match="demand of redis: toxiproxy cannot do this"):
         make_environment(plan, changed, run="r", logs=tmp_path, port_base=0)
 
 

@@ -96,7 +96,7 @@ def test_a_service_with_its_hosts_clock_is_refused(
     environment: MemoryEnvironment, wrist: ClockedService, fault: Fault
 ) -> None:
     wrist.own_clock = False
-    with pytest.raises(EnvironmentRefused, match="db goes by the clock of its host"):
+    with pytest.raises(EnvironmentRefused, match="db uses the clock of its host"):
         fault.on(environment)
 
 

@@ -124,10 +124,10 @@ def test_every_signal_of_this_system_has_a_place() -> None:
 @pytest.mark.parametrize(
     ("signal", "why"),
     [
-        ("SIGSTOP", "there is pause"),
-        ("SIGTSTP", "there is pause"),
-        ("SIGCONT", "nothing"),
-        ("SIGCHLD", "nothing"),
+        ("SIGSTOP", "use pause for that"),
+        ("SIGTSTP", "use pause for that"),
+        ("SIGCONT", "no effect"),
+        ("SIGCHLD", "no effect"),
     ],
 )
 def test_signals_of_which_nothing_could_be_proven_are_refused(signal: AnySignal, why: str) -> None:

@@ -334,7 +334,7 @@ def test_a_service_that_nothing_can_be_asked_is_refused(
     environment: EdgedEnvironment, edge: MemoryEdge, fault: Fault
 ) -> None:
     edge.dialect = None
-    with pytest.raises(EnvironmentRefused, match=f"{fault.verb} on app -> db: no question to db"):
+    with pytest.raises(EnvironmentRefused, match=f"{fault.verb} on app -> db: no request to db"):
         fault.on(environment)
 
 

@@ -93,7 +93,7 @@ def _proxy() -> str:
                 with behind:
                     behind.settimeout(2)
                     if behind.recv(4) != b"ping":
-                        raise OSError("what was sent did not come through")
+                        raise OSError("the data did not come through")
         finally:
             proxy.stop(3)
     return "a connection went through it"
@@ -128,7 +128,7 @@ def _supervisor() -> str:
         except subprocess.TimeoutExpired:
             sleeper.kill()
             raise OSError("it did not remove what was left") from None
-    return "it removed a process that nobody else would have"
+    return "it removed an orphaned process"
 
 
 def _timer() -> str:

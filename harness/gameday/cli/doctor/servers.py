@@ -130,7 +130,7 @@ def server_of(kind: str) -> Mechanism:
     return Mechanism(
         name=f"{kind} in process",
         used_for=f"services of kind {kind}",
-        cure="look into what it said, or start a Docker engine",
+        cure="read its output, or start a Docker engine",
         check=partial(_check, kind),
     )
 

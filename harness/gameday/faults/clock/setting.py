@@ -30,7 +30,7 @@ def clocked(environment: Environment, target: str, verb: str) -> Service:
     """Return the service whose clock can be set; EnvironmentRefused if it has none of its own."""
     service = environment.service(target)
     if not service.own_clock:
-        raise EnvironmentRefused(f"{verb}: {target} goes by the clock of its host")
+        raise EnvironmentRefused(f"{verb}: {target} uses the clock of its host")
     return service
 
 

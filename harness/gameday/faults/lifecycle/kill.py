@@ -81,8 +81,8 @@ class Kill:
     def __post_init__(self) -> None:
         lives, does = self.signal not in _FREEZING, self.signal not in _VOID
         require(
-            ("signal", lives, "another: this one freezes a process, for which there is pause"),
-            ("signal", does, "another: this one alone does nothing that could be proven"),
+            ("signal", lives, "another signal: this one freezes the process; use pause for that"),
+            ("signal", does, "another signal: this one has no effect that could be proven"),
         )
 
     def on(self, environment: Environment) -> Injection:

@@ -75,7 +75,7 @@ def scene_of(
     dialect = edge.dialect
     if dialect is None or (copious and not isinstance(dialect, BulkDialect)):
         what = "that carries many bytes" if copious else "to measure with"
-        raise EnvironmentRefused(f"{verb} on {target}: no question to {service} is known {what}")
+        raise EnvironmentRefused(f"{verb} on {target}: no request to {service} is known {what}")
     if bare and edge.forwarded:
         raise EnvironmentRefused(
             f"{verb} on {target}: this host reaches the proxy through a forwarder only, which "

@@ -61,7 +61,7 @@ class IoThrottle:
 
     def __post_init__(self) -> None:
         if not (self.read_bytes_per_s or self.write_bytes_per_s):
-            raise ValueError("neither read nor write is given; wanted is one of them at least")
+            raise ValueError("neither read nor write is given; at least one is wanted")
         rates = (("read", self.read_bytes_per_s), ("write", self.write_bytes_per_s))
         require(
             *(

@@ -55,7 +55,9 @@ class Modes:
                 return
             self._before = {**left, **self._before}
             self._chmod("a-w", list(left))
-        raise EnvironmentRefused(f"read-only-data: {self._folder.name} creates faster than is shut")
+        raise EnvironmentRefused(
+            f"read-only-data: {self._folder.name} creates files faster than they can be locked"
+        )
 
     def count(self) -> tuple[int, int]:
         modes = self._modes().values()

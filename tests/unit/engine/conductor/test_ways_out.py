@@ -84,7 +84,7 @@ def test_a_fault_that_too_few_operations_met_makes_the_run_invalid(rehearse: Reh
     rehearsal = rehearse(Unmet)
     result = rehearsal.run()
     assert result.verdict is Verdict.INVALID
-    assert "0 operations of the load met it, where 1 are wanted" in result.reason
+    assert "only 0 operations of the load met it, 1 are required" in result.reason
     rehearsal.assert_clean()
 
 

@@ -70,7 +70,7 @@ class Failover:
         except KeyError:
             raise EnvironmentRefused(f"failover: there is no service {self.to}") from None
         if spec.kind != _REPLICA or spec.needs != (self.target,):
-            raise EnvironmentRefused(f"failover: {self.to} is no replica of {self.target}")
+            raise EnvironmentRefused(f"failover: {self.to} is not a replica of {self.target}")
         primary = RedisServer(environment, self.target)
         replica = RedisServer(environment, self.to)
         role = _Role.of(replica)
@@ -237,7 +237,7 @@ class _Swapping:
     def _reattach(self) -> None:
         """Follow through the edge's proxy again: the failover's own link goes past it."""
         if _Role.of(self._primary).name != "master":
-            raise EnvironmentRefused(f"{self._names[0]} is no primary: nothing can follow it")
+            raise EnvironmentRefused(f"{self._names[0]} is not a primary, so nothing can follow it")
         if _Role.of(self._replica).follows != self._follows:
             self._replica.ask("REPLICAOF", *self._follows)
 

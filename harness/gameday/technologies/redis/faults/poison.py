@@ -81,7 +81,7 @@ class _Poisoning:
     def inject(self) -> Window:
         if self._server.ask("TYPE", self._fault.to) != "stream":
             raise EnvironmentRefused(
-                f"poison-message: {self._fault.to} is no stream of {self._fault.target}"
+                f"poison-message: {self._fault.to} is not a stream of {self._fault.target}"
             )
         return timed(self._server.clock, self._add)
 
