@@ -29,8 +29,8 @@ def check_options(config: pytest.Config) -> None:
     alone = getattr(config.option, "numprocesses", None) == 1
     if config.getoption("gameday_ports") and shared and not alone:
         raise pytest.UsageError(
-            "--gameday-ports gives every run the same ports, and -n runs several at once; leave "
-            "one of the two out"
+            "--gameday-ports gives every run the same ports, and -n runs several at once; remove "
+            "one of the two"
         )
 
 
