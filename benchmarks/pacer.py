@@ -12,7 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from gameday.load.noise_meter import NoiseMeter
+from gameday.load.noise_meter import HostNoiseMeter
 from gameday.load.pacer import Pacer, Schedule
 from gameday.proxy.timer import DeadlineTimer
 
@@ -60,7 +60,7 @@ async def paced(start_ns: int) -> list[int]:
 
 def pair(folder: Path) -> tuple[float, float]:
     """Return the ratio of the p99s, and the share of late wake-ups of an idle sleeper meanwhile."""
-    meter = NoiseMeter(folder, folder / "hiccups.log")
+    meter = HostNoiseMeter(folder, folder / "hiccups.log")
     (folder / "hiccups.bin").unlink(missing_ok=True)
     meter.start()
     p99s = []

@@ -26,7 +26,7 @@ from gameday.cleanup.labels import (
     supervisors,
 )
 from gameday.cleanup.reaper import leftovers_of, reap
-from gameday.cleanup.supervisor import Supervisor
+from gameday.cleanup.supervisor import SupervisorProcess
 from gameday.errors import InternalError
 from gameday.host.cgroup import cgroups_named
 from gameday.model.clock import SECOND
@@ -59,8 +59,8 @@ def orphan() -> Iterator["subprocess.Popen[bytes]"]:
 
 
 @pytest.fixture
-def supervisor(tmp_path: Path) -> Iterator[Supervisor]:
-    made = Supervisor(_RUN, in_docker=False, log=tmp_path / "janitor.log")
+def supervisor(tmp_path: Path) -> Iterator[SupervisorProcess]:
+    made = SupervisorProcess(_RUN, in_docker=False, log=tmp_path / "janitor.log")
     made.start()
     yield made
     made.abandon()
@@ -75,14 +75,14 @@ def ended(process: "subprocess.Popen[bytes]") -> bool:
 
 
 def test_a_dismissed_janitor_touches_nothing(
-    supervisor: Supervisor, orphan: "subprocess.Popen[bytes]"
+    supervisor: SupervisorProcess, orphan: "subprocess.Popen[bytes]"
 ) -> None:
     supervisor.dismiss()
     assert orphan.poll() is None
 
 
 def test_an_abandoned_janitor_removes_all_that_carries_the_marks(
-    supervisor: Supervisor, orphan: "subprocess.Popen[bytes]"
+    supervisor: SupervisorProcess, orphan: "subprocess.Popen[bytes]"
 ) -> None:
     supervisor.abandon()
     assert ended(orphan)
@@ -90,14 +90,14 @@ def test_an_abandoned_janitor_removes_all_that_carries_the_marks(
 
 
 def test_a_fault_that_outlives_its_time_is_healed(
-    supervisor: Supervisor, orphan: "subprocess.Popen[bytes]"
+    supervisor: SupervisorProcess, orphan: "subprocess.Popen[bytes]"
 ) -> None:
     supervisor.fault_until(0, time.monotonic_ns() + SECOND // 5)
     assert ended(orphan)
 
 
 def test_a_fault_that_was_healed_in_time_is_forgotten(
-    supervisor: Supervisor, orphan: "subprocess.Popen[bytes]"
+    supervisor: SupervisorProcess, orphan: "subprocess.Popen[bytes]"
 ) -> None:
     supervisor.fault_until(0, time.monotonic_ns() + SECOND // 2)
     supervisor.healed(0)
@@ -105,7 +105,7 @@ def test_a_fault_that_was_healed_in_time_is_forgotten(
     assert orphan.poll() is None
 
 
-def test_without_its_janitor_no_fault_is_leased(supervisor: Supervisor) -> None:
+def test_without_its_janitor_no_fault_is_leased(supervisor: SupervisorProcess) -> None:
     mine = [c for c in psutil.Process().children() if "gameday.cleanup.supervisor" in c.cmdline()]
     for process in mine:
         process.kill()
@@ -120,7 +120,7 @@ def test_reaping_twice_is_harmless(orphan: "subprocess.Popen[bytes]") -> None:
 
 
 def test_a_user_who_works_in_a_folder_of_the_run_is_spared(
-    supervisor: Supervisor, orphan: "subprocess.Popen[bytes]"
+    supervisor: SupervisorProcess, orphan: "subprocess.Popen[bytes]"
 ) -> None:
     folder = make_folder(_RUN)
     user = subprocess.Popen(["sleep", "60"], cwd=folder)

@@ -26,7 +26,7 @@ from gameday.errors import InternalError
 from gameday.host.child import Child
 from gameday.model.clock import SECOND
 
-__all__ = ["Supervisor"]
+__all__ = ["SupervisorProcess"]
 
 _READY_LIMIT_NS = 30 * SECOND
 _ENGINE_LIMIT_S = 20
@@ -38,7 +38,7 @@ _TRY_FOR_S = 60.0
 _FIRST_PAUSE_S, _PAUSES_GROW, _LONGEST_PAUSE_S = 0.5, 3, 8.0
 
 
-class Supervisor:
+class SupervisorProcess:
     """The harness's side: what it reports to the supervisor of one run."""
 
     def __init__(self, run: str, *, in_docker: bool, log: Path) -> None:

@@ -8,7 +8,7 @@ from gameday.api.environment import Environment
 from gameday.api.workload import Ledger, Workload
 from gameday.cleanup.abandoned import heal_abandoned
 from gameday.cleanup.labels import labelled
-from gameday.cleanup.supervisor import Supervisor
+from gameday.cleanup.supervisor import SupervisorProcess
 from gameday.engine.addresses import Addresses
 from gameday.engine.bypass import BypassDetector
 from gameday.engine.equipment import Equipment
@@ -19,7 +19,7 @@ from gameday.engine.undo_log import UndoRecord
 from gameday.errors import InternalError
 from gameday.load.load import LoadDriver
 from gameday.load.messages import DriverReport
-from gameday.load.noise_meter import NoiseMeter
+from gameday.load.noise_meter import HostNoiseMeter
 from gameday.load.reader import read_history
 from gameday.load.record import save_record
 from gameday.model.history import Deliveries, History
@@ -56,13 +56,13 @@ def assemble(
     return Equipment(
         scheduler=scheduler,
         environment=environment,
-        supervisor=Supervisor(run, in_docker=in_docker, log=logs / "janitor.log"),
+        supervisor=SupervisorProcess(run, in_docker=in_docker, log=logs / "janitor.log"),
         undo_record=UndoRecord(folder / "undo.jsonl"),
         load=_LateLoad(make_driver, folder),
         ledger=ledger,
         keep_record=lambda deliveries: save_record(deliveries, folder),
         monitor=SteadyStateMonitor(folder, ledger, experiment.scenario),
-        noise_meter=NoiseMeter(folder, logs / "hiccups.log"),
+        noise_meter=HostNoiseMeter(folder, logs / "hiccups.log"),
         bypass=bypass,
         went_around=went_around,
         connections=addresses.connections,

@@ -1,18 +1,18 @@
 """Steps 1 and 2 of a run: files to an experiment, an experiment to a plan. Nothing is started."""
 
 import functools
-import operator
 import os
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import cast
 
 from gameday.analysis import FINDINGS
-from gameday.api.environment import Environment, EnvironmentConfig, Features
-from gameday.api.fault import BoundToWorkload, Fault, HasRequirements, Requirements
-from gameday.api.mechanism import Mechanism, trial
+from gameday.api.environment import Environment, EnvironmentConfig
+from gameday.api.fault import BoundToWorkload, Fault
+from gameday.api.mechanism import Mechanism
+from gameday.engine.requirements import features_of, missing, real, requirements_of
 from gameday.engine.streams import met_by, plan_streams
 from gameday.errors import EnvironmentRefused, ExtensionError, ScenarioError
 from gameday.extras import docker_missing
@@ -33,7 +33,6 @@ from gameday.loading import (
 from gameday.model.plan import Plan, PlannedFault
 from gameday.model.scenario import (
     Expectation,
-    FaultSpec,
     FaultStep,
     Sabotage,
     Scenario,
@@ -42,9 +41,9 @@ from gameday.model.scenario import (
     Vocabulary,
 )
 from gameday.model.units import format_duration
-from gameday.registry import KINDS, Registry, kinds_of, registry
+from gameday.registry import Registry, kinds_of, registry
 from gameday.resources import bundled
-from gameday.runtimes.program import is_bundled, is_program, program_image
+from gameday.runtimes.program import is_program
 from gameday.runtimes.variables import told_about
 
 __all__ = [
@@ -230,7 +229,7 @@ def make_plan(experiment: Experiment, options: Options) -> Plan:
     runtime, why = choose_runtime(options)
     proxy = options.proxy
     if proxy == "auto":
-        own = runtime == "process" or _features(scenario, runtime).own_proxy
+        own = runtime == "process" or features_of(scenario, runtime).own_proxy
         proxy = "own" if own else "toxiproxy"
     streams = plan_streams(scenario, target)
     return Plan(
@@ -275,7 +274,7 @@ def make_environment(
         seed=plan.seed,
         proxy=plan.proxy,
         port_base=port_base,
-        features=_features(experiment.scenario, plan.runtime),
+        features=features_of(experiment.scenario, plan.runtime),
     )
     environment: Environment
     if plan.runtime == "docker":
@@ -292,67 +291,10 @@ def make_environment(
         from gameday.runtimes.process.environment import ProcessEnvironment
 
         environment = ProcessEnvironment(given)
-    missing = (*environment.missing(), *_missing(experiment, plan))
-    if missing:
-        raise EnvironmentRefused("; ".join(missing))
+    lacks = (*environment.missing(), *missing(experiment.scenario, experiment.target, plan))
+    if lacks:
+        raise EnvironmentRefused("; ".join(lacks))
     return environment
-
-
-def _features(scenario: Scenario, runtime: str) -> Features:
-    """Return what the environment must have from its start for all of the scenario's faults."""
-    requirements = (_requirements(step, runtime).features for step in scenario.faults)
-    return functools.reduce(operator.or_, requirements, Features())
-
-
-def _missing(experiment: Experiment, plan: Plan) -> Iterator[str]:
-    """Yield what this host or the chosen environment lacks for each fault, with the cure."""
-    bounded = {s.name for s in experiment.target.services if s.disk_bytes is not None}
-    for spec in experiment.target.services:
-        if absent := KINDS[spec.kind].client_missing():
-            yield f"{spec.name}: {absent.seen}; {absent.cure}"
-        if spec.program is None or (plan.runtime == "docker" and spec.image is not None):
-            continue
-        if not is_program(spec):
-            yield f"{spec.name}: Python has no module {spec.program!r} to run; install it"
-        elif plan.runtime == "docker" and not (is_bundled(spec) or program_image(spec)):
-            yield (
-                f"{spec.name}: {spec.program!r} is installed on this host, which no container "
-                "sees; put it beside target.yaml, or name an image that has it by `image:`"
-            )
-    for number, step in enumerate(experiment.scenario.faults):
-        fault = _real(step)
-        requirements = _requirements(step, plan.runtime)
-        who = f"{fault.verb} of {fault.target}"
-        if requirements.impossible:
-            yield f"{who}: {requirements.impossible}"
-        if requirements.bounded_disk and fault.target not in bounded:
-            yield (
-                f"{who}: its data is on the host's disk; add `disk: 64MB` to give it a volume of "
-                "its own"
-            )
-        if requirements.hosts_disk and fault.target in bounded:
-            yield f"{who}: its volume is in memory, not on the host's disk; remove `disk:`"
-        if requirements.features.own_proxy and plan.proxy != "own":
-            yield (
-                f"{who}: {plan.proxy} cannot do this, or not in a way that can be proven; "
-                "gameday's own proxy can: remove --gameday-proxy"
-            )
-        if not plan.faults[number].met_by:
-            yield f"{who}: no workload or probe traffic passes through it"
-        for mechanism in requirements.mechanisms:
-            tried = trial(mechanism)
-            if not tried.works and not mechanism.instead:
-                yield f"{who} needs {mechanism.name}: {tried.seen}; {tried.cure}"
-
-
-def _requirements(step: FaultStep, runtime: str) -> Requirements:
-    fault = _real(step)
-    return fault.requirements(runtime) if isinstance(fault, HasRequirements) else Requirements()
-
-
-def _real(step: FaultStep) -> FaultSpec:
-    """Return the fault itself: a dud is planned, and refused, as what it stands for."""
-    return step.fault.fault if isinstance(step.fault, Noop) else step.fault
 
 
 def _bind_to_workload(step: FaultStep, scenario: Scenario) -> FaultStep:
@@ -384,7 +326,7 @@ def _expected(expectation: Expectation) -> str:
 
 
 def _planned(number: int, step: FaultStep, met_by: tuple[str, ...], runtime: str) -> PlannedFault:
-    fault = _real(step)
+    fault = real(step)
     settings = {key: value for key, value in asdict(fault).items() if key != "target"}  # type: ignore[call-overload]
     return PlannedFault(
         step=number,
@@ -400,5 +342,5 @@ def _planned(number: int, step: FaultStep, met_by: tuple[str, ...], runtime: str
             for field in fields(fault)  # type: ignore[arg-type]
             if field.name in settings and getattr(fault, field.name) == field.default
         ),
-        needs=tuple(_needed(mechanism) for mechanism in _requirements(step, runtime).mechanisms),
+        needs=tuple(_needed(mechanism) for mechanism in requirements_of(step, runtime).mechanisms),
     )

@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
-from gameday.host.waiting import Call as ThreadCall
+from gameday.host.waiting import ThreadCall
 from gameday.model.clock import Clock, MonotonicClock
 
-__all__ = ["Call", "Scheduler", "ThreadScheduler"]
+__all__ = ["Scheduler", "ThreadCall", "ThreadScheduler"]
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)

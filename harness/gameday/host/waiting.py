@@ -18,8 +18,8 @@ from gameday.model.units import format_duration
 
 __all__ = [
     "READY_LIMIT_NS",
-    "Call",
     "NotInTime",
+    "ThreadCall",
     "busy_ports",
     "free_ports",
     "release_ports",
@@ -46,7 +46,7 @@ class NotInTime(Exception):
     """A call did not end within its limit and was abandoned."""
 
 
-class Call(Generic[T]):
+class ThreadCall(Generic[T]):
     """A call in a thread of its own, so a signal reaches who waits, whatever it waits for."""
 
     def __init__(self, act: Callable[[], T]) -> None:
@@ -95,7 +95,7 @@ def until_ready(
     give_up_ns = time.monotonic_ns() + limit_ns
     while True:
         try:
-            return Call(check).result(_CHECK_LIMIT_NS)
+            return ThreadCall(check).result(_CHECK_LIMIT_NS)
         except (NotReadyError, NotInTime) as error:
             if time.monotonic_ns() > give_up_ns:
                 raise EnvironmentRefused(

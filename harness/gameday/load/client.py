@@ -16,10 +16,10 @@ from gameday.model.operation import Outcome
 __all__ = [
     "NOT_SENT",
     "NO_ANSWER",
-    "Call",
     "Client",
     "LoadClient",
     "Log",
+    "PendingOperation",
     "Sweeper",
     "Terms",
     "connect_error",
@@ -100,7 +100,7 @@ def load_client(place: str) -> LoadClient:
     return found
 
 
-class Call:
+class PendingOperation:
     """One operation from its due time to its end; it ends exactly once."""
 
     __slots__ = ("deadline_ns", "done", "drop", "held", "sent", "slot", "value")
@@ -134,17 +134,17 @@ class Sweeper:
         self._loop = loop
         self._log = log
         self._now_ns = now_ns
-        self._calls: deque[Call] = deque()
+        self._calls: deque[PendingOperation] = deque()
         self._handle: asyncio.TimerHandle | None = None
 
-    def watch(self, call: Call) -> None:
+    def watch(self, call: PendingOperation) -> None:
         """See to it that `call` ends."""
         self.outstanding += 1
         self._calls.append(call)
         if self._handle is None:
             self._set(call.deadline_ns - self._now_ns())
 
-    def end(self, call: Call, done_ns: int, outcome: Outcome, error: str = "") -> None:
+    def end(self, call: PendingOperation, done_ns: int, outcome: Outcome, error: str = "") -> None:
         """End `call`; nothing happens when it has ended already."""
         if call.done or self._closed:
             return
@@ -173,7 +173,7 @@ class Sweeper:
                 self._expire(call, now_ns)
             self._calls.popleft()
 
-    def _expire(self, call: Call, now_ns: int) -> None:
+    def _expire(self, call: PendingOperation, now_ns: int) -> None:
         if call.sent:
             self.end(call, now_ns, Outcome.UNKNOWN, NO_ANSWER)
         else:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
-from gameday.load.client import Call, Log, Sweeper, Terms, connect_error
+from gameday.load.client import Log, PendingOperation, Sweeper, Terms, connect_error
 from gameday.load.messages import StreamPlan
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.operation import Outcome
@@ -102,7 +102,7 @@ class HttpClient:
         self.sweeper = Sweeper(self._loop, log, now_ns)
         self._open: set[_Connection] = set()
         self._idle: dict[_Connection, None] = {}
-        self._waiting: deque[Call] = deque()
+        self._waiting: deque[PendingOperation] = deque()
         self._dials: set[asyncio.Task[None]] = set()
         self._closed = False
 
@@ -111,7 +111,7 @@ class HttpClient:
         return self.sweeper.outstanding
 
     def offer(self, slot: int, value: int, due_ns: int) -> None:
-        call = Call(slot, value, due_ns + self._plan.deadline_ns)
+        call = PendingOperation(slot, value, due_ns + self._plan.deadline_ns)
         self.sweeper.watch(call)
         connection = self._idle_connection()
         if connection is not None:
@@ -125,7 +125,7 @@ class HttpClient:
         if len(self._dials) < len(waiting):
             self._hold(call)
 
-    def held(self, call: Call) -> None:
+    def held(self, call: PendingOperation) -> None:
         """Tell how long a call has been held, that is sent or given up now."""
         now_ns = self.now_ns()
         self._held(now_ns, now_ns - call.deadline_ns + self._plan.deadline_ns)
@@ -198,7 +198,7 @@ class HttpClient:
             elif waited_for:
                 self._fail_oldest(error)
 
-    def _hold(self, call: Call) -> None:
+    def _hold(self, call: PendingOperation) -> None:
         call.held = True
         call.drop = partial(self.held, call)
 
@@ -248,7 +248,7 @@ class _Connection(asyncio.Protocol):
     def __init__(self, pool: HttpClient) -> None:
         self.idle_since_ns = 0
         self._pool = pool
-        self._call: Call | None = None
+        self._call: PendingOperation | None = None
         self._data = b""
         self._transport: asyncio.Transport
 
@@ -256,7 +256,7 @@ class _Connection(asyncio.Protocol):
     def usable(self) -> bool:
         return not self._transport.is_closing()
 
-    def send(self, call: Call) -> None:
+    def send(self, call: PendingOperation) -> None:
         request = self._pool.request(call.value)
         self._call = call
         if call.held:

@@ -24,8 +24,8 @@ from gameday.model.event import Scalar
 from gameday.model.history import HostNoise
 
 __all__ = [
+    "HostNoiseMeter",
     "HostTimes",
-    "NoiseMeter",
     "crowding",
     "host_facts",
     "read_host_times",
@@ -42,7 +42,7 @@ _RUNNING = re.compile(r"^procs_running (\d+)", re.MULTILINE)
 _SOME_WAITED = re.compile(r"^some .*\btotal=(\d+)", re.MULTILINE)
 
 
-class NoiseMeter:
+class HostNoiseMeter:
     """Measures the host from `start` to `stop`; its process ends with ours."""
 
     def __init__(self, folder: Path, log: Path) -> None:

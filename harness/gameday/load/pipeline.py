@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from gameday.api.opening import Opening, TurnedAway
-from gameday.load.client import Call, Log, Sweeper, Terms, connect_error
+from gameday.load.client import Log, PendingOperation, Sweeper, Terms, connect_error
 from gameday.load.messages import StreamPlan
 from gameday.model.clock import MILLISECOND, SECOND
 from gameday.model.operation import Outcome
@@ -62,7 +62,7 @@ class PipelineClient:
         self.sweeper = Sweeper(self._loop, log)
         self._connection: _Connection | None = None
         self._open: set[_Connection] = set()
-        self._waiting: deque[Call] = deque()
+        self._waiting: deque[PendingOperation] = deque()
         self._dials: set[asyncio.Task[None]] = set()
         self._dialled_ns = 0
 
@@ -71,7 +71,7 @@ class PipelineClient:
         return self.sweeper.outstanding
 
     def offer(self, slot: int, value: int, due_ns: int) -> None:
-        call = Call(slot, value, due_ns + self._plan.deadline_ns)
+        call = PendingOperation(slot, value, due_ns + self._plan.deadline_ns)
         self.sweeper.watch(call)
         if self._connection is not None and self._connection.usable:
             self._connection.send(call)
@@ -175,7 +175,7 @@ class _Connection(asyncio.Protocol):
         self._client = client
         self._codec = codec
         self._number = 0
-        self._calls: dict[int, Call] = {}
+        self._calls: dict[int, PendingOperation] = {}
         self._retired = False
         self._transport: asyncio.Transport
 
@@ -183,7 +183,7 @@ class _Connection(asyncio.Protocol):
     def usable(self) -> bool:
         return not self._transport.is_closing()
 
-    def send(self, call: Call) -> None:
+    def send(self, call: PendingOperation) -> None:
         self._number += 1
         request = self._codec.write(self._number, call.value)
         self._calls[self._number] = call

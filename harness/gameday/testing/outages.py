@@ -12,7 +12,7 @@ from gameday.model.result import Window
 from gameday.model.scenario import Hits
 from gameday.testing.environments import MemoryEnvironment, MemoryService
 
-__all__ = ["CountedOutage", "LastingOutage", "Outage", "OutageInjection", "WatchedOutage"]
+__all__ = ["CountedOutage", "LastingOutage", "OutageFault", "OutageInjection", "WatchedOutage"]
 
 
 class OutageInjection:
@@ -80,7 +80,7 @@ class CountedOutage(OutageInjection):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outage:
+class OutageFault:
     """A service of a `MemoryEnvironment` is down; `kind` is what is done to it."""
 
     verb: ClassVar[str] = "outage"

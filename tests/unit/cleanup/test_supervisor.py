@@ -12,7 +12,7 @@ import pytest
 from gameday.cleanup import supervisor as supervisor
 from gameday.cleanup.labels import labelled, supervisors
 from gameday.cleanup.owner import this_owner
-from gameday.cleanup.supervisor import Supervisor
+from gameday.cleanup.supervisor import SupervisorProcess
 from gameday.errors import InternalError
 
 Say = Callable[[str], None]
@@ -57,7 +57,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 def test_a_log_that_cannot_be_written_keeps_nothing_from_being_removed(
     run: str, orphan: "subprocess.Popen[bytes]"
 ) -> None:
-    watching = Supervisor(run, in_docker=False, log=Path("/dev/full"))
+    watching = SupervisorProcess(run, in_docker=False, log=Path("/dev/full"))
     watching.start()
     watching.abandon()
     orphan.wait(_LIMIT_S)
@@ -72,14 +72,14 @@ def test_no_module_of_the_users_folder_is_imported(
     for name in ("psutil", "json", "docker", "gameday"):
         (tmp_path / f"{name}.py").write_text("raise SystemExit('this is not what was meant')")
     monkeypatch.chdir(tmp_path)
-    watching = Supervisor(run, in_docker=False, log=tmp_path / "log")
+    watching = SupervisorProcess(run, in_docker=False, log=tmp_path / "log")
     watching.start()
     watching.abandon()
     orphan.wait(_LIMIT_S)
 
 
 def test_it_is_known_with_its_owner_as_soon_as_it_is_started(run: str, tmp_path: Path) -> None:
-    watching = Supervisor(run, in_docker=False, log=tmp_path / "log")
+    watching = SupervisorProcess(run, in_docker=False, log=tmp_path / "log")
     watching.start()
     assert supervisors()[run] == this_owner()
     watching.dismiss()
@@ -90,7 +90,7 @@ def test_without_the_engine_that_it_needs_nothing_is_started(
     run: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no.sock")
-    watching = Supervisor(run, in_docker=True, log=tmp_path / "log")
+    watching = SupervisorProcess(run, in_docker=True, log=tmp_path / "log")
     with pytest.raises(InternalError, match="no Docker engine answers"):
         watching.start()
     assert run not in supervisors()
@@ -141,9 +141,9 @@ def test_an_abandoned_janitor_is_given_the_time_that_it_may_need() -> None:
 
 
 @pytest.fixture
-def watching(run: str, tmp_path: Path) -> Iterator[Supervisor]:
+def watching(run: str, tmp_path: Path) -> Iterator[SupervisorProcess]:
     """A janitor that is to leave a result, and has been told how far the run is."""
-    made = Supervisor(run, in_docker=False, log=tmp_path / "log")
+    made = SupervisorProcess(run, in_docker=False, log=tmp_path / "log")
     made.start()
     made.leave_result(tmp_path / "result.json", '{"verdict": "ERROR", "reason": "", "clean": []}')
     made.enter("baseline")
@@ -154,7 +154,7 @@ def watching(run: str, tmp_path: Path) -> Iterator[Supervisor]:
 
 
 def test_a_harness_that_dies_leaves_a_result_that_says_so(
-    watching: Supervisor, tmp_path: Path
+    watching: SupervisorProcess, tmp_path: Path
 ) -> None:
     watching.abandon()
     assert json.loads((tmp_path / "result.json").read_text()) == {
@@ -164,12 +164,14 @@ def test_a_harness_that_dies_leaves_a_result_that_says_so(
     }
 
 
-def test_the_result_of_the_harness_itself_stays(watching: Supervisor, tmp_path: Path) -> None:
+def test_the_result_of_the_harness_itself_stays(
+    watching: SupervisorProcess, tmp_path: Path
+) -> None:
     (tmp_path / "result.json").write_text("{}")
     watching.abandon()
     assert (tmp_path / "result.json").read_text() == "{}"
 
 
-def test_a_dismissed_janitor_leaves_no_result(watching: Supervisor, tmp_path: Path) -> None:
+def test_a_dismissed_janitor_leaves_no_result(watching: SupervisorProcess, tmp_path: Path) -> None:
     watching.dismiss()
     assert [path.name for path in tmp_path.iterdir()] == ["log"]

@@ -22,7 +22,7 @@ from gameday.model.plan import PlannedFault
 from gameday.model.result import FaultRecord, Result
 from gameday.model.scenario import ServiceSpec, Target
 from gameday.testing.environments import MemoryEnvironment
-from gameday.testing.outages import Outage, OutageInjection
+from gameday.testing.outages import OutageFault, OutageInjection
 from gameday.testing.schedulers import ManualScheduler
 
 
@@ -90,7 +90,7 @@ class Stage:
             for step, target in enumerate("ab")
         ]
         faults: list[Fault] = [
-            Outage(target=target, kind=kind)
+            OutageFault(target=target, kind=kind)
             for target, kind in zip("ab", (first, second), strict=True)
         ]
         scheduling: Scheduler = self.clock

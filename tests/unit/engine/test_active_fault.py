@@ -13,7 +13,7 @@ from gameday.model.plan import PlannedFault
 from gameday.model.result import Window
 from gameday.model.scenario import ServiceSpec, Target
 from gameday.testing.environments import MemoryEnvironment
-from gameday.testing.outages import LastingOutage, Outage, OutageInjection, WatchedOutage
+from gameday.testing.outages import LastingOutage, OutageFault, OutageInjection, WatchedOutage
 from gameday.testing.schedulers import Hang, ManualScheduler
 
 FOR_NS = 1000 * MILLISECOND
@@ -92,7 +92,7 @@ def fault(looks: Looks, kind: type[OutageInjection]) -> ActiveFault:
     planned = PlannedFault(step=0, fault="pause", target="a", at_ns=0, until_ns=FOR_NS, settings={})
     active = ActiveFault(
         planned=planned,
-        fault=Outage(target="a", kind=kind),
+        fault=OutageFault(target="a", kind=kind),
         scheduler=looks.clock,
         proven_ns=1,
     )

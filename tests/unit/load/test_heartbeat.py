@@ -14,7 +14,7 @@ import pytest
 from gameday.edge.servers import OwnProxy, start_own_proxy
 from gameday.errors import EnvironmentRefused
 from gameday.load.heartbeat import Pulse, listen, silent_now
-from gameday.load.noise_meter import NoiseMeter, read_pairs
+from gameday.load.noise_meter import HostNoiseMeter, read_pairs
 from gameday.model.clock import MILLISECOND, SECOND
 
 ANSWER = b"HTTP/1.1 405 Method Not Allowed\r\nContent-Length: 9\r\n\r\n"
@@ -201,7 +201,7 @@ def test_a_proxy_that_lives_answers(proxy: OwnProxy) -> None:
     assert silent_now([]) == ()
 
 
-def _watch(meter: NoiseMeter) -> None:
+def _watch(meter: HostNoiseMeter) -> None:
     until_ns = time.monotonic_ns() + 20 * SECOND
     while time.monotonic_ns() < until_ns:
         meter.check()
@@ -211,7 +211,7 @@ def _watch(meter: NoiseMeter) -> None:
 def test_a_dead_proxy_is_refused_and_not_measured(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as nobody:
         address = f"127.0.0.1:{nobody.getsockname()[1]}"
-    meter = NoiseMeter(tmp_path, tmp_path / "log")
+    meter = HostNoiseMeter(tmp_path, tmp_path / "log")
     meter.start([address])
     with pytest.raises(EnvironmentRefused, match=f"{address} has not answered for 5 s"):
         _watch(meter)

@@ -16,7 +16,7 @@ from gameday.load import noise_meter as hiccup
 from gameday.load import sleeper
 from gameday.load.heartbeat import PAIR
 from gameday.load.noise_meter import (
-    NoiseMeter,
+    HostNoiseMeter,
     crowding,
     read_host_times,
     read_pairs,
@@ -81,7 +81,7 @@ def test_a_share_is_between_nothing_and_all(
 
 
 def test_the_meter_watches_from_start_to_stop_and_takes_its_blocks_away(tmp_path: Path) -> None:
-    meter = NoiseMeter(tmp_path, tmp_path / "hiccups.log")
+    meter = HostNoiseMeter(tmp_path, tmp_path / "hiccups.log")
     meter.start()
     (tmp_path / "lateness.bin").write_bytes(PAIR.pack(10**18, 2_000_000))
     noise = meter.stop(driver_cpu=0.25, lateness_p99_ns=7)
@@ -98,7 +98,7 @@ def test_the_meter_watches_from_start_to_stop_and_takes_its_blocks_away(tmp_path
 
 
 def test_the_blocks_have_no_name_even_while_they_are_written(tmp_path: Path) -> None:
-    meter = NoiseMeter(tmp_path, tmp_path / "hiccups.log")
+    meter = HostNoiseMeter(tmp_path, tmp_path / "hiccups.log")
     meter.start()
     assert not list(tmp_path.glob("gameday-witness-*"))
     meter.kill()
@@ -128,7 +128,7 @@ def test_a_disk_that_refuses_ends_the_watching_with_the_reason(tmp_path: Path) -
 
 def test_a_meter_that_cannot_write_says_why(tmp_path: Path) -> None:
     (tmp_path / "hiccups.bin").mkdir()
-    meter = NoiseMeter(tmp_path, tmp_path / "hiccups.log")
+    meter = HostNoiseMeter(tmp_path, tmp_path / "hiccups.log")
     with pytest.raises(InternalError, match="Is a directory"):
         meter.start()
 
@@ -137,7 +137,7 @@ def test_a_meter_that_cannot_write_says_why(tmp_path: Path) -> None:
 def test_the_death_of_a_meter_is_put_down_to_its_disk_if_that_is_full(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: int, raised: type[Exception]
 ) -> None:
-    meter = NoiseMeter(tmp_path, tmp_path / "hiccups.log")
+    meter = HostNoiseMeter(tmp_path, tmp_path / "hiccups.log")
     meter.start()
     (process,) = [
         child for child in psutil.Process().children() if "gameday.load.sleeper" in child.cmdline()

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from gameday.api.mechanism import Lacking, Mechanism, trial
 from gameday.cleanup.labels import labelled
-from gameday.cleanup.supervisor import Supervisor
+from gameday.cleanup.supervisor import SupervisorProcess
 from gameday.cli.doctor.requirements import mechanisms_of_faults
 from gameday.cli.doctor.servers import kinds_of_the_first_scenario, scratch, server_of
 from gameday.edge.servers import (
@@ -118,7 +118,7 @@ def _toxiproxy() -> str:
 
 def _supervisor() -> str:
     with scratch() as (run, folder):
-        supervisor = Supervisor(run, in_docker=False, log=folder / "log")
+        supervisor = SupervisorProcess(run, in_docker=False, log=folder / "log")
         with labelled(run):
             sleeper = subprocess.Popen(["sleep", "30"], start_new_session=True)
         supervisor.start()

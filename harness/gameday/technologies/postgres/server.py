@@ -15,7 +15,7 @@ from gameday.technologies.postgres.login import PostgresLogin, postgres_login
 if TYPE_CHECKING:
     import psycopg
 
-__all__ = ["LOOK_LIMIT_S", "OURS", "PostgresServer", "Row", "Session", "SqlError", "server_of"]
+__all__ = ["LOOK_LIMIT_S", "OURS", "PostgresServer", "Row", "SqlError", "SqlSession", "server_of"]
 
 OURS = "gameday-fault"
 """How a fault's own sessions call themselves, so that no other fault takes them for clients."""
@@ -42,7 +42,7 @@ class SqlError(EnvironmentRefused):
         """The SQLSTATE, empty where the server gave none."""
 
 
-class Session:
+class SqlSession:
     """One open session, of which every statement ends in time, also on a server that is frozen."""
 
     def __init__(self, connection: "psycopg.Connection[Row]") -> None:
@@ -99,12 +99,12 @@ class PostgresServer:
         self._endpoint = endpoint
         self._login = login
 
-    def open(self, what: str = OURS, *, lock_limit_ms: int = 0) -> Session:
+    def open(self, what: str = OURS, *, lock_limit_ms: int = 0) -> SqlSession:
         """Log in under the name of `what`; SqlError if that is refused or takes too long."""
         import psycopg  # 250 ms, so not before a fault is in
 
         try:
-            return Session(
+            return SqlSession(
                 libpq.connect(
                     host=self._endpoint.host,
                     port=self._endpoint.port,

@@ -32,7 +32,7 @@ from gameday.model.scenario import (
 from gameday.model.units import parse_limit
 from gameday.testing.environments import MemoryEnvironment
 from gameday.testing.loads import MemoryLedger, MemoryLoad, QuietMeter, UncheckedBypass
-from gameday.testing.outages import LastingOutage, Outage, OutageInjection
+from gameday.testing.outages import LastingOutage, OutageFault, OutageInjection
 from gameday.testing.schedulers import ManualScheduler
 from gameday.testing.supervisors import MemorySupervisor
 
@@ -128,7 +128,7 @@ class Rehearsal:
             steady=steady,
             timeline=timeline,
             safety=Safety(stop=stop),
-            faults=(FaultStep(fault=Outage(target="store", kind=kind), for_ns=for_ns),),
+            faults=(FaultStep(fault=OutageFault(target="store", kind=kind), for_ns=for_ns),),
             expect=(recovery,) if expect is None else tuple(expect),
         )
         self.plan = _plan(self.scenario, for_ns)

@@ -19,8 +19,8 @@ from gameday.technologies.postgres.server import (
     LOOK_LIMIT_S,
     OURS,
     PostgresServer,
-    Session,
     SqlError,
+    SqlSession,
     server_of,
 )
 
@@ -94,7 +94,7 @@ class _Capping:
         self._service = service
         self._server = server
         self._slots = slots
-        self._held: list[Session] = []
+        self._held: list[SqlSession] = []
         self._lock = Lock()
         self._over = False
         self._keeper: BackgroundTask | None = None
@@ -115,7 +115,7 @@ class _Capping:
         )
 
     def _knock(self, checkpoint: Checkpoint) -> Proof:
-        opened: list[Session] = []
+        opened: list[SqlSession] = []
         said, came = "", 0
         try:
             for _ in range(self._fault.free + 1):

@@ -18,8 +18,8 @@ from gameday.technologies.postgres.server import (
     LOOK_LIMIT_S,
     OURS,
     PostgresServer,
-    Session,
     SqlError,
+    SqlSession,
     server_of,
 )
 
@@ -102,7 +102,7 @@ class _Locking:
         self._oid = oid
         self._name = name
         """As the server itself quotes it."""
-        self._holder: Session | None = None
+        self._holder: SqlSession | None = None
         self._pid = 0
         self.undo_text = f"end the session that has locked {self._name}"
         self.asked: Mapping[str, Scalar] = {"table": self._fault.table}

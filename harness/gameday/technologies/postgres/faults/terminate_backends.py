@@ -18,8 +18,8 @@ from gameday.technologies.postgres.server import (
     OURS,
     PostgresServer,
     Row,
-    Session,
     SqlError,
+    SqlSession,
     server_of,
 )
 
@@ -76,7 +76,7 @@ class _Terminating:
         self._service = service
         self._server = server
         self._hit: tuple[tuple[int, str], ...] | None = None
-        self._witness: Session | None = None
+        self._witness: SqlSession | None = None
         self.undo_text = "nothing: clients connect again by themselves"
         self.asked: Mapping[str, Scalar] = {
             "application": self._fault.application,
