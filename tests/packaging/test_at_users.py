@@ -120,7 +120,7 @@ def test_pytest_rewrites_none_of_our_modules_but_the_plugin(
     (rewritten,) = re.findall("^rewritten: ?(.*)$", done.stdout, re.MULTILINE)
     (imported,) = re.findall("^imported: (.*)$", done.stdout, re.MULTILINE)
     assert set(rewritten.split()) <= {"gameday.plugin"}
-    assert "gameday.planning" in imported.split()
+    assert "gameday.engine.planning" in imported.split()
 
 
 _WITHOUT_EXTRAS = """

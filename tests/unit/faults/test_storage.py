@@ -198,7 +198,7 @@ def test_modes_that_cannot_be_changed_are_refused(
     environment: MemoryEnvironment, house: DataDirService
 ) -> None:
     house.obeys = False
-    with pytest.raises(EnvironmentRefused, match="db creates faster than is shut"):
+    with pytest.raises(EnvironmentRefused, match="db creates files faster than they can be locked"):
         injected(environment, SHUT)
 
 
