@@ -167,14 +167,19 @@ def place(request: pytest.FixtureRequest, project: Path, tmp_path: Path) -> tupl
 
 @pytest.fixture
 def images(runtime: str, project: Path, request: pytest.FixtureRequest) -> Iterator[None]:
-    """Leave no image of the project behind."""
+    """Leave no image of the project behind, nor use one that a killed test has left."""
+    if runtime != "docker":
+        yield
+        return
+    engine = request.getfixturevalue("docker_engine")
+    for left in engine.images.list(filters={"label": "gameday.programs"}):
+        if "/pytest-of-" in left.labels["gameday.programs"]:
+            engine.images.remove(left.id)
     yield
-    if runtime == "docker":
-        engine = request.getfixturevalue("docker_engine")
-        label = f"gameday.programs=api of {project / 'targets' / 'shop'}"
-        made = engine.images.list(filters={"label": label})
-        assert len(made) == 1
-        engine.images.remove(made[0].id)
+    label = f"gameday.programs=api of {project / 'targets' / 'shop'}"
+    made = engine.images.list(filters={"label": label})
+    assert len(made) == 1
+    engine.images.remove(made[0].id)
 
 
 def said(folder: Path, *command: str) -> str:

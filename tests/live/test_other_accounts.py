@@ -424,7 +424,7 @@ def test_what_is_planted_is_mentioned_believed_by_nobody_and_in_nobodys_way(
         planted.assert_unharmed()
     for folder in planted.folders:
         if folder.startswith("/tmp"):
-            assert f"left alone: {folder}, which is no folder of ours" in said
+            assert f"left alone: {folder}, which is not ours" in said
     assert f"left alone: process {planted.strangers[0]} of user {STRANGER}" in said
     assert not [text for text in heal_abandoned(in_docker=False) if "abandoned" in text]
 

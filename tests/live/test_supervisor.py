@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING, NoReturn
@@ -106,7 +107,7 @@ def test_a_fault_that_was_healed_in_time_is_forgotten(
 
 
 def test_without_its_janitor_no_fault_is_leased(supervisor: SupervisorProcess) -> None:
-    mine = [c for c in psutil.Process().children() if "gameday.cleanup.supervisor" in c.cmdline()]
+    mine = supervisors_of(psutil.Process())
     for process in mine:
         process.kill()
     psutil.wait_procs(mine, timeout=5)
@@ -140,11 +141,21 @@ def start_and_kill_with_its_janitor(launch: Launch, folder: Path, runtime: str) 
     journal = wait_for_services(folder)
     run = journal.read_text().partition(", run ")[2][:8]
     harness = psutil.Process(process.pid)
-    (supervisor,) = [c for c in harness.children() if "gameday.cleanup.supervisor" in c.cmdline()]
+    (supervisor,) = supervisors_of(harness)
     supervisor.kill()
     process.kill()
     process.communicate()
     return run
+
+
+def supervisors_of(harness: psutil.Process) -> list[psutil.Process]:
+    """Give back its living children that heal from outside; others come and go meanwhile."""
+    found = []
+    for child in harness.children():
+        with suppress(psutil.NoSuchProcess):
+            if "gameday.cleanup.supervisor" in child.cmdline():
+                found.append(child)
+    return found
 
 
 def wait_for_services(folder: Path) -> Path:
@@ -251,9 +262,8 @@ def test_control_groups_go_with_the_run_that_was_killed_within_them(
     assert len(groups) >= 2, "one for processor time, one for processes"
     if janitor_too:
         harness = psutil.Process(process.pid)
-        for child in harness.children():
-            if "gameday.cleanup.supervisor" in child.cmdline():
-                child.kill()
+        for child in supervisors_of(harness):
+            child.kill()
     process.kill()
     process.communicate()
     if janitor_too:
