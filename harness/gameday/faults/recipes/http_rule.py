@@ -2,6 +2,7 @@
 
 import itertools
 import statistics
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -41,7 +42,7 @@ _numbers = itertools.count(1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HttpFault:
+class HttpFault(ABC):
     """Which requests on an edge are met; what becomes of them is each fault's own."""
 
     verb: ClassVar[str]
@@ -71,12 +72,12 @@ class HttpFault:
         edge = Edge(client=client, service=service)
         return Requirements(features=Features(own_proxy=True, http=frozenset({edge})))
 
+    @abstractmethod
     def bitten(self, answer: HttpAnswer, direct: HttpAnswer, probe: HttpProbe) -> bool:
         """Tell whether an answer through the front is what was asked for.
 
         `direct` is the usual one, of the direct way.
         """
-        raise NotImplementedError
 
     def magnitude(self, bitten: Sequence[HttpAnswer], direct: HttpAnswer) -> Proof:
         """Measure what was asked for in all of these answers, beyond each one's look."""
